@@ -1,0 +1,135 @@
+//! The six types of Tarim, and a value of one of them.
+
+use std::fmt;
+
+use arrow::datatypes::{DataType, TimeUnit};
+use serde::{Deserialize, Serialize};
+
+/// Type of a field, a feature or an expression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Type {
+    Boolean,
+    Int64,
+    Float64,
+    Utf8,
+    /// Days since 1970-01-01.
+    Date32,
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    Timestamp,
+}
+
+impl Type {
+    /// The Arrow type that carries it everywhere: datamart, plans and expressions.
+    pub fn arrow(self) -> DataType {
+        match self {
+            Type::Boolean => DataType::Boolean,
+            Type::Int64 => DataType::Int64,
+            Type::Float64 => DataType::Float64,
+            Type::Utf8 => DataType::Utf8,
+            Type::Date32 => DataType::Date32,
+            Type::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
+        }
+    }
+
+    /// The type that an Arrow type is, if it is one of the six.
+    pub fn from_arrow(data_type: &DataType) -> Option<Self> {
+        Some(match data_type {
+            DataType::Boolean => Type::Boolean,
+            DataType::Int64 => Type::Int64,
+            DataType::Float64 => Type::Float64,
+            DataType::Utf8 => Type::Utf8,
+            DataType::Date32 => Type::Date32,
+            DataType::Timestamp(TimeUnit::Microsecond, None) => Type::Timestamp,
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Type::Boolean => "boolean",
+            Type::Int64 => "int64",
+            Type::Float64 => "float64",
+            Type::Utf8 => "utf8",
+            Type::Date32 => "date32",
+            Type::Timestamp => "timestamp",
+        })
+    }
+}
+
+/// A value, or NULL. Equality is by bits for floats, so that "the same decision" means the same bits.
+#[derive(Clone, Debug, Default)]
+pub enum Value {
+    #[default]
+    Null,
+    Boolean(bool),
+    Int64(i64),
+    Float64(f64),
+    Utf8(String),
+    /// Days since 1970-01-01.
+    Date32(i32),
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    Timestamp(i64),
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Value::Null, Value::Null) => true,
+            (Value::Boolean(a), Value::Boolean(b)) => a == b,
+            (Value::Int64(a), Value::Int64(b)) => a == b,
+            (Value::Float64(a), Value::Float64(b)) => a.to_bits() == b.to_bits(),
+            (Value::Utf8(a), Value::Utf8(b)) => a == b,
+            (Value::Date32(a), Value::Date32(b)) => a == b,
+            (Value::Timestamp(a), Value::Timestamp(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+impl Value {
+    /// Type of the value; None for NULL, which has every type.
+    pub fn type_of(&self) -> Option<Type> {
+        Some(match self {
+            Value::Null => return None,
+            Value::Boolean(_) => Type::Boolean,
+            Value::Int64(_) => Type::Int64,
+            Value::Float64(_) => Type::Float64,
+            Value::Utf8(_) => Type::Utf8,
+            Value::Date32(_) => Type::Date32,
+            Value::Timestamp(_) => Type::Timestamp,
+        })
+    }
+
+    pub fn is_null(&self) -> bool {
+        matches!(self, Value::Null)
+    }
+}
+
+/// For people: dates and times in ISO 8601, NULL as `–`.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Null => f.write_str("–"),
+            Value::Boolean(b) => write!(f, "{b}"),
+            Value::Int64(i) => write!(f, "{i}"),
+            Value::Float64(x) => write!(f, "{x}"),
+            Value::Utf8(s) => f.write_str(s),
+            Value::Date32(days) => match date(*days) {
+                Some(d) => write!(f, "{d}"),
+                None => write!(f, "day {days}"),
+            },
+            Value::Timestamp(us) => match chrono::DateTime::from_timestamp_micros(*us) {
+                Some(t) => write!(f, "{}", t.format("%Y-%m-%dT%H:%M:%S%.fZ")),
+                None => write!(f, "{us} µs"),
+            },
+        }
+    }
+}
+
+/// The calendar day of a Date32, if the calendar reaches that far.
+pub fn date(days: i32) -> Option<chrono::NaiveDate> {
+    chrono::NaiveDate::from_epoch_days(days)
+}

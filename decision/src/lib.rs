@@ -1,0 +1,3 @@
+//! Policies, the five calls, the journal, the gRPC service, backtests.
+
+pub mod outcome;

@@ -1,0 +1,116 @@
+//! What is decided: outcomes, stages, reasons.
+
+use tarim_datamart::Value;
+
+/// Answer to an application. Ordered: the worst of several is their maximum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    Approve,
+    Refer,
+    Decline,
+}
+
+/// A stage of a decision, in the order in which they run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    Admission,
+    Fraud,
+    Score,
+    Limit,
+    Rate,
+}
+
+impl Stage {
+    /// All of them, in order.
+    pub const ALL: [Stage; 5] = [Stage::Admission, Stage::Fraud, Stage::Score, Stage::Limit, Stage::Rate];
+}
+
+/// Which stages a call asks for. What a stage needs from an earlier one (the score, a table) is
+/// computed either way; rules and outcomes are of the stages asked for only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Call {
+    One(Stage),
+    All,
+}
+
+impl Call {
+    /// Is this stage asked for?
+    pub fn includes(self, stage: Stage) -> bool {
+        match self {
+            Call::One(one) => one == stage,
+            Call::All => true,
+        }
+    }
+}
+
+/// What a reason does to the outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Effect {
+    /// Why the score is not higher; no effect on the outcome.
+    Score,
+    /// Told; no effect on the outcome.
+    Warn,
+    Refer,
+    Decline,
+}
+
+impl Effect {
+    /// The outcome that this effect forces, if any.
+    pub fn outcome(self) -> Outcome {
+        match self {
+            Effect::Score | Effect::Warn => Outcome::Approve,
+            Effect::Refer => Outcome::Refer,
+            Effect::Decline => Outcome::Decline,
+        }
+    }
+}
+
+/// One reason of a decision.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reason {
+    /// Rule, table, characteristic or formula.
+    pub id: String,
+    pub stage: Stage,
+    pub effect: Effect,
+    pub zh: String,
+    pub en: String,
+    /// It could not be evaluated, and this is what unknown means for it.
+    pub unknown: bool,
+    /// What it looked at.
+    pub values: Vec<NamedValue>,
+    /// Points lost against the best bin; of [`Effect::Score`] only.
+    pub points_lost: Option<f64>,
+}
+
+/// A value that a rule looked at, by its name in the rulebook.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedValue {
+    pub name: String,
+    pub value: Value,
+    /// There was a value, but older than its declared freshness: `value` is NULL.
+    pub stale: bool,
+}
+
+/// The answer to one application. Equality is bit for bit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    pub outcome: Outcome,
+    /// Of the stages that were asked for, in order.
+    pub stages: Vec<(Stage, Outcome)>,
+    pub reasons: Vec<Reason>,
+    pub score: Option<Score>,
+    /// Absent when unknown, not asked for, or the outcome is a decline.
+    pub limit_fen: Option<i64>,
+    /// Millionths a year; absent as `limit_fen` is.
+    pub rate_ppm: Option<i64>,
+}
+
+/// Result of a scorecard.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Score {
+    pub points: f64,
+    pub grade: String,
+    /// Probability of default, 0 to 1.
+    pub pd: f64,
+}

@@ -1,0 +1,1 @@
+//! What is known of an entity: expressions, packed rows, feature views, online store, lists

@@ -1,0 +1,1 @@
+//! Scorecards: bins, points, grades

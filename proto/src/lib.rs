@@ -1,0 +1,15 @@
+//! The wire: protobuf messages and gRPC services, generated at build time from `proto/tarim`.
+//!
+//! The `.proto` files are the documentation of the calls; clients in other languages generate from
+//! them. Nothing is written by hand here but the names of the modules.
+
+/// `tarim.decision.v1`: the five calls and their answers.
+pub mod decision {
+    #[allow(missing_docs, clippy::all)]
+    pub mod v1 {
+        tonic::include_proto!("tarim.decision.v1");
+    }
+}
+
+/// The compiled descriptors of every file, for gRPC server reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -1,0 +1,10 @@
+//! `tarim demo`.
+
+use crate::home::Home;
+
+#[derive(clap::Args)]
+pub struct Args {}
+
+pub fn run(_home: &Home, _args: Args) -> anyhow::Result<()> {
+    anyhow::bail!("`tarim demo` is not built yet")
+}

@@ -1,0 +1,57 @@
+//! Where a Tarim installation keeps what is its own.
+
+use std::path::{Path, PathBuf};
+
+/// The two folders that every verb works on.
+#[derive(clap::Args)]
+pub struct Home {
+    /// Folder of the datamart, the online store, the journal, published rulebooks and keys
+    #[arg(long, global = true, env = "TARIM_HOME", default_value = "tarim-home", value_name = "FOLDER")]
+    home: PathBuf,
+    /// Folder of the rulebook's text
+    #[arg(
+        long,
+        global = true,
+        env = "TARIM_RULEBOOK",
+        default_value = "examples/rulebook",
+        value_name = "FOLDER"
+    )]
+    rulebook: PathBuf,
+}
+
+impl Home {
+    /// Another installation, with the rulebook's text elsewhere.
+    pub fn at(home: &Path, rulebook: &Path) -> Self {
+        Self { home: home.into(), rulebook: rulebook.into() }
+    }
+
+    /// Text of the rulebook, as analysts edit it.
+    pub fn rulebook(&self) -> &Path {
+        &self.rulebook
+    }
+
+    /// Delta tables.
+    pub fn datamart(&self) -> PathBuf {
+        self.home.join("datamart")
+    }
+
+    /// Key that personal identifiers are tokenised with.
+    pub fn token_key(&self) -> PathBuf {
+        self.home.join("keys").join("token.key")
+    }
+
+    /// Generations of the online feature store.
+    pub fn store(&self) -> PathBuf {
+        self.home.join("store")
+    }
+
+    /// Published rulebooks, one folder per version, and `CURRENT`.
+    pub fn published(&self) -> PathBuf {
+        self.home.join("rulebooks")
+    }
+
+    /// Decision journal.
+    pub fn journal(&self) -> PathBuf {
+        self.home.join("journal")
+    }
+}

@@ -1,0 +1,78 @@
+//! The `tarim` command: one file per verb, no business logic.
+
+mod backtest;
+mod decide;
+mod demo;
+mod features;
+mod home;
+mod load;
+mod materialize;
+mod replay;
+mod rulebook;
+mod serve;
+mod sql;
+mod synth;
+
+use clap::{Parser, Subcommand};
+
+use crate::home::Home;
+
+/// Real-time risk decisioning and early warning for lenders.
+#[derive(Parser)]
+#[command(name = "tarim", version, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    home: Home,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Make a small bank and take it through everything, from files to decisions over gRPC
+    Demo(demo::Args),
+    /// Make a synthetic bank: customers, accounts, loans, bureau reports, devices, frauds
+    Synth(synth::Args),
+    /// Load source files through the quality gate into the datamart
+    Load(load::Args),
+    /// Query the datamart with SQL
+    Sql(sql::Args),
+    /// Compute features as of a time and publish them to the online store
+    Materialize(materialize::Args),
+    /// Look at what is known of an entity
+    Features(features::Args),
+    /// Check, test and publish a rulebook
+    Rulebook(rulebook::Args),
+    /// Serve decisions over gRPC
+    Serve(serve::Args),
+    /// Ask a server for a decision and show it with every reason
+    Decide(decide::Args),
+    /// Decide a whole table of applications, each as of its own time
+    Backtest(backtest::Args),
+    /// Recompute journaled decisions and report any that differ by a bit
+    Replay(replay::Args),
+}
+
+fn main() -> anyhow::Result<()> {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("TARIM_LOG").unwrap_or_else(|_| "warn".into()),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    let cli = Cli::parse();
+    let home = &cli.home;
+    match cli.verb {
+        Verb::Demo(args) => demo::run(home, args),
+        Verb::Synth(args) => synth::run(home, args),
+        Verb::Load(args) => load::run(home, args),
+        Verb::Sql(args) => sql::run(home, args),
+        Verb::Materialize(args) => materialize::run(home, args),
+        Verb::Features(args) => features::run(home, args),
+        Verb::Rulebook(args) => rulebook::run(home, args),
+        Verb::Serve(args) => serve::run(home, args),
+        Verb::Decide(args) => decide::run(home, args),
+        Verb::Backtest(args) => backtest::run(home, args),
+        Verb::Replay(args) => replay::run(home, args),
+    }
+}

@@ -1,0 +1,1 @@
+//! Early warning: events in, alerts out
