@@ -53,6 +53,26 @@ enum Verb {
     Replay(replay::Args),
 }
 
+impl Cli {
+    /// Does what the verb says, with what the crates behind it offer.
+    fn run(self) -> anyhow::Result<()> {
+        let home = &self.home;
+        match self.verb {
+            Verb::Demo(args) => demo::run(args),
+            Verb::Synth(args) => synth::run(home, args),
+            Verb::Load(args) => load::run(home, args),
+            Verb::Sql(args) => sql::run(home, args),
+            Verb::Materialize(args) => materialize::run(home, args),
+            Verb::Features(args) => features::run(home, args),
+            Verb::Rulebook(args) => rulebook::run(home, args),
+            Verb::Serve(args) => serve::run(home, args),
+            Verb::Decide(args) => decide::run(home, args),
+            Verb::Backtest(args) => backtest::run(home, args),
+            Verb::Replay(args) => replay::run(home, args),
+        }
+    }
+}
+
 fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .with_env_filter(
@@ -60,19 +80,5 @@ fn main() -> anyhow::Result<()> {
         )
         .with_writer(std::io::stderr)
         .init();
-    let cli = Cli::parse();
-    let home = &cli.home;
-    match cli.verb {
-        Verb::Demo(args) => demo::run(home, args),
-        Verb::Synth(args) => synth::run(home, args),
-        Verb::Load(args) => load::run(home, args),
-        Verb::Sql(args) => sql::run(home, args),
-        Verb::Materialize(args) => materialize::run(home, args),
-        Verb::Features(args) => features::run(home, args),
-        Verb::Rulebook(args) => rulebook::run(home, args),
-        Verb::Serve(args) => serve::run(home, args),
-        Verb::Decide(args) => decide::run(home, args),
-        Verb::Backtest(args) => backtest::run(home, args),
-        Verb::Replay(args) => replay::run(home, args),
-    }
+    Cli::parse().run()
 }
