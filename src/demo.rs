@@ -46,9 +46,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let demo = Demo { home: folder.join("home"), rulebook };
     let (customers, seed) = (customers.to_string(), seed.to_string());
     let bank = path(&bank)?;
-    demo.step("A bank, made from a seed", &["synth", "--out", bank, "--customers", &customers, "--seed", &seed])?;
+    demo.step(
+        "A bank, made from a seed",
+        &["synth", "--out", bank, "--customers", &customers, "--seed", &seed],
+    )?;
     demo.step("Its files, through the quality gate", &["load", bank])?;
-    demo.step("Features as of the bank's last day, into the online store", &["materialize", "--as-of", AS_OF])?;
+    demo.step(
+        "Features as of the bank's last day, into the online store",
+        &["materialize", "--as-of", AS_OF],
+    )?;
     demo.step("The rulebook, checked", &["rulebook", "check"])?;
     demo.step("its cases, run", &["rulebook", "test"])?;
     demo.step("and published", &["rulebook", "publish"])?;

@@ -1,0 +1,240 @@
+//! What the bank keeps of a customer's person: master data, devices, and the lists he is on.
+
+use std::io;
+
+use crate::{
+    bank::Bank,
+    block,
+    calendar::{Day, Time},
+    codes,
+    company::company_id,
+    dice::{Topic, probability},
+    person::{Living, Person},
+    planted::Plant,
+    world::World,
+};
+
+/// The customer's master data.
+pub fn write_customer(person: &Person, world: &World, bank: &mut Bank) -> io::Result<()> {
+    let mut dice = person.dice(world, Topic::Contact);
+    let educated = match person.living {
+        Living::CivilServant => 0.9,
+        Living::Farmer => 0.08,
+        _ => 0.4,
+    };
+    let education = match dice.chance(educated) {
+        true => dice.pick(&["bachelor", "college", "college", "master"]),
+        false => dice.pick(&["high_school", "middle_school", "middle_school", "primary"]),
+    };
+    let member = person.member;
+    let employer = person.employer.map_or(String::new(), |e| company_id(world, member, e));
+    bank.customers
+        .text(&world.members[member].code)
+        .text(&person.id)
+        .text(&person.name)
+        .text(&person.id_number)
+        .text(&person.mobile)
+        .text(&person.address)
+        .text(person.county.code)
+        .day(person.birth)
+        .text(if person.female { "F" } else { "M" })
+        .text(person.living.code())
+        .text(education)
+        .text(if person.age > 28 && dice.chance(0.8) { "married" } else { "single" })
+        .text(&employer)
+        .day(person.opened)
+        .known(person.opened.at(61_200), &mut bank.planted)?;
+
+    if let Some(ring) = person.ring {
+        bank.planted.note(Plant {
+            kind: "fraud_ring",
+            member: &world.members[member].code,
+            table: "customers",
+            key: &person.id,
+            cluster: &format!("ring-{ring}"),
+            detail: "shares device, mobile numbers and address, and applies in the same days",
+        })?;
+    }
+    if block::circle_next(world, member, person.position).is_some() {
+        bank.planted.note(Plant {
+            kind: "guarantee_circle",
+            member: &world.members[member].code,
+            table: "customers",
+            key: &person.id,
+            cluster: &format!("circle-{}", person.position / block::BLOCK),
+            detail: "guarantees a loan of the next in a circle of four",
+        })?;
+    }
+    Ok(())
+}
+
+/// The customer's device, and what he used it for besides applying.
+pub fn write_devices(person: &Person, world: &World, bank: &mut Bank) -> io::Result<()> {
+    let mut dice = person.dice(world, Topic::Contact);
+    // Skip what `write_customer` draws, so that the two do not move together.
+    (0..4).for_each(|_| _ = dice.unit());
+    let in_ring = person.ring.is_some();
+    let is_owner = match in_ring {
+        true => person.position.is_multiple_of(block::BLOCK),
+        false => person.device.ends_with(&format!("{:07}", person.position)),
+    };
+    let window = world.applying_from.0;
+    if is_owner {
+        let first = match in_ring {
+            true => ring_day(world, person) + -dice.small(5, 20),
+            false => Day(dice.small(person.opened.0.max(world.start.0), window.max(person.opened.0))),
+        };
+        let faked = if in_ring { 0.5 } else { 0.004 };
+        write_device(
+            person.member,
+            &person.device,
+            dice.chance(faked),
+            dice.chance(2.0 * faked),
+            first,
+            world,
+            bank,
+        )?;
+    }
+    for _ in 0..dice.poisson(3.0) {
+        let at = match in_ring {
+            true => (ring_day(world, person) + -dice.small(0, 4)).at(dice.int(0, 86_399) as u32),
+            false => Day(dice.small(window, world.end.0)).at(dice.int(25_000, 84_000) as u32),
+        };
+        let region = if dice.chance(0.04) { dice.pick(&codes::ELSEWHERE) } else { person.county.code };
+        write_use(
+            person,
+            &person.device,
+            at,
+            dice.pick(&["login", "login", "transfer"]),
+            region,
+            world,
+            bank,
+        )?;
+    }
+    Ok(())
+}
+
+/// A device that the bank has seen.
+pub fn write_device(
+    member: usize,
+    device: &str,
+    emulator: bool,
+    rooted: bool,
+    first: Day,
+    world: &World,
+    bank: &mut Bank,
+) -> io::Result<()> {
+    let os = ["android", "android", "ios", "harmony"][device.bytes().map(usize::from).sum::<usize>() % 4];
+    bank.devices
+        .text(&world.members[member].code)
+        .text(device)
+        .text(if emulator { "android" } else { os })
+        .flag(emulator)
+        .flag(rooted)
+        .time(first.at(30_000))
+        .known(first.at(30_000), &mut bank.planted)
+}
+
+/// One use of a device by a customer.
+pub fn write_use(
+    person: &Person,
+    device: &str,
+    at: Time,
+    action: &str,
+    region: &str,
+    world: &World,
+    bank: &mut Bank,
+) -> io::Result<()> {
+    if at.day() < person.opened {
+        return Ok(());
+    }
+    let id = format!("u{:09}", bank.device_use.rows() + 1);
+    bank.device_use
+        .text(&world.members[person.member].code)
+        .text(&id)
+        .text(device)
+        .text(&person.id)
+        .time(at)
+        .text(action)
+        .text(region)
+        .known(at, &mut bank.planted)
+}
+
+/// The day around which a ring applies.
+pub fn ring_day(world: &World, person: &Person) -> Day {
+    let head = person.position / block::BLOCK * block::BLOCK;
+    let mut dice = world.dice(Topic::Block, person.member, head.wrapping_add(1 << 31));
+    Day(dice.small(world.applying_from.0 + 20, (world.end.0 - 5).max(world.applying_from.0 + 20)))
+}
+
+/// Lists: key, hit rate at average risk as log odds, slope of risk, source, reason.
+const LISTS: [(&str, f64, f64, &str, &str); 5] = [
+    ("aml_black", -6.6, 0.3, "反洗钱系统", "涉嫌洗钱名单 listed by AML screening"),
+    ("credit_black", -4.9, 0.9, "信贷系统", "恶意逃废债 evaded debts before"),
+    ("online_lending_black", -5.1, 0.9, "网贷平台", "网贷逾期核销 online loan charged off"),
+    ("customer_black", -5.6, 0.6, "客户信息系统", "身份资料虚假 false identity papers"),
+    ("grey", -3.7, 0.7, "风险平台", "关注客户 under observation"),
+];
+
+/// The lists that a customer (and, of a ring that was found out, its device) is on.
+pub fn write_lists(person: &Person, world: &World, bank: &mut Bank) -> io::Result<()> {
+    let mut dice = person.dice(world, Topic::Lists);
+    for (list, at_zero, slope, source, reason) in LISTS {
+        let listed = dice.chance(probability(at_zero + slope * person.risk));
+        let from = world.start + dice.small(-200, world.end - world.start);
+        // Some entries have run out: a list is not for life.
+        let days = if dice.chance(0.15) { dice.small(30, 200) } else { 1826 };
+        if listed {
+            let by_number = matches!(list, "aml_black" | "credit_black" | "online_lending_black");
+            let number = if by_number { person.id_number.as_str() } else { "" };
+            write_entry(list, person, number, "", reason, source, from, days, world, bank)?;
+        }
+    }
+    if person.ring.is_some() && person.position.is_multiple_of(block::BLOCK) && dice.chance(0.5) {
+        let found = ring_day(world, person) + dice.small(2, 25);
+        write_entry(
+            "device_black",
+            person,
+            "",
+            &person.device,
+            "团伙欺诈设备 device of a fraud ring",
+            "反欺诈团队",
+            found,
+            1826,
+            world,
+            bank,
+        )?;
+    }
+    Ok(())
+}
+
+#[allow(clippy::too_many_arguments)] // the columns of one row, named once
+fn write_entry(
+    list: &str,
+    person: &Person,
+    id_number: &str,
+    device: &str,
+    reason: &str,
+    source: &str,
+    from: Day,
+    days: i32,
+    world: &World,
+    bank: &mut Bank,
+) -> io::Result<()> {
+    let id = format!("b{:08}", bank.list_entries.rows() + 1);
+    let sheet = &mut bank.list_entries;
+    sheet.text(&world.members[person.member].code).text(&id).text(list);
+    match device.is_empty() {
+        true => sheet.text(&person.id),
+        false => sheet.none(),
+    };
+    sheet
+        .none()
+        .text(id_number)
+        .text(device)
+        .text(reason)
+        .text(source)
+        .day(from)
+        .day(from + days)
+        .known(from.at(28_800), &mut bank.planted)
+}
