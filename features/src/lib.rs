@@ -1,1 +1,3 @@
 //! What is known of an entity: expressions, packed rows, feature views, online store, lists
+
+pub mod row;

@@ -1,0 +1,197 @@
+//! Writes packed rows.
+
+use std::sync::Arc;
+
+use tarim_datamart::{Type, Value};
+
+use super::layout::{Cell, Layout};
+
+/// Set in a utf8 cell whose other bits are an offset into the row itself.
+pub(super) const IN_ROW: u32 = 1 << 31;
+
+/// Time of a group that was never set: as old as can be.
+pub(super) const NEVER: i64 = i64::MIN;
+
+/// Writes one packed row after the other; allocates nothing once warm.
+///
+/// Every column is NULL, and every group's time infinitely old, until set.
+#[derive(Clone, Debug)]
+pub struct RowBuilder {
+    layout: Arc<Layout>,
+    bytes: Vec<u8>,
+}
+
+/// Why a value cannot stand in a column.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum CellError {
+    #[error("column {column:?} is {expected}; it was given {given}")]
+    Type { column: String, expected: Type, given: Type },
+    #[error(
+        "column {column:?}: {value} is outside its range {low} to {high}; widen the range where it is declared"
+    )]
+    Range { column: String, value: i64, low: i64, high: i64 },
+    #[error("column {column:?}: the texts of this row exceed 2 GiB")]
+    TooLong { column: String },
+    #[error("column {column:?}: {code} is not a dictionary code (below 2^31)")]
+    Code { column: String, code: u32 },
+}
+
+impl RowBuilder {
+    pub fn new(layout: &Arc<Layout>) -> Self {
+        let mut builder = Self { layout: layout.clone(), bytes: Vec::with_capacity(layout.fixed_len()) };
+        builder.clear();
+        builder
+    }
+
+    pub fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    /// Starts the next row.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.bytes.resize(self.layout.fixed_len(), 0);
+        for group in 1..self.layout.groups().len() {
+            self.set_group_time(group, NEVER);
+        }
+    }
+
+    /// The row as it stands: copy it before `clear`.
+    pub fn finish(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Sets a column; a text goes into the row's own tail. To set NULL is to unset.
+    pub fn set(&mut self, column: usize, value: &Value) -> Result<(), CellError> {
+        match value {
+            Value::Null => {
+                self.set_null(column);
+                Ok(())
+            }
+            Value::Boolean(v) => self.set_bool(column, *v),
+            Value::Int64(v) => self.set_int(column, *v),
+            Value::Float64(v) => self.set_float(column, *v),
+            Value::Utf8(v) => self.set_text(column, v),
+            Value::Date32(v) => self.set_date(column, *v),
+            Value::Timestamp(v) => self.set_timestamp(column, *v),
+        }
+    }
+
+    pub fn set_null(&mut self, column: usize) {
+        self.bytes[column / 8] &= !(1 << (column % 8));
+    }
+
+    pub fn set_bool(&mut self, column: usize, value: bool) -> Result<(), CellError> {
+        let Cell::Boolean { at, mask } = self.layout.slot(column).cell else {
+            return Err(self.mismatch(column, Type::Boolean));
+        };
+        let byte = &mut self.bytes[at as usize];
+        *byte = if value { *byte | mask } else { *byte & !mask };
+        self.present(column);
+        Ok(())
+    }
+
+    pub fn set_int(&mut self, column: usize, value: i64) -> Result<(), CellError> {
+        let Cell::Int { at, width, base } = self.layout.slot(column).cell else {
+            return Err(self.mismatch(column, Type::Int64));
+        };
+        let described = &self.layout.columns()[column];
+        if let Some((low, high)) = described.range
+            && !(low..=high).contains(&value)
+        {
+            return Err(CellError::Range { column: described.name.clone(), value, low, high });
+        }
+        let distance = value.wrapping_sub(base).to_le_bytes();
+        self.write(at, &distance[..width.bytes()]);
+        self.present(column);
+        Ok(())
+    }
+
+    pub fn set_float(&mut self, column: usize, value: f64) -> Result<(), CellError> {
+        let Cell::Float { at } = self.layout.slot(column).cell else {
+            return Err(self.mismatch(column, Type::Float64));
+        };
+        self.write(at, &value.to_le_bytes());
+        self.present(column);
+        Ok(())
+    }
+
+    /// Sets a text, kept in the row itself. (Setting it twice keeps both: a row is written once.)
+    pub fn set_text(&mut self, column: usize, value: &str) -> Result<(), CellError> {
+        let Cell::Text { at } = self.layout.slot(column).cell else {
+            return Err(self.mismatch(column, Type::Utf8));
+        };
+        append_text(&mut self.bytes, at, value)
+            .ok_or_else(|| CellError::TooLong { column: self.layout.columns()[column].name.clone() })?;
+        self.present(column);
+        Ok(())
+    }
+
+    /// Sets a text by its code in the dictionary that the row will be read with.
+    pub fn set_text_code(&mut self, column: usize, code: u32) -> Result<(), CellError> {
+        let Cell::Text { at } = self.layout.slot(column).cell else {
+            return Err(self.mismatch(column, Type::Utf8));
+        };
+        if code & IN_ROW != 0 {
+            return Err(CellError::Code { column: self.layout.columns()[column].name.clone(), code });
+        }
+        self.write(at, &code.to_le_bytes());
+        self.present(column);
+        Ok(())
+    }
+
+    /// Sets a date, in days since 1970-01-01.
+    pub fn set_date(&mut self, column: usize, days: i32) -> Result<(), CellError> {
+        let Cell::Date { at } = self.layout.slot(column).cell else {
+            return Err(self.mismatch(column, Type::Date32));
+        };
+        self.write(at, &days.to_le_bytes());
+        self.present(column);
+        Ok(())
+    }
+
+    /// Sets a time, in microseconds since 1970-01-01T00:00:00Z.
+    pub fn set_timestamp(&mut self, column: usize, us: i64) -> Result<(), CellError> {
+        let Cell::Timestamp { at } = self.layout.slot(column).cell else {
+            return Err(self.mismatch(column, Type::Timestamp));
+        };
+        self.write(at, &us.to_le_bytes());
+        self.present(column);
+        Ok(())
+    }
+
+    /// Says when a group's values were true, in microseconds since 1970-01-01T00:00:00Z. Group 0 has no
+    /// time and ignores it.
+    ///
+    /// # Panics
+    /// If there is no such group.
+    pub fn set_group_time(&mut self, group: usize, us: i64) {
+        assert!(group < self.layout.groups().len(), "the row has no group {group}");
+        if let Some(at) = self.layout.time_at(group) {
+            self.write(at as u32, &us.to_le_bytes());
+        }
+    }
+
+    fn write(&mut self, at: u32, bytes: &[u8]) {
+        self.bytes[at as usize..at as usize + bytes.len()].copy_from_slice(bytes);
+    }
+
+    fn present(&mut self, column: usize) {
+        self.bytes[column / 8] |= 1 << (column % 8);
+    }
+
+    fn mismatch(&self, column: usize, given: Type) -> CellError {
+        let c = &self.layout.columns()[column];
+        CellError::Type { column: c.name.clone(), expected: c.ty, given }
+    }
+}
+
+/// Appends `text` to a row and points the cell at `at` to it. None if the row becomes too long.
+pub(super) fn append_text(row: &mut Vec<u8>, at: u32, text: &str) -> Option<()> {
+    let start = u32::try_from(row.len()).ok().filter(|s| s & IN_ROW == 0)?;
+    let len = u32::try_from(text.len()).ok()?;
+    row.extend_from_slice(&len.to_le_bytes());
+    row.extend_from_slice(text.as_bytes());
+    row[at as usize..at as usize + 4].copy_from_slice(&(start | IN_ROW).to_le_bytes());
+    Some(())
+}

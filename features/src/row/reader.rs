@@ -1,0 +1,279 @@
+//! Reads a packed row.
+
+use tarim_datamart::{Type, Value};
+
+use super::{
+    builder::{IN_ROW, NEVER, append_text},
+    dictionary::Dictionary,
+    layout::{Cell, Layout, Slot, Width},
+};
+
+/// One packed row with what is needed to read it. A NULL or stale column reads as None.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    layout: &'a Layout,
+    bytes: &'a [u8],
+    dictionary: &'a Dictionary,
+    /// A bit per group.
+    stale: u64,
+}
+
+/// A text as it stands in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextCell<'a> {
+    /// Code in the row's dictionary.
+    Code(u32),
+    /// Kept in the row itself.
+    Text(&'a str),
+}
+
+/// Why bytes are not a row.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum RowError {
+    #[error(
+        "the row has {len} bytes, its layout needs {needed}: it was written for another schema; \
+         materialise again"
+    )]
+    TooShort { len: usize, needed: usize },
+    #[error("the row is damaged: the text of column {column:?} is neither in the dictionary nor in the row")]
+    Text { column: String },
+    #[error("the row is damaged: column {column:?} holds {value}, outside its range")]
+    Range { column: String, value: i64 },
+    #[error("the texts of the row exceed 2 GiB")]
+    TooLong,
+}
+
+impl<'a> Row<'a> {
+    /// A row to read at `now_us` (microseconds since 1970-01-01T00:00:00Z), which decides what is stale:
+    /// a group whose time lies more than its freshness before it.
+    ///
+    /// Only the length is checked here. Bytes that come from outside the process (a file without a
+    /// checksum, a journal) go through [`Row::verify`] once; a text that is out of bounds reads as NULL.
+    pub fn new(
+        layout: &'a Layout,
+        bytes: &'a [u8],
+        dictionary: &'a Dictionary,
+        now_us: i64,
+    ) -> Result<Self, RowError> {
+        if bytes.len() < layout.fixed_len() {
+            return Err(RowError::TooShort { len: bytes.len(), needed: layout.fixed_len() });
+        }
+        let mut row = Self { layout, bytes, dictionary, stale: 0 };
+        for (i, group) in layout.groups().iter().enumerate() {
+            if let Some(freshness) = group.freshness_us
+                && row.group_time(i).is_none_or(|t| now_us.saturating_sub(t) > freshness)
+            {
+                row.stale |= 1 << i;
+            }
+        }
+        Ok(row)
+    }
+
+    /// Checks that every text can be read and every integer is in its range.
+    pub fn verify(&self) -> Result<(), RowError> {
+        for (i, c) in self.layout.columns().iter().enumerate() {
+            let slot = self.layout.slot(i);
+            if !self.is_set(slot) {
+                continue;
+            }
+            if let Cell::Text { at } = slot.cell
+                && self.text_of(self.cell(at)).is_none()
+            {
+                return Err(RowError::Text { column: c.name.clone() });
+            }
+            if let (Cell::Int { at, width, base }, Some((low, high))) = (slot.cell, c.range) {
+                let value = self.integer(at, width, base);
+                if !(low..=high).contains(&value) {
+                    return Err(RowError::Range { column: c.name.clone(), value });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub fn layout(&self) -> &'a Layout {
+        self.layout
+    }
+
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    pub fn dictionary(&self) -> &'a Dictionary {
+        self.dictionary
+    }
+
+    /// When the values of a group were true; None for group 0 and for a time that was never set.
+    pub fn group_time(&self, group: usize) -> Option<i64> {
+        let at = self.layout.time_at(group)?;
+        Some(i64::from_le_bytes(self.array(at as u32))).filter(|t| *t != NEVER)
+    }
+
+    /// Whether a column reads as NULL because its group is older than its freshness.
+    pub fn is_stale(&self, column: usize) -> bool {
+        self.stale >> self.layout.slot(column).group & 1 == 1
+    }
+
+    /// The value of a column, NULL if it is stale.
+    pub fn get(&self, column: usize) -> Value {
+        let slot = self.layout.slot(column);
+        match self.layout.columns()[column].ty {
+            Type::Boolean => self.bool_at(slot).map(Value::Boolean),
+            Type::Int64 => self.int_at(slot).map(Value::Int64),
+            Type::Float64 => self.float_at(slot).map(Value::Float64),
+            Type::Utf8 => self.text_at(slot).map(|s| Value::Utf8(s.to_owned())),
+            Type::Date32 => self.date_at(slot).map(Value::Date32),
+            Type::Timestamp => self.timestamp_at(slot).map(Value::Timestamp),
+        }
+        .unwrap_or(Value::Null)
+    }
+
+    /// A boolean; None also if the column is of another type (so are all of these).
+    pub fn bool(&self, column: usize) -> Option<bool> {
+        self.bool_at(self.layout.slot(column))
+    }
+
+    pub fn int(&self, column: usize) -> Option<i64> {
+        self.int_at(self.layout.slot(column))
+    }
+
+    pub fn float(&self, column: usize) -> Option<f64> {
+        self.float_at(self.layout.slot(column))
+    }
+
+    pub fn text(&self, column: usize) -> Option<&'a str> {
+        self.text_at(self.layout.slot(column))
+    }
+
+    /// Days since 1970-01-01.
+    pub fn date(&self, column: usize) -> Option<i32> {
+        self.date_at(self.layout.slot(column))
+    }
+
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    pub fn timestamp(&self, column: usize) -> Option<i64> {
+        self.timestamp_at(self.layout.slot(column))
+    }
+
+    /// The same, by a slot of this row's layout: what a compiled program reads by.
+    #[inline]
+    pub fn bool_at(&self, slot: Slot) -> Option<bool> {
+        match slot.cell {
+            Cell::Boolean { at, mask } if self.is_known(slot) => Some(self.bytes[at as usize] & mask != 0),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub fn int_at(&self, slot: Slot) -> Option<i64> {
+        match slot.cell {
+            Cell::Int { at, width, base } if self.is_known(slot) => Some(self.integer(at, width, base)),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub fn float_at(&self, slot: Slot) -> Option<f64> {
+        match slot.cell {
+            Cell::Float { at } if self.is_known(slot) => Some(f64::from_le_bytes(self.array(at))),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub fn date_at(&self, slot: Slot) -> Option<i32> {
+        match slot.cell {
+            Cell::Date { at } if self.is_known(slot) => Some(i32::from_le_bytes(self.array(at))),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub fn timestamp_at(&self, slot: Slot) -> Option<i64> {
+        match slot.cell {
+            Cell::Timestamp { at } if self.is_known(slot) => Some(i64::from_le_bytes(self.array(at))),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub fn text_at(&self, slot: Slot) -> Option<&'a str> {
+        match slot.cell {
+            Cell::Text { at } if self.is_known(slot) => self.text_of(self.cell(at)),
+            _ => None,
+        }
+    }
+
+    /// A text as it stands: by code, or in the row.
+    #[inline]
+    pub fn text_cell_at(&self, slot: Slot) -> Option<TextCell<'a>> {
+        let Cell::Text { at } = slot.cell else { return None };
+        if !self.is_known(slot) {
+            return None;
+        }
+        let cell = self.cell(at);
+        if cell & IN_ROW == 0 { Some(TextCell::Code(cell)) } else { self.text_of(cell).map(TextCell::Text) }
+    }
+
+    /// Whether the column of `slot` has a value that is not stale.
+    #[inline]
+    pub fn is_known(&self, slot: Slot) -> bool {
+        self.is_set(slot) && self.stale >> slot.group & 1 == 0
+    }
+
+    /// Appends to `out` the same row with its texts in its own tail, so that it can be read with an empty
+    /// dictionary. Group times are kept: read at the same time it gives the same values.
+    pub fn to_self_contained(&self, out: &mut Vec<u8>) -> Result<(), RowError> {
+        let start = out.len();
+        out.extend_from_slice(&self.bytes[..self.layout.fixed_len()]);
+        // Offsets count from the row's first byte, so the row is split off while texts are appended.
+        let mut row = out.split_off(start);
+        for (i, c) in self.layout.columns().iter().enumerate() {
+            let slot = self.layout.slot(i);
+            if let Cell::Text { at } = slot.cell
+                && self.is_set(slot)
+            {
+                let text =
+                    self.text_of(self.cell(at)).ok_or_else(|| RowError::Text { column: c.name.clone() })?;
+                append_text(&mut row, at, text).ok_or(RowError::TooLong)?;
+            }
+        }
+        out.append(&mut row);
+        Ok(())
+    }
+
+    #[inline]
+    fn is_set(&self, slot: Slot) -> bool {
+        self.bytes[slot.present as usize / 8] >> (slot.present % 8) & 1 == 1
+    }
+
+    #[inline]
+    fn integer(&self, at: u32, width: Width, base: i64) -> i64 {
+        match width {
+            Width::W1 => base.wrapping_add(i64::from(self.bytes[at as usize])),
+            Width::W2 => base.wrapping_add(i64::from(u16::from_le_bytes(self.array(at)))),
+            Width::W4 => base.wrapping_add(i64::from(u32::from_le_bytes(self.array(at)))),
+            Width::W8 => i64::from_le_bytes(self.array(at)),
+        }
+    }
+
+    #[inline]
+    fn cell(&self, at: u32) -> u32 {
+        u32::from_le_bytes(self.array(at))
+    }
+
+    fn text_of(&self, cell: u32) -> Option<&'a str> {
+        if cell & IN_ROW == 0 {
+            return self.dictionary.get(cell);
+        }
+        let start = (cell & !IN_ROW) as usize;
+        let (len, tail) = self.bytes.get(start..)?.split_first_chunk::<4>()?;
+        std::str::from_utf8(tail.get(..u32::from_le_bytes(*len) as usize)?).ok()
+    }
+
+    #[inline]
+    fn array<const N: usize>(&self, at: u32) -> [u8; N] {
+        let at = at as usize;
+        self.bytes[at..at + N].try_into().expect("a slice of N bytes is an array of N bytes")
+    }
+}
