@@ -9,6 +9,7 @@ use crate::{
     codes,
     company::company_id,
     dice::{Topic, probability},
+    identity,
     person::{Living, Person},
     planted::Plant,
     world::World,
@@ -167,14 +168,62 @@ pub fn ring_day(world: &World, person: &Person) -> Day {
     Day(dice.small(world.applying_from.0 + 20, (world.end.0 - 5).max(world.applying_from.0 + 20)))
 }
 
-/// Lists: key, hit rate at average risk as log odds, slope of risk, source, reason.
-const LISTS: [(&str, f64, f64, &str, &str); 5] = [
+/// Lists: name, log odds of being on it at average risk, their slope in risk, source, reason.
+const LISTS: [(&str, f64, f64, &str, &str); 6] = [
     ("aml_black", -6.6, 0.3, "反洗钱系统", "涉嫌洗钱名单 listed by AML screening"),
     ("credit_black", -4.9, 0.9, "信贷系统", "恶意逃废债 evaded debts before"),
     ("online_lending_black", -5.1, 0.9, "网贷平台", "网贷逾期核销 online loan charged off"),
     ("customer_black", -5.6, 0.6, "客户信息系统", "身份资料虚假 false identity papers"),
     ("grey", -3.7, 0.7, "风险平台", "关注客户 under observation"),
+    ("trusted", -3.0, -0.5, "网点", "临柜核验 verified in person at a branch"),
 ];
+
+/// What an entry of a list matches.
+enum Who<'a> {
+    Customer(&'a str),
+    IdNumber(&'a str),
+    Device(&'a str),
+}
+
+/// An entry of a list.
+struct Entry<'a> {
+    list: &'static str,
+    who: Who<'a>,
+    reason: &'static str,
+    source: &'static str,
+    from: Day,
+    days: i32,
+}
+
+impl Entry<'_> {
+    fn write(&self, member: usize, world: &World, bank: &mut Bank) -> io::Result<()> {
+        let id = format!("b{:08}", bank.list_entries.rows() + 1);
+        let (mut customer, mut number, mut device) = ("", "", "");
+        match self.who {
+            Who::Customer(id) => customer = id,
+            Who::IdNumber(id) => number = id,
+            Who::Device(id) => device = id,
+        }
+        bank.list_entries
+            .text(&world.members[member].code)
+            .text(&id)
+            .text(self.list)
+            .text(customer)
+            .none()
+            .text(number)
+            .text(device)
+            .text(self.reason)
+            .text(self.source)
+            .day(self.from)
+            .day(self.from + self.days)
+            .known(self.from.at(28_800), &mut bank.planted)
+    }
+}
+
+/// Three lists match the identity number, so that they also know people who are no customers.
+fn by_number(list: &str) -> bool {
+    matches!(list, "aml_black" | "credit_black" | "online_lending_black")
+}
 
 /// The lists that a customer (and, of a ring that was found out, its device) is on.
 pub fn write_lists(person: &Person, world: &World, bank: &mut Bank) -> io::Result<()> {
@@ -185,56 +234,49 @@ pub fn write_lists(person: &Person, world: &World, bank: &mut Bank) -> io::Resul
         // Some entries have run out: a list is not for life.
         let days = if dice.chance(0.15) { dice.small(30, 200) } else { 1826 };
         if listed {
-            let by_number = matches!(list, "aml_black" | "credit_black" | "online_lending_black");
-            let number = if by_number { person.id_number.as_str() } else { "" };
-            write_entry(list, person, number, "", reason, source, from, days, world, bank)?;
+            let who = match by_number(list) {
+                true => Who::IdNumber(&person.id_number),
+                false => Who::Customer(&person.id),
+            };
+            Entry { list, who, reason, source, from, days }.write(person.member, world, bank)?;
         }
     }
     if person.ring.is_some() && person.position.is_multiple_of(block::BLOCK) && dice.chance(0.5) {
-        let found = ring_day(world, person) + dice.small(2, 25);
-        write_entry(
-            "device_black",
-            person,
-            "",
-            &person.device,
-            "团伙欺诈设备 device of a fraud ring",
-            "反欺诈团队",
-            found,
-            1826,
-            world,
-            bank,
-        )?;
+        Entry {
+            list: "device_black",
+            who: Who::Device(&person.device),
+            reason: "团伙欺诈设备 device of a fraud ring",
+            source: "反欺诈团队",
+            from: ring_day(world, person) + dice.small(2, 25),
+            days: 1826,
+        }
+        .write(person.member, world, bank)?;
     }
     Ok(())
 }
 
-#[allow(clippy::too_many_arguments)] // the columns of one row, named once
-fn write_entry(
-    list: &str,
-    person: &Person,
-    id_number: &str,
-    device: &str,
-    reason: &str,
-    source: &str,
-    from: Day,
-    days: i32,
-    world: &World,
-    bank: &mut Bank,
-) -> io::Result<()> {
-    let id = format!("b{:08}", bank.list_entries.rows() + 1);
-    let sheet = &mut bank.list_entries;
-    sheet.text(&world.members[person.member].code).text(&id).text(list);
-    match device.is_empty() {
-        true => sheet.text(&person.id),
-        false => sheet.none(),
-    };
-    sheet
-        .none()
-        .text(id_number)
-        .text(device)
-        .text(reason)
-        .text(source)
-        .day(from)
-        .day(from + days)
-        .known(from.at(28_800), &mut bank.planted)
+/// Strangers on a member's lists: people who are not, or no longer, its customers. No list is ever empty.
+pub fn write_strangers(member: usize, world: &World, bank: &mut Bank) -> io::Result<()> {
+    let mut dice = world.dice(Topic::Lists, member, 1 << 31);
+    let device = ("device_black", 0.0, 0.0, "反欺诈团队", "团伙欺诈设备 device of a fraud ring");
+    for (list, _, _, source, reason) in LISTS.into_iter().chain([device]) {
+        for k in 0..3 {
+            let birth = world.end + -dice.small(8_000, 25_000);
+            let elsewhere = dice.pick(&codes::ELSEWHERE);
+            let number = identity::identity_number(&mut dice, elsewhere, birth, k == 0);
+            let old = format!(
+                "{}{}9{k:06}",
+                if list == "device_black" { 'd' } else { 'c' },
+                world.members[member].code
+            );
+            let who = match list {
+                "device_black" => Who::Device(&old),
+                _ if by_number(list) => Who::IdNumber(&number),
+                _ => Who::Customer(&old),
+            };
+            let from = world.start + dice.small(-200, 0);
+            Entry { list, who, reason, source, from, days: 1826 }.write(member, world, bank)?;
+        }
+    }
+    Ok(())
 }

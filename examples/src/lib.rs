@@ -39,6 +39,7 @@ mod company;
 mod contact;
 mod credit;
 mod dice;
+mod forms;
 mod identity;
 mod income;
 mod ledger;

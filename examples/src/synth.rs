@@ -50,6 +50,9 @@ fn make(plan: Plan, folder: &Path, progress: &ProgressBar) -> io::Result<Report>
     let mut bank = Bank::create(folder, &world)?;
     progress.set_length(world.plan.customers);
     for block in Block::all(&world) {
+        if block.first == 0 {
+            contact::write_strangers(block.member, &world, &mut bank)?;
+        }
         for (position, applications) in (block.first..).zip(&block.applications) {
             write_customer(&world, block.member, position, *applications, &mut bank)?;
         }
