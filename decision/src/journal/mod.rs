@@ -1,0 +1,195 @@
+//! The decision journal: every decision, on disk before it is answered.
+//!
+//! ```text
+//! request → decide → submit ─┐            ┌─ one write, one sync ─┐
+//! request → decide → submit ─┼─→ queue ─→ │ whatever has queued   │ ─→ index ─→ answer all of them
+//! request → decide → submit ─┘            └─ up during the last  ─┘
+//! ```
+//!
+//! Group commit without a delay: one thread takes what is queued, writes it at once, syncs once, and
+//! tells everyone. While it syncs the next batch gathers, so one caller waits for one sync and a
+//! thousand callers share it.
+//!
+//! - **What was answered is there.** A record is reported durable only after its sync. If a write or a
+//!   sync fails, everything waiting is told so and nothing more is taken: after a failed sync only a
+//!   restart, which reads the disk again, knows what is on it.
+//! - **What is there is a prefix.** A torn tail is cut off at open; anything else that cannot be read is
+//!   an error that names file and byte ([`frame`] says how the two are told apart).
+//! - **What was decided twice is answered once.** [`Journal::find`] looks a decision up by (member, request
+//!   id) through an index in memory that is rebuilt at open.
+//!
+//! A record is a [`JournalEntry`] in protobuf, so that a later release, another language or a Kafka
+//! topic can read it. Its number, counted from 1, is the `decision_id`.
+
+mod disk;
+mod error;
+mod frame;
+mod index;
+mod log;
+#[cfg(test)]
+mod power;
+mod scan;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::{
+    fs::File,
+    path::Path,
+    sync::{Arc, Mutex, mpsc},
+    thread::JoinHandle,
+};
+
+use prost::Message;
+use tarim_proto::decision::v1::JournalEntry;
+
+pub use self::{
+    disk::{Disk, DiskFile, Folder},
+    error::JournalError,
+    index::Place,
+};
+use self::{
+    index::Index,
+    log::Log,
+    writer::{Done, Ended, Order},
+};
+
+/// A segment that has reached this length is followed by another.
+const SEGMENT_BYTES: u64 = 64 << 20;
+
+/// A journal that is open for reading and writing. One per folder.
+pub struct Journal {
+    log: Arc<Log>,
+    index: Arc<Index>,
+    orders: mpsc::Sender<Order>,
+    writer: Mutex<Option<JoinHandle<Ended>>>,
+    /// Held as long as the journal is open.
+    _lock: Option<File>,
+}
+
+/// Just enough of an entry to index it; everything else is skipped, not decoded.
+#[derive(Clone, PartialEq, prost::Message)]
+struct EntryKey {
+    #[prost(string, tag = "1")]
+    member: String,
+    #[prost(string, tag = "2")]
+    request_id: String,
+}
+
+impl Journal {
+    /// Opens the journal of a folder, which is created if it is not there. Reads every record once.
+    pub fn open(folder: &Path) -> Result<Self, JournalError> {
+        std::fs::create_dir_all(folder).map_err(JournalError::io("create", folder.into()))?;
+        let file = folder.join("lock");
+        let lock = File::create(&file).map_err(JournalError::io("create", file.clone()))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => {
+                return Err(JournalError::InUse { folder: folder.into() });
+            }
+            Err(std::fs::TryLockError::Error(e)) => return Err(JournalError::io("lock", file)(e)),
+        }
+        let mut journal = Self::open_on(Arc::new(Folder::new(folder)), SEGMENT_BYTES)?;
+        journal._lock = Some(lock);
+        Ok(journal)
+    }
+
+    /// As [`Journal::open`], on any disk. Whoever calls sees to it that nobody else writes there.
+    pub fn open_on(disk: Arc<dyn Disk>, segment_bytes: u64) -> Result<Self, JournalError> {
+        let index = Arc::new(Index::new());
+        let (appender, torn) = log::open(disk.clone(), segment_bytes, &mut |place, _, payload| {
+            let key = EntryKey::decode(payload).map_err(|e| format!("not a journal entry: {e}"))?;
+            index.insert(index.hash(&key.member, &key.request_id), place);
+            Ok(())
+        })?;
+        if let Some(torn) = torn {
+            tracing::warn!(
+                "{}: cut {} bytes of an unfinished write off at byte {}; nothing of it was answered",
+                disk.path(&torn.name).display(),
+                torn.bytes,
+                torn.end,
+            );
+        }
+        let log = appender.log().clone();
+        let (orders, taken) = mpsc::channel();
+        let writer = std::thread::Builder::new().name("journal".into());
+        let shared = index.clone();
+        let writer = writer
+            .spawn(move || writer::run(appender, &shared, &taken))
+            .map_err(JournalError::io("start the writer of", disk.path("")))?;
+        Ok(Self { log, index, orders, writer: Mutex::new(Some(writer)), _lock: None })
+    }
+
+    /// Hands an entry over to be written, and returns at once. `done` is called on the writer's thread,
+    /// with the record's number once it is durable and found by [`Journal::find`], or with the reason why
+    /// it never will be. (When the journal has been closed it may be dropped uncalled.)
+    ///
+    /// The queue has no bound of its own: callers bound what they have in flight.
+    pub fn submit(
+        &self,
+        entry: &JournalEntry,
+        done: impl FnOnce(Result<u64, Arc<JournalError>>) + Send + 'static,
+    ) {
+        let payload = entry.encode_to_vec();
+        let done: Done = Box::new(done);
+        if payload.len() > frame::PAYLOAD_MAX {
+            return done(Err(Arc::new(JournalError::TooLong { size: payload.len() })));
+        }
+        let hash = self.index.hash(&entry.member, &entry.request_id);
+        if let Err(mpsc::SendError(Order::Write { done, .. })) =
+            self.orders.send(Order::Write { hash, payload, done })
+        {
+            done(Err(Arc::new(JournalError::Closed("the service is shutting down".into()))));
+        }
+    }
+
+    /// Can this key be in the journal? FALSE is certain and costs nothing; TRUE asks for [`Journal::find`].
+    pub fn may_hold(&self, member: &str, request_id: &str) -> bool {
+        !self.index.places(self.index.hash(member, request_id)).is_empty()
+    }
+
+    /// The entry of a key and its number, if there is one. Reads the disk: not for an async thread.
+    pub fn find(&self, member: &str, request_id: &str) -> Result<Option<(u64, JournalEntry)>, JournalError> {
+        for place in self.index.places(self.index.hash(member, request_id)) {
+            let (number, payload) = self.log.read(place)?;
+            let entry = self.log.decode::<JournalEntry>(place, &payload)?;
+            if entry.member == member && entry.request_id == request_id {
+                return Ok(Some((number, entry)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes what was submitted before, marks the end, and stops. Later calls do nothing.
+    ///
+    /// Gives the reason if the writer had failed.
+    pub fn close(&self) -> Ended {
+        let Some(writer) = self.writer.lock().expect("not poisoned").take() else {
+            return Ok(());
+        };
+        // If nobody takes the order, the writer has ended by itself; joining tells how.
+        let _ = self.orders.send(Order::Close);
+        writer.join().unwrap_or_else(|_| Err(Arc::new(JournalError::Closed("its writer panicked".into()))))
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        if let Err(e) = self.close() {
+            tracing::error!("the journal did not close in order: {e}");
+        }
+    }
+}
+
+/// Reads every entry of a journal's folder in order, without changing anything; a server may be
+/// writing to it meanwhile. `visit` gets the number, the entry, and its size in bytes.
+pub fn read(
+    folder: &Path,
+    visit: &mut dyn FnMut(u64, JournalEntry, u64) -> Result<(), String>,
+) -> Result<(), JournalError> {
+    scan::scan(&Folder::new(folder), &mut |_, number, payload| {
+        let entry = JournalEntry::decode(payload).map_err(|e| format!("not a journal entry: {e}"))?;
+        visit(number, entry, payload.len() as u64)
+    })
+    .map(drop)
+}

@@ -1,0 +1,131 @@
+//! Reads a journal from its first byte to its last, and tells a torn tail from corruption.
+
+use super::{
+    Disk, JournalError, Place,
+    frame::{Frame, HEADER, Header, later_frame},
+};
+
+/// A segment that was read.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    /// File name.
+    pub name: String,
+    /// First sequence and salt.
+    pub header: Header,
+}
+
+/// Name of the segment whose first record is `first`. Names sort as sequences do.
+pub fn segment_name(first: u64) -> String {
+    format!("{first:020}.segment")
+}
+
+/// A write that did not come to its end: nothing of it was ever answered.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Torn {
+    /// The last segment's file name.
+    pub name: String,
+    /// Where the whole records end. 0: not even the header is whole.
+    pub end: u64,
+    /// Bytes behind that.
+    pub bytes: u64,
+}
+
+/// What a journal holds.
+#[derive(Debug)]
+pub struct Scan {
+    /// All segments with a whole header, in order.
+    pub segments: Vec<Segment>,
+    /// Where the last segment's whole records end.
+    pub end: u64,
+    /// Sequence of the next record.
+    pub next: u64,
+    /// The tail to be cut off before anything is appended.
+    pub torn: Option<Torn>,
+}
+
+/// Takes a record: its place, sequence and payload. May refuse it by saying what is wrong with it.
+pub type Visit<'a> = dyn FnMut(Place, u64, &[u8]) -> Result<(), String> + 'a;
+
+/// Reads every record in order and hands it to `visit`.
+///
+/// Changes nothing, so it may run beside a server that is writing: it then sees a prefix.
+/// Memory: one segment at a time.
+pub fn scan(disk: &dyn Disk, visit: &mut Visit<'_>) -> Result<Scan, JournalError> {
+    let mut names = disk.names().map_err(JournalError::io("list", disk.path("")))?;
+    names.retain(|name| name.ends_with(".segment"));
+    names.sort();
+    let mut scan = Scan { segments: Vec::with_capacity(names.len()), end: 0, next: 1, torn: None };
+    for (i, name) in names.iter().enumerate() {
+        let corrupt = |offset: usize, what: String| JournalError::Corrupt {
+            file: disk.path(name),
+            offset: offset as u64,
+            what,
+        };
+        let bytes = read_whole(disk, name)?;
+        let last = i + 1 == names.len();
+        let header = match Header::decode(&bytes) {
+            Ok(header) => header,
+            // The header is durable before the first record is written.
+            Err(_) if last && bytes.len() <= HEADER => {
+                scan.torn = Some(Torn { name: name.clone(), end: 0, bytes: bytes.len() as u64 });
+                break;
+            }
+            Err(what) => return Err(corrupt(0, what.into())),
+        };
+        if i == 0 {
+            scan.next = header.first;
+        }
+        if header.first != scan.next || *name != segment_name(header.first) {
+            return Err(corrupt(
+                0,
+                format!("this segment should start with record {}, not {}", scan.next, header.first),
+            ));
+        }
+        scan.segments.push(Segment { name: name.clone(), header });
+        let mut offset = HEADER;
+        while offset < bytes.len() {
+            let rest = &bytes[offset..];
+            let frame = match Frame::decode(header.salt, rest) {
+                Ok(frame) if frame.sequence == scan.next => frame,
+                Ok(frame) => {
+                    return Err(corrupt(
+                        offset,
+                        format!("record {} stands where {} should", frame.sequence, scan.next),
+                    ));
+                }
+                Err(what) if !last => return Err(corrupt(offset, what.into())),
+                Err(what) => {
+                    if let Some(later) = later_frame(header.salt, rest, scan.next) {
+                        let later = offset + later;
+                        return Err(corrupt(
+                            offset,
+                            format!("{what}, though the record at byte {later} says it was on disk"),
+                        ));
+                    }
+                    scan.torn =
+                        Some(Torn { name: name.clone(), end: offset as u64, bytes: rest.len() as u64 });
+                    break;
+                }
+            };
+            if !frame.is_mark() {
+                let place = Place::new(i, offset as u64);
+                visit(place, frame.sequence, frame.payload).map_err(|what| corrupt(offset, what))?;
+                scan.next += 1;
+            }
+            offset += frame.size();
+        }
+        scan.end = offset as u64;
+    }
+    Ok(scan)
+}
+
+fn read_whole(disk: &dyn Disk, name: &str) -> Result<Vec<u8>, JournalError> {
+    let read = || {
+        let file = disk.open(name)?;
+        // The length first: what a writer appends meanwhile is not looked at.
+        let mut bytes = vec![0; file.size()? as usize];
+        file.read(&mut bytes, 0)?;
+        Ok(bytes)
+    };
+    read().map_err(JournalError::io("read", disk.path(name)))
+}

@@ -1,0 +1,239 @@
+//! Whatever happens to the disk: what was reported durable is there, and what is there is a prefix.
+
+use std::sync::{Arc, mpsc};
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tarim_proto::decision::v1::JournalEntry;
+
+use super::{
+    Journal, JournalError, log,
+    power::{Fault, Power},
+};
+
+const SEGMENT: u64 = 200;
+
+/// Reads all records of a disk.
+fn contents(disk: &Power) -> Result<Vec<Vec<u8>>, JournalError> {
+    let mut records = Vec::new();
+    log::open(Arc::new(disk.clone()), SEGMENT, &mut |_, sequence, payload| {
+        records.push(payload.to_vec());
+        assert_eq!(sequence, records.len() as u64);
+        Ok(())
+    })?;
+    Ok(records)
+}
+
+/// Appends batches until an error: the records that were reported durable, and those of the batch that failed.
+fn append(disk: &Power, batches: &[Vec<Vec<u8>>]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+    let mut durable = Vec::new();
+    let Ok((mut appender, _)) = log::open(Arc::new(disk.clone()), SEGMENT, &mut |_, _, _| Ok(())) else {
+        return (durable, Vec::new());
+    };
+    let mut places = Vec::new();
+    for batch in batches {
+        if appender.append(batch.iter().map(Vec::as_slice), &mut places).is_err() {
+            return (durable, batch.clone());
+        }
+        durable.extend(batch.clone());
+    }
+    for (i, (place, record)) in places.iter().zip(&durable).enumerate() {
+        let first = appender.next() - durable.len() as u64;
+        let read = appender.log().read(*place).expect("a record that was reported durable");
+        assert_eq!(read, (first + i as u64, record.clone()));
+    }
+    (durable, Vec::new())
+}
+
+fn some_batches(count: usize, rng: &mut ChaCha8Rng) -> Vec<Vec<Vec<u8>>> {
+    let mut batches = Vec::new();
+    for _ in 0..count {
+        let record = |rng: &mut ChaCha8Rng| (0..rng.random_range(1..60)).map(|_| rng.random()).collect();
+        batches.push((0..rng.random_range(1..4)).map(|_| record(rng)).collect());
+    }
+    batches
+}
+
+/// A crash after each byte and each operation of a script, and in each of several states of the disk.
+#[test]
+fn a_power_cut_at_every_byte_loses_nothing_that_was_durable() {
+    let batches = some_batches(8, &mut ChaCha8Rng::seed_from_u64(11));
+    let whole = Power::default();
+    let all = append(&whole, &batches).0;
+    assert!(whole.files().len() > 1, "the script crosses a segment");
+    for budget in 0..whole.used() {
+        for seed in 0..4 {
+            let disk = Power::default();
+            disk.fail_after(budget, Fault::PowerCut);
+            let (durable, _) = append(&disk, &batches);
+            disk.restart(&mut ChaCha8Rng::seed_from_u64(seed));
+            let found = contents(&disk).unwrap_or_else(|e| panic!("cut at {budget}, seed {seed}: {e}"));
+            assert!(found.len() >= durable.len(), "cut at {budget}, seed {seed}: lost a durable record");
+            assert_eq!(found[..], all[..found.len()], "cut at {budget}, seed {seed}: not a prefix");
+        }
+    }
+}
+
+/// Many lives of one journal: each ends by a fault of some kind, some while it is being opened.
+#[test]
+fn a_journal_survives_any_sequence_of_faults() {
+    for seed in 0..2_000 {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let disk = Power::default();
+        let mut known: Vec<Vec<u8>> = Vec::new();
+        for life in 0..6 {
+            let fault = [Fault::PowerCut, Fault::Full, Fault::SyncFails][rng.random_range(0..3)];
+            disk.fail_after(rng.random_range(0..400), fault);
+            let count = rng.random_range(1..6);
+            let (durable, unsure) = append(&disk, &some_batches(count, &mut rng));
+            match fault {
+                Fault::PowerCut => disk.restart(&mut rng),
+                Fault::Full | Fault::SyncFails if rng.random() => disk.restart(&mut rng),
+                Fault::Full | Fault::SyncFails => disk.restart_process(),
+            }
+            known.extend(durable);
+            let found = contents(&disk).unwrap_or_else(|e| panic!("seed {seed}, life {life}: {e}"));
+            assert!(found.len() >= known.len(), "seed {seed}, life {life}: lost a durable record");
+            known.extend(unsure);
+            assert_eq!(found[..], known[..found.len()], "seed {seed}, life {life}: not a prefix");
+            known = found;
+        }
+    }
+}
+
+/// A changed bit anywhere but in the closing mark is reported, with the file and a place not behind it.
+#[test]
+fn corruption_is_never_taken_for_a_torn_tail() {
+    let disk = Power::default();
+    let batches = some_batches(8, &mut ChaCha8Rng::seed_from_u64(11));
+    append(&disk, &batches);
+    let all = contents(&disk).expect("whole");
+    let (mut appender, _) = log::open(Arc::new(disk.clone()), SEGMENT, &mut |_, _, _| Ok(())).expect("whole");
+    let before_mark = disk.files().last().expect("a segment").1.len();
+    appender.mark().expect("a whole disk");
+    let files = disk.files();
+    for (f, (name, bytes)) in files.iter().enumerate() {
+        for byte in 0..bytes.len() {
+            let mut changed = files.clone();
+            changed[f].1[byte] ^= 1 << (byte % 8);
+            match contents(&Power::with(&changed)) {
+                Err(JournalError::Corrupt { file, offset, .. }) => {
+                    assert!(file.ends_with(name), "names {}, not {name}", file.display());
+                    assert!(offset <= byte as u64);
+                }
+                Ok(found) if f + 1 == files.len() && byte >= before_mark => assert_eq!(found, all),
+                other => panic!("byte {byte} of {name}: {other:?}"),
+            }
+        }
+    }
+    let mut missing = files.clone();
+    missing.remove(1);
+    assert!(
+        matches!(contents(&Power::with(&missing)), Err(JournalError::Corrupt { .. })),
+        "a segment is missing"
+    );
+}
+
+fn entry(request_id: &str) -> JournalEntry {
+    JournalEntry { member: "001".into(), request_id: request_id.into(), ..Default::default() }
+}
+
+/// Submits, and gives where the answer will come.
+fn submit(journal: &Journal, request_id: &str) -> mpsc::Receiver<Result<u64, Arc<JournalError>>> {
+    let (sender, receiver) = mpsc::channel();
+    journal.submit(&entry(request_id), move |result| sender.send(result).expect("the test listens"));
+    receiver
+}
+
+fn open(disk: &Power) -> Journal {
+    Journal::open_on(Arc::new(disk.clone()), SEGMENT).expect("a whole disk")
+}
+
+#[test]
+fn entries_are_found_by_key_also_after_a_restart() {
+    let disk = Power::default();
+    for life in 0..3 {
+        let journal = open(&disk);
+        for i in 0..20 {
+            let number = submit(&journal, &format!("r{life}-{i}")).recv().expect("an answer");
+            assert_eq!(number.expect("durable"), life * 20 + i + 1);
+        }
+        for other in 0..=life {
+            let found = journal.find("001", &format!("r{other}-7")).expect("a whole disk").expect("found");
+            assert_eq!(found, (other * 20 + 8, entry(&format!("r{other}-7"))));
+        }
+        assert!(journal.may_hold("001", "r0-7"));
+        assert!(!journal.may_hold("002", "r0-7"));
+        assert_eq!(journal.find("001", "never").expect("a whole disk"), None);
+        journal.close().expect("closes in order");
+        let late = submit(&journal, "late").recv().expect("an answer");
+        assert!(matches!(&*late.expect_err("closed"), JournalError::Closed(_)));
+    }
+}
+
+/// While one sync runs everything else queues up, and shares the next.
+#[test]
+fn one_sync_serves_everything_that_waited() {
+    let disk = Power::default();
+    let journal = open(&disk);
+    submit(&journal, "starts the segment").recv().expect("an answer").expect("durable");
+    let before = disk.syncs();
+    disk.hold_syncs(true);
+    let first = submit(&journal, "held");
+    disk.wait_for_held_sync();
+    let rest: Vec<_> = (0..500).map(|i| submit(&journal, &i.to_string())).collect();
+    assert!(first.try_recv().is_err(), "nothing is reported durable before its sync");
+    disk.hold_syncs(false);
+    for (i, answer) in std::iter::once(first).chain(rest).enumerate() {
+        assert_eq!(answer.recv().expect("an answer").expect("durable"), i as u64 + 2);
+    }
+    assert_eq!(disk.syncs() - before, 2);
+}
+
+#[test]
+fn a_full_disk_fails_everything_that_waits_and_all_that_follows() {
+    let disk = Power::default();
+    let journal = open(&disk);
+    submit(&journal, "kept").recv().expect("an answer").expect("durable");
+    disk.fail_after(5, Fault::Full);
+    disk.hold_syncs(true);
+    let waiting: Vec<_> = (0..10).map(|i| submit(&journal, &i.to_string())).collect();
+    disk.hold_syncs(false);
+    for answer in waiting {
+        let e = answer.recv().expect("an answer").expect_err("the disk is full");
+        assert!(e.to_string().contains("cannot write memory/00000000000000000001.segment"), "{e}");
+    }
+    disk.restart_process();
+    assert!(submit(&journal, "later").recv().expect("an answer").is_err(), "only a restart mends it");
+    assert!(journal.close().is_err());
+    let journal = open(&disk);
+    assert_eq!(submit(&journal, "again").recv().expect("an answer").expect("durable"), 2);
+}
+
+#[test]
+fn a_record_that_is_too_long_is_refused_alone() {
+    let journal = open(&Power::default());
+    let long = JournalEntry { inputs: vec![0; super::frame::PAYLOAD_MAX + 1], ..entry("long") };
+    let (sender, receiver) = mpsc::channel();
+    journal.submit(&long, move |result| sender.send(result).expect("the test listens"));
+    assert!(receiver.recv().expect("an answer").is_err());
+    submit(&journal, "short").recv().expect("an answer").expect("durable");
+}
+
+#[test]
+fn a_folder_has_one_writer_and_any_number_of_readers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let journal = Journal::open(folder.path()).expect("a new journal");
+    submit(&journal, "r").recv().expect("an answer").expect("durable");
+    let second = Journal::open(folder.path()).map(drop).expect_err("in use");
+    assert!(matches!(second, JournalError::InUse { .. }));
+    let mut seen = Vec::new();
+    super::read(folder.path(), &mut |number, entry, _| {
+        seen.push((number, entry.request_id));
+        Ok(())
+    })
+    .expect("readable while it is open");
+    assert_eq!(seen, [(1, "r".to_owned())]);
+    drop(journal);
+    Journal::open(folder.path()).expect("free again");
+}
