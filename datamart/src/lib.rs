@@ -1,7 +1,18 @@
 //! The risk datamart: data standards, quality gate, Delta tables, SQL sessions.
 
+pub mod checks;
+mod functions;
+pub mod gate;
+mod section;
+mod sql;
+pub mod standards;
 pub mod text;
+pub mod token;
 pub mod value;
 
+pub use gate::Broken;
+pub use section::{At, Document, Item, Section, nearest};
+pub use standards::{CodeList, Field, RowCheck, Source, Standards, Table};
 pub use text::{Place, Problem, Problems, SourceText};
+pub use token::{KeyError, Tokeniser};
 pub use value::{Type, Value};

@@ -1,0 +1,116 @@
+//! The gate for one value of one field.
+
+use super::{Broken, order, parse, rules};
+use crate::{Type, Value, standards::Field};
+
+impl Field {
+    /// Every rule that a value of this field breaks; none means that the gate lets it through.
+    pub fn check(&self, value: &Value) -> Vec<Broken> {
+        let mut broken = Vec::new();
+        match value {
+            Value::Null if self.required => broken.push(self.missing()),
+            Value::Null => {}
+            _ if value.type_of() != Some(self.ty) => broken.push(self.broken(rules::TYPE, || {
+                let is = value.type_of().map_or_else(String::new, |t| t.to_string());
+                format!("the value is {is}, not {}", self.ty)
+            })),
+            Value::Utf8(text) => self.check_text(text, &mut broken),
+            Value::Float64(x) if !x.is_finite() => {
+                broken.push(self.broken(rules::TYPE, || format!("{x} is not a finite number")));
+            }
+            _ => self.check_range(value, &mut broken),
+        }
+        broken
+    }
+
+    /// Text as a value of this field, with dates and times in ISO 8601; blanks at both ends do not count, and
+    /// nothing is NULL. The value is not yet checked.
+    pub fn parse(&self, text: &str) -> Result<Value, Broken> {
+        let text = text.trim_matches(' ');
+        if text.is_empty() {
+            return Ok(Value::Null);
+        }
+        parse::value(self.ty, text).ok_or_else(|| self.not_of_type(text))
+    }
+
+    /// Lets a text through, or says every rule that it breaks.
+    pub(crate) fn check_text(&self, text: &str, broken: &mut Vec<Broken>) {
+        if self.length_min.is_some() || self.length_max.is_some() {
+            // A text has no more characters than bytes, so most need no counting.
+            let long = self.length_max.is_some_and(|max| text.len() > max && text.chars().count() > max);
+            let short = self.length_min.is_some_and(|min| text.len() < min || text.chars().count() < min);
+            if long || short {
+                broken.push(self.broken(rules::LENGTH, || {
+                    let allowed = match (self.length_min, self.length_max) {
+                        (Some(min), Some(max)) if min == max => format!("{min}"),
+                        (Some(min), Some(max)) => format!("{min} to {max}"),
+                        (Some(min), None) => format!("{min} or more"),
+                        (None, max) => format!("at most {}", max.unwrap_or_default()),
+                    };
+                    format!("{} characters, allowed are {allowed}", text.chars().count())
+                }));
+            }
+        }
+        if let Some(pattern) = self.pattern.as_ref().filter(|p| !p.regex.is_match(text)) {
+            broken.push(self.broken(rules::PATTERN, || match self.personal {
+                true => format!("the value does not match {}", pattern.text),
+                false => format!("\"{}\" does not match {}", shorten(text), pattern.text),
+            }));
+        }
+        if self.codes.as_ref().is_some_and(|codes| codes.get(text).is_none()) {
+            broken.push(self.broken(rules::CODES, || match self.personal {
+                true => "the value is not in the code list".into(),
+                false => format!("\"{}\" is not in the code list", shorten(text)),
+            }));
+        }
+        for check in &self.checks {
+            if let Err(why) = check.check(text) {
+                broken.push(self.broken(check.name(), || why.into()));
+            }
+        }
+    }
+
+    /// Lets a number, a date or a time through, or says that it is out of range.
+    pub(crate) fn check_range(&self, value: &Value, broken: &mut Vec<Broken>) {
+        let below = |min: &&Value| order(value, min).is_some_and(|o| o.is_lt());
+        let above = |max: &&Value| order(value, max).is_some_and(|o| o.is_gt());
+        if let Some(min) = self.min.as_ref().filter(below) {
+            broken.push(self.broken(rules::RANGE, || format!("{value} is below {min}")));
+        }
+        if let Some(max) = self.max.as_ref().filter(above) {
+            broken.push(self.broken(rules::RANGE, || format!("{value} is above {max}")));
+        }
+    }
+
+    pub(crate) fn missing(&self) -> Broken {
+        self.broken(rules::REQUIRED, || "there is no value".into())
+    }
+
+    pub(crate) fn not_of_type(&self, text: &str) -> Broken {
+        let what = match self.ty {
+            Type::Boolean => "true or false",
+            Type::Int64 => "a whole number",
+            Type::Float64 => "a finite number",
+            Type::Utf8 => "a text",
+            Type::Date32 => "a date",
+            Type::Timestamp => "a time",
+        };
+        self.broken(rules::TYPE, || match self.personal {
+            true => format!("the value is not {what}"),
+            false => format!("\"{}\" is not {what}", shorten(text)),
+        })
+    }
+
+    pub(crate) fn broken(&self, rule: &str, what: impl FnOnce() -> String) -> Broken {
+        Broken { rule: rule.to_owned(), message: format!("{}: {}", self.name, what()) }
+    }
+}
+
+/// Enough of a text to find it by.
+pub(crate) fn shorten(text: &str) -> String {
+    const LONGEST: usize = 60;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}

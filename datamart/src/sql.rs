@@ -1,0 +1,57 @@
+//! SQL expressions over rows: checks of a table, mappings of a source.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::datatypes::{DataType, Schema};
+use datafusion::{
+    common::{DFSchema, DataFusionError},
+    physical_expr::PhysicalExpr,
+    prelude::SessionContext,
+    sql::parser::DFParser,
+};
+
+use crate::functions;
+
+/// A compiled expression, to be evaluated over batches of the schema that it was compiled for.
+#[derive(Clone, Debug)]
+pub(crate) struct Compiled {
+    #[expect(dead_code, reason = "the gate of loads evaluates it")]
+    pub expr: Arc<dyn PhysicalExpr>,
+    pub ty: DataType,
+}
+
+/// Holds the functions that an expression may call; it has no tables.
+static FUNCTIONS: LazyLock<SessionContext> = LazyLock::new(|| {
+    let session = SessionContext::new();
+    functions::register(&session);
+    session
+});
+
+/// Parses, resolves and compiles an expression over columns of `schema`; else says what is wrong.
+pub(crate) fn expression(sql: &str, schema: &Schema) -> Result<Compiled, String> {
+    let compile = || {
+        let names = DFSchema::try_from(schema.clone())?;
+        let expr = FUNCTIONS.parse_sql_expr(sql, &names)?;
+        let expr = FUNCTIONS.create_physical_expr(expr, &names)?;
+        let ty = expr.data_type(schema)?;
+        Ok(Compiled { expr, ty })
+    };
+    compile().map_err(|e: DataFusionError| explain(&e))
+}
+
+/// Whether a text is one SQL expression, whatever its names mean; else says what is wrong.
+pub(crate) fn parse_syntax(sql: &str) -> Result<(), String> {
+    DFParser::parse_sql_into_expr(sql).map(|_| ()).map_err(|e| explain(&e))
+}
+
+/// The first line of an error, without what DataFusion says about itself.
+fn explain(error: &DataFusionError) -> String {
+    let text = error.strip_backtrace();
+    let text = text.lines().next().unwrap_or_default();
+    let prefixes = ["Error during planning: ", "Schema error: ", "SQL error: ", "ParserError"];
+    let mut rest = text;
+    for prefix in prefixes {
+        rest = rest.strip_prefix(prefix).unwrap_or(rest);
+    }
+    rest.trim_matches(['(', ')', '"']).trim_end_matches('.').to_owned()
+}
