@@ -3,6 +3,8 @@
 pub mod checks;
 mod functions;
 pub mod gate;
+mod load;
+mod mart;
 mod section;
 mod sql;
 pub mod standards;
@@ -11,6 +13,7 @@ pub mod token;
 pub mod value;
 
 pub use gate::Broken;
+pub use mart::{Datamart, Error, LoadRecord, WriteMode};
 pub use section::{At, Document, Item, Section, nearest};
 pub use standards::{CodeList, Field, RowCheck, Source, Standards, Table};
 pub use text::{Place, Problem, Problems, SourceText};

@@ -1,0 +1,158 @@
+//! Records of loads: written into the commit that makes a load, indexed in `_loads`.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use arrow::{
+    array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
+    datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
+};
+use datafusion::{
+    common::cast::{as_int64_array, as_string_array},
+    prelude::{SessionContext, col},
+};
+use deltalake::DeltaTable;
+use futures::TryStreamExt;
+use serde::{Deserialize, Serialize};
+
+use super::{Datamart, DeltaFolder, Error, Writer};
+
+/// Key of the record in a commit's information.
+pub(crate) const COMMIT_KEY: &str = "tarim.load";
+
+/// What a completed load did.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct LoadRecord {
+    /// Also stands in the quarantined rows. Every attempt has its own, so that those of one that died are
+    /// never taken for those of one that completed.
+    pub load_id: String,
+    pub table: String,
+    /// Version of the Delta table that this load made.
+    pub table_version: u64,
+    /// The member that the load was for, if it was told.
+    pub member: Option<String>,
+    /// Name of the source in the standard.
+    pub source: String,
+    /// The file's name, without its folder.
+    pub file: String,
+    /// BLAKE3 of the file's bytes, in hex.
+    pub file_hash: String,
+    /// Of the standards that the rows were checked by.
+    pub standards_hash: String,
+    pub rows: u64,
+    pub good: u64,
+    pub bad: u64,
+    /// How many rows broke each rule.
+    pub rules: BTreeMap<String, u64>,
+    /// When it began, in microseconds since 1970-01-01T00:00:00Z.
+    pub loaded_at_us: i64,
+    pub duration_ms: u64,
+}
+
+pub(crate) fn schema() -> SchemaRef {
+    let text = |name| Field::new(name, DataType::Utf8, true);
+    let count = |name| Field::new(name, DataType::Int64, true);
+    Arc::new(Schema::new(vec![
+        text("load_id"),
+        text("table"),
+        count("table_version"),
+        text("member"),
+        text("source"),
+        text("file"),
+        text("file_hash"),
+        text("standards_hash"),
+        count("rows"),
+        count("good"),
+        count("bad"),
+        text("rules"),
+        Field::new("loaded_at", DataType::Timestamp(TimeUnit::Microsecond, None), true),
+        count("duration_ms"),
+    ]))
+}
+
+pub(crate) fn to_batch(records: &[LoadRecord]) -> Result<RecordBatch, Error> {
+    let text = |of: &dyn Fn(&LoadRecord) -> Option<String>| -> ArrayRef {
+        Arc::new(records.iter().map(of).collect::<StringArray>())
+    };
+    let count = |of: &dyn Fn(&LoadRecord) -> u64| -> ArrayRef {
+        Arc::new(records.iter().map(|r| i64::try_from(of(r)).ok()).collect::<Int64Array>())
+    };
+    let columns = vec![
+        text(&|r| Some(r.load_id.clone())),
+        text(&|r| Some(r.table.clone())),
+        count(&|r| r.table_version),
+        text(&|r| r.member.clone()),
+        text(&|r| Some(r.source.clone())),
+        text(&|r| Some(r.file.clone())),
+        text(&|r| Some(r.file_hash.clone())),
+        text(&|r| Some(r.standards_hash.clone())),
+        count(&|r| r.rows),
+        count(&|r| r.good),
+        count(&|r| r.bad),
+        text(&|r| serde_json::to_string(&r.rules).ok()),
+        Arc::new(records.iter().map(|r| Some(r.loaded_at_us)).collect::<TimestampMicrosecondArray>()),
+        count(&|r| r.duration_ms),
+    ];
+    Ok(RecordBatch::try_new(schema(), columns)?)
+}
+
+impl Datamart {
+    /// Records of a table's loads that are committed but not yet in `_loads`: a crash came between.
+    ///
+    /// `indexed` is the newest version of the table that `_loads` knows of, so that usually nothing is read.
+    pub(crate) async fn unindexed(
+        &self,
+        folder: &DeltaFolder,
+        table: &DeltaTable,
+        indexed: Option<u64>,
+    ) -> Result<Vec<LoadRecord>, Error> {
+        let newest = table.version().unwrap_or(0);
+        // Version 0 makes the table and holds no rows.
+        let behind = newest.saturating_sub(indexed.unwrap_or(0));
+        if behind == 0 {
+            return Ok(Vec::new());
+        }
+        let limit = usize::try_from(behind).ok();
+        let commits: Vec<_> =
+            table.history(limit).try_collect().await.map_err(folder.error("read the history of"))?;
+        let records = commits.into_iter().filter_map(|mut commit| commit.info.remove(COMMIT_KEY));
+        records
+            .map(|record| {
+                serde_json::from_value(record)
+                    .map_err(|e| Error::Record { folder: folder.path().to_path_buf(), why: e.to_string() })
+            })
+            .collect()
+    }
+
+    /// The newest version of each table that `_loads` has a record of.
+    pub(crate) async fn indexed_versions(&self) -> Result<BTreeMap<String, u64>, Error> {
+        let Some(loads) = DeltaFolder::new(self.loads_folder()).open().await? else {
+            return Ok(BTreeMap::new());
+        };
+        let session = SessionContext::new();
+        let newest = datafusion::functions_aggregate::expr_fn::max(col("table_version"));
+        let provider = super::session::provider(&session, &loads).await?;
+        let batches =
+            session.read_table(provider)?.aggregate(vec![col("\"table\"")], vec![newest])?.collect().await?;
+        let mut versions = BTreeMap::new();
+        for batch in &batches {
+            let tables = arrow::compute::cast(batch.column(0), &DataType::Utf8)?;
+            let newest = as_int64_array(batch.column(1))?;
+            for (table, version) in as_string_array(&tables)?.iter().zip(newest) {
+                if let (Some(table), Some(Ok(version))) = (table, version.map(u64::try_from)) {
+                    versions.insert(table.to_owned(), version);
+                }
+            }
+        }
+        Ok(versions)
+    }
+
+    /// Appends records to `_loads`.
+    pub(crate) async fn index_loads(&self, records: &[LoadRecord]) -> Result<(), Error> {
+        let folder = DeltaFolder::new(self.loads_folder());
+        let table = folder.open_or_create(&schema()).await?;
+        let mut writer = Writer::new(&table, folder.clone(), schema());
+        writer.write(&to_batch(records)?).await?;
+        let adds = writer.close().await?;
+        folder.append(&table, adds, None).await.map(|_| ())
+    }
+}

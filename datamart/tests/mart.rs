@@ -1,0 +1,116 @@
+//! Result tables and sessions.
+
+use std::{path::Path, sync::Arc};
+
+use arrow::{
+    array::{
+        ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray,
+        TimestampMicrosecondArray,
+    },
+    util::pretty::pretty_format_batches,
+};
+use datafusion::prelude::SessionContext;
+use futures::stream;
+use tarim_datamart::{Datamart, Standards, Type, WriteMode};
+
+const STANDARD: &str = r#"
+[table]
+name = "loans"
+zh = "贷款"
+en = "loans"
+key = ["loan_id"]
+event_time = "signed_on"
+[[field]]
+name = "loan_id"
+zh = "贷款编号"
+en = "loan id"
+type = "utf8"
+[[field]]
+name = "signed_on"
+zh = "签约日期"
+en = "date of signing"
+type = "date32"
+"#;
+
+fn datamart(folder: &Path) -> Datamart {
+    let standards = folder.join("rulebook/standards");
+    std::fs::create_dir_all(&standards).expect("made");
+    std::fs::write(standards.join("loans.toml"), STANDARD).expect("written");
+    let standards = Standards::read(&folder.join("rulebook")).unwrap_or_else(|p| panic!("{p}"));
+    Datamart::open(&folder.join("datamart"), standards).expect("a datamart")
+}
+
+async fn show(session: &SessionContext, sql: &str) -> String {
+    let frame = session.sql(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+    let batches = frame.collect().await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+    pretty_format_batches(&batches).expect("printable").to_string()
+}
+
+fn all_types() -> RecordBatch {
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("b", Arc::new(BooleanArray::from(vec![Some(true), None]))),
+        ("i", Arc::new(Int64Array::from(vec![Some(i64::MIN), None]))),
+        ("x", Arc::new(Float64Array::from(vec![Some(0.5), None]))),
+        ("s", Arc::new(StringArray::from(vec![Some("甲"), None]))),
+        ("d", Arc::new(Date32Array::from(vec![Some(20_000), None]))),
+        ("t", Arc::new(TimestampMicrosecondArray::from(vec![Some(1_767_225_600_000_001), None]))),
+    ];
+    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).expect("a batch")
+}
+
+#[tokio::test]
+async fn a_result_table_keeps_the_six_types_and_is_replaced_or_extended() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let datamart = datamart(folder.path());
+    let batch = all_types();
+    let write = async |mode| {
+        let batches = stream::iter([Ok(batch.clone())]);
+        datamart.write("decisions", batch.schema(), batches, mode).await.unwrap_or_else(|e| panic!("{e}"))
+    };
+    assert_eq!(write(WriteMode::Append).await, 1);
+    assert_eq!(write(WriteMode::Append).await, 2);
+    let session = datamart.session().await.expect("a session");
+    let rows = session.sql("SELECT * FROM decisions").await.expect("plans");
+    let types: Vec<Option<Type>> =
+        rows.schema().fields().iter().map(|f| Type::from_arrow(f.data_type())).collect();
+    let six = [Type::Boolean, Type::Int64, Type::Float64, Type::Utf8, Type::Date32, Type::Timestamp];
+    assert_eq!(types, six.map(Some));
+    let batches = rows.collect().await.expect("runs");
+    assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 4);
+    assert_eq!(batches[0].slice(0, 2), batch);
+
+    assert_eq!(write(WriteMode::Overwrite).await, 3);
+    let session = datamart.session().await.expect("a session");
+    let count =
+        show(&session, "SELECT count(*) AS n, count(s) AS s FROM decisions WHERE i IS NULL OR s = '甲'")
+            .await;
+    assert!(count.contains("| 2 | 1 |"), "{count}");
+}
+
+#[tokio::test]
+async fn tables_that_were_never_loaded_are_empty_but_there() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let datamart = datamart(folder.path());
+    let session = datamart.session().await.expect("a session");
+    for table in ["loans", "quarantine_loans", "loads"] {
+        let rows = show(&session, &format!("SELECT count(*) FROM {table}")).await;
+        assert!(rows.contains("| 0 "), "{table}: {rows}");
+    }
+    let batches = stream::iter([Ok(all_types())]);
+    let refused = datamart.write("loans", all_types().schema(), batches, WriteMode::Append).await;
+    assert!(refused.is_err_and(|e| e.to_string().contains("cannot be the name of a result table")));
+}
+
+#[tokio::test]
+async fn sessions_have_the_functions_of_national_codes() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let session = datamart(folder.path()).session().await.expect("a session");
+    let answers = show(
+        &session,
+        "SELECT valid_gb11643('11010519491231002X') AS a, valid_gb11643('110105194912310021') AS b, \
+         gbt4754_consistent('J', '66', '662', '6621') AS c, gbt4754_consistent('A', '66', NULL, NULL) AS d, \
+         gbt4754_consistent('J', '66', NULL, NULL) AS e, gbt4754_section('6621') AS f",
+    )
+    .await;
+    assert!(answers.contains("| true | false | true | false |   | J |"), "{answers}");
+}
