@@ -1,0 +1,151 @@
+//! The answers of a set of expressions: what policy logic asks, whichever engine computed them.
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray},
+    datatypes::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType},
+};
+use tarim_datamart::{Type, Value};
+
+use super::{ExprId, Scratch};
+
+/// Answers for one row. Each is None for NULL; to ask for another type than the expression has is a slip that
+/// panics.
+pub trait Answers {
+    fn truth(&self, id: ExprId) -> Option<bool>;
+    fn int(&self, id: ExprId) -> Option<i64>;
+    fn float(&self, id: ExprId) -> Option<f64>;
+    fn text(&self, id: ExprId) -> Option<&str>;
+    /// Days since 1970-01-01.
+    fn date(&self, id: ExprId) -> Option<i32>;
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    fn timestamp(&self, id: ExprId) -> Option<i64>;
+    /// Of whichever type. Allocates for a text.
+    fn value(&self, id: ExprId) -> Value;
+}
+
+/// The answers of the last evaluation.
+impl Answers for Scratch {
+    fn truth(&self, id: ExprId) -> Option<bool> {
+        self.registers().booleans[self.from(id, Type::Boolean)]
+    }
+
+    fn int(&self, id: ExprId) -> Option<i64> {
+        self.registers().ints[self.from(id, Type::Int64)]
+    }
+
+    fn float(&self, id: ExprId) -> Option<f64> {
+        let x = self.registers().floats[self.from(id, Type::Float64)];
+        (!x.is_nan()).then_some(x)
+    }
+
+    fn text(&self, id: ExprId) -> Option<&str> {
+        self.registers().text_in_buffer(self.from(id, Type::Utf8) as u32)
+    }
+
+    fn date(&self, id: ExprId) -> Option<i32> {
+        // A register of a date holds nothing but dates.
+        self.registers().ints[self.from(id, Type::Date32)].map(|days| days as i32)
+    }
+
+    fn timestamp(&self, id: ExprId) -> Option<i64> {
+        self.registers().ints[self.from(id, Type::Timestamp)]
+    }
+
+    fn value(&self, id: ExprId) -> Value {
+        let value = match self.output(id.0 as usize).ty {
+            Type::Boolean => self.truth(id).map(Value::Boolean),
+            Type::Int64 => self.int(id).map(Value::Int64),
+            Type::Float64 => self.float(id).map(Value::Float64),
+            Type::Utf8 => self.text(id).map(|s| Value::Utf8(s.to_owned())),
+            Type::Date32 => self.date(id).map(Value::Date32),
+            Type::Timestamp => self.timestamp(id).map(Value::Timestamp),
+        };
+        value.unwrap_or(Value::Null)
+    }
+}
+
+impl Scratch {
+    fn from(&self, id: ExprId, ty: Type) -> usize {
+        let output = self.output(id.0 as usize);
+        assert_eq!(output.ty, ty, "expression {} is {}, and was asked for {ty}", id.0, output.ty);
+        output.from as usize
+    }
+}
+
+/// The answers that DataFusion computed for a batch, read row by row: [`BatchAnswers::seek`].
+#[derive(Clone, Debug)]
+pub struct BatchAnswers {
+    columns: Vec<ArrayRef>,
+    rows: usize,
+    row: usize,
+}
+
+impl BatchAnswers {
+    pub(super) fn new(columns: Vec<ArrayRef>, rows: usize) -> Self {
+        Self { columns, rows, row: 0 }
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// Goes to a row; answers are of that row until the next `seek`.
+    pub fn seek(&mut self, row: usize) {
+        assert!(row < self.rows, "row {row} of a batch of {}", self.rows);
+        self.row = row;
+    }
+
+    /// The answers of an expression for all rows.
+    pub fn column(&self, id: ExprId) -> &ArrayRef {
+        &self.columns[id.0 as usize]
+    }
+
+    fn valid(&self, id: ExprId) -> Option<&ArrayRef> {
+        Some(self.column(id)).filter(|c| c.is_valid(self.row))
+    }
+}
+
+impl Answers for BatchAnswers {
+    fn truth(&self, id: ExprId) -> Option<bool> {
+        self.valid(id).map(|c| c.as_boolean().value(self.row))
+    }
+
+    fn int(&self, id: ExprId) -> Option<i64> {
+        self.valid(id).map(|c| c.as_primitive::<Int64Type>().value(self.row))
+    }
+
+    fn float(&self, id: ExprId) -> Option<f64> {
+        self.valid(id).map(|c| c.as_primitive::<Float64Type>().value(self.row))
+    }
+
+    fn text(&self, id: ExprId) -> Option<&str> {
+        self.valid(id).map(|c| c.as_string::<i32>().value(self.row))
+    }
+
+    fn date(&self, id: ExprId) -> Option<i32> {
+        self.valid(id).map(|c| c.as_primitive::<Date32Type>().value(self.row))
+    }
+
+    fn timestamp(&self, id: ExprId) -> Option<i64> {
+        self.valid(id).map(|c| c.as_primitive::<TimestampMicrosecondType>().value(self.row))
+    }
+
+    fn value(&self, id: ExprId) -> Value {
+        let ty =
+            Type::from_arrow(self.column(id).data_type()).expect("an expression is of one of the six types");
+        let value = match ty {
+            Type::Boolean => self.truth(id).map(Value::Boolean),
+            Type::Int64 => self.int(id).map(Value::Int64),
+            Type::Float64 => self.float(id).map(Value::Float64),
+            Type::Utf8 => self.text(id).map(|s| Value::Utf8(s.to_owned())),
+            Type::Date32 => self.date(id).map(Value::Date32),
+            Type::Timestamp => self.timestamp(id).map(Value::Timestamp),
+        };
+        value.unwrap_or(Value::Null)
+    }
+}
