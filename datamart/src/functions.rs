@@ -21,7 +21,7 @@ use datafusion::{
 use crate::checks::{Builtin, industry};
 
 /// Makes the functions known to a session.
-pub(crate) fn register(session: &SessionContext) {
+pub fn register(session: &SessionContext) {
     for check in Builtin::ALL {
         session.register_udf(valid(check));
     }

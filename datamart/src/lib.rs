@@ -12,6 +12,7 @@ pub mod text;
 pub mod token;
 pub mod value;
 
+pub use functions::register as register_functions;
 pub use gate::Broken;
 pub use mart::{Datamart, Error, LoadRecord, WriteMode};
 pub use section::{At, Document, Item, Section, nearest};

@@ -1,0 +1,404 @@
+//! Materialising: the features of everybody who is known at one time, into a generation of the store.
+//!
+//! ```text
+//!  plan ([`crate::spine`]) ── batches ──> packed rows ──> part file ──┐
+//!  list entries ── sorted batches ──────> entries ─────> part file ──┼──> commit
+//!  parts of the former generation that are not made anew ────────────┘
+//! ```
+//!
+//! Batches stream from the plan into the file, so memory holds what the plan's joins need and 16 bytes a
+//! row; large tables are taken some members at a time, which bounds the former.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use datafusion::{
+    arrow::{
+        array::{Array, AsArray, RecordBatch, StringArray},
+        datatypes::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType},
+    },
+    error::DataFusionError,
+    prelude::{SessionContext, ident},
+};
+use futures::TryStreamExt;
+use tarim_datamart::Type;
+
+use crate::{
+    entity::{Entity, KNOWN},
+    row::{CellError, Dictionary, RowBuilder},
+    spine::{Moment, entries_at, member_counts, rows_at},
+    store::{
+        EntityAbout, Entry, Generation, ListAbout, ListsAbout, Publication, StoreError, encode_entries, hex,
+        write_lists,
+    },
+    view::{FeatureSet, source::with_versions},
+};
+
+/// Entities of one run of an entity's plan: whole members, up to about this many.
+const CHUNK: u64 = 1_000_000;
+
+/// What to make anew; the rest is taken from the former generation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    All,
+    /// Some entities, by name.
+    Entities(Vec<String>),
+    Lists,
+}
+
+/// How far a materialisation is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress<'a> {
+    /// Rows of an entity that are written, of how many.
+    Rows { entity: &'a str, done: u64, of: u64 },
+    /// Entries of lists that are written.
+    Entries { done: u64 },
+    /// Everything is written; the generation is being published.
+    Publishing,
+}
+
+/// What was made.
+#[derive(Clone, Debug)]
+pub struct MaterialiseReport {
+    /// Version of the snapshot, as decisions will name it.
+    pub version: String,
+    pub as_of_us: i64,
+    /// Entities made anew, in the order of the rulebook.
+    pub entities: Vec<EntityReport>,
+    /// None if the lists were not made anew.
+    pub lists: Option<ListsReport>,
+}
+
+/// What was made of an entity.
+#[derive(Clone, Debug)]
+pub struct EntityReport {
+    pub name: String,
+    pub rows: u64,
+    pub features: usize,
+    /// Of the whole part: rows, keys, index and dictionary.
+    pub bytes: u64,
+    /// Of one packed row.
+    pub row_bytes: usize,
+    /// NULLs among all values, 0 to 1; 0 if there are none.
+    pub null_share: f64,
+    pub took: Duration,
+}
+
+/// What was made of the lists.
+#[derive(Clone, Debug)]
+pub struct ListsReport {
+    /// Name and number of entries; None: never loaded.
+    pub lists: Vec<(String, Option<u64>)>,
+    pub bytes: u64,
+    pub took: Duration,
+}
+
+/// Why nothing was published.
+#[derive(Debug, thiserror::Error)]
+pub enum MaterialiseError {
+    #[error("there is no entity {name:?}; the rulebook has {known}")]
+    UnknownEntity { name: String, known: String },
+    #[error(
+        "the online store has no {what} of this rulebook to go with; run `tarim materialize` for everything"
+    )]
+    Incomplete { what: String },
+    #[error("{entity} {key:?} of member {member}: {error}")]
+    Cell { entity: String, member: String, key: String, error: CellError },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("features cannot be computed: {0}")]
+    DataFusion(#[from] DataFusionError),
+}
+
+/// Makes a generation of what was known at `as_of_us` (microseconds since 1970-01-01T00:00:00Z) and
+/// publishes it in `folder`. `session` has the tables of the datamart. On an error nothing is published.
+pub async fn materialise(
+    session: &SessionContext,
+    features: &FeatureSet,
+    as_of_us: i64,
+    folder: &Path,
+    selection: &Selection,
+    progress: &mut (dyn FnMut(Progress<'_>) + Send),
+) -> Result<MaterialiseReport, MaterialiseError> {
+    let mut publication = Publication::begin(folder)?;
+    let chosen = choose(features, selection, publication.former())?;
+    let session = with_versions(session, features.tables()).await?;
+    publication.retain(|name| features.entity(name).is_some());
+    let mut entities = Vec::new();
+    for entity in chosen {
+        entities.push(entity_part(&session, entity, as_of_us, &mut publication, progress).await?);
+    }
+    let lists = match selection {
+        Selection::Entities(_) => None,
+        _ => Some(lists_part(&session, features, as_of_us, &mut publication, progress).await?),
+    };
+    progress(Progress::Publishing);
+    let version = publication.commit()?;
+    Ok(MaterialiseReport { version, as_of_us, entities, lists })
+}
+
+/// The entities to make. What is not made must be there already, of the same definition.
+fn choose<'f>(
+    features: &'f FeatureSet,
+    selection: &Selection,
+    former: Option<&Generation>,
+) -> Result<Vec<&'f Entity>, MaterialiseError> {
+    let all: Vec<&Entity> = features.entities().iter().collect();
+    let chosen = match selection {
+        Selection::All => return Ok(all),
+        Selection::Lists => Vec::new(),
+        Selection::Entities(names) => {
+            if let Some(name) = names.iter().find(|n| features.entity(n).is_none()) {
+                let known = all.iter().map(|e| e.name.as_str()).collect::<Vec<_>>().join(", ");
+                return Err(MaterialiseError::UnknownEntity { name: name.clone(), known });
+            }
+            if former.is_none_or(|f| f.lists.definition != features.lists_definition()) {
+                return Err(MaterialiseError::Incomplete { what: "lists".into() });
+            }
+            all.iter().copied().filter(|e| names.contains(&e.name)).collect()
+        }
+    };
+    for entity in all {
+        let kept = chosen.iter().any(|c: &&Entity| c.name == entity.name)
+            || former
+                .and_then(|f| f.entities.get(&entity.name))
+                .is_some_and(|p| p.definition == entity.definition());
+        if !kept {
+            return Err(MaterialiseError::Incomplete {
+                what: format!("rows of the entity {:?}", entity.name),
+            });
+        }
+    }
+    Ok(chosen)
+}
+
+async fn entity_part(
+    session: &SessionContext,
+    entity: &Entity,
+    as_of_us: i64,
+    publication: &mut Publication,
+    progress: &mut (dyn FnMut(Progress<'_>) + Send),
+) -> Result<EntityReport, MaterialiseError> {
+    let start = Instant::now();
+    let counts = member_counts(session, entity, as_of_us).await?;
+    let of = counts.iter().map(|(_, n)| n).sum();
+    let mut file = publication.writer(Some(&entity.name))?;
+    let mut packer = Packer::new(entity);
+    for members in chunks(counts) {
+        let moment = Moment::All { as_of_us, members };
+        let mut batches = rows_at(session, entity, &moment).await?.execute_stream().await?;
+        while let Some(batch) = batches.try_next().await? {
+            packer.pack(&batch, |key, row| file.push(key, row))?;
+            progress(Progress::Rows { entity: &entity.name, done: file.records(), of });
+        }
+    }
+    let layout = hex(&entity.layout.fingerprint());
+    let about = EntityAbout { entity: entity.name.clone(), layout };
+    let written = file.finish(&packer.dictionary, &about)?;
+    let features = entity.layout.columns().len() - 1;
+    let values = written.records * features as u64;
+    let report = EntityReport {
+        name: entity.name.clone(),
+        rows: written.records,
+        features,
+        bytes: written.bytes,
+        row_bytes: entity.layout.fixed_len(),
+        null_share: if values == 0 { 0.0 } else { packer.nulls as f64 / values as f64 },
+        took: start.elapsed(),
+    };
+    publication.put(Some(&entity.name), as_of_us, entity.definition().to_owned(), written);
+    Ok(report)
+}
+
+/// Members by the run in which they are made. One run for everybody names nobody.
+fn chunks(counts: Vec<(String, u64)>) -> Vec<Vec<String>> {
+    if counts.iter().map(|(_, n)| n).sum::<u64>() <= CHUNK {
+        return vec![Vec::new()];
+    }
+    let mut chunks = Vec::new();
+    let mut room = 0;
+    for (member, n) in counts {
+        if chunks.is_empty() || n > room {
+            chunks.push(Vec::new());
+            room = CHUNK;
+        }
+        room = room.saturating_sub(n);
+        chunks.last_mut().expect("a chunk was begun").push(member);
+    }
+    chunks
+}
+
+/// Packs batches of the columns that [`rows_at`] gives.
+struct Packer<'e> {
+    entity: &'e Entity,
+    row: RowBuilder,
+    dictionary: Dictionary,
+    nulls: u64,
+}
+
+impl<'e> Packer<'e> {
+    fn new(entity: &'e Entity) -> Self {
+        Self { entity, row: RowBuilder::new(&entity.layout), dictionary: Dictionary::new(), nulls: 0 }
+    }
+
+    fn pack(
+        &mut self,
+        batch: &RecordBatch,
+        mut write: impl FnMut(&[&str], &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), MaterialiseError> {
+        let (members, keys): (&StringArray, &StringArray) =
+            (batch.column(0).as_string(), batch.column(1).as_string());
+        let values = self.entity.layout.columns().len() - 1;
+        let known = self.entity.layout.index(KNOWN).expect("every entity has `known`");
+        for i in 0..batch.num_rows() {
+            self.row.clear();
+            let (member, key) = (members.value(i), keys.value(i));
+            let set = self.row.set_bool(known, true).and_then(|()| self.set_values(batch, i));
+            set.map_err(|error| {
+                let (member, key) = (member.to_owned(), key.to_owned());
+                MaterialiseError::Cell { entity: self.entity.name.clone(), member, key, error }
+            })?;
+            for group in 1..self.entity.layout.groups().len() {
+                let times = batch.column(1 + values + group).as_primitive::<TimestampMicrosecondType>();
+                self.row.set_group_time(group, times.value(i));
+            }
+            write(&[member, key], self.row.finish())?;
+        }
+        Ok(())
+    }
+
+    fn set_values(&mut self, batch: &RecordBatch, i: usize) -> Result<(), CellError> {
+        for (at, column) in self.entity.layout.columns().iter().enumerate().skip(1) {
+            let values = batch.column(1 + at);
+            if values.is_null(i) {
+                self.nulls += 1;
+                continue;
+            }
+            match column.ty {
+                Type::Boolean => self.row.set_bool(at, values.as_boolean().value(i))?,
+                Type::Int64 => self.row.set_int(at, values.as_primitive::<Int64Type>().value(i))?,
+                Type::Float64 => self.row.set_float(at, values.as_primitive::<Float64Type>().value(i))?,
+                Type::Date32 => self.row.set_date(at, values.as_primitive::<Date32Type>().value(i))?,
+                Type::Timestamp => {
+                    self.row.set_timestamp(at, values.as_primitive::<TimestampMicrosecondType>().value(i))?;
+                }
+                Type::Utf8 => {
+                    let code = self.dictionary.intern(values.as_string::<i32>().value(i));
+                    self.row.set_text_code(at, code)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn lists_part(
+    session: &SessionContext,
+    features: &FeatureSet,
+    as_of_us: i64,
+    publication: &mut Publication,
+    progress: &mut (dyn FnMut(Progress<'_>) + Send),
+) -> Result<ListsReport, MaterialiseError> {
+    let start = Instant::now();
+    let mut file = publication.writer(None)?;
+    let mut about = ListsAbout { lists: Vec::new() };
+    let mut done = 0;
+    for list in features.lists() {
+        let mut counted = ListAbout { name: list.name.clone(), loaded: false, entries: 0 };
+        let entries = entries_at(session, features, list, as_of_us).await?;
+        let order = vec![ident("member").sort(true, false), ident("value").sort(true, false)];
+        let mut batches = entries.sort(order)?.execute_stream().await?;
+        let mut run = Run::default();
+        while let Some(batch) = batches.try_next().await? {
+            counted.loaded |= batch.num_rows() > 0;
+            let (members, values): (&StringArray, &StringArray) =
+                (batch.column(0).as_string(), batch.column(1).as_string());
+            for i in (0..batch.num_rows()).filter(|i| values.is_valid(*i)) {
+                let key = (members.value(i), values.value(i));
+                if (run.member.as_str(), run.value.as_str()) != key {
+                    run.write(&list.name, |key, payload| file.push(key, payload))?;
+                    (run.member, run.value) = (key.0.to_owned(), key.1.to_owned());
+                }
+                run.entries.push(OwnedEntry::read(&batch, i));
+                counted.entries += 1;
+            }
+            progress(Progress::Entries { done: done + counted.entries });
+        }
+        run.write(&list.name, |key, payload| file.push(key, payload))?;
+        done += counted.entries;
+        about.lists.push(counted);
+    }
+    let written = write_lists(file, &about)?;
+    let lists = about.lists.into_iter().map(|l| (l.name, l.loaded.then_some(l.entries))).collect();
+    let report = ListsReport { lists, bytes: written.bytes, took: start.elapsed() };
+    publication.put(None, as_of_us, features.lists_definition().to_owned(), written);
+    Ok(report)
+}
+
+/// Entries of one member and value, while they come in one after the other.
+#[derive(Default)]
+struct Run {
+    member: String,
+    value: String,
+    entries: Vec<OwnedEntry>,
+    payload: Vec<u8>,
+}
+
+impl Run {
+    fn write(
+        &mut self,
+        list: &str,
+        push: impl FnOnce(&[&str], &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        if self.entries.is_empty() {
+            return Ok(());
+        }
+        self.payload.clear();
+        let mut entries: Vec<Entry<'_>> = self.entries.iter().map(OwnedEntry::entry).collect();
+        encode_entries(&mut entries, &mut self.payload);
+        push(&[list, &self.member, &self.value], &self.payload)?;
+        self.entries.clear();
+        Ok(())
+    }
+}
+
+struct OwnedEntry {
+    entry_id: String,
+    reason: Option<String>,
+    source: Option<String>,
+    valid_from_us: i64,
+    expires_at_us: i64,
+}
+
+impl OwnedEntry {
+    /// A row of what [`entries_at`] gives.
+    fn read(batch: &RecordBatch, i: usize) -> Self {
+        let text = |column: usize| {
+            let texts: &StringArray = batch.column(column).as_string();
+            texts.is_valid(i).then(|| texts.value(i).to_owned())
+        };
+        let time = |column: usize| {
+            let times = batch.column(column).as_primitive::<TimestampMicrosecondType>();
+            times.is_valid(i).then(|| times.value(i))
+        };
+        Self {
+            entry_id: text(2).unwrap_or_default(),
+            reason: text(3),
+            source: text(4),
+            valid_from_us: time(5).unwrap_or(i64::MIN),
+            expires_at_us: time(6).unwrap_or(i64::MAX),
+        }
+    }
+
+    fn entry(&self) -> Entry<'_> {
+        Entry {
+            entry_id: &self.entry_id,
+            reason: self.reason.as_deref(),
+            source: self.source.as_deref(),
+            valid_from_us: self.valid_from_us,
+            expires_at_us: self.expires_at_us,
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! One immutable file of keyed records: how a part of a generation lies on disk and in memory.
+//!
+//! ```text
+//! | magic | records … | index | dictionary | footer (JSON) | its BLAKE3 | its length | magic |
+//!
+//! record  = payload length u32 | (length u16, bytes) of each key part | payload
+//! index   = 2^k slots u64: 24 bits of the key's hash, 40 bits of the record's offset + 1; 0 is empty
+//! footer  = what the part is, number of records, and place, length and BLAKE3 of each section
+//! ```
+//!
+//! Numbers are little-endian. The file is written in one pass while records stream in; only 16 bytes a
+//! record are kept in memory for the index. It is read whole into anonymous memory, and every byte is
+//! covered by a checksum or compared, so damage is an error at open and never a wrong answer later; a
+//! look-up then costs one slot and one record, and allocates nothing.
+
+use std::{
+    fs::File,
+    hash::Hasher,
+    io::{BufWriter, Read, Seek, SeekFrom, Write},
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use twox_hash::XxHash64;
+
+use super::StoreError;
+use crate::row::Dictionary;
+
+const MAGIC: &[u8; 8] = b"TARIM-1\n";
+/// Bits of a slot that hold an offset; the others hold the top bits of the hash.
+const OFFSET_BITS: u32 = 40;
+const OFFSET_MASK: u64 = (1 << OFFSET_BITS) - 1;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Section {
+    at: u64,
+    len: u64,
+    blake3: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Footer<About> {
+    about: About,
+    /// Number of records.
+    records: u64,
+    /// Parts of a key.
+    key_parts: usize,
+    /// Strings of the dictionary.
+    strings: u64,
+    /// Records, index, dictionary.
+    sections: [Section; 3],
+}
+
+/// What was written: goes into the manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    pub records: u64,
+    /// Length of the file in bytes.
+    pub bytes: u64,
+    /// BLAKE3 of the footer, which holds the checksums of everything else: it names the contents.
+    pub blake3: String,
+}
+
+/// Hash of a key. XXH64 of each part behind its length: the same on every machine and in every version.
+fn hash_of(key: &[&str]) -> u64 {
+    let mut hasher = XxHash64::with_seed(0);
+    for part in key {
+        hasher.write(&(part.len() as u32).to_le_bytes());
+        hasher.write(part.as_bytes());
+    }
+    hasher.finish()
+}
+
+/// Writes one file; nothing is at its place until [`FileWriter::finish`].
+pub struct FileWriter {
+    path: PathBuf,
+    out: BufWriter<File>,
+    at: u64,
+    section: blake3::Hasher,
+    key_parts: usize,
+    /// Hash and offset of each record.
+    entries: Vec<(u64, u64)>,
+    head: Vec<u8>,
+}
+
+impl FileWriter {
+    /// Starts a file whose keys have `key_parts` parts.
+    pub fn create(path: &Path, key_parts: usize) -> Result<Self, StoreError> {
+        let io = |e| StoreError::io("create", path, e);
+        let file =
+            File::options().read(true).write(true).create(true).truncate(true).open(path).map_err(io)?;
+        let mut out = BufWriter::with_capacity(1 << 20, file);
+        out.write_all(MAGIC).map_err(io)?;
+        Ok(Self {
+            path: path.into(),
+            out,
+            at: MAGIC.len() as u64,
+            section: blake3::Hasher::new(),
+            key_parts,
+            entries: Vec::new(),
+            head: Vec::new(),
+        })
+    }
+
+    /// Adds a record. Keys are unique; [`FileWriter::finish`] refuses a key that came twice.
+    pub fn push(&mut self, key: &[&str], payload: &[u8]) -> Result<(), StoreError> {
+        assert_eq!(key.len(), self.key_parts, "every key of a file has the same number of parts");
+        let too_long = |what: &str| StoreError::TooLong { what: what.to_owned(), key: key.join("/") };
+        if self.at > OFFSET_MASK - 1 {
+            return Err(too_long("the file exceeds 1 TiB"));
+        }
+        let len = u32::try_from(payload.len()).map_err(|_| too_long("the record exceeds 4 GiB"))?;
+        self.entries.push((hash_of(key), self.at));
+        self.head.clear();
+        self.head.extend_from_slice(&len.to_le_bytes());
+        for part in key {
+            let len = u16::try_from(part.len()).map_err(|_| too_long("the key exceeds 65,535 bytes"))?;
+            self.head.extend_from_slice(&len.to_le_bytes());
+            self.head.extend_from_slice(part.as_bytes());
+        }
+        let head = std::mem::take(&mut self.head);
+        self.write(&head)?;
+        self.head = head;
+        self.write(payload)
+    }
+
+    /// Number of records so far.
+    pub fn records(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
+    /// Writes index, dictionary and footer, and forces everything to disk.
+    pub fn finish<About: Serialize>(
+        mut self,
+        dictionary: &Dictionary,
+        about: &About,
+    ) -> Result<Written, StoreError> {
+        let records = self.end_section(MAGIC.len() as u64);
+        self.out.flush().map_err(|e| StoreError::io("write", &self.path, e))?;
+
+        let start = self.at;
+        for slot in self.index()? {
+            self.write(&slot.to_le_bytes())?;
+        }
+        let index = self.end_section(start);
+
+        let start = self.at;
+        for text in dictionary.iter() {
+            self.write(&(text.len() as u32).to_le_bytes())?;
+            self.write(text.as_bytes())?;
+        }
+        let strings = self.end_section(start);
+
+        let footer = serde_json::to_vec(&Footer {
+            about,
+            records: self.entries.len() as u64,
+            key_parts: self.key_parts,
+            strings: dictionary.len() as u64,
+            sections: [records, index, strings],
+        })
+        .expect("a footer is plain data");
+        let hash = blake3::hash(&footer);
+        self.write(&footer)?;
+        self.write(hash.as_bytes())?;
+        self.write(&(footer.len() as u32).to_le_bytes())?;
+        self.write(MAGIC)?;
+        let sync = |e| StoreError::io("write", &self.path, e);
+        self.out.flush().map_err(sync)?;
+        self.out.get_ref().sync_all().map_err(sync)?;
+        Ok(Written { records: self.entries.len() as u64, bytes: self.at, blake3: hash.to_hex().to_string() })
+    }
+
+    /// Slots of the index, at most three quarters full.
+    fn index(&mut self) -> Result<Vec<u64>, StoreError> {
+        let capacity = (self.entries.len() * 4 / 3 + 1).next_power_of_two();
+        let mask = capacity as u64 - 1;
+        let mut slots = vec![0u64; capacity];
+        let mut alike = Vec::new();
+        for &(hash, at) in &self.entries {
+            let word = (hash >> OFFSET_BITS << OFFSET_BITS) | (at + 1);
+            let mut slot = hash & mask;
+            while slots[slot as usize] != 0 {
+                let other = slots[slot as usize];
+                if other >> OFFSET_BITS == word >> OFFSET_BITS {
+                    alike.push(((other & OFFSET_MASK) - 1, at));
+                }
+                slot = (slot + 1) & mask;
+            }
+            slots[slot as usize] = word;
+        }
+        // Two keys whose hashes look alike are read back, to see whether they are the same.
+        for (one, other) in alike {
+            let key = self.read_key(one)?;
+            if key == self.read_key(other)? {
+                return Err(StoreError::Repeated { path: self.path.clone(), key: key.join("/") });
+            }
+        }
+        Ok(slots)
+    }
+
+    fn read_key(&mut self, at: u64) -> Result<Vec<String>, StoreError> {
+        let read = |file: &mut File, parts: usize| -> std::io::Result<Vec<String>> {
+            file.seek(SeekFrom::Start(at + 4))?;
+            let mut key = Vec::with_capacity(parts);
+            for _ in 0..parts {
+                let mut len = [0; 2];
+                file.read_exact(&mut len)?;
+                let mut text = vec![0; usize::from(u16::from_le_bytes(len))];
+                file.read_exact(&mut text)?;
+                key.push(String::from_utf8(text).map_err(std::io::Error::other)?);
+            }
+            file.seek(SeekFrom::End(0))?;
+            Ok(key)
+        };
+        read(self.out.get_mut(), self.key_parts).map_err(|e| StoreError::io("read back", &self.path, e))
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.section.update(bytes);
+        self.at += bytes.len() as u64;
+        self.out.write_all(bytes).map_err(|e| StoreError::io("write", &self.path, e))
+    }
+
+    fn end_section(&mut self, start: u64) -> Section {
+        let hash = std::mem::replace(&mut self.section, blake3::Hasher::new()).finalize();
+        Section { at: start, len: self.at - start, blake3: hash.to_hex().to_string() }
+    }
+}
+
+/// A file that was written by [`FileWriter`], checked and in memory.
+pub struct KeyedFile<About> {
+    bytes: Box<[u8]>,
+    index: Range<usize>,
+    /// Slots of the index − 1.
+    mask: u64,
+    key_parts: usize,
+    dictionary: Dictionary,
+    about: About,
+}
+
+impl<About: DeserializeOwned> KeyedFile<About> {
+    /// Reads and checks a file. `expected` is what the manifest says of it.
+    pub fn open(path: &Path, expected: &Written) -> Result<Self, StoreError> {
+        let bytes = std::fs::read(path).map_err(|e| StoreError::io("read", path, e))?;
+        Self::from_bytes(bytes.into(), Some(expected))
+            .map_err(|what| StoreError::Damaged { path: path.into(), what })
+    }
+
+    fn from_bytes(bytes: Box<[u8]>, expected: Option<&Written>) -> Result<Self, String> {
+        if let Some(e) = expected
+            && bytes.len() as u64 != e.bytes
+        {
+            return Err(format!("it has {} bytes; {} were written", bytes.len(), e.bytes));
+        }
+        let rest = bytes.strip_prefix(MAGIC).ok_or("it does not begin as a store file")?;
+        let rest = rest.strip_suffix(MAGIC).ok_or("it does not end as a store file")?;
+        let (rest, len) = rest.split_last_chunk::<4>().ok_or("it is cut short")?;
+        let (rest, hash) = rest.split_last_chunk::<32>().ok_or("it is cut short")?;
+        let body = rest
+            .len()
+            .checked_sub(u32::from_le_bytes(*len) as usize)
+            .ok_or("its footer is longer than the file")?;
+        let footer = &rest[body..];
+        let found = blake3::hash(footer);
+        if found != blake3::Hash::from_bytes(*hash) {
+            return Err("its footer does not match its checksum".into());
+        }
+        if expected.is_some_and(|e| e.blake3 != found.to_hex().as_str()) {
+            return Err("it is not the file that the manifest names".into());
+        }
+        let footer: Footer<About> =
+            serde_json::from_slice(footer).map_err(|e| format!("its footer cannot be read: {e}"))?;
+        let ends = check_sections(&bytes, &footer.sections, MAGIC.len() + body)?;
+        let [_, index, strings] = ends;
+        let slots = index.len() / 8;
+        if index.len() % 8 != 0 || !slots.is_power_of_two() || footer.records >= slots as u64 {
+            return Err(format!("its index has {} bytes for {} records", index.len(), footer.records));
+        }
+        let dictionary = read_dictionary(&bytes[strings], footer.strings)?;
+        Ok(Self {
+            index,
+            mask: slots as u64 - 1,
+            key_parts: footer.key_parts,
+            dictionary,
+            about: footer.about,
+            bytes,
+        })
+    }
+}
+
+impl<About> KeyedFile<About> {
+    /// What the writer said the file is.
+    pub fn about(&self) -> &About {
+        &self.about
+    }
+
+    pub fn dictionary(&self) -> &Dictionary {
+        &self.dictionary
+    }
+
+    /// The payload of a key.
+    pub fn get(&self, key: &[&str]) -> Option<&[u8]> {
+        debug_assert_eq!(key.len(), self.key_parts);
+        let hash = hash_of(key);
+        let mut slot = hash & self.mask;
+        loop {
+            let at = self.index.start + slot as usize * 8;
+            let word = u64::from_le_bytes(self.bytes[at..at + 8].try_into().expect("eight bytes"));
+            if word == 0 {
+                return None;
+            }
+            if word >> OFFSET_BITS == hash >> OFFSET_BITS
+                && let Some(payload) = self.record((word & OFFSET_MASK) as usize - 1, key)
+            {
+                return Some(payload);
+            }
+            slot = (slot + 1) & self.mask;
+        }
+    }
+
+    /// The payload of the record at `at` if its key is `key`.
+    fn record(&self, at: usize, key: &[&str]) -> Option<&[u8]> {
+        let (len, mut rest) = self.bytes[at..].split_first_chunk::<4>()?;
+        for part in key {
+            let (len, tail) = rest.split_first_chunk::<2>()?;
+            rest = tail.strip_prefix(part.as_bytes())?;
+            if usize::from(u16::from_le_bytes(*len)) != part.len() {
+                return None;
+            }
+        }
+        rest.get(..u32::from_le_bytes(*len) as usize)
+    }
+}
+
+/// Checks that the sections follow one another from the magic to `end` and match their checksums.
+fn check_sections(bytes: &[u8], sections: &[Section; 3], end: usize) -> Result<[Range<usize>; 3], String> {
+    let mut next = MAGIC.len();
+    let mut ranges = [0..0, 0..0, 0..0];
+    for ((section, range), name) in sections.iter().zip(&mut ranges).zip(["records", "index", "dictionary"]) {
+        let stop = usize::try_from(section.len).ok().and_then(|len| next.checked_add(len));
+        let stop = stop.filter(|s| section.at == next as u64 && *s <= end);
+        *range = next..stop.ok_or_else(|| format!("its {name} lie outside the file"))?;
+        if blake3::hash(&bytes[range.clone()]).to_hex().as_str() != section.blake3 {
+            return Err(format!("its {name} do not match their checksum"));
+        }
+        next = range.end;
+    }
+    if next != end {
+        return Err(format!("{} bytes stand between its sections and its footer", end - next));
+    }
+    Ok(ranges)
+}
+
+fn read_dictionary(mut bytes: &[u8], count: u64) -> Result<Dictionary, String> {
+    let mut dictionary = Dictionary::new();
+    while let Some((len, rest)) = bytes.split_first_chunk::<4>() {
+        let text = rest.split_at_checked(u32::from_le_bytes(*len) as usize);
+        let (text, rest) = text.ok_or("its dictionary is cut short")?;
+        dictionary
+            .intern(std::str::from_utf8(text).map_err(|e| format!("its dictionary is not UTF-8: {e}"))?);
+        bytes = rest;
+    }
+    if !bytes.is_empty() || dictionary.len() as u64 != count {
+        return Err(format!("its dictionary has {} strings; {count} were written", dictionary.len()));
+    }
+    Ok(dictionary)
+}

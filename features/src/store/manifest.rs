@@ -1,0 +1,175 @@
+//! The manifest of a generation, and the pointer to the current one.
+//!
+//! `CURRENT` holds one line: the name of a manifest and its BLAKE3. A manifest names the parts of its
+//! generation with theirs. So whoever trusts `CURRENT` can trust every byte behind it.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{StoreError, file::Written};
+
+/// Name of the pointer to the current generation.
+const CURRENT: &str = "CURRENT";
+
+/// A version of everything online: which files it is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Generation {
+    /// Counted from 1; never used twice.
+    pub number: u64,
+    /// Rows of each entity, by its name.
+    pub entities: BTreeMap<String, Part>,
+    /// Entries of all lists.
+    pub lists: Part,
+}
+
+/// One file of a generation; later generations go on using it until it is materialised again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// File name in the store's folder.
+    pub file: String,
+    /// Microseconds since 1970-01-01T00:00:00Z: what was known at this time.
+    pub as_of_us: i64,
+    /// BLAKE3 of the definitions that it was computed by.
+    pub definition: String,
+    /// Its size, and the checksum that names its contents.
+    pub written: Written,
+}
+
+impl Generation {
+    /// Every part.
+    pub fn parts(&self) -> impl Iterator<Item = &Part> {
+        self.entities.values().chain([&self.lists])
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut text = serde_json::to_vec_pretty(self).expect("a manifest is plain data");
+        text.push(b'\n');
+        text
+    }
+}
+
+/// Which manifest is current: its name and checksum.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pointer {
+    pub number: u64,
+    pub blake3: String,
+}
+
+impl Pointer {
+    /// Reads `CURRENT`; None if nothing was ever published.
+    pub fn read(folder: &Path) -> Result<Option<Self>, StoreError> {
+        let path = folder.join(CURRENT);
+        let text = match std::fs::read(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(StoreError::io("read", &path, e)),
+        };
+        let pointer = std::str::from_utf8(&text).ok().and_then(Self::parse);
+        pointer.map(Some).ok_or_else(|| StoreError::damaged(&path, "it does not name a generation"))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (name, hash) = text.strip_suffix('\n')?.split_once(' ')?;
+        let pointer = Self { number: number_of(name)?, blake3: hash.to_owned() };
+        // Whatever reads back as something else was not written by us.
+        (pointer.to_string() == text).then_some(pointer)
+    }
+
+    /// Reads the manifest that it points to.
+    pub fn generation(&self, folder: &Path) -> Result<Generation, StoreError> {
+        let (generation, found) = read_manifest(folder, self.number)?;
+        if found != *self {
+            let path = folder.join(manifest_name(self.number));
+            return Err(StoreError::damaged(&path, "it is not the manifest that CURRENT names"));
+        }
+        Ok(generation)
+    }
+
+    /// Version of the snapshot: the generation's number and the beginning of its checksum.
+    pub fn version(&self) -> String {
+        format!("{}-{}", self.number, &self.blake3[..8.min(self.blake3.len())])
+    }
+}
+
+impl std::fmt::Display for Pointer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{} {}", manifest_name(self.number), self.blake3)
+    }
+}
+
+/// File name of a generation's manifest.
+pub(super) fn manifest_name(number: u64) -> String {
+    format!("generation-{number:08}.json")
+}
+
+fn number_of(name: &str) -> Option<u64> {
+    name.strip_prefix("generation-")?.strip_suffix(".json")?.parse().ok()
+}
+
+/// Reads a manifest with the pointer to it.
+pub(super) fn read_manifest(folder: &Path, number: u64) -> Result<(Generation, Pointer), StoreError> {
+    let path = folder.join(manifest_name(number));
+    let text = std::fs::read(&path).map_err(|e| StoreError::io("read", &path, e))?;
+    let generation: Generation =
+        serde_json::from_slice(&text).map_err(|e| StoreError::damaged(&path, e.to_string()))?;
+    Ok((generation, Pointer { number, blake3: blake3::hash(&text).to_hex().to_string() }))
+}
+
+/// Writes a manifest under its name; nothing points to it yet.
+pub(super) fn write_manifest(folder: &Path, generation: &Generation) -> Result<Pointer, StoreError> {
+    let text = generation.encode();
+    replace(&folder.join(manifest_name(generation.number)), &text)?;
+    Ok(Pointer { number: generation.number, blake3: blake3::hash(&text).to_hex().to_string() })
+}
+
+/// Makes a generation the current one: the moment at which it becomes visible.
+pub(super) fn point(folder: &Path, to: &Pointer) -> Result<(), StoreError> {
+    replace(&folder.join(CURRENT), to.to_string().as_bytes())
+}
+
+/// Numbers of all manifests in the folder, in order, current or not.
+pub(super) fn numbers(folder: &Path) -> Result<Vec<u64>, StoreError> {
+    let mut numbers: Vec<u64> = names(folder)?.iter().filter_map(|n| number_of(n)).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// Names of all files in the folder.
+pub(super) fn names(folder: &Path) -> Result<Vec<String>, StoreError> {
+    let io = |e| StoreError::io("list", folder, e);
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(io)? {
+        names.extend(entry.map_err(io)?.file_name().into_string());
+    }
+    Ok(names)
+}
+
+/// Where a file is written before it takes its place.
+pub(super) fn temporary(path: &Path) -> PathBuf {
+    path.with_added_extension("tmp")
+}
+
+/// Puts `bytes` at `path`: afterwards, and after any crash, all of them are there or what was before.
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let draft = temporary(path);
+    let write = || -> std::io::Result<()> {
+        let mut file = File::create(&draft)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().map_err(|e| StoreError::io("write", &draft, e))?;
+    settle(&draft, path)
+}
+
+/// Renames a file whose contents are on disk, and forces the folder to disk.
+pub(super) fn settle(draft: &Path, path: &Path) -> Result<(), StoreError> {
+    std::fs::rename(draft, path).map_err(|e| StoreError::io("rename", draft, e))?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    File::open(folder).and_then(|f| f.sync_all()).map_err(|e| StoreError::io("sync", folder, e))
+}

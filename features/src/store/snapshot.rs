@@ -1,0 +1,134 @@
+//! One version of everything online, in memory.
+
+use std::{path::Path, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ListAnswer, StoreError,
+    file::KeyedFile,
+    lists::ListsAbout,
+    manifest::{Generation, Part, Pointer},
+};
+use crate::{row::Dictionary, view::FeatureSet};
+
+/// What the part of an entity says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntityAbout {
+    pub entity: String,
+    /// Fingerprint of the row layout, in hexadecimal.
+    pub layout: String,
+}
+
+/// All entities and lists at one version. Immutable; what one decision reads comes from one snapshot.
+pub struct Snapshot {
+    pointer: Pointer,
+    version: String,
+    generation: Generation,
+    entities: Vec<Arc<KeyedFile<EntityAbout>>>,
+    lists: Arc<KeyedFile<ListsAbout>>,
+    /// Name and "was it loaded" of each list of the rulebook, in its order.
+    asked: Vec<(String, bool)>,
+}
+
+impl Snapshot {
+    /// Loads what `pointer` points to; parts that `former` has already loaded are shared with it.
+    pub(super) fn load(
+        folder: &Path,
+        pointer: Pointer,
+        features: &FeatureSet,
+        former: Option<&Snapshot>,
+    ) -> Result<Self, StoreError> {
+        let generation = pointer.generation(folder)?;
+        check(&generation, features)?;
+        let mut entities = Vec::with_capacity(features.entities().len());
+        for (i, entity) in features.entities().iter().enumerate() {
+            let part = &generation.entities[&entity.name];
+            let shared = former
+                .filter(|f| f.generation.entities.get(&entity.name) == Some(part))
+                .map(|f| f.entities[i].clone());
+            let file = match shared {
+                Some(file) => file,
+                None => Arc::new(KeyedFile::<EntityAbout>::open(&folder.join(&part.file), &part.written)?),
+            };
+            let about = file.about();
+            if about.entity != entity.name || about.layout != hex(&entity.layout.fingerprint()) {
+                let what = format!("it holds {:?} in another layout than the manifest says", about.entity);
+                return Err(StoreError::damaged(&folder.join(&part.file), what));
+            }
+            entities.push(file);
+        }
+        let part = &generation.lists;
+        let lists = match former.filter(|f| f.generation.lists == *part) {
+            Some(former) => former.lists.clone(),
+            None => Arc::new(KeyedFile::<ListsAbout>::open(&folder.join(&part.file), &part.written)?),
+        };
+        let asked = features.lists().iter().map(|list| {
+            let about = lists.about().lists.iter().find(|l| l.name == list.name);
+            let what = || format!("it lacks the list {:?}", list.name);
+            let about = about.ok_or_else(|| StoreError::damaged(&folder.join(&part.file), what()))?;
+            Ok((list.name.clone(), about.loaded))
+        });
+        let asked = asked.collect::<Result<_, StoreError>>()?;
+        Ok(Self { version: pointer.version(), pointer, generation, entities, lists, asked })
+    }
+
+    /// Names these very contents: the generation's number and the beginning of its checksum.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The manifest: parts, their sizes and as-of times.
+    pub fn generation(&self) -> &Generation {
+        &self.generation
+    }
+
+    /// Part of the entity of that index.
+    pub fn part(&self, entity: usize) -> &Part {
+        &self.generation.entities[&self.entities[entity].about().entity]
+    }
+
+    /// Strings of an entity's rows. `entity` is its index in [`FeatureSet::entities`].
+    pub fn dictionary(&self, entity: usize) -> &Dictionary {
+        self.entities[entity].dictionary()
+    }
+
+    /// The packed row of an entity, in the layout of [`crate::entity::Entity::layout`]; None: unknown to
+    /// this member. Allocates nothing.
+    pub fn get(&self, entity: usize, member: &str, key: &str) -> Option<&[u8]> {
+        self.entities[entity].get(&[member, key])
+    }
+
+    /// Whether `value` is on a list of the member at a time (microseconds since 1970-01-01T00:00:00Z).
+    /// `list` is its index in [`FeatureSet::lists`]. Allocates nothing.
+    pub fn list_hit(&self, list: usize, member: &str, value: &str, at_us: i64) -> ListAnswer<'_> {
+        let (name, loaded) = &self.asked[list];
+        self.lists.ask(name, *loaded, member, value, at_us)
+    }
+
+    pub(super) fn pointer(&self) -> &Pointer {
+        &self.pointer
+    }
+}
+
+/// Checks that a generation was made by the rulebook's definitions.
+fn check(generation: &Generation, features: &FeatureSet) -> Result<(), StoreError> {
+    let other = |what: String| StoreError::OtherDefinition { generation: generation.number, what };
+    for entity in features.entities() {
+        let what = format!("entity {:?}", entity.name);
+        match generation.entities.get(&entity.name) {
+            None => return Err(StoreError::Missing { what }),
+            Some(part) if part.definition != entity.definition() => return Err(other(what)),
+            Some(_) => {}
+        }
+    }
+    if generation.lists.definition != features.lists_definition() {
+        return Err(other("the lists".into()));
+    }
+    Ok(())
+}
+
+/// Hexadecimal, for checksums in manifests.
+pub(crate) fn hex(hash: &[u8; 32]) -> String {
+    blake3::Hash::from_bytes(*hash).to_hex().to_string()
+}

@@ -1,0 +1,288 @@
+//! The SQL of a feature: an expression over aggregates of facts.
+//!
+//! Checked and rewritten once, for every way of computing it, so that a value does not depend on how the
+//! facts happened to lie:
+//!
+//! - `sum`, `avg`, `var…`, `stddev…` of Float64 are exact ([`super::exact`]);
+//! - `first_value` and `last_value` need an ORDER BY, and ties in it are broken by the table's key, else by
+//!   the value itself;
+//! - only aggregates of which the same can be said are let in;
+//! - NaN is NULL and −0 is +0 in what a feature gives, in min, max and the like;
+//! - `/` is in Float64, and a division by zero is NULL.
+//!
+//! Outside an aggregate only `as_of` may stand.
+
+use std::sync::Arc;
+
+use datafusion::{
+    arrow::datatypes::{DataType, Field, Schema, TimeUnit},
+    common::{
+        Column, DFSchema, ExprSchema,
+        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
+    },
+    error::DataFusionError,
+    execution::SessionState,
+    functions::expr_fn::{isnan, nullif},
+    logical_expr::{
+        Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, cast, col, expr::AggregateFunction,
+        lit, utils::find_aggregate_exprs, when,
+    },
+};
+use tarim_datamart::Type;
+
+use super::{
+    exact::{self, Kind},
+    source::{Facts, Refusal, Source, check_expr, first_line},
+};
+
+/// The column that holds the time at which facts are looked at.
+pub(crate) const AS_OF: &str = "as_of";
+
+/// Arrow's type of a time.
+pub(crate) const TIME: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
+
+/// What is let in, besides the sums that are rewritten.
+const AGGREGATES: [&str; 9] =
+    ["count", "min", "max", "median", "bool_and", "bool_or", "approx_distinct", "first_value", "last_value"];
+
+/// What `sql` may see: the columns of the facts, and `as_of`.
+pub(crate) fn scope(facts: &LogicalPlan) -> Result<DFSchema, DataFusionError> {
+    let as_of = Schema::new(vec![Field::new(AS_OF, TIME, false)]);
+    facts.schema().join(&DFSchema::try_from(as_of)?)
+}
+
+/// Parses, checks and rewrites the SQL of a feature into an expression of type `ty`.
+pub(crate) fn parse(
+    state: &SessionState,
+    scope: &DFSchema,
+    facts: &Facts,
+    sql: &str,
+    ty: Type,
+) -> Result<Expr, Refusal> {
+    let planning = |e: DataFusionError| {
+        Refusal::new(
+            first_line(&e),
+            "correct the SQL: DataFusion's, over the columns of the view's source and `as_of`",
+        )
+    };
+    let parsed = state.create_logical_expr(sql, scope).map_err(planning)?.unalias_nested().data;
+    check_expr(&parsed)?;
+    check_shape(&parsed)?;
+    let expr = rewrite(parsed, scope, facts)?;
+    let found = result_type(state, scope, &expr).map_err(planning)?;
+    let arrow = ty.arrow();
+    if !widens(&found, ty) {
+        return Err(Refusal::new(
+            format!("the SQL gives {found}, the feature is {ty}"),
+            match ty {
+                Type::Int64 => "change `type`, or round explicitly: CAST(round(…) AS BIGINT)".to_owned(),
+                _ => format!("change `type`, or CAST(… AS {arrow})"),
+            },
+        ));
+    }
+    let expr = if found == arrow { expr } else { cast(expr, arrow) };
+    Ok(if ty == Type::Float64 { canonical(expr) } else { expr })
+}
+
+/// The values of expressions that [`parse`] made, by `group`, under the names given. The result has the
+/// columns of `group` and one column per expression.
+pub(crate) fn group_by(
+    facts: LogicalPlan,
+    group: Vec<Column>,
+    exprs: Vec<(String, Expr)>,
+) -> Result<LogicalPlan, DataFusionError> {
+    let aggregates = find_aggregate_exprs(exprs.iter().map(|(_, e)| e));
+    let name = |i: usize| format!("__aggregate_{i}");
+    let named = aggregates.iter().enumerate().map(|(i, a)| a.clone().alias(name(i)));
+    let keys = group.iter().cloned().map(Expr::Column);
+    let grouped = LogicalPlanBuilder::from(facts).aggregate(keys.clone(), named.collect::<Vec<_>>())?;
+    let mut columns: Vec<Expr> = keys.collect();
+    for (alias, expr) in exprs {
+        let expr = expr.transform_down(|e| {
+            Ok(match aggregates.iter().position(|a| *a == e) {
+                Some(i) => Transformed::yes(col(name(i))),
+                None => Transformed::no(e),
+            })
+        })?;
+        columns.push(expr.data.alias(alias));
+    }
+    grouped.project(columns)?.build()
+}
+
+/// Aggregates of the right kind, and no column outside of one.
+fn check_shape(expr: &Expr) -> Result<(), Refusal> {
+    let mut refusal = None;
+    let mut aggregates = 0;
+    let walk = expr.apply(|e| {
+        let mut next = TreeNodeRecursion::Continue;
+        match e {
+            Expr::AggregateFunction(f) => {
+                aggregates += 1;
+                refusal = check_aggregate(f).err();
+                next = TreeNodeRecursion::Jump;
+            }
+            Expr::WindowFunction(_) => {
+                refusal = Some(Refusal::new(
+                    "a window function stands in a feature",
+                    "use an aggregate, such as last_value(x ORDER BY t)",
+                ));
+            }
+            Expr::Column(c) if c.name != AS_OF => {
+                refusal = Some(Refusal::new(
+                    format!("`{}` stands outside an aggregate: many facts have one each", c.name),
+                    format!("write max({0}), last_value({0} ORDER BY …) or the like", c.name),
+                ));
+            }
+            _ => {}
+        }
+        Ok(if refusal.is_some() { TreeNodeRecursion::Stop } else { next })
+    });
+    if let Err(e) = walk {
+        return Err(Refusal::new(first_line(&e), "correct the SQL"));
+    }
+    match refusal {
+        Some(refusal) => Err(refusal),
+        None if aggregates == 0 => Err(Refusal::new(
+            "the SQL has no aggregate: a feature sums up many facts",
+            "write sum(…), count(*), max(…), last_value(x ORDER BY t) or the like",
+        )),
+        None => Ok(()),
+    }
+}
+
+fn check_aggregate(f: &AggregateFunction) -> Result<(), Refusal> {
+    let name = f.func.name();
+    if summation(name).is_none() && !AGGREGATES.contains(&name) {
+        let all: Vec<_> = AGGREGATES.iter().chain(&["sum", "avg", "stddev", "var"]).copied().collect();
+        return Err(Refusal::new(
+            format!("{name}() is not among the aggregates that give the same bits in any order of facts"),
+            format!("use one of {}", all.join(", ")),
+        ));
+    }
+    if is_positional(name) && f.params.order_by.is_empty() {
+        return Err(Refusal::new(
+            format!("{name}() without ORDER BY takes any fact"),
+            format!("write {name}(x ORDER BY t)"),
+        ));
+    }
+    if f.params.distinct && name != "count" {
+        return Err(Refusal::new(format!("{name}(DISTINCT …) is not supported"), "remove DISTINCT"));
+    }
+    let inner = f.params.args.iter().chain(f.params.filter.as_deref());
+    for e in inner.chain(f.params.order_by.iter().map(|s| &s.expr)) {
+        if e.exists(|e| Ok(matches!(e, Expr::AggregateFunction(_) | Expr::WindowFunction(_)))).unwrap_or(true)
+        {
+            return Err(Refusal::new("an aggregate stands inside an aggregate", "aggregate once"));
+        }
+    }
+    Ok(())
+}
+
+fn is_positional(name: &str) -> bool {
+    matches!(name, "first_value" | "last_value")
+}
+
+/// The exact aggregate that takes the place of DataFusion's.
+fn summation(name: &str) -> Option<Kind> {
+    Some(match name {
+        "sum" => Kind::Sum,
+        "avg" => Kind::Avg,
+        "var" | "var_samp" => Kind::Var { sample: true },
+        "var_pop" => Kind::Var { sample: false },
+        "stddev" | "stddev_samp" => Kind::Stddev { sample: true },
+        "stddev_pop" => Kind::Stddev { sample: false },
+        _ => return None,
+    })
+}
+
+fn rewrite(expr: Expr, scope: &DFSchema, facts: &Facts) -> Result<Expr, Refusal> {
+    let rewritten = expr.transform_up(|e| match e {
+        Expr::AggregateFunction(f) => {
+            Ok(Transformed::yes(Expr::AggregateFunction(rewrite_aggregate(f, scope, facts)?)))
+        }
+        Expr::BinaryExpr(mut b) if matches!(b.op, Operator::Divide | Operator::Modulo) => {
+            if b.op == Operator::Divide {
+                b.left = Box::new(to_float(*b.left, scope)?);
+                b.right = Box::new(to_float(*b.right, scope)?);
+            }
+            let zero = if b.right.get_type(scope)?.is_floating() { lit(0.0) } else { lit(0i64) };
+            b.right = Box::new(nullif(*b.right, zero));
+            Ok(Transformed::yes(Expr::BinaryExpr(b)))
+        }
+        other => Ok(Transformed::no(other)),
+    });
+    rewritten.map(|t| t.data).map_err(|e| Refusal::new(first_line(&e), "correct the SQL"))
+}
+
+fn rewrite_aggregate(
+    mut f: AggregateFunction,
+    scope: &DFSchema,
+    facts: &Facts,
+) -> Result<AggregateFunction, DataFusionError> {
+    let name = f.func.name().to_owned();
+    let types = f.params.args.iter().map(|a| a.get_type(scope)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(kind) = summation(&name) {
+        // A sum of integers is exact as it is, and stays an integer.
+        if kind != Kind::Sum || types.first().is_some_and(DataType::is_floating) {
+            f.func = exact::aggregate(kind);
+            f.params.args =
+                f.params.args.into_iter().map(|a| to_float(a, scope)).collect::<Result<_, _>>()?;
+        }
+        return Ok(f);
+    }
+    for (arg, ty) in f.params.args.iter_mut().zip(&types) {
+        if ty.is_floating() {
+            *arg = canonical(to_float(std::mem::take(arg), scope)?);
+        }
+    }
+    if is_positional(&name) {
+        match &facts.source {
+            Source::Table(table) => {
+                let key = facts.tables.iter().filter(|t| t.name == *table).flat_map(|t| &t.key);
+                f.params.order_by.extend(key.map(|k| col(k).sort(true, false)));
+            }
+            Source::Select(_) => {
+                f.params.order_by.extend(f.params.args.first().map(|a| a.clone().sort(true, false)))
+            }
+        }
+    }
+    Ok(f)
+}
+
+fn to_float(expr: Expr, scope: &DFSchema) -> Result<Expr, DataFusionError> {
+    Ok(if expr.get_type(scope)? == DataType::Float64 { expr } else { cast(expr, DataType::Float64) })
+}
+
+/// NaN is NULL and −0 is +0.
+fn canonical(expr: Expr) -> Expr {
+    // `x + 0.0` turns −0 into +0 and leaves everything else as it is.
+    let zero = expr.clone() + lit(0.0);
+    when(isnan(expr).is_false(), zero).end().expect("a CASE with one branch is well formed")
+}
+
+/// The type that an expression over aggregates has once DataFusion has coerced it.
+fn result_type(state: &SessionState, scope: &DFSchema, expr: &Expr) -> Result<DataType, DataFusionError> {
+    let facts = LogicalPlan::EmptyRelation(datafusion::logical_expr::EmptyRelation {
+        produce_one_row: false,
+        schema: Arc::new(scope.clone()),
+    });
+    let plan = group_by(facts, vec![Column::new_unqualified(AS_OF)], vec![("value".into(), expr.clone())])?;
+    let plan = state.analyzer().execute_and_check(plan, &state.config_options().clone(), |_, _| {})?;
+    let column = Column::new_unqualified("value");
+    Ok(plan.schema().data_type(&column)?.clone())
+}
+
+/// Whether every value of an Arrow type is one of `ty`, so that it may be cast without being asked for.
+fn widens(from: &DataType, ty: Type) -> bool {
+    match ty {
+        Type::Boolean => *from == DataType::Boolean,
+        Type::Int64 => {
+            from.is_signed_integer()
+                || matches!(from, DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64)
+        }
+        Type::Float64 => from.is_floating() || from.is_integer(),
+        Type::Utf8 => from.is_string(),
+        Type::Date32 => *from == DataType::Date32,
+        Type::Timestamp => matches!(from, DataType::Timestamp(_, None) | DataType::Date32),
+    }
+}

@@ -1,0 +1,382 @@
+//! Sources of views: rows that are facts, with their two times.
+//!
+//! A fact is seen at `as_of` if its event time is before and its known-at time is not after. Of a
+//! `versioned` table a row is also hidden from the known-at time of the next version of its key on: the
+//! column [`SUPERSEDED_AT`] says when that is, and is NULL for the newest.
+//!
+//! ```text
+//! known_at      superseded_at
+//!    |--- v1 ------|--- v2 ------- …           as_of in here sees v2
+//! ```
+//!
+//! A SELECT over several tables is held to what keeps this true: it may filter, project, join and append
+//! rows, but not aggregate, rank, cut off or ask what is *not* there, since any of these can change with a
+//! fact that came later. Its known-at time is made of those of all its tables, and its joins stay within a
+//! member. All of this is checked on its plan, so nothing can be left out by mistake.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use datafusion::{
+    arrow::datatypes::{DataType, Field, Schema},
+    catalog::{
+        CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList,
+        MemorySchemaProvider, default_table_source::provider_as_source,
+    },
+    common::{
+        Column, DFSchema,
+        tree_node::{TreeNode, TreeNodeRecursion},
+    },
+    datasource::empty::EmptyTable,
+    error::DataFusionError,
+    execution::{SessionState, SessionStateBuilder},
+    functions_window::expr_fn::lead,
+    logical_expr::{
+        Expr, ExprFunctionExt, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, Volatility, col,
+        utils::split_conjunction,
+    },
+    prelude::SessionContext,
+};
+use tarim_datamart::{Standards, Type};
+
+/// Column of versioned tables: when the next version of the row's key became known; NULL: the newest.
+pub(crate) const SUPERSEDED_AT: &str = "superseded_at";
+
+/// Relation name of the rows of a SELECT.
+const SELECT: &str = "source";
+
+/// Where the facts of a view come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Table(String),
+    Select(String),
+}
+
+impl Source {
+    /// A name is a table; anything else is a SELECT.
+    pub fn new(text: &str) -> Self {
+        let text = text.trim();
+        if text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            Source::Table(text.to_owned())
+        } else {
+            Source::Select(text.to_owned())
+        }
+    }
+
+    pub fn text(&self) -> &str {
+        match self {
+            Source::Table(text) | Source::Select(text) => text,
+        }
+    }
+}
+
+/// A source, and which of its columns say what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Facts {
+    pub source: Source,
+    /// Tables that it reads.
+    pub tables: Vec<FactTable>,
+    pub key: String,
+    pub event_time: String,
+    pub known_at: String,
+    /// Facts at as_of itself are seen too.
+    pub inclusive: bool,
+}
+
+/// What of a table's standard decides which of its rows are seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FactTable {
+    pub name: String,
+    pub key: Vec<String>,
+    pub known_at: String,
+    pub versioned: bool,
+}
+
+impl FactTable {
+    pub fn new(table: &tarim_datamart::Table) -> Self {
+        let (name, key, known_at) = (table.name.clone(), table.key.clone(), table.known_at.clone());
+        Self { name, key, known_at, versioned: table.versioned }
+    }
+}
+
+impl Facts {
+    /// Whether later versions of a row hide it.
+    pub fn is_versioned(&self) -> bool {
+        self.tables.iter().any(|t| t.versioned)
+    }
+}
+
+/// A session whose tables are those of `tables` in `session`, the versioned ones with [`SUPERSEDED_AT`].
+pub(crate) async fn with_versions(
+    session: &SessionContext,
+    tables: impl IntoIterator<Item = &FactTable>,
+) -> Result<SessionContext, DataFusionError> {
+    let own = detached(session.state())?;
+    for table in tables {
+        if own.table_exist(table.name.as_str())? {
+            continue;
+        }
+        let rows = session.table(table.name.as_str()).await?;
+        let rows = if table.versioned {
+            let mut key = vec![col("member")];
+            key.extend(table.key.iter().map(col));
+            let next = lead(col(&table.known_at), Some(1), None)
+                .partition_by(key)
+                .order_by(vec![col(&table.known_at).sort(true, false)])
+                .build()?;
+            rows.window(vec![next.alias(SUPERSEDED_AT)])?
+        } else {
+            rows
+        };
+        own.register_table(table.name.as_str(), rows.into_view())?;
+    }
+    Ok(own)
+}
+
+/// A session with the functions of `state` but no tables.
+fn detached(state: SessionState) -> Result<SessionContext, DataFusionError> {
+    let options = state.config_options().catalog.clone();
+    let catalogs = MemoryCatalogProviderList::new();
+    let catalog = Arc::new(MemoryCatalogProvider::new());
+    catalog.register_schema(&options.default_schema, Arc::new(MemorySchemaProvider::new()))?;
+    catalogs.register_catalog(options.default_catalog, catalog);
+    let state = SessionStateBuilder::new_from_existing(state).with_catalog_list(Arc::new(catalogs)).build();
+    Ok(SessionContext::new_with_state(state))
+}
+
+/// Empty tables of the standards, to plan against.
+pub(super) fn with_empty_tables(
+    session: &SessionContext,
+    standards: &Standards,
+) -> Result<SessionContext, DataFusionError> {
+    let own = detached(session.state())?;
+    for table in standards.tables() {
+        let schema = table.schema();
+        let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
+        if let Some(known_at) = table.field(&table.known_at).filter(|_| table.versioned) {
+            fields.push(Field::new(SUPERSEDED_AT, known_at.ty.arrow(), true).into());
+        }
+        let table_source = EmptyTable::new(Arc::new(Schema::new(fields)));
+        own.register_table(table.name.as_str(), Arc::new(table_source))?;
+    }
+    Ok(own)
+}
+
+/// The rows of a source. `session` comes from [`with_versions`].
+pub(crate) async fn plan(session: &SessionContext, source: &Source) -> Result<LogicalPlan, DataFusionError> {
+    match source {
+        Source::Table(name) => {
+            let provider = session.table_provider(name.as_str()).await?;
+            LogicalPlanBuilder::scan(name.as_str(), provider_as_source(provider), None)?.build()
+        }
+        Source::Select(sql) => {
+            let plan = session.state().create_logical_plan(sql).await?;
+            LogicalPlanBuilder::from(plan).alias(SELECT)?.build()
+        }
+    }
+}
+
+/// Why a source cannot be one.
+pub(crate) struct Refusal {
+    pub what: String,
+    pub fix: String,
+}
+
+impl Refusal {
+    pub fn new(what: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { what: what.into(), fix: fix.into() }
+    }
+}
+
+/// Checks that the plan of a SELECT gives facts, and returns the tables that it reads.
+pub(super) fn check_select<'s>(
+    plan: &LogicalPlan,
+    known_at: &str,
+    standards: &'s Standards,
+) -> Result<Vec<&'s tarim_datamart::Table>, Refusal> {
+    let mut refusal = None;
+    plan.apply(|node| {
+        refusal = check_node(node).err();
+        Ok(if refusal.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })
+    .map_err(|e| Refusal::new(first_line(&e), "correct the SQL"))?;
+    if let Some(refusal) = refusal {
+        return Err(refusal);
+    }
+    let tables: Vec<_> = tables_of(plan).iter().filter_map(|name| standards.table(name)).collect();
+    let comes_from = |column: &str, any: bool| -> BTreeSet<(String, String)> {
+        let index = plan.schema().index_of_column_by_name(None, column);
+        index.map(|i| origins(plan, i, any)).unwrap_or_default()
+    };
+    let from_all = |column: &str, of: &dyn Fn(&tarim_datamart::Table) -> Option<String>| {
+        let found = comes_from(column, false);
+        tables.iter().find(|t| of(t).is_some_and(|c| !found.contains(&(t.name.clone(), c)))).copied()
+    };
+    if let Some(table) = from_all(known_at, &|t| Some(t.known_at.clone())) {
+        let all: Vec<_> = tables.iter().map(|t| format!("{}.{}", t.name, t.known_at)).collect();
+        return Err(Refusal::new(
+            format!("`{known_at}` leaves out when the rows of `{}` became known", table.name),
+            format!("select greatest({}) AS {known_at}", all.join(", ")),
+        ));
+    }
+    if let Some(table) = from_all(SUPERSEDED_AT, &|t| t.versioned.then(|| SUPERSEDED_AT.to_owned())) {
+        let versioned = tables.iter().filter(|t| t.versioned);
+        let all: Vec<_> = versioned.map(|t| format!("{}.{SUPERSEDED_AT}", t.name)).collect();
+        let fix = if all.len() == 1 { all[0].clone() } else { format!("least({})", all.join(", ")) };
+        return Err(Refusal::new(
+            format!(
+                "the table `{}` is versioned, and the SELECT does not say which version is seen",
+                table.name
+            ),
+            format!("select {fix} AS {SUPERSEDED_AT}"),
+        ));
+    }
+    let from = comes_from("member", true);
+    if from.is_empty() || from.iter().any(|(_, column)| column != "member") {
+        return Err(Refusal::new(
+            "`member` is not the member of the rows read",
+            "select the column `member` of a table as it is",
+        ));
+    }
+    Ok(tables)
+}
+
+fn check_node(node: &LogicalPlan) -> Result<(), Refusal> {
+    const ROWS: &str = "a source is rows, and what a row is must not depend on rows that came later";
+    let refuse = |what: &str, fix: &str| Err(Refusal::new(format!("the source has {what}: {ROWS}"), fix));
+    match node {
+        LogicalPlan::Projection(_) | LogicalPlan::Filter(_) | LogicalPlan::SubqueryAlias(_) => {}
+        LogicalPlan::Union(_) | LogicalPlan::TableScan(_) => {}
+        LogicalPlan::Join(join) => {
+            if join.join_type != JoinType::Inner {
+                let what = format!("a {} join", join.join_type);
+                return refuse(&what, "use JOIN, or two views with one source each");
+            }
+            let pairs = join.on.iter().map(|(l, r)| (l, r));
+            let equal = join.filter.iter().flat_map(|f| split_conjunction(f)).filter_map(|e| match e {
+                Expr::BinaryExpr(b) if b.op == Operator::Eq => Some((&*b.left, &*b.right)),
+                _ => None,
+            });
+            let is_member = |e: &Expr| matches!(e, Expr::Column(c) if c.name == "member");
+            if !pairs.chain(equal).any(|(l, r)| is_member(l) && is_member(r)) {
+                return Err(Refusal::new(
+                    "a join of the source goes across members",
+                    "write JOIN … ON a.member = b.member AND …, or USING (member, …)",
+                ));
+            }
+        }
+        LogicalPlan::Aggregate(_) => {
+            return refuse("an aggregate", "aggregate in the `sql` of a feature");
+        }
+        LogicalPlan::Window(_) => return refuse("a window function", "aggregate in the `sql` of a feature"),
+        LogicalPlan::Distinct(_) => {
+            return refuse("DISTINCT or UNION", "use UNION ALL, or count(DISTINCT …)");
+        }
+        LogicalPlan::Limit(_) | LogicalPlan::Sort(_) => {
+            return refuse(
+                "ORDER BY or LIMIT",
+                "remove it; order inside an aggregate: last_value(x ORDER BY t)",
+            );
+        }
+        other => {
+            let name = other.display().to_string();
+            let name = name.split([' ', ':']).next().unwrap_or_default();
+            return refuse(&format!("a {name}"), "use SELECT with JOIN, WHERE and UNION ALL only");
+        }
+    }
+    for expr in node.expressions() {
+        check_expr(&expr)?;
+    }
+    Ok(())
+}
+
+/// Refuses what gives another answer tomorrow, or looks at other rows.
+pub(super) fn check_expr(expr: &Expr) -> Result<(), Refusal> {
+    let mut refusal = None;
+    let walk = expr.apply(|e| {
+        refusal = match e {
+            Expr::ScalarFunction(f) if f.func.signature().volatility != Volatility::Immutable => {
+                Some(Refusal::new(
+                    format!("{}() gives another answer each time", f.func.name()),
+                    "use `as_of` in a feature's `sql` for the time",
+                ))
+            }
+            Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_) | Expr::SetComparison(_) => {
+                Some(Refusal::new(
+                    "a query stands inside an expression",
+                    "JOIN the other table, or make it a view of its own",
+                ))
+            }
+            _ => None,
+        };
+        Ok(if refusal.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    match (walk, refusal) {
+        (_, Some(refusal)) => Err(refusal),
+        (Err(e), None) => Err(Refusal::new(first_line(&e), "correct the SQL")),
+        (Ok(_), None) => Ok(()),
+    }
+}
+
+/// The columns of tables that a column of a plan is computed from. Where rows are appended (UNION ALL), a
+/// column of a table counts only if every branch that reads the table has it, or, if `any`, some branch.
+fn origins(plan: &LogicalPlan, index: usize, any: bool) -> BTreeSet<(String, String)> {
+    let of_column = |input: &LogicalPlan, column: &Column| {
+        input.schema().maybe_index_of_column(column).map(|i| origins(input, i, any)).unwrap_or_default()
+    };
+    match plan {
+        LogicalPlan::TableScan(scan) => {
+            let name = plan.schema().field(index).name().clone();
+            BTreeSet::from([(scan.table_name.table().to_owned(), name)])
+        }
+        LogicalPlan::Projection(p) => {
+            p.expr[index].column_refs().into_iter().flat_map(|c| of_column(&p.input, c)).collect()
+        }
+        LogicalPlan::SubqueryAlias(a) => origins(&a.input, index, any),
+        LogicalPlan::Filter(f) => origins(&f.input, index, any),
+        LogicalPlan::Union(u) => {
+            let branches: Vec<_> = u.inputs.iter().map(|i| (tables_of(i), origins(i, index, any))).collect();
+            let all: BTreeSet<_> = branches.iter().flat_map(|(_, found)| found).cloned().collect();
+            let everywhere = |pair: &(String, String)| {
+                branches.iter().all(|(tables, found)| found.contains(pair) || !tables.contains(&pair.0))
+            };
+            all.into_iter().filter(|pair| any || everywhere(pair)).collect()
+        }
+        LogicalPlan::Join(j) => {
+            let left = j.left.schema().fields().len();
+            if index < left { origins(&j.left, index, any) } else { origins(&j.right, index - left, any) }
+        }
+        _ => BTreeSet::new(),
+    }
+}
+
+/// Names of the tables that a plan reads.
+fn tables_of(plan: &LogicalPlan) -> BTreeSet<String> {
+    let inputs = plan.inputs().into_iter().flat_map(tables_of);
+    match plan {
+        LogicalPlan::TableScan(scan) => inputs.chain([scan.table_name.table().to_owned()]).collect(),
+        _ => inputs.collect(),
+    }
+}
+
+/// The type of a column of a source, if it is one of the six.
+pub(super) fn type_of(schema: &DFSchema, column: &str) -> Option<Option<Type>> {
+    let field = schema.field(schema.index_of_column_by_name(None, column)?);
+    let ty = match field.data_type() {
+        DataType::Utf8View | DataType::LargeUtf8 => Some(Type::Utf8),
+        DataType::Timestamp(_, None) => Some(Type::Timestamp),
+        other => Type::from_arrow(other),
+    };
+    Some(ty)
+}
+
+/// The first line of an error, without DataFusion's prefixes, catalogue names and back-trace.
+pub(super) fn first_line(error: &DataFusionError) -> String {
+    let text = match error.find_root() {
+        DataFusionError::SQL(e, _) => e.to_string(),
+        root => root.strip_backtrace(),
+    };
+    let text = text.lines().next().unwrap_or_default();
+    let prefixes = ["Error during planning: ", "Schema error: "];
+    let text = prefixes.iter().fold(text, |t, p| t.strip_prefix(p).unwrap_or(t));
+    text.trim_end_matches('.').replace("datafusion.public.", "")
+}
