@@ -23,7 +23,7 @@ pub fn write_customer(person: &Person, world: &World, bank: &mut Bank) -> io::Re
         Living::Farmer => 0.08,
         _ => 0.4,
     };
-    let education = match dice.chance(educated) {
+    let education = match dice.chance(educated - 0.1 * person.risk) {
         true => dice.pick(&["bachelor", "college", "college", "master"]),
         false => dice.pick(&["high_school", "middle_school", "middle_school", "primary"]),
     };

@@ -296,7 +296,8 @@ pub fn write_bureau(
     };
     let bad_guarantees = i64::from(dice.chance(probability(-5.0 + 0.3 * risk)));
     let debt = (0.20 + 0.07 * risk + 0.10 * dice.normal()).clamp(0.0, 0.9);
-    let first_credit = world.end + -dice.small(100, ((person.age - 18) * 300).max(200));
+    let years = f64::from(person.age - 18) * (-0.3 * risk).exp() * dice.unit();
+    let first_credit = world.end + -((365.0 * years.min(f64::from(person.age - 17))) as i32 + 100);
 
     let every = if applies { 30 } else { 400 };
     let last = if stale { world.applying_from + -20 } else { world.end };

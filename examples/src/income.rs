@@ -69,8 +69,9 @@ fn write_fund(
     let rate = dice.pick(&[0.10, 0.16, 0.20, 0.24]);
     let base = round_fen(person.income_fen as f64 / 100.0, 10);
     // Months at the start of the history: negative for those who begin within it.
-    let mut total = (dice.small(-10, 60) + if dice.chance(0.5) { dice.small(0, 140) } else { 0 })
-        .min((person.age - 20) * 12);
+    let mut total = (dice.small(-10, 60)
+        + if dice.chance(0.6 - 0.12 * person.risk) { dice.small(0, 140) } else { 0 })
+    .min((person.age - 20) * 12);
     for on in days(world, day, months) {
         total += 1;
         if dice.chance(skip) {

@@ -30,6 +30,16 @@ impl Living {
             Living::Retired => "retired",
         }
     }
+
+    /// Added to the hidden risk.
+    fn risk(self) -> f64 {
+        match self {
+            Living::CivilServant => -0.35,
+            Living::Salaried | Living::Retired => 0.0,
+            Living::Farmer => 0.1,
+            Living::SelfEmployed => 0.25,
+        }
+    }
 }
 
 /// One customer of one member.
@@ -76,7 +86,7 @@ impl Person {
         let mut dice = world.dice(Topic::Person, member, position);
         let ring = block::ring_of(world, member, position);
         let owns = block::company_of(world, member, position);
-        let risk = dice.normal() + m.risk;
+        let hidden = dice.normal() + m.risk;
 
         let employer =
             Company::new(world, member, dice.int(0, i64::from(world.companies(member)) - 1) as u32);
@@ -96,14 +106,17 @@ impl Person {
             Living::Farmer => 3_600.0,
             Living::Retired => 3_800.0,
         };
-        let income = usual * m.income * (0.3 * dice.normal() - 0.08 * risk).exp();
         let age = match living {
             Living::Retired => dice.small(56, 72),
             _ => dice.small(20, 59),
         };
+        let risk = hidden + living.risk() + if age < 26 { 0.3 } else { 0.0 };
+        let income = usual * m.income * (0.3 * dice.normal() - 0.08 * risk).exp();
         let birth = world.end + -(age * 365 + age / 4 + dice.small(1, 364));
         let female = dice.chance(0.48);
-        let opened = Day((world.start.0 - dice.small(0, 3000)).max(birth.0 + 18 * 366)).min(world.end + -30);
+        let years = 8.0 * (-0.25 * risk).exp() * dice.unit();
+        let opened =
+            Day((world.start.0 - (365.0 * years) as i32).max(birth.0 + 18 * 366)).min(world.end + -30);
         // Some of those who live next to each other in the files live together.
         let home = match ring {
             Some(ring) => ring * block::BLOCK,
