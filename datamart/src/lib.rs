@@ -3,7 +3,7 @@
 pub mod checks;
 mod functions;
 pub mod gate;
-mod load;
+pub mod load;
 mod mart;
 mod section;
 mod sql;
@@ -13,7 +13,8 @@ pub mod token;
 pub mod value;
 
 pub use functions::register as register_functions;
-pub use gate::Broken;
+pub use gate::{Broken, RowChecks};
+pub use load::{LoadError, LoadOptions, LoadReport};
 pub use mart::{Datamart, Error, LoadRecord, WriteMode};
 pub use section::{At, Document, Item, Section, nearest};
 pub use standards::{CodeList, Field, RowCheck, Source, Standards, Table};

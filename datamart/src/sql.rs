@@ -1,13 +1,19 @@
 //! SQL expressions over rows: checks of a table, mappings of a source.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    ops::ControlFlow,
+    sync::{Arc, LazyLock},
+};
 
 use arrow::datatypes::{DataType, Schema};
 use datafusion::{
     common::{DFSchema, DataFusionError},
     physical_expr::PhysicalExpr,
     prelude::SessionContext,
-    sql::parser::DFParser,
+    sql::{
+        parser::DFParser,
+        sqlparser::ast::{self, visit_expressions},
+    },
 };
 
 use crate::functions;
@@ -15,7 +21,6 @@ use crate::functions;
 /// A compiled expression, to be evaluated over batches of the schema that it was compiled for.
 #[derive(Clone, Debug)]
 pub(crate) struct Compiled {
-    #[expect(dead_code, reason = "the gate of loads evaluates it")]
     pub expr: Arc<dyn PhysicalExpr>,
     pub ty: DataType,
 }
@@ -44,8 +49,28 @@ pub(crate) fn parse_syntax(sql: &str) -> Result<(), String> {
     DFParser::parse_sql_into_expr(sql).map(|_| ()).map_err(|e| explain(&e))
 }
 
+/// The columns that an expression reads, in order of their first use, if it can be parsed: names in double
+/// quotes as they stand, others in lower case.
+pub(crate) fn columns_of(sql: &str) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let Ok(parsed) = DFParser::parse_sql_into_expr(sql) else { return names };
+    let _: ControlFlow<()> = visit_expressions(&parsed.expr, |expr| {
+        if let ast::Expr::Identifier(name) = expr {
+            let name = match name.quote_style {
+                Some(_) => name.value.clone(),
+                None => name.value.to_lowercase(),
+            };
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        ControlFlow::Continue(())
+    });
+    names
+}
+
 /// The first line of an error, without what DataFusion says about itself.
-fn explain(error: &DataFusionError) -> String {
+pub(crate) fn explain(error: &DataFusionError) -> String {
     let text = error.strip_backtrace();
     let text = text.lines().next().unwrap_or_default();
     let prefixes = ["Error during planning: ", "Schema error: ", "SQL error: ", "ParserError"];

@@ -6,9 +6,13 @@
 pub mod dates;
 mod field;
 pub mod parse;
+mod row;
 pub mod rules;
 
 use std::cmp::Ordering;
+
+pub(crate) use field::shorten;
+pub use row::RowChecks;
 
 use crate::Value;
 

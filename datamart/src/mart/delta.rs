@@ -12,7 +12,7 @@ use arrow::{
 };
 use datafusion::object_store::ObjectStoreExt;
 use deltalake::{
-    DeltaTable, DeltaTableBuilder, DeltaTableError, ObjectStore, Path as StorePath,
+    DeltaTable, DeltaTableBuilder, DeltaTableError, Path as StorePath,
     datafile::writer::{DeltaWriter, WriterConfig},
     kernel::{
         Action, Add, StructField, Transaction,
@@ -175,6 +175,16 @@ impl DeltaFolder {
         Ok(finalized.version())
     }
 
+    /// Deletes files that were written and not committed.
+    pub async fn delete(&self, table: &DeltaTable, adds: &[Add]) -> Result<(), Error> {
+        let store = table.object_store();
+        for add in adds {
+            let deleted = store.delete(&StorePath::from(add.path.as_str())).await;
+            deleted.map_err(DeltaTableError::from).map_err(self.error("delete a file of"))?;
+        }
+        Ok(())
+    }
+
     /// Whether a commit of this table carries the application transaction.
     pub async fn has_transaction(&self, table: &DeltaTable, app_id: &str) -> Result<bool, Error> {
         let snapshot = table.snapshot().map_err(self.error("read"))?;
@@ -186,7 +196,6 @@ impl DeltaFolder {
 /// Streams batches into Parquet files of a table. They are no part of it until they are committed.
 pub(crate) struct Writer {
     inner: DeltaWriter,
-    store: std::sync::Arc<dyn ObjectStore>,
     folder: DeltaFolder,
 }
 
@@ -195,8 +204,7 @@ impl Writer {
         let (indexed, stats) = get_num_idx_cols_and_stats_columns(None, HashMap::new());
         let config =
             WriterConfig::new(schema, Vec::new(), None, NonZeroU64::new(FILE_BYTES), None, indexed, stats);
-        let store = table.object_store();
-        Self { inner: DeltaWriter::new(store.clone(), config), store, folder }
+        Self { inner: DeltaWriter::new(table.object_store(), config), folder }
     }
 
     pub async fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
@@ -206,15 +214,5 @@ impl Writer {
     /// Finishes the files and returns the actions that would add them.
     pub async fn close(self) -> Result<Vec<Add>, Error> {
         self.inner.close().await.map_err(self.folder.error("write to"))
-    }
-
-    /// Finishes the files and deletes them again.
-    pub async fn discard(self) -> Result<(), Error> {
-        let (store, folder) = (self.store.clone(), self.folder.clone());
-        for add in self.close().await? {
-            let deleted = store.delete(&StorePath::from(add.path.as_str())).await;
-            deleted.map_err(DeltaTableError::from).map_err(folder.error("delete a file of"))?;
-        }
-        Ok(())
     }
 }

@@ -3,12 +3,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{
-    array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
+    array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
     datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
+    util::display::array_value_to_string,
 };
 use datafusion::{
     common::cast::{as_int64_array, as_string_array},
-    prelude::{SessionContext, col},
+    logical_expr::ident,
+    prelude::{SessionContext, col, lit},
 };
 use deltalake::DeltaTable;
 use futures::TryStreamExt;
@@ -95,6 +97,32 @@ pub(crate) fn to_batch(records: &[LoadRecord]) -> Result<RecordBatch, Error> {
     Ok(RecordBatch::try_new(schema(), columns)?)
 }
 
+/// The first record of a batch.
+fn from_batch(batch: &RecordBatch) -> Option<LoadRecord> {
+    let cell = |name: &str| {
+        let column = batch.column_by_name(name).filter(|c| c.is_valid(0))?;
+        array_value_to_string(column, 0).ok()
+    };
+    let count = |name: &str| cell(name)?.parse().ok();
+    let loaded_at = cell("loaded_at")?;
+    Some(LoadRecord {
+        load_id: cell("load_id")?,
+        table: cell("table")?,
+        table_version: count("table_version")?,
+        member: cell("member"),
+        source: cell("source")?,
+        file: cell("file")?,
+        file_hash: cell("file_hash")?,
+        standards_hash: cell("standards_hash")?,
+        rows: count("rows")?,
+        good: count("good")?,
+        bad: count("bad")?,
+        rules: serde_json::from_str(&cell("rules")?).ok()?,
+        loaded_at_us: crate::gate::parse::timestamp(&loaded_at)?,
+        duration_ms: count("duration_ms")?,
+    })
+}
+
 impl Datamart {
     /// Records of a table's loads that are committed but not yet in `_loads`: a crash came between.
     ///
@@ -130,7 +158,7 @@ impl Datamart {
         };
         let session = SessionContext::new();
         let newest = datafusion::functions_aggregate::expr_fn::max(col("table_version"));
-        let provider = super::session::provider(&session, &loads).await?;
+        let provider = self.provider(&session, &loads).await?;
         let batches =
             session.read_table(provider)?.aggregate(vec![col("\"table\"")], vec![newest])?.collect().await?;
         let mut versions = BTreeMap::new();
@@ -144,6 +172,32 @@ impl Datamart {
             }
         }
         Ok(versions)
+    }
+
+    /// The record of the load of a file with these bytes, which has taken place.
+    pub(crate) async fn load_record(
+        &self,
+        table: &str,
+        member: Option<&str>,
+        file_hash: &str,
+    ) -> Result<LoadRecord, Error> {
+        let folder = self.loads_folder();
+        let lost = |why: String| Error::Record { folder: folder.clone(), why };
+        let Some(loads) = DeltaFolder::new(folder.clone()).open().await? else {
+            return Err(lost("there is no table".into()));
+        };
+        let session = SessionContext::new();
+        let of_member = match member {
+            Some(member) => col("member").eq(lit(member)),
+            None => col("member").is_null(),
+        };
+        let rows = session
+            .read_table(self.provider(&session, &loads).await?)?
+            .filter(ident("table").eq(lit(table)).and(ident("file_hash").eq(lit(file_hash))).and(of_member))?
+            .collect()
+            .await?;
+        let batch = rows.iter().find(|b| b.num_rows() > 0).ok_or_else(|| lost("it is not there".into()))?;
+        from_batch(batch).ok_or_else(|| lost("a column is missing".into()))
     }
 
     /// Appends records to `_loads`.

@@ -29,8 +29,9 @@ use std::{
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use futures::{Stream, StreamExt};
 
-pub(crate) use delta::{DeltaFolder, Writer};
+pub(crate) use delta::{DeltaFolder, Label, Writer};
 pub use error::Error;
+pub(crate) use loads::COMMIT_KEY;
 pub use loads::LoadRecord;
 
 use crate::Standards;

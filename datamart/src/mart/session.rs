@@ -41,10 +41,10 @@ impl Datamart {
                 let indexed = indexed.get(&table.name).copied();
                 unindexed.extend(self.unindexed(&folder, delta, indexed).await?);
             }
-            let rows = frame(&session, delta.as_ref(), &table.schema()).await?;
+            let rows = self.frame(&session, delta.as_ref(), &table.schema()).await?;
             session.register_table(&table.name, rows.into_view())?;
             let quarantine = DeltaFolder::new(self.quarantine_folder(&table.name)).open().await?;
-            let rows = frame(&session, quarantine.as_ref(), &crate::load::quarantine_schema()).await?;
+            let rows = self.frame(&session, quarantine.as_ref(), &crate::load::quarantine_schema()).await?;
             quarantines.push((table.name.clone(), rows));
         }
         let loads = self.loads(&session, &unindexed).await?;
@@ -66,12 +66,50 @@ impl Datamart {
         unindexed: &[loads::LoadRecord],
     ) -> Result<DataFrame, Error> {
         let delta = DeltaFolder::new(self.loads_folder()).open().await?;
-        let indexed = frame(session, delta.as_ref(), &loads::schema()).await?;
+        let indexed = self.frame(session, delta.as_ref(), &loads::schema()).await?;
         if unindexed.is_empty() {
             return Ok(indexed);
         }
         let late = session.read_batch(loads::to_batch(unindexed)?)?;
         Ok(indexed.union(late)?)
+    }
+
+    /// A Delta table as DataFusion reads it.
+    pub(crate) async fn provider(
+        &self,
+        session: &SessionContext,
+        delta: &DeltaTable,
+    ) -> Result<Arc<dyn TableProvider>, Error> {
+        let state = session.state();
+        let folder = DeltaFolder::new(self.folder().to_path_buf());
+        delta.update_datafusion_session(&state).map_err(folder.error("read"))?;
+        Ok(delta.table_provider().with_session(Arc::new(state)).await?)
+    }
+
+    /// Rows of a table with exactly the columns and types of `schema`: columns that the table does not have
+    /// yet are NULL, those that the standard no longer has are left out.
+    async fn frame(
+        &self,
+        session: &SessionContext,
+        delta: Option<&DeltaTable>,
+        schema: &SchemaRef,
+    ) -> Result<DataFrame, Error> {
+        let Some(delta) = delta else {
+            let empty = MemTable::try_new(schema.clone(), vec![vec![]])?;
+            return Ok(session.read_table(Arc::new(empty))?);
+        };
+        let provider = self.provider(session, delta).await?;
+        let stored = provider.schema();
+        let column = |name: &str, wanted: &DataType| -> Result<Expr, Error> {
+            Ok(match stored.field_with_name(name) {
+                Ok(is) if is.data_type() == wanted => ident(name),
+                Ok(_) => cast(ident(name), wanted.clone()).alias(name),
+                Err(_) => lit(ScalarValue::try_from(wanted)?).alias(name),
+            })
+        };
+        let columns: Vec<Expr> =
+            schema.fields().iter().map(|f| column(f.name(), f.data_type())).collect::<Result<_, _>>()?;
+        Ok(session.read_table(provider)?.select(columns)?)
     }
 
     async fn register_results(&self, session: &SessionContext) -> Result<(), Error> {
@@ -83,7 +121,7 @@ impl Datamart {
                 continue;
             }
             if let Some(delta) = DeltaFolder::new(self.table_folder(name)).open().await? {
-                session.register_table(name, provider(session, &delta).await?)?;
+                session.register_table(name, self.provider(session, &delta).await?)?;
             }
         }
         Ok(())
@@ -96,43 +134,4 @@ fn config() -> SessionConfig {
     options.execution.parquet.schema_force_view_types = false;
     options.sql_parser.map_string_types_to_utf8view = false;
     config
-}
-
-/// A Delta table as DataFusion reads it.
-pub(super) async fn provider(
-    session: &SessionContext,
-    delta: &DeltaTable,
-) -> Result<Arc<dyn TableProvider>, Error> {
-    let state = session.state();
-    delta.update_datafusion_session(&state).map_err(datafusion_error)?;
-    Ok(delta.table_provider().with_session(Arc::new(state)).await?)
-}
-
-fn datafusion_error(error: deltalake::DeltaTableError) -> Error {
-    Error::DataFusion(datafusion::common::DataFusionError::External(Box::new(error)))
-}
-
-/// Rows of a table with exactly the columns and types of `schema`: columns that the table does not have yet
-/// are NULL, those that the standard no longer has are left out.
-async fn frame(
-    session: &SessionContext,
-    delta: Option<&DeltaTable>,
-    schema: &SchemaRef,
-) -> Result<DataFrame, Error> {
-    let Some(delta) = delta else {
-        let empty = MemTable::try_new(schema.clone(), vec![vec![]])?;
-        return Ok(session.read_table(Arc::new(empty))?);
-    };
-    let provider = provider(session, delta).await?;
-    let stored = provider.schema();
-    let column = |name: &str, wanted: &DataType| -> Result<Expr, Error> {
-        Ok(match stored.field_with_name(name) {
-            Ok(is) if is.data_type() == wanted => ident(name),
-            Ok(_) => cast(ident(name), wanted.clone()).alias(name),
-            Err(_) => lit(ScalarValue::try_from(wanted)?).alias(name),
-        })
-    };
-    let columns: Vec<Expr> =
-        schema.fields().iter().map(|f| column(f.name(), f.data_type())).collect::<Result<_, _>>()?;
-    Ok(session.read_table(provider)?.select(columns)?)
 }

@@ -1,0 +1,178 @@
+//! How the columns of one file become the fields of a table: the source's mapping, resolved.
+
+use std::collections::HashMap;
+
+use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef};
+
+use super::{LoadError, source::Reader};
+use crate::{
+    Field, Source, Table, Value,
+    gate::RowChecks,
+    sql::{self, Compiled},
+    standards::Origin,
+};
+
+/// Everything that a row goes through, worked out once per file. Owns what it needs, so that it can move to a
+/// thread of its own.
+pub(crate) struct Plan {
+    pub fields: Vec<FieldPlan>,
+    pub schema: SchemaRef,
+    pub source: Source,
+    pub checks: RowChecks,
+    /// Positions of the fields that no two rows may share.
+    pub unique: Vec<usize>,
+    /// The member that every row must be of, if the load was told one.
+    pub member: Option<String>,
+    /// Columns of the source that are read.
+    pub columns: Vec<SourceColumn>,
+    /// Fields that nothing in the file fills.
+    pub absent: Vec<String>,
+    /// Columns of the file that fill nothing.
+    pub ignored: Vec<String>,
+}
+
+pub(crate) struct FieldPlan {
+    pub field: Field,
+    pub feed: Feed,
+}
+
+/// What fills a field; columns are positions in [`Plan::columns`].
+pub(crate) enum Feed {
+    Nothing,
+    Column(usize),
+    Constant(Value),
+    Values { column: usize, values: HashMap<String, Value> },
+    Scale { column: usize, scale: i64 },
+    Sql(SqlFeed),
+}
+
+/// An expression over some columns of the source, all of them text.
+pub(crate) struct SqlFeed {
+    pub compiled: Compiled,
+    pub schema: SchemaRef,
+    pub columns: Vec<usize>,
+}
+
+/// A column of the source that is read.
+pub(crate) struct SourceColumn {
+    pub name: String,
+    /// The kind of personal text that it holds: a quarantined row shows a token of it.
+    pub personal: Option<String>,
+}
+
+impl Plan {
+    /// Resolves the mapping of `source` for the file that `reader` has open.
+    pub fn new(
+        table: &Table,
+        source: &Source,
+        reader: &Reader,
+        member: Option<&str>,
+    ) -> Result<Self, LoadError> {
+        let checks = RowChecks::compile(table).map_err(LoadError::Standard)?;
+        let mut plan = Self {
+            fields: Vec::with_capacity(table.fields.len()),
+            schema: table.schema(),
+            source: source.clone(),
+            checks,
+            unique: Vec::new(),
+            member: member.map(str::to_owned),
+            columns: Vec::new(),
+            absent: Vec::new(),
+            ignored: Vec::new(),
+        };
+        for field in &table.fields {
+            let feed = plan.feed(table, field, reader)?;
+            plan.fields.push(FieldPlan { field: field.clone(), feed });
+        }
+        let position = |name: &&str| table.fields.iter().position(|f| f.name == *name);
+        plan.unique = table.unique().iter().filter_map(position).collect();
+        if let Some(columns) = reader.columns() {
+            let ignored = columns.iter().filter(|c| !plan.columns.iter().any(|used| used.name == **c));
+            plan.ignored = ignored.cloned().collect();
+        }
+        Ok(plan)
+    }
+
+    /// Names of the columns to read.
+    pub fn column_names(&self) -> Vec<String> {
+        self.columns.iter().map(|c| c.name.clone()).collect()
+    }
+
+    fn feed(&mut self, table: &Table, field: &Field, reader: &Reader) -> Result<Feed, LoadError> {
+        let mapped = self.source.map.iter().any(|m| m.field == field.name);
+        let missing = |column: &str| LoadError::Column {
+            table: table.name.clone(),
+            field: field.name.clone(),
+            column: column.to_owned(),
+            columns: reader.columns().unwrap_or_default().join(", "),
+        };
+        Ok(match self.source.origin(&field.name) {
+            Origin::Constant(value) => Feed::Constant(value),
+            Origin::Column(column) => match self.column(&column, field, reader)? {
+                Some(position) => Feed::Column(position),
+                None if mapped => return Err(missing(&column)),
+                None => self.unmapped(field).ok_or_else(|| missing(&column))?,
+            },
+            Origin::Values { column, values } => {
+                let position = self.column(&column, field, reader)?.ok_or_else(|| missing(&column))?;
+                Feed::Values { column: position, values }
+            }
+            Origin::Scale { column, scale } => {
+                let position = self.column(&column, field, reader)?.ok_or_else(|| missing(&column))?;
+                Feed::Scale { column: position, scale }
+            }
+            Origin::Sql(sql) => {
+                let names = sql::columns_of(&sql);
+                let mut columns = Vec::with_capacity(names.len());
+                for name in &names {
+                    columns.push(self.column(name, field, reader)?.ok_or_else(|| missing(name))?);
+                }
+                let text = |name: &String| ArrowField::new(name, DataType::Utf8, true);
+                let schema = Schema::new(names.iter().map(text).collect::<Vec<_>>());
+                let compiled = sql::expression(&sql, &schema).map_err(|why| LoadError::Sql {
+                    table: table.name.clone(),
+                    field: field.name.clone(),
+                    sql,
+                    why,
+                })?;
+                Feed::Sql(SqlFeed { compiled, schema: schema.into(), columns })
+            }
+        })
+    }
+
+    /// A field that the mapping does not name and that the file has no column for. None: it must be filled.
+    fn unmapped(&mut self, field: &Field) -> Option<Feed> {
+        if field.name == "member"
+            && let Some(member) = &self.member
+        {
+            return Some(Feed::Constant(Value::Utf8(member.clone())));
+        }
+        if let Some(default) = &field.default {
+            return Some(Feed::Constant(default.clone()));
+        }
+        self.absent.push(field.name.clone());
+        (!field.required).then_some(Feed::Nothing)
+    }
+
+    /// Position among the columns that are read of one that `field` needs; None if the file has it not.
+    fn column(&mut self, name: &str, field: &Field, reader: &Reader) -> Result<Option<usize>, LoadError> {
+        if let Some(columns) = reader.columns() {
+            match columns.iter().filter(|c| *c == name).count() {
+                0 => return Ok(None),
+                1 => {}
+                _ => return Err(LoadError::TwiceInHeader { column: name.to_owned() }),
+            }
+        }
+        let position = match self.columns.iter().position(|c| c.name == name) {
+            Some(position) => position,
+            None => {
+                self.columns.push(SourceColumn { name: name.to_owned(), personal: None });
+                self.columns.len() - 1
+            }
+        };
+        if field.personal {
+            self.columns[position].personal = Some(field.kind.clone());
+        }
+        Ok(Some(position))
+    }
+}

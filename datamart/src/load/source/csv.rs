@@ -1,0 +1,229 @@
+//! CSV, one record after the other, with its line in the file.
+//!
+//! The records are taken apart by csv-core. What it leaves open is a damaged line: a quote that is opened
+//! and not closed makes one record of many lines, in the worst case of the rest of the file. So a record that
+//! reaches over several lines and has not the right number of columns, or does not end, is not believed: its
+//! first line alone is reported, and reading goes on with the next.
+
+use std::fs::File;
+
+use csv_core::{ReadRecordResult, ReaderBuilder};
+
+use super::{
+    Chunk, ReadError,
+    decode::{Decoder, REPLACEMENT},
+    text::Defect,
+};
+use crate::{
+    gate::{Broken, rules},
+    standards::Source,
+};
+
+/// A record of more bytes is taken for a quote that is never closed.
+const LONGEST_RECORD: usize = 1 << 20;
+
+pub(crate) struct Csv {
+    decoder: Decoder,
+    core: csv_core::Reader,
+    /// Decoded text; what stands before `start` is done with.
+    buffer: Vec<u8>,
+    start: usize,
+    ended: bool,
+    /// Line that `start` stands in, from 1.
+    line: u64,
+    /// Fields of the current record, one behind the other, and where each ends.
+    fields: Vec<u8>,
+    ends: Vec<usize>,
+    columns: Vec<String>,
+    /// Positions of the columns that are asked for.
+    selected: Vec<usize>,
+}
+
+/// How the attempt to read a record ended.
+enum Attempt {
+    /// Length in bytes, and number of fields.
+    Record(usize, usize),
+    /// The text ends within a quote, or the record is longer than any.
+    Unclosed,
+    End,
+}
+
+impl Csv {
+    pub fn open(file: File, source: &Source) -> Result<Self, ReadError> {
+        let mut builder = ReaderBuilder::new();
+        builder.delimiter(source.delimiter);
+        match source.quote {
+            Some(quote) => builder.quote(quote),
+            None => builder.quoting(false),
+        };
+        let mut csv = Self {
+            decoder: Decoder::new(file, source.encoding),
+            core: builder.build(),
+            buffer: Vec::new(),
+            start: 0,
+            ended: false,
+            line: 1,
+            fields: vec![0; 4096],
+            ends: vec![0; 64],
+            columns: Vec::new(),
+            selected: Vec::new(),
+        };
+        let first = csv.attempt()?;
+        let (length, count) = match first {
+            Attempt::Record(length, count) => (length, count),
+            Attempt::End => return Err(ReadError::Empty),
+            Attempt::Unclosed => return Err(ReadError::Header("a quote is opened and never closed".into())),
+        };
+        if source.header {
+            csv.columns = csv.record(count).map(|field| field.trim().to_owned()).collect();
+            csv.pass(length);
+        } else {
+            csv.columns = (1..=count).map(|i| format!("c{i}")).collect();
+        }
+        Ok(csv)
+    }
+
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    pub fn bytes_read(&self) -> u64 {
+        self.decoder.bytes_read
+    }
+
+    /// Asks for columns, by position.
+    pub fn select(&mut self, positions: Vec<usize>) {
+        self.selected = positions;
+    }
+
+    /// Reads up to `rows` rows; none are left when the chunk stays empty.
+    pub fn read(&mut self, rows: usize, chunk: &mut Chunk) -> Result<(), ReadError> {
+        chunk.clear(self.selected.len());
+        while chunk.rows() < rows {
+            match self.attempt()? {
+                Attempt::End => break,
+                Attempt::Unclosed => self.give_up("a quote is opened and never closed", chunk),
+                Attempt::Record(length, count) if count != self.columns.len() => {
+                    let what = format!("{count} columns, expected are {}", self.columns.len());
+                    if self.lines_in(length) > 1 {
+                        self.give_up(&format!("{what}; is a quote not closed?"), chunk);
+                    } else {
+                        let line = self.text_of(length);
+                        chunk.push_unreadable(self.first_line(length), line, row_broken(&what));
+                        self.pass(length);
+                    }
+                }
+                Attempt::Record(length, count) => self.take(length, count, chunk),
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the current record to the chunk.
+    fn take(&mut self, length: usize, count: usize, chunk: &mut Chunk) {
+        let at = self.first_line(length);
+        let raw = &self.buffer[self.start..self.start + length];
+        if self.decoder.lossy && raw.windows(REPLACEMENT.len()).any(|w| w == REPLACEMENT) {
+            let message = "the line has bytes that are no characters in this encoding".to_owned();
+            let broken = Broken { rule: rules::ENCODING.into(), message };
+            chunk.defects.push(Defect { row: chunk.rows(), broken, line: None });
+        }
+        let total = if count == 0 { 0 } else { self.ends[count - 1] };
+        // The buffer is text and is cut at ASCII characters only.
+        let text = std::str::from_utf8(&self.fields[..total]).unwrap_or_default();
+        for (column, position) in chunk.columns.iter_mut().zip(&self.selected) {
+            let begin = if *position == 0 { 0 } else { self.ends[position - 1] };
+            column.push(text.get(begin..self.ends[*position]));
+        }
+        chunk.lines.push(at);
+        self.pass(length);
+    }
+
+    /// Reports the first line of a record that is not believed and goes on behind it.
+    fn give_up(&mut self, what: &str, chunk: &mut Chunk) {
+        let rest = &self.buffer[self.start..];
+        let skipped = rest.iter().take_while(|b| matches!(b, b'\n' | b'\r')).count();
+        let length = match rest[skipped..].iter().position(|b| *b == b'\n') {
+            Some(end) => skipped + end + 1,
+            None => rest.len(),
+        };
+        chunk.push_unreadable(self.first_line(length), self.text_of(length), row_broken(what));
+        self.pass(length);
+    }
+
+    fn record(&self, count: usize) -> impl Iterator<Item = &str> {
+        (0..count).map(|i| {
+            let begin = if i == 0 { 0 } else { self.ends[i - 1] };
+            std::str::from_utf8(&self.fields[begin..self.ends[i]]).unwrap_or_default()
+        })
+    }
+
+    /// Takes the record at `start` apart without passing it.
+    fn attempt(&mut self) -> Result<Attempt, ReadError> {
+        loop {
+            self.core.reset();
+            let input = &self.buffer[self.start..];
+            if input.is_empty() && !self.ended {
+                // To csv-core, no input means the end.
+                self.fill()?;
+                continue;
+            }
+            let (result, length, _, count) = self.core.read_record(input, &mut self.fields, &mut self.ends);
+            match result {
+                ReadRecordResult::Record => return Ok(Attempt::Record(length, count)),
+                ReadRecordResult::OutputFull => self.fields.resize(self.fields.len() * 2, 0),
+                ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
+                ReadRecordResult::End => return Ok(Attempt::End),
+                ReadRecordResult::InputEmpty if self.ended => {
+                    let only_ends = input.iter().all(|b| matches!(b, b'\n' | b'\r'));
+                    return Ok(if only_ends { Attempt::End } else { Attempt::Unclosed });
+                }
+                ReadRecordResult::InputEmpty if input.len() > LONGEST_RECORD => return Ok(Attempt::Unclosed),
+                ReadRecordResult::InputEmpty => self.fill()?,
+            }
+        }
+    }
+
+    fn fill(&mut self) -> Result<(), ReadError> {
+        self.buffer.drain(..self.start);
+        self.start = 0;
+        if !self.decoder.fill(&mut self.buffer)? {
+            self.ended = true;
+            // The last line may lack its end.
+            if self.buffer.last().is_some_and(|b| *b != b'\n') {
+                self.buffer.push(b'\n');
+            }
+        }
+        Ok(())
+    }
+
+    fn pass(&mut self, length: usize) {
+        self.line += self.ends_in(length);
+        self.start += length;
+    }
+
+    fn ends_in(&self, length: usize) -> u64 {
+        self.buffer[self.start..self.start + length].iter().filter(|b| **b == b'\n').count() as u64
+    }
+
+    /// Lines that the text of a record reaches over, without empty ones before it.
+    fn lines_in(&self, length: usize) -> usize {
+        self.text_of(length).lines().count()
+    }
+
+    /// Line in which a record of that length begins: empty lines before it belong to what was read.
+    fn first_line(&self, length: usize) -> u64 {
+        let raw = &self.buffer[self.start..self.start + length];
+        let before = raw.iter().take_while(|b| matches!(b, b'\n' | b'\r')).filter(|b| **b == b'\n').count();
+        self.line + before as u64
+    }
+
+    fn text_of(&self, length: usize) -> String {
+        let raw = &self.buffer[self.start..self.start + length];
+        String::from_utf8_lossy(raw).trim_matches(['\n', '\r']).to_owned()
+    }
+}
+
+fn row_broken(what: &str) -> Broken {
+    Broken { rule: rules::ROW.into(), message: what.to_owned() }
+}
