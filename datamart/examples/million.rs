@@ -36,7 +36,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let bytes = fs::metadata(&file)?.len();
     let before = peak_mib()?;
 
-    let mart = Datamart::open(&folder.path().join("datamart"), Standards::read(&folder.path().join("rulebook"))?)?;
+    let mart =
+        Datamart::open(&folder.path().join("datamart"), Standards::read(&folder.path().join("rulebook"))?)?;
     let tokeniser = Tokeniser::open(&folder.path().join("token.key"))?;
     let seen = Arc::new(AtomicU64::new(0));
     let progress = seen.clone();
@@ -71,10 +72,19 @@ async fn main() -> Result<(), Box<dyn Error>> {
 /// Transactions of ten thousand customers; every thousandth has a direction that no code list knows.
 fn generate(path: &Path, rows: u64) -> Result<(), Box<dyn Error>> {
     let mut out = BufWriter::new(fs::File::create(path)?);
-    writeln!(out, "txn_id,member,customer_id,id_number,booked_at,posted,direction,amount,balance_fen,channel,note")?;
+    writeln!(
+        out,
+        "txn_id,member,customer_id,id_number,booked_at,posted,direction,amount,balance_fen,channel,note"
+    )?;
     for i in 0..rows {
         let customer = i.wrapping_mul(2_654_435_761) % 10_000;
-        let body = format!("450103{:04}{:02}{:02}{:03}", 1950 + customer % 50, 1 + customer % 12, 1 + customer % 28, customer % 1000);
+        let body = format!(
+            "450103{:04}{:02}{:02}{:03}",
+            1950 + customer % 50,
+            1 + customer % 12,
+            1 + customer % 28,
+            customer % 1000
+        );
         let check = char::from(identity::check_character(body.as_bytes()).ok_or("17 digits")?);
         let direction = if i % 1000 == 0 { "X" } else { ["C", "D"][(i % 2) as usize] };
         let (day, second) = (i / 4000 % 28 + 1, i % 86_400);
