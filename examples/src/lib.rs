@@ -24,8 +24,8 @@
 //!   Defaults are drawn from it, and so is, with noise, most of what can be seen: overdue months,
 //!   utilisation, enquiries, balances, gaps in pay. A scorecard over what is seen can therefore work, but
 //!   never be perfect.
-//! - **Planted.** Fraud rings, structuring, guarantee circles and dirty rows are noted in `planted.csv`
-//!   and counted in `planted.json`.
+//! - **Planted.** Fraud rings, structuring, guarantee circles and dirty rows are noted in
+//!   `truth/planted.csv` and counted in `truth/summary.json`.
 //! - **Two times.** Every row carries the time at which the bank knew it, and no row that was known after
 //!   the as-of day is written. The exception is `loan_outcomes`: what became of the applications a year
 //!   later, for judging backtests. Its known-at keeps it out of every feature.

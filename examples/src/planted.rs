@@ -20,15 +20,20 @@ pub struct Plant<'a> {
     pub detail: &'a str,
 }
 
-/// `planted.csv`, and counts by kind.
+/// Folder of the ground truth, beside the files that are loaded.
+pub const TRUTH: &str = "truth";
+
+/// `truth/planted.csv`, and counts by kind.
 pub struct Planted {
     out: BufWriter<File>,
     counts: BTreeMap<&'static str, u64>,
 }
 
 impl Planted {
-    /// Creates `folder/planted.csv`.
+    /// Creates `folder/truth/planted.csv`.
     pub fn create(folder: &Path) -> io::Result<Self> {
+        let folder = folder.join(TRUTH);
+        std::fs::create_dir_all(&folder)?;
         let mut out = BufWriter::new(File::create(folder.join("planted.csv"))?);
         out.write_all(b"kind,member,table,key,cluster,detail\n")?;
         Ok(Self { out, counts: BTreeMap::new() })

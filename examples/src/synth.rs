@@ -15,6 +15,7 @@ use crate::{
     company::Company,
     contact, credit, income, ledger,
     person::Person,
+    planted::TRUTH,
     world::{CUSTOMERS_PER_COMPANY, Plan, World},
 };
 
@@ -70,7 +71,7 @@ fn make(plan: Plan, folder: &Path, progress: &ProgressBar) -> io::Result<Report>
         "planted": planted,
         "rows": files.iter().map(|f| (f.file, f.rows)).collect::<BTreeMap<_, _>>(),
     });
-    std::fs::write(folder.join("planted.json"), format!("{summary:#}\n"))?;
+    std::fs::write(folder.join(TRUTH).join("summary.json"), format!("{summary:#}\n"))?;
     Ok(Report { files, planted })
 }
 

@@ -11,10 +11,12 @@ fn make(folder: &Path, plan: Plan) -> Report {
 
 /// BLAKE3 of each file.
 fn digests(folder: &Path) -> BTreeMap<String, String> {
-    fs::read_dir(folder)
-        .unwrap()
+    let all = [folder.to_owned(), folder.join("truth")].map(|f| fs::read_dir(f).unwrap());
+    all.into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.path().is_file())
         .map(|entry| {
-            let entry = entry.unwrap();
             let digest = blake3::hash(&fs::read(entry.path()).unwrap()).to_hex().to_string();
             (entry.file_name().into_string().unwrap(), digest)
         })
@@ -81,7 +83,7 @@ fn what_was_planted_is_there() {
     assert!((0.06..0.15).contains(&(planted("default") / 3000.0)), "{:?}", report.planted);
 
     // A ring shares one device, and its members apply within days.
-    let truth = rows(folder.path(), "planted.csv", b',');
+    let truth = rows(folder.path(), "truth/planted.csv", b',');
     let applications = rows(folder.path(), "applications.csv", b',');
     assert_eq!(applications.len(), 3000);
     let of = |cluster: &str, member: &str| -> Vec<&BTreeMap<String, String>> {
