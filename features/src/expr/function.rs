@@ -47,9 +47,9 @@ pub enum Choice {
     Coalesce,
     /// The first unless it equals the second, then NULL.
     NullIf,
-    /// The greater; the other if one is NULL.
+    /// The greater; NULL if either is.
     Greatest,
-    /// The lesser; the other if one is NULL.
+    /// The lesser; NULL if either is.
     Least,
 }
 
@@ -133,7 +133,7 @@ impl Choice {
             (Choice::NullIf, a, _) => a,
             (Choice::Greatest, Some(a), Some(b)) => Some(if b > a { b } else { a }),
             (Choice::Least, Some(a), Some(b)) => Some(if b < a { b } else { a }),
-            (Choice::Greatest | Choice::Least, a, b) => a.or(b),
+            (Choice::Greatest | Choice::Least, ..) => None,
         }
     }
 

@@ -38,7 +38,7 @@
 //! | years beyond ±262,000 | have no parts and no text: NULL |
 //! | `round` | half away from zero; `round(x, 2)`, `round(x, -3)` |
 //! | `sqrt(-1)`, `ln(-1)`, `power(-8, 0.5)` | NULL |
-//! | `greatest`, `least` | leave NULLs out |
+//! | `greatest`, `least` | NULL if any part is: the least of a base limit and an unknown income is unknown, not the base limit |
 //! | `length`, `substr` | count code points; `substr` counts from 1, as PostgreSQL does |
 //! | `a \|\| b`, `concat(a, b)` | NULL if either is; NULL as the empty text |
 //! | `lower`, `upper`, `trim` | by Unicode (`upper('ß')` is `'SS'`) |
