@@ -1,0 +1,194 @@
+//! Scorecards: points for each characteristic of an applicant, a grade and a probability of default.
+//!
+//! ```text
+//!   input ──► key ──► bin ──► points ─┐
+//!   input ──► key ──► bin ──► points ─┼─► base + Σ points ──► grade (master scale)
+//!   input ──► key ──► none ─► unknown ┘                  └──► odds  ──► PD
+//! ```
+//!
+//! A characteristic without a bin for its value makes the whole score unknown: a score that leaves
+//! something out is not this score. What unknown means is the scorecard's `if_unknown`.
+
+mod read;
+
+use tarim_datamart::Place;
+use tarim_features::expr::{Answers, ExprId};
+
+pub use self::read::{BinCheck, ScorecardText};
+use crate::{cell::Ranges, domain::Domain};
+
+/// A scorecard whose inputs are expressions 0, 1, 2, … of one set, in the order of its characteristics.
+#[derive(Clone, Debug)]
+pub struct Scorecard {
+    pub id: String,
+    pub zh: String,
+    pub en: String,
+    pub place: Place,
+    pub if_unknown: IfUnknown,
+    base_points: f64,
+    scale: Scale,
+    characteristics: Vec<Characteristic>,
+    grades: Vec<Grade>,
+}
+
+/// What a score means when it cannot be computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IfUnknown {
+    #[default]
+    Refer,
+    Decline,
+}
+
+/// Points and the odds of good to bad that they stand for.
+#[derive(Clone, Copy, Debug)]
+pub struct Scale {
+    points: f64,
+    /// Good:bad odds at `points`.
+    odds: f64,
+    /// Points that double the odds.
+    double: f64,
+}
+
+impl Scale {
+    /// Probability of default of a score, 0 to 1: 1 / (1 + odds), where the odds double every `double` points.
+    pub fn pd(&self, points: f64) -> f64 {
+        let odds = self.odds * ((points - self.points) / self.double).exp2();
+        1.0 / (1.0 + odds)
+    }
+}
+
+/// One thing that is looked at.
+#[derive(Clone, Debug)]
+pub struct Characteristic {
+    pub name: String,
+    pub zh: String,
+    pub en: String,
+    domain: Domain,
+    bins: Vec<Bin>,
+    /// Points of the best bin.
+    best: f64,
+}
+
+/// One bin of a characteristic.
+#[derive(Clone, Debug)]
+pub struct Bin {
+    holds: Holds,
+    pub points: f64,
+    /// Why these points fall below the best, if the author gave a reason of their own.
+    pub reason: Option<ReasonText>,
+    pub place: Place,
+}
+
+/// An adverse-action reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReasonText {
+    pub id: String,
+    pub zh: String,
+    pub en: String,
+}
+
+/// Which values a bin is for.
+#[derive(Clone, Debug)]
+enum Holds {
+    Keys(Ranges),
+    /// The unknown value.
+    Missing,
+    /// Every known value that no other bin is for.
+    Other,
+}
+
+/// One grade of the master scale.
+#[derive(Clone, Debug)]
+pub struct Grade {
+    pub name: String,
+    /// Least points that earn it; negative infinity for the last.
+    points_min: f64,
+}
+
+/// A characteristic that lost points against its best bin.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Loss {
+    pub characteristic: usize,
+    pub bin: usize,
+    /// More than zero.
+    pub points: f64,
+}
+
+impl Scorecard {
+    pub fn characteristics(&self) -> &[Characteristic] {
+        &self.characteristics
+    }
+
+    /// Best first.
+    pub fn grades(&self) -> &[Grade] {
+        &self.grades
+    }
+
+    /// The bin of each characteristic, None where there is none for its value. `bins` is overwritten.
+    pub fn bins(&self, answers: &impl Answers, bins: &mut Vec<Option<usize>>) {
+        bins.clear();
+        bins.extend(self.characteristics.iter().enumerate().map(|(i, c)| {
+            let key = c.domain.ask(answers, ExprId(i as u32));
+            c.bin(key)
+        }));
+    }
+
+    /// Total points of these bins; None if one is missing.
+    pub fn points(&self, bins: &[Option<usize>]) -> Option<f64> {
+        let mut points = self.base_points;
+        for (c, bin) in self.characteristics.iter().zip(bins) {
+            points += c.bins[(*bin)?].points;
+        }
+        Some(points)
+    }
+
+    /// Probability of default at these points.
+    pub fn pd(&self, points: f64) -> f64 {
+        self.scale.pd(points)
+    }
+
+    /// Index of the grade that these points earn.
+    pub fn grade(&self, points: f64) -> usize {
+        // The reader makes sure that the last grade takes everything.
+        self.grades.iter().position(|g| points >= g.points_min).unwrap_or(self.grades.len() - 1)
+    }
+
+    /// Up to `most` characteristics that lost points, most lost first; equal losses in the scorecard's order.
+    pub fn losses(&self, bins: &[Option<usize>], most: usize) -> Vec<Loss> {
+        let mut losses: Vec<Loss> = self
+            .characteristics
+            .iter()
+            .zip(bins)
+            .enumerate()
+            .filter_map(|(characteristic, (c, bin))| {
+                let bin = (*bin)?;
+                let points = c.best - c.bins[bin].points;
+                (points > 0.0).then_some(Loss { characteristic, bin, points })
+            })
+            .collect();
+        losses.sort_by(|a, b| b.points.total_cmp(&a.points));
+        losses.truncate(most);
+        losses
+    }
+}
+
+impl Characteristic {
+    pub fn bins(&self) -> &[Bin] {
+        &self.bins
+    }
+
+    fn bin(&self, key: Option<i64>) -> Option<usize> {
+        let other = || self.bins.iter().position(|b| matches!(b.holds, Holds::Other));
+        match key {
+            None => self.bins.iter().position(|b| matches!(b.holds, Holds::Missing)),
+            Some(key) => self
+                .bins
+                .iter()
+                .position(|b| matches!(&b.holds, Holds::Keys(ranges) if ranges.contains(key)))
+                .or_else(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

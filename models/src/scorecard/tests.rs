@@ -1,0 +1,138 @@
+use std::path::Path;
+
+use tarim_datamart::{Problems, Type, Value};
+
+use super::*;
+
+/// Values of expressions 0, 1, 2, …
+struct Given(Vec<Value>);
+
+impl Answers for Given {
+    fn truth(&self, id: ExprId) -> Option<bool> {
+        if let Value::Boolean(b) = self.0[id.0 as usize] { Some(b) } else { None }
+    }
+    fn int(&self, id: ExprId) -> Option<i64> {
+        if let Value::Int64(i) = self.0[id.0 as usize] { Some(i) } else { None }
+    }
+    fn float(&self, id: ExprId) -> Option<f64> {
+        if let Value::Float64(x) = self.0[id.0 as usize] { Some(x) } else { None }
+    }
+    fn text(&self, id: ExprId) -> Option<&str> {
+        if let Value::Utf8(s) = &self.0[id.0 as usize] { Some(s) } else { None }
+    }
+    fn date(&self, _: ExprId) -> Option<i32> {
+        None
+    }
+    fn timestamp(&self, _: ExprId) -> Option<i64> {
+        None
+    }
+    fn value(&self, id: ExprId) -> Value {
+        self.0[id.0 as usize].clone()
+    }
+}
+
+const TOML: &str = r#"
+[scorecard]
+id = "card"
+zh = "评分卡"
+en = "card"
+base_points = 500
+points_at_odds = { points = 600, odds = 30, double = 40 }
+
+[[characteristic]]
+name = "age"
+zh = "年龄"
+en = "age"
+input = "application.age"
+
+[[characteristic]]
+name = "home"
+zh = "住房"
+en = "home"
+input = "application.home"
+
+[[grade]]
+name = "A"
+points_min = 600
+[[grade]]
+name = "B"
+"#;
+
+const CSV: &str = "characteristic,bin,points,reason,zh,en
+age,<25,10,R1,年轻,young
+age,\"[25,60)\",60.5,,,
+age,>=60,40,,,
+home,own,50,,,
+home,other,20,R2,无房,no home of their own
+home,missing,0,R3,住房未知,home unknown
+";
+
+fn read(toml: &str, csv: &str) -> Result<(Scorecard, BinCheck), Problems> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("card.toml"), toml).unwrap();
+    std::fs::write(folder.path().join("card.csv"), csv).unwrap();
+    ScorecardText::read(folder.path(), Path::new("card.toml"))?
+        .compile(vec![Domain::new(Type::Int64), Domain::new(Type::Utf8)])
+}
+
+fn bins(card: &Scorecard, age: Value, home: Value) -> Vec<Option<usize>> {
+    let mut bins = Vec::new();
+    card.bins(&Given(vec![age, home]), &mut bins);
+    bins
+}
+
+#[test]
+fn points_grade_and_what_was_lost() {
+    let (card, check) = read(TOML, CSV).unwrap();
+    assert!(check.warnings.is_empty());
+    let best = bins(&card, Value::Int64(30), Value::Utf8("own".into()));
+    assert_eq!(card.points(&best), Some(610.5));
+    assert_eq!(card.grades()[card.grade(610.5)].name, "A");
+    assert_eq!(card.losses(&best, 4), []);
+    let poor = bins(&card, Value::Int64(60), Value::Utf8("rented".into()));
+    assert_eq!(card.points(&poor), Some(560.0));
+    assert_eq!(card.grades()[card.grade(560.0)].name, "B");
+    let lost: Vec<_> = card.losses(&poor, 4).iter().map(|l| (l.characteristic, l.points)).collect();
+    assert_eq!(lost, [(1, 30.0), (0, 20.5)]);
+    assert_eq!(card.losses(&poor, 1).len(), 1);
+}
+
+#[test]
+fn a_missing_value_has_its_own_bin_or_makes_the_score_unknown() {
+    let (card, _) = read(TOML, CSV).unwrap();
+    assert_eq!(card.points(&bins(&card, Value::Int64(30), Value::Null)), Some(560.5));
+    assert_eq!(card.points(&bins(&card, Value::Null, Value::Utf8("own".into()))), None);
+}
+
+#[test]
+fn odds_double_every_so_many_points() {
+    let (card, _) = read(TOML, CSV).unwrap();
+    assert_eq!(card.pd(600.0), 1.0 / 31.0);
+    assert_eq!(card.pd(640.0), 1.0 / 61.0);
+    assert!(card.pd(-1e9) <= 1.0 && card.pd(1e9) >= 0.0);
+}
+
+#[test]
+fn mistakes_are_named_with_their_line() {
+    let cases = [
+        (TOML.to_owned(), CSV.replace("\"[25,60)\"", "\"[20,60)\""), "card.csv:3", "overlaps"),
+        (TOML.to_owned(), CSV.replace("\"[25,60)\"", "\"[30,60)\""), "card.toml:10", "no bin for [25,29]"),
+        (TOML.to_owned(), CSV.replace("age,>=60", "agee,>=60"), "card.csv:4", "not a characteristic"),
+        (TOML.to_owned(), CSV.replace("\"[25,60)\"", "[25,60)"), "card.csv:3", "7 cells"),
+        (TOML.to_owned(), CSV.replace("R2,无房,", "R2,,"), "card.csv:6", "belong together"),
+        (TOML.replace("\"B\"", "\"B\"\npoints_min = 1"), CSV.into(), "card.toml:26", "the last grade"),
+        (TOML.replace("points_min = 600\n", ""), CSV.into(), "card.toml:22", "no points_min"),
+        (TOML.replace("id = \"card\"", "id = \"cart\""), CSV.into(), "card.toml:3", "card.toml"),
+    ];
+    for (toml, csv, place, what) in cases {
+        if toml == TOML && csv == CSV {
+            panic!("the case for {what} changes nothing");
+        }
+        let problems = read(&toml, &csv).unwrap_err().to_string();
+        let line =
+            problems.lines().find(|l| l.contains(what)).unwrap_or_else(|| panic!("{what}: {problems}"));
+        if place.contains(':') {
+            assert!(line.starts_with(&format!("{place}:")), "{what}: {problems}");
+        }
+    }
+}
