@@ -1,0 +1,98 @@
+//! What steps leave behind: results for later steps, and findings for the decision.
+
+use tarim_datamart::{Type, Value};
+use tarim_features::{
+    expr::{Answers, ExprId},
+    row::Dictionary,
+};
+
+use crate::outcome::Effect;
+
+/// One value of a step's result. Texts are codes in the rulebook's own dictionary.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Out {
+    #[default]
+    Null,
+    Boolean(bool),
+    Int64(i64),
+    Float64(f64),
+    Text(u32),
+    Date32(i32),
+    Timestamp(i64),
+}
+
+impl Out {
+    /// The value, with its text looked up.
+    pub fn value(self, texts: &Dictionary) -> Value {
+        match self {
+            Out::Null => Value::Null,
+            Out::Boolean(b) => Value::Boolean(b),
+            Out::Int64(i) => Value::Int64(i),
+            Out::Float64(x) => Value::Float64(x),
+            Out::Text(code) => texts.get(code).map_or(Value::Null, |t| Value::Utf8(t.to_owned())),
+            Out::Date32(d) => Value::Date32(d),
+            Out::Timestamp(t) => Value::Timestamp(t),
+        }
+    }
+}
+
+/// What a step found that a decision must tell.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// Index of the step in its plan.
+    pub step: usize,
+    pub what: What,
+    pub effect: Effect,
+    /// Values of the `show` items that are not plain columns, taken while the step's answers were there.
+    pub shown: Vec<Value>,
+}
+
+/// What a finding is about; indices are into the step's own logic.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum What {
+    RuleFired(usize),
+    RuleUnknown(usize),
+    /// A table of which no row applies.
+    NoRow,
+    /// A table, limit or rate that could not be worked out.
+    Unknown,
+    /// A characteristic without a bin for its value.
+    NoBin(usize),
+    Lost {
+        characteristic: usize,
+        bin: usize,
+        points: f64,
+    },
+    BelowMin,
+}
+
+/// Reused from step to step: what a step writes its result and findings to.
+#[derive(Debug, Default)]
+pub struct Work {
+    /// Result of the step that runs now, one value for each column of its relation.
+    pub out: Vec<Out>,
+    pub findings: Vec<Finding>,
+    /// Index of the step that runs now.
+    pub step: usize,
+    pub(super) keys: Vec<Option<i64>>,
+    pub(super) bins: Vec<Option<usize>>,
+}
+
+impl Work {
+    /// Forgets the application before.
+    pub fn clear(&mut self) {
+        self.findings.clear();
+    }
+
+    pub(super) fn find(&mut self, what: What, effect: Effect) {
+        self.findings.push(Finding { step: self.step, what, effect, shown: Vec::new() });
+    }
+}
+
+/// A number for arithmetic, whatever its type; None when unknown.
+pub(super) fn number(answers: &impl Answers, id: ExprId, ty: Type) -> Option<f64> {
+    match ty {
+        Type::Int64 => answers.int(id).map(|i| i as f64),
+        _ => answers.float(id).filter(|x| !x.is_nan()),
+    }
+}

@@ -1,0 +1,194 @@
+//! From findings to the decision: the worst outcome, every reason, and the values granted.
+
+use tarim_datamart::Value;
+use tarim_models::scorecard::ReasonText;
+
+use super::{
+    Facts, Finding, Logic,
+    answer::What,
+    rate::ppm,
+    show::{Show, render},
+};
+use crate::{
+    outcome::{Call, Decision, Effect, Outcome, Reason, Score, Stage},
+    rulebook::Plan,
+};
+
+/// Concludes a decision. `findings` are of the steps that [`Plan::runs`] names for the call, in any
+/// order; `facts` are the rows they were made from, with the results of the steps.
+pub fn conclude(plan: &Plan, call: Call, findings: &[Finding], facts: &impl Facts) -> Decision {
+    let mut told: Vec<&Finding> =
+        findings.iter().filter(|f| call.includes(plan.steps[f.step].stage)).collect();
+    // Steps stand in the order in which they run; reasons are told by stage, then in the rulebook's order.
+    told.sort_by_key(|f| (plan.steps[f.step].stage, plan.steps[f.step].rank));
+    let mut reasons: Vec<Reason> = told.iter().map(|f| reason(plan, f, facts)).collect();
+    if plan.stopped {
+        let stage = Stage::ALL.into_iter().find(|s| call.includes(*s)).unwrap_or(Stage::Admission);
+        reasons.insert(0, stopped(stage));
+    }
+    let limit_fen = match plan.limit.map(|relation| facts.column(relation, 0).0) {
+        Some(Value::Int64(fen)) if call.includes(Stage::Limit) => Some(fen),
+        _ => None,
+    };
+    let rate_ppm = match plan.rate.map(|relation| facts.column(relation, 0).0) {
+        Some(Value::Float64(bp)) if call.includes(Stage::Rate) => ppm(bp),
+        _ => None,
+    };
+    // A limit or rate that is unknown has referred or declined already: this holds the line should a
+    // formula ever come to nothing without saying so.
+    for (stage, known) in [(Stage::Limit, limit_fen.is_some()), (Stage::Rate, rate_ppm.is_some())] {
+        if call.includes(stage)
+            && !known
+            && !reasons.iter().any(|r| r.stage == stage && r.effect >= Effect::Refer)
+        {
+            reasons.push(not_granted(stage));
+        }
+    }
+    let worst = |stage: Option<Stage>| {
+        reasons
+            .iter()
+            .filter(|r| stage.is_none_or(|s| r.stage == s))
+            .map(|r| r.effect.outcome())
+            .max()
+            .unwrap_or(Outcome::Approve)
+    };
+    let outcome = worst(None);
+    let granted = outcome != Outcome::Decline;
+    Decision {
+        outcome,
+        stages: Stage::ALL.into_iter().filter(|s| call.includes(*s)).map(|s| (s, worst(Some(s)))).collect(),
+        score: score(plan, call, facts),
+        limit_fen: limit_fen.filter(|_| granted),
+        rate_ppm: rate_ppm.filter(|_| granted),
+        reasons,
+    }
+}
+
+fn score(plan: &Plan, call: Call, facts: &impl Facts) -> Option<Score> {
+    let relation = plan.score.filter(|_| call.includes(Stage::Score))?;
+    match [0, 1, 2].map(|column| facts.column(relation, column).0) {
+        [Value::Float64(points), Value::Float64(pd), Value::Utf8(grade)] => Some(Score { points, pd, grade }),
+        _ => None,
+    }
+}
+
+/// Puts words to a finding.
+fn reason(plan: &Plan, finding: &Finding, facts: &impl Facts) -> Reason {
+    let step = &plan.steps[finding.step];
+    let told = Told::of(&step.step.logic, finding);
+    Reason {
+        id: told.id,
+        stage: step.stage,
+        effect: finding.effect,
+        zh: told.zh,
+        en: told.en,
+        unknown: told.unknown,
+        values: render(told.show, &finding.shown, facts),
+        points_lost: match finding.what {
+            What::Lost { points, .. } => Some(points),
+            _ => None,
+        },
+    }
+}
+
+/// The words of a finding.
+struct Told<'a> {
+    id: String,
+    zh: String,
+    en: String,
+    unknown: bool,
+    show: &'a [Show],
+}
+
+impl<'a> Told<'a> {
+    fn new(id: &str, zh: String, en: String, unknown: bool, show: &'a [Show]) -> Self {
+        Self { id: id.to_owned(), zh, en, unknown, show }
+    }
+
+    fn of(logic: &'a Logic, finding: &Finding) -> Self {
+        match (logic, finding.what) {
+            (Logic::Rules(set), What::RuleFired(i)) => {
+                let rule = &set.rules[i];
+                Self::new(&rule.id, rule.zh.clone(), rule.en.clone(), false, &rule.show)
+            }
+            (Logic::Rules(set), What::RuleUnknown(i)) => {
+                let rule = &set.rules[i];
+                let (zh, en) = (format!("无法判断：{}", rule.zh), format!("cannot be told: {}", rule.en));
+                Self::new(&rule.id, zh, en, true, &rule.show)
+            }
+            (Logic::Table(t), What::NoRow) => {
+                let (zh, en) = (format!("{}：没有适用的行", t.zh), format!("{}: no row applies", t.en));
+                Self::new(&t.id, zh, en, false, &t.show)
+            }
+            (Logic::Table(t), _) => {
+                let (zh, en) = (format!("{}：所需信息缺失", t.zh), format!("{}: not enough is known", t.en));
+                Self::new(&t.id, zh, en, true, &t.show)
+            }
+            (Logic::Score(score), What::Lost { characteristic, bin, .. }) => {
+                let c = &score.card.characteristics()[characteristic];
+                let own = || ReasonText {
+                    id: format!("{}.{}", score.card.id, c.name),
+                    zh: c.zh.clone(),
+                    en: c.en.clone(),
+                };
+                let text = c.bins()[bin].reason.clone().unwrap_or_else(own);
+                Self::new(&text.id, text.zh, text.en, false, &score.show[characteristic])
+            }
+            (Logic::Score(score), What::NoBin(i)) => {
+                let c = &score.card.characteristics()[i];
+                let id = format!("{}.{}", score.card.id, c.name);
+                let (zh, en) = (format!("{}：无法评分", c.zh), format!("{}: cannot be scored", c.en));
+                Self::new(&id, zh, en, true, &score.show[i])
+            }
+            (Logic::Limit(limit), What::BelowMin) => {
+                let (zh, en) = ("可授额度低于产品最低额度", "the limit falls below the product's smallest");
+                Self::new("limit", zh.into(), en.into(), false, &limit.show)
+            }
+            (Logic::Limit(limit), _) => Self::new(
+                "limit",
+                "无法计算额度".into(),
+                "the limit cannot be computed".into(),
+                true,
+                &limit.show,
+            ),
+            (Logic::Rate(rate), _) => Self::new(
+                "rate",
+                "无法计算利率".into(),
+                "the rate cannot be computed".into(),
+                true,
+                &rate.show,
+            ),
+            (Logic::Rules(_) | Logic::Score(_), what) => unreachable!("{what:?} is not of this step"),
+        }
+    }
+}
+
+fn stopped(stage: Stage) -> Reason {
+    Reason {
+        id: "product_stopped".into(),
+        stage,
+        effect: Effect::Decline,
+        zh: "产品已停办".into(),
+        en: "the product is stopped".into(),
+        unknown: false,
+        values: Vec::new(),
+        points_lost: None,
+    }
+}
+
+fn not_granted(stage: Stage) -> Reason {
+    let (id, zh, en) = match stage {
+        Stage::Limit => ("limit", "额度未知", "no limit is known"),
+        _ => ("rate", "利率未知", "no rate is known"),
+    };
+    Reason {
+        id: id.into(),
+        stage,
+        effect: Effect::Refer,
+        zh: zh.into(),
+        en: en.into(),
+        unknown: true,
+        values: Vec::new(),
+        points_lost: None,
+    }
+}
