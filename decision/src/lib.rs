@@ -1,4 +1,8 @@
 //! Policies, the five calls, the journal, the gRPC service, backtests.
 
+pub mod engine;
 pub mod journal;
 pub mod outcome;
+pub mod policy;
+pub mod rulebook;
+pub mod testing;

@@ -1,0 +1,154 @@
+//! Inputs as bytes: what the journal keeps of a decision, enough to make it again years later.
+//!
+//! ```text
+//!   "TI1" | member | product | at_us i64
+//!   rows: count u32, each: name | layout fingerprint [32] | bytes
+//!   hits: count u32, each: list | entry_id | reason | source
+//! ```
+//!
+//! Texts and bytes are a `u32` length and their bytes; numbers are little-endian.
+
+use tarim_features::row::Row;
+
+use super::inputs::{Inputs, ListHit, no_texts};
+use crate::rulebook::Rulebook;
+
+const MAGIC: &[u8; 3] = b"TI1";
+
+/// Why bytes are not the inputs of a decision of this rulebook.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    #[error("the recorded inputs are cut short or damaged at byte {0}")]
+    Damaged(usize),
+    #[error("the recorded inputs are of another format than this program writes")]
+    Format,
+    #[error(
+        "the recorded inputs have rows of {found}, the rulebook reads {expected}: replay with the version that decided"
+    )]
+    Relations { found: String, expected: String },
+    #[error("the row of `{0}` was recorded in another layout: replay with the rulebook version that decided")]
+    Layout(String),
+    #[error("the recorded row of `{relation}` is damaged: {source}")]
+    Row { relation: String, source: tarim_features::row::RowError },
+}
+
+impl Inputs {
+    /// Appends the inputs to `out`, with all texts in them.
+    ///
+    /// # Errors
+    /// A row that is damaged.
+    pub fn encode(&self, rulebook: &Rulebook, out: &mut Vec<u8>) -> Result<(), DecodeError> {
+        out.extend_from_slice(MAGIC);
+        put(out, self.member.as_bytes());
+        put(out, self.product.as_bytes());
+        out.extend_from_slice(&self.at_us.to_le_bytes());
+        let given = || rulebook.relations().iter().filter(|r| r.source.is_input());
+        put_len(out, given().count());
+        let mut contained = Vec::new();
+        for (i, relation) in given().enumerate() {
+            put(out, relation.name.as_bytes());
+            out.extend_from_slice(&relation.layout.fingerprint());
+            let damaged = |source| DecodeError::Row { relation: relation.name.clone(), source };
+            let row = self.row(i, relation).map_err(damaged)?;
+            contained.clear();
+            row.to_self_contained(&mut contained).map_err(damaged)?;
+            put(out, &contained);
+        }
+        put_len(out, self.hits.len());
+        for hit in &self.hits {
+            for text in [&hit.list, &hit.entry_id, &hit.reason, &hit.source] {
+                put(out, text.as_bytes());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads inputs that were written for a rulebook of the same version.
+    pub fn decode(rulebook: &Rulebook, bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut from = Reader { bytes, at: 0 };
+        if from.take(MAGIC.len())? != MAGIC {
+            return Err(DecodeError::Format);
+        }
+        let mut inputs =
+            Self { member: from.text()?, product: from.text()?, at_us: from.int()?, ..Self::default() };
+        let relations: Vec<_> = rulebook.relations().iter().filter(|r| r.source.is_input()).collect();
+        let mut names = Vec::new();
+        let mut fingerprints = Vec::new();
+        for _ in 0..from.len()? {
+            names.push(from.text()?);
+            fingerprints.push(from.take(32)?.to_vec());
+            inputs.rows.push(from.bytes()?.to_vec());
+        }
+        if !names.iter().eq(relations.iter().map(|r| &r.name)) {
+            let expected = relations.iter().map(|r| r.name.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(DecodeError::Relations { found: names.join(", "), expected });
+        }
+        for ((relation, fingerprint), row) in relations.iter().zip(&fingerprints).zip(&inputs.rows) {
+            if *fingerprint != relation.layout.fingerprint() {
+                return Err(DecodeError::Layout(relation.name.clone()));
+            }
+            Row::new(&relation.layout, row, no_texts(), inputs.at_us)
+                .and_then(|row| row.verify())
+                .map_err(|source| DecodeError::Row { relation: relation.name.clone(), source })?;
+        }
+        for _ in 0..from.len()? {
+            inputs.hits.push(ListHit {
+                list: from.text()?,
+                entry_id: from.text()?,
+                reason: from.text()?,
+                source: from.text()?,
+            });
+        }
+        if from.at != bytes.len() {
+            return Err(DecodeError::Damaged(from.at));
+        }
+        Ok(inputs)
+    }
+}
+
+fn put_len(out: &mut Vec<u8>, len: usize) {
+    // No row, text or count comes near 4 GiB: rows are bounded to 2 GiB, requests to less.
+    out.extend_from_slice(&(len as u32).to_le_bytes());
+}
+
+fn put(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_len(out, bytes.len());
+    out.extend_from_slice(bytes);
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
+        let taken = self.at.checked_add(len).and_then(|end| self.bytes.get(self.at..end));
+        let taken = taken.ok_or(DecodeError::Damaged(self.at))?;
+        self.at += len;
+        Ok(taken)
+    }
+
+    fn len(&mut self) -> Result<usize, DecodeError> {
+        let at = self.at;
+        let bytes = self.take(4)?.try_into().map_err(|_| DecodeError::Damaged(at))?;
+        Ok(u32::from_le_bytes(bytes) as usize)
+    }
+
+    fn int(&mut self) -> Result<i64, DecodeError> {
+        let at = self.at;
+        let bytes = self.take(8)?.try_into().map_err(|_| DecodeError::Damaged(at))?;
+        Ok(i64::from_le_bytes(bytes))
+    }
+
+    fn bytes(&mut self) -> Result<&'a [u8], DecodeError> {
+        let len = self.len()?;
+        self.take(len)
+    }
+
+    fn text(&mut self) -> Result<String, DecodeError> {
+        let at = self.at;
+        let bytes = self.bytes()?;
+        String::from_utf8(bytes.to_vec()).map_err(|_| DecodeError::Damaged(at))
+    }
+}

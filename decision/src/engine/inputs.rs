@@ -1,0 +1,113 @@
+//! Everything that a decision depends on besides the rulebook: rows, and the time at which they are read.
+
+use std::sync::Arc;
+
+use tarim_datamart::Value;
+use tarim_features::{
+    row::{Dictionary, Row, RowError},
+    store::Snapshot,
+};
+
+use crate::{
+    outcome::NamedValue,
+    rulebook::{Relation, Rulebook, Source},
+};
+
+/// What a decision is made from, as it was gathered. Reused from request to request.
+///
+/// Rows may refer to texts by code of the snapshot they were read from, which is held; written down
+/// ([`Inputs::encode`]) they carry their texts themselves.
+#[derive(Clone, Default)]
+pub struct Inputs {
+    pub(super) member: String,
+    pub(super) product: String,
+    /// When the decision is made, microseconds since 1970-01-01T00:00:00Z.
+    pub(super) at_us: i64,
+    /// Packed rows of the relations that are given, in order: application, entities, lists.
+    pub(super) rows: Vec<Vec<u8>>,
+    /// Entries of lists that were hit.
+    pub(super) hits: Vec<ListHit>,
+    /// Whose dictionaries the entities' rows use; None: the rows carry their texts.
+    pub(super) snapshot: Option<Arc<Snapshot>>,
+}
+
+/// An entry of a list that was hit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListHit {
+    pub list: String,
+    pub entry_id: String,
+    pub reason: String,
+    pub source: String,
+}
+
+impl Inputs {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn member(&self) -> &str {
+        &self.member
+    }
+
+    pub fn product(&self) -> &str {
+        &self.product
+    }
+
+    /// When the decision is made, microseconds since 1970-01-01T00:00:00Z.
+    pub fn at_us(&self) -> i64 {
+        self.at_us
+    }
+
+    /// Entries of lists that were hit.
+    pub fn hits(&self) -> &[ListHit] {
+        &self.hits
+    }
+
+    /// Version of the features that were read; None when the inputs were read back.
+    pub fn feature_version(&self) -> Option<&str> {
+        self.snapshot.as_deref().map(Snapshot::version)
+    }
+
+    /// The row of a given relation.
+    pub(super) fn row<'a>(&'a self, index: usize, relation: &'a Relation) -> Result<Row<'a>, RowError> {
+        let bytes = self.rows.get(index).map_or(&[][..], Vec::as_slice);
+        let dictionary = match (&self.snapshot, relation.source) {
+            (Some(snapshot), Source::Entity(entity)) => snapshot.dictionary(entity),
+            _ => no_texts(),
+        };
+        Row::new(&relation.layout, bytes, dictionary, self.at_us)
+    }
+
+    /// Every value that was given, by name, in order of relations: for the journal, and for people.
+    pub fn named_values(&self, rulebook: &Rulebook) -> Result<Vec<NamedValue>, RowError> {
+        let mut values = Vec::new();
+        for (i, relation) in rulebook.relations().iter().enumerate().filter(|(_, r)| r.source.is_input()) {
+            let row = self.row(i, relation)?;
+            for (j, column) in relation.layout.columns().iter().enumerate() {
+                values.push(NamedValue {
+                    name: format!("{}.{}", relation.name, column.name),
+                    value: row.get(j),
+                    stale: row.is_stale(j),
+                });
+            }
+        }
+        for hit in &self.hits {
+            for (what, text) in
+                [("entry_id", &hit.entry_id), ("reason", &hit.reason), ("source", &hit.source)]
+            {
+                values.push(NamedValue {
+                    name: format!("list.{}.{what}", hit.list),
+                    value: Value::Utf8(text.clone()),
+                    stale: false,
+                });
+            }
+        }
+        Ok(values)
+    }
+}
+
+/// A dictionary without texts, for rows that carry their own.
+pub(super) fn no_texts() -> &'static Dictionary {
+    static EMPTY: std::sync::OnceLock<Dictionary> = std::sync::OnceLock::new();
+    EMPTY.get_or_init(Dictionary::new)
+}

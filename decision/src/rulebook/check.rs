@@ -1,0 +1,235 @@
+//! What is wrong, or odd, about a rulebook as a whole: rules that never fire, tables with holes, names
+//! that nothing uses. And the report that `tarim rulebook check` shows.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use tarim_datamart::{At, Place, Problems, Value};
+
+use super::{
+    Counts, Rulebook,
+    definitions::{Definitions, TableDefinition},
+    member::Member,
+    outline::{Outline, Part},
+    policies::For,
+    product::Product,
+    text::offer,
+};
+use crate::{
+    policy::table::{Check, Gap, Hit, Overlap, analyse},
+    testing,
+};
+
+/// What `tarim rulebook check` found.
+#[derive(Debug)]
+pub struct Report {
+    /// The rulebook cannot be published with these.
+    pub errors: Problems,
+    pub warnings: Problems,
+    /// Of a rulebook that could be read: its version and what is in it.
+    pub read: Option<(String, Counts)>,
+}
+
+/// Reads a rulebook, and runs its tests if it can be read.
+pub fn check(folder: &Path) -> Report {
+    let rulebook = match Rulebook::read(folder) {
+        Ok(rulebook) => rulebook,
+        Err(errors) => return Report { errors, warnings: Problems::default(), read: None },
+    };
+    let errors = testing::problems(&rulebook, folder);
+    Report { errors, warnings: rulebook.warnings().clone(), read: Some((rulebook.version, rulebook.counts)) }
+}
+
+/// Products that things are for must exist.
+pub fn products_named(definitions: &Definitions, products: &[Product], problems: &mut Problems) {
+    let mut check = |named: &For| {
+        for At { value: name, place } in &named.0 {
+            if !products.iter().any(|p| p.id == *name) {
+                problems.push(place.problem(
+                    format!("`{name}` is not a product of the federation"),
+                    format!("write one of {}", offer(products.iter().map(|p| p.id.as_str()))),
+                ));
+            }
+        }
+    };
+    definitions.rules.iter().for_each(|r| check(&r.text.products));
+    definitions.tables.iter().for_each(|t| check(&t.products));
+    definitions.cards.iter().for_each(|c| check(&c.products));
+    definitions.limits.iter().for_each(|l| check(&l.text.products));
+    definitions.rates.iter().for_each(|r| check(&r.text.products));
+}
+
+/// Checks that need everything.
+pub struct Lints<'a> {
+    pub definitions: &'a Definitions,
+    pub products: &'a [Product],
+    pub members: &'a [Member],
+}
+
+impl Lints<'_> {
+    /// Adds to `problems` what must be mended and to `warnings` what is only odd. `conditions`: what each
+    /// rule's condition came to in the plans that have it, None where it is not a constant.
+    pub fn run(
+        &self,
+        outlines: &[Outline],
+        conditions: &BTreeMap<usize, Vec<Option<Value>>>,
+        problems: &mut Problems,
+        warnings: &mut Problems,
+    ) {
+        self.conditions(conditions, warnings);
+        for table in &self.definitions.tables {
+            self.table(table, problems, warnings);
+        }
+        for card in &self.definitions.cards {
+            card.warnings.iter().for_each(|w| warnings.push(w.clone()));
+        }
+        for product in self.products {
+            if !self.members.iter().any(|m| m.products.contains(&product.id)) {
+                warnings.push(product.place.problem(
+                    format!("no member offers product `{}`", product.id),
+                    "add it to the products of a member, or remove it",
+                ));
+            }
+        }
+        // With a problem, outlines are missing, and what they use would look unused.
+        if problems.is_empty() {
+            self.unused(outlines, warnings);
+        }
+    }
+
+    fn conditions(&self, conditions: &BTreeMap<usize, Vec<Option<Value>>>, warnings: &mut Problems) {
+        for (rule, values) in conditions {
+            let Some(Some(first)) = values.first() else { continue };
+            if !values.iter().all(|v| v.as_ref() == Some(first)) {
+                continue;
+            }
+            let (what, fix) = match first {
+                Value::Boolean(false) => ("can never fire", "correct the condition, or remove the rule"),
+                Value::Boolean(true) => {
+                    ("always fires", "correct the condition, or stop the product instead")
+                }
+                _ => ("is always unknown", "correct the condition: something in it is always NULL"),
+            };
+            let text = &self.definitions.rules[*rule].text;
+            warnings.push(text.when.place.problem(format!("rule `{}` {what}", text.id), fix));
+        }
+    }
+
+    fn table(&self, definition: &TableDefinition, problems: &mut Problems, warnings: &mut Problems) {
+        let table = &definition.table;
+        // Inputs over different columns can take any combination of values. All parameters together count
+        // as one column: they move together, from member to member.
+        const PARAMETERS: (usize, usize) = (usize::MAX, 0);
+        let mut seen = BTreeSet::new();
+        let independent = definition.inputs.iter().all(|input| {
+            let columns: BTreeSet<_> = match input.parsed.columns() {
+                [] => BTreeSet::from([PARAMETERS]),
+                columns => columns.iter().map(|c| (c.relation, c.column)).collect(),
+            };
+            columns.into_iter().all(|c| seen.insert(c))
+        });
+        let Check { overlap, gap, unreachable } = analyse(table, independent);
+        let row = |i: usize| &table.rows[i].place;
+        match overlap {
+            Overlap::Disjoint => {}
+            Overlap::Overlapping(pairs) => {
+                for (later, earlier) in pairs {
+                    problems.push(row(later).problem(
+                        format!(
+                            "this row overlaps the one at {}, and table `{}` is unique",
+                            row(earlier),
+                            table.id
+                        ),
+                        "make the rows disjoint, or choose hit = \"first\"",
+                    ));
+                }
+            }
+            Overlap::Undecided(pairs) => {
+                for (later, earlier) in pairs {
+                    warnings.push(row(later).problem(
+                        format!(
+                            "it is undecided whether this row overlaps the one at {}: inputs of table `{}` depend on \
+                             each other",
+                            row(earlier),
+                            table.id
+                        ),
+                        "make the rows disjoint, or choose hit = \"first\"; where both match, the answer is unknown",
+                    ));
+                }
+            }
+        }
+        for i in unreachable {
+            warnings.push(row(i).problem(
+                format!(
+                    "this row of table `{}` is never reached: the rows before it take everything",
+                    table.id
+                ),
+                "remove it, or move it up",
+            ));
+        }
+        self.gap(definition, gap, problems, warnings);
+    }
+
+    fn gap(&self, definition: &TableDefinition, gap: Gap, problems: &mut Problems, warnings: &mut Problems) {
+        let table = &definition.table;
+        let place: &Place = &table.place;
+        let fix = "add a row, or say with if_no_match what it means";
+        match gap {
+            Gap::None => {}
+            Gap::Found(gap) if definition.complete => {
+                problems.push(place.problem(
+                    format!("table `{}` says complete = true, and has no row for {gap}", table.id),
+                    "add a row",
+                ));
+            }
+            Gap::Undecided(gap) if definition.complete => {
+                let gap = if gap.is_empty() {
+                    "it is too large to tell".into()
+                } else {
+                    format!("perhaps none for {gap}")
+                };
+                problems.push(place.problem(
+                    format!("table `{}` says complete = true, which cannot be proved: {gap}", table.id),
+                    "add a last row of * only (hit = \"first\"), or remove complete = true",
+                ));
+            }
+            // An author who wrote if_no_match has thought of it, and to collect nothing is not odd.
+            _ if definition.expects_gaps || table.hit == Hit::Collect => {}
+            Gap::Found(gap) => {
+                warnings.push(place.problem(format!("table `{}` has no row for {gap}", table.id), fix));
+            }
+            Gap::Undecided(gap) if gap.is_empty() => warnings.push(place.problem(
+                format!("it is undecided whether table `{}` has a gap: it is too large to tell", table.id),
+                fix,
+            )),
+            Gap::Undecided(gap) => {
+                warnings.push(place.problem(
+                    format!("it is undecided whether table `{}` needs a row for {gap}", table.id),
+                    fix,
+                ))
+            }
+        }
+    }
+
+    fn unused(&self, outlines: &[Outline], warnings: &mut Problems) {
+        let used: BTreeSet<usize> = outlines
+            .iter()
+            .flat_map(|o| &o.parts)
+            .filter_map(|p| if let Part::Table(i) = p { Some(*i) } else { None })
+            .collect();
+        for (i, table) in self.definitions.tables.iter().enumerate() {
+            if !used.contains(&i) {
+                let id = &table.table.id;
+                warnings.push(table.table.place.problem(
+                    format!("nothing reads table `{id}`, so it is never run"),
+                    format!(
+                        "use {id}.{} in a rule or formula, or remove the table",
+                        table.table.outputs[0].name
+                    ),
+                ));
+            }
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! From definitions to plans: parameters become constants, expressions become programs.
+//!
+//! A step depends on its definition and on the values of the few parameters that its expressions name.
+//! Members that agree in those share the step, so 83 members × all products compile about as fast as the
+//! handful of different steps among them.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use tarim_datamart::{Problems, Value};
+use tarim_features::expr::{Checked, ExprId, ExprSet};
+
+use super::{
+    definitions::{Definitions, Shown},
+    member::Member,
+    outline::{Outline, Part},
+    plan::{Plan, PlanStep, StageSet, Step},
+    product::{Federation, Product},
+    relation::Source,
+};
+use crate::policy::{Logic, Show, Source as ShowSource, limit::Limit, rate::Rate, rules};
+
+/// What makes two steps the same: their part, and the parameters that they name with their values.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    part: Part,
+    /// `Debug` of each value: exact for floats, and of the type.
+    parameters: Vec<(String, String)>,
+}
+
+/// Compiles plans, sharing steps.
+pub struct Compiler<'a> {
+    definitions: &'a Definitions,
+    federation: &'a Federation,
+    logics: HashMap<Part, Arc<Logic>>,
+    shared: HashMap<Key, Option<Arc<Step>>>,
+    steps: Vec<Arc<Step>>,
+    /// What each rule's condition came to, by index of rule.
+    pub conditions: BTreeMap<usize, Vec<Option<Value>>>,
+}
+
+impl<'a> Compiler<'a> {
+    pub fn new(definitions: &'a Definitions, federation: &'a Federation) -> Self {
+        let (logics, shared) = (HashMap::new(), HashMap::new());
+        Self { definitions, federation, logics, shared, steps: Vec::new(), conditions: BTreeMap::new() }
+    }
+
+    /// All distinct steps, by their index.
+    pub fn into_steps(self) -> Vec<Arc<Step>> {
+        self.steps
+    }
+
+    /// Compiles the plan of a member and a product.
+    pub fn plan(&mut self, outline: &Outline, member: &Member, product: &Product) -> Result<Plan, Problems> {
+        let parameters = self.parameters(member, product);
+        let mut problems = Problems::default();
+        let mut steps = Vec::new();
+        for part in &outline.parts {
+            let Some(step) = self.step(part, &parameters, &mut problems) else { continue };
+            let stage = part.stage(self.definitions);
+            let relation = part.result().and_then(|r| self.relation(r));
+            steps.push(PlanStep { step, stage, rank: part.rank(), relation, needed_by: StageSet::of(stage) });
+        }
+        // A step that failed in an earlier plan is missing here without a problem of its own.
+        if steps.len() < outline.parts.len() {
+            return Err(problems);
+        }
+        self.spread_needs(outline, &mut steps);
+        let result = |kind: fn(&Source) -> bool| {
+            let source = outline.parts.iter().filter_map(Part::result).find(kind);
+            source.and_then(|s| self.relation(s))
+        };
+        problems.or(Plan {
+            member: member.code.clone(),
+            product: product.id.clone(),
+            stopped: product.stopped,
+            score: result(|s| matches!(s, Source::Scorecard(_))),
+            limit: result(|s| *s == Source::Limit),
+            rate: result(|s| *s == Source::Rate),
+            steps,
+        })
+    }
+
+    fn relation(&self, source: Source) -> Option<usize> {
+        self.definitions.relations.iter().position(|r| r.source == source)
+    }
+
+    /// Values of `param.*` for a member and a product.
+    fn parameters(&self, member: &Member, product: &Product) -> BTreeMap<String, Value> {
+        let text = |s: &str| Value::Utf8(s.to_owned());
+        let mut all = BTreeMap::from([
+            ("member".to_owned(), text(&member.code)),
+            ("member_region".to_owned(), text(&member.region)),
+            ("product".to_owned(), text(&product.id)),
+        ]);
+        all.extend(self.federation.parameters.iter().map(|p| (p.name.clone(), member.federation_value(p))));
+        all.extend(product.parameters.iter().map(|p| (p.name.clone(), member.product_value(product, p))));
+        all
+    }
+
+    /// What a step's result is needed for, that is needed for the step too. Steps stand after what they
+    /// read, so one pass from the end does.
+    fn spread_needs(&self, outline: &Outline, steps: &mut [PlanStep]) {
+        for i in (0..steps.len()).rev() {
+            let needed_by = steps[i].needed_by;
+            let read = outline.parts[i].expressions(self.definitions);
+            for e in read {
+                for c in e.parsed.columns() {
+                    for before in steps[..i].iter_mut().filter(|s| s.relation == Some(c.relation)) {
+                        before.needed_by = before.needed_by.with(needed_by);
+                    }
+                }
+            }
+        }
+    }
+
+    fn step(
+        &mut self,
+        part: &Part,
+        parameters: &BTreeMap<String, Value>,
+        problems: &mut Problems,
+    ) -> Option<Arc<Step>> {
+        let expressions = part.expressions(self.definitions);
+        let mut used: Vec<(String, String)> = expressions
+            .iter()
+            .flat_map(|e| e.parsed.parameters())
+            .map(|(name, _)| (name.to_string(), format!("{:?}", parameters.get(name))))
+            .collect();
+        used.sort();
+        used.dedup();
+        let key = Key { part: part.clone(), parameters: used };
+        if let Some(step) = self.shared.get(&key) {
+            return step.clone();
+        }
+        let checked: Vec<Option<Checked>> =
+            expressions.iter().map(|e| problems.take(e.parsed.with(parameters))).collect();
+        self.note_conditions(part, &checked);
+        let checked: Option<Vec<Checked>> = checked.into_iter().collect();
+        let set = checked.and_then(|c| problems.take(ExprSet::compile(&self.definitions.scope, c)));
+        let logic = self.logic(part);
+        let index = self.steps.len();
+        let step = set.map(|exprs| Arc::new(Step { index, exprs, logic }));
+        self.steps.extend(step.clone());
+        self.shared.insert(key, step.clone());
+        step
+    }
+
+    /// Remembers what conditions came to when their parameters were filled in, for the checks.
+    fn note_conditions(&mut self, part: &Part, checked: &[Option<Checked>]) {
+        if let Part::Rules(_, rules) = part {
+            for (rule, condition) in rules.iter().zip(checked) {
+                let constant = condition.as_ref().and_then(Checked::constant);
+                self.conditions.entry(*rule).or_default().push(constant);
+            }
+        }
+    }
+
+    fn logic(&mut self, part: &Part) -> Arc<Logic> {
+        if let Some(logic) = self.logics.get(part) {
+            return logic.clone();
+        }
+        let definitions = self.definitions;
+        let logic = Arc::new(match part {
+            Part::Rules(_, rules) => rule_set(definitions, rules),
+            Part::Table(i) => Logic::Table(definitions.tables[*i].table.clone()),
+            Part::Card(i) => Logic::Score(definitions.cards[*i].score.clone()),
+            Part::Limit(i) => {
+                let limit = &definitions.limits[*i];
+                let ty = |i: usize| limit.exprs[i].parsed.ty();
+                Logic::Limit(Limit {
+                    place: limit.text.place.clone(),
+                    types: [ty(0), ty(1), ty(2)],
+                    step_fen: limit.text.step_fen,
+                    if_below_min: limit.text.if_below_min,
+                    if_unknown: limit.text.if_unknown,
+                    show: limit.show.clone(),
+                })
+            }
+            Part::Rate(i) => {
+                let rate = &definitions.rates[*i];
+                Logic::Rate(Rate {
+                    place: rate.text.place.clone(),
+                    types: rate.exprs.iter().map(|e| e.parsed.ty()).collect(),
+                    if_unknown: rate.text.if_unknown,
+                    show: rate.show.clone(),
+                })
+            }
+        });
+        self.logics.insert(part.clone(), logic.clone());
+        logic
+    }
+}
+
+/// Rules with the ids that [`Part::expressions`] gives: conditions first, then what is shown.
+fn rule_set(definitions: &Definitions, rules: &[usize]) -> Logic {
+    let mut next = rules.len() as u32;
+    let rules = rules
+        .iter()
+        .zip(0..)
+        .map(|(rule, id)| {
+            let rule = &definitions.rules[*rule];
+            let show = rule.show.iter().map(|s| match s {
+                Shown::Column(show) => show.clone(),
+                Shown::Expr { name, .. } => {
+                    next += 1;
+                    Show { name: name.clone(), source: ShowSource::Expr(ExprId(next - 1)) }
+                }
+            });
+            rules::Rule {
+                id: rule.text.id.clone(),
+                zh: rule.text.zh.clone(),
+                en: rule.text.en.clone(),
+                place: rule.text.place.clone(),
+                when: ExprId(id),
+                then: rule.text.then,
+                if_unknown: rule.text.if_unknown,
+                show: show.collect(),
+            }
+        })
+        .collect();
+    Logic::Rules(rules::RuleSet { rules })
+}

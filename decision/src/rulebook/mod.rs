@@ -1,0 +1,264 @@
+//! A rulebook: read, checked and compiled.
+//!
+//! ```text
+//!  folder ─► texts ─► definitions ─► outline of each product ─► plan of each member × product
+//!            TOML,    every name      which steps, in            parameters folded in as
+//!            CSV      and type        which order                constants, programs compiled
+//! ```
+//!
+//! Whatever is wrong is told with file, line and remedy, and as much of it at once as can be: each file is
+//! read whatever another holds; names are looked up once all files are read; plans are compiled once all
+//! names are known. A rulebook that can be read can run: nothing is parsed or looked up by name when a
+//! decision is made.
+
+mod check;
+mod compile;
+mod definitions;
+mod folder;
+mod member;
+mod outline;
+mod parameter;
+mod plan;
+mod policies;
+mod product;
+mod publish;
+mod relation;
+mod text;
+mod variables;
+
+use std::{collections::HashMap, path::Path, sync::Arc};
+
+use tarim_datamart::{Place, Problems, Standards};
+use tarim_features::{row::Dictionary, view::FeatureSet};
+use tarim_models::scorecard::ScorecardText;
+
+pub use self::{
+    check::{Report, check},
+    folder::Folder,
+    member::Member,
+    parameter::{Bounds, Parameter},
+    plan::{Plan, PlanStep, StageSet, Step},
+    policies::For,
+    product::{Federation, Product},
+    publish::{PublishError, current, publish, rollback, versions},
+    relation::{APPLICATION, Relation, Source},
+};
+use self::{compile::Compiler, definitions::define, outline::outline, relation::relations};
+
+/// A rulebook, read, checked and compiled: every member × product has a [`Plan`].
+#[derive(Debug)]
+pub struct Rulebook {
+    version: String,
+    standards: Standards,
+    features: FeatureSet,
+    federation: Federation,
+    products: Vec<Product>,
+    members: Vec<Member>,
+    relations: Vec<Relation>,
+    texts: Arc<Dictionary>,
+    steps: Vec<Arc<Step>>,
+    /// By member, then by product.
+    plans: HashMap<String, HashMap<String, Arc<Plan>>>,
+    warnings: Problems,
+    counts: Counts,
+}
+
+/// How much of what a rulebook has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub entities: usize,
+    pub features: usize,
+    pub lists: usize,
+    pub rules: usize,
+    pub tables: usize,
+    pub scorecards: usize,
+    pub products: usize,
+    pub members: usize,
+    pub plans: usize,
+    /// Different steps that the plans share.
+    pub steps: usize,
+}
+
+/// Why there is no plan for a request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoPlan {
+    #[error("`{0}` is not a member of the federation")]
+    UnknownMember(String),
+    #[error("`{0}` is not a product of the federation")]
+    UnknownProduct(String),
+    #[error("member `{member}` does not offer product `{product}`")]
+    NotOffered { member: String, product: String },
+}
+
+impl Rulebook {
+    /// Reads and compiles the rulebook in a folder.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, in order of place. What is merely odd is in [`Rulebook::warnings`].
+    pub fn read(root: &Path) -> Result<Self, Problems> {
+        let folder = Folder::open(root)?;
+        let mut problems = Problems::default();
+        let standards = keep(Standards::read(root), &mut problems);
+        let features = standards.as_ref().and_then(|s| keep(FeatureSet::read(root, s), &mut problems));
+        let federation = keep(product::read_federation(&folder), &mut problems);
+        let products = keep(product::read_products(&folder), &mut problems);
+        let members = match (&federation, &products) {
+            (Some(f), Some(p)) => keep(member::read_members(&folder, f, p), &mut problems),
+            _ => None,
+        };
+        let policies = keep(policies::read(&folder), &mut problems);
+        let cards = keep(read_cards(&folder), &mut problems);
+        let version = folder.version().map_err(|e| {
+            Place::file(root).problem(format!("cannot read the rulebook: {e}"), "check its permissions")
+        });
+        let version = problems.take(version);
+        let (Some(standards), Some(features), Some(federation), Some(products), Some(members)) =
+            (standards, features, federation, products, members)
+        else {
+            return Err(sorted(problems));
+        };
+        let (Some(policies), Some(cards), Some(version)) = (policies, cards, version) else {
+            return Err(sorted(problems));
+        };
+        problems.or(())?;
+
+        let relations = relations(&standards, &features, &cards, &policies)?;
+        let definitions = define(relations, &federation, &products, policies, &cards)?;
+        let mut problems = Problems::default();
+        check::products_named(&definitions, &products, &mut problems);
+        let mut compiler = Compiler::new(&definitions, &federation);
+        let mut outlines = Vec::new();
+        let mut plans: HashMap<String, HashMap<String, Arc<Plan>>> = HashMap::new();
+        for product in &products {
+            let Some(outline) = keep(outline(&definitions, product), &mut problems) else { continue };
+            for member in members.iter().filter(|m| m.products.contains(&product.id)) {
+                if let Some(plan) = keep(compiler.plan(&outline, member, product), &mut problems) {
+                    plans.entry(member.code.clone()).or_default().insert(product.id.clone(), Arc::new(plan));
+                }
+            }
+            outlines.push(outline);
+        }
+        let mut warnings = Problems::default();
+        let lints = check::Lints { definitions: &definitions, products: &products, members: &members };
+        lints.run(&outlines, &compiler.conditions, &mut problems, &mut warnings);
+        let steps = compiler.into_steps();
+        let counts = Counts {
+            entities: features.entities().len(),
+            features: features.entities().iter().map(|e| e.layout.columns().len() - 1).sum(),
+            lists: features.lists().len(),
+            rules: definitions.rules.len(),
+            tables: definitions.tables.len(),
+            scorecards: definitions.cards.len(),
+            products: products.len(),
+            members: members.len(),
+            plans: plans.values().map(HashMap::len).sum(),
+            steps: steps.len(),
+        };
+        problems.or(Self {
+            version,
+            standards,
+            features,
+            federation,
+            products,
+            members,
+            relations: definitions.relations,
+            texts: Arc::new(definitions.texts),
+            steps,
+            plans,
+            warnings: sorted(warnings),
+            counts,
+        })
+    }
+
+    /// BLAKE3 of the rulebook's contents, in hexadecimal.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    pub fn standards(&self) -> &Standards {
+        &self.standards
+    }
+
+    pub fn features(&self) -> &FeatureSet {
+        &self.features
+    }
+
+    pub fn federation(&self) -> &Federation {
+        &self.federation
+    }
+
+    /// In order of id.
+    pub fn products(&self) -> &[Product] {
+        &self.products
+    }
+
+    /// In order of code.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// The rows that expressions read, in the order in which a program takes them.
+    pub fn relations(&self) -> &[Relation] {
+        &self.relations
+    }
+
+    /// Texts that steps put out, by code.
+    pub fn texts(&self) -> &Arc<Dictionary> {
+        &self.texts
+    }
+
+    /// All distinct steps; [`Step::index`] is the place here.
+    pub fn steps(&self) -> &[Arc<Step>] {
+        &self.steps
+    }
+
+    /// What is odd about it without being wrong.
+    pub fn warnings(&self) -> &Problems {
+        &self.warnings
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// How a member decides a product.
+    pub fn plan(&self, member: &str, product: &str) -> Result<&Arc<Plan>, NoPlan> {
+        if let Some(plan) = self.plans.get(member).and_then(|p| p.get(product)) {
+            return Ok(plan);
+        }
+        if !self.members.iter().any(|m| m.code == member) {
+            return Err(NoPlan::UnknownMember(member.to_owned()));
+        }
+        if !self.products.iter().any(|p| p.id == product) {
+            return Err(NoPlan::UnknownProduct(product.to_owned()));
+        }
+        Err(NoPlan::NotOffered { member: member.to_owned(), product: product.to_owned() })
+    }
+}
+
+/// Keeps a value, or its problems.
+fn keep<T>(result: Result<T, Problems>, problems: &mut Problems) -> Option<T> {
+    result.map_err(|e| problems.extend(e)).ok()
+}
+
+/// In order of place, each once.
+fn sorted(problems: Problems) -> Problems {
+    problems.or(()).err().unwrap_or_default()
+}
+
+/// Reads `models/*.toml`, in order of file name.
+fn read_cards(folder: &Folder) -> Result<Vec<ScorecardText>, Problems> {
+    let mut problems = Problems::default();
+    let files = folder.list("models", "toml");
+    let cards =
+        files.iter().filter_map(|f| keep(ScorecardText::read(folder.root(), f), &mut problems)).collect();
+    for csv in folder.list("models", "csv") {
+        if !folder.has(&csv.with_extension("toml")) {
+            problems.push(Place::file(csv).problem(
+                "no scorecard belongs to these bins",
+                format!("write {}", csv.with_extension("toml").display()),
+            ));
+        }
+    }
+    problems.or(cards)
+}

@@ -1,0 +1,74 @@
+//! A plan: the policy of one product at one member, compiled.
+
+use std::sync::Arc;
+
+use tarim_features::expr::ExprSet;
+
+use crate::{
+    outcome::{Call, Stage},
+    policy::Logic,
+};
+
+/// How one member decides one product: steps, each after those whose results it reads.
+#[derive(Debug)]
+pub struct Plan {
+    pub member: String,
+    pub product: String,
+    /// The product is stopped: everything is declined.
+    pub stopped: bool,
+    pub steps: Vec<PlanStep>,
+    /// Relations that the scorecard, the limit and the rate leave their results in.
+    pub score: Option<usize>,
+    pub limit: Option<usize>,
+    pub rate: Option<usize>,
+}
+
+/// A step in its place.
+#[derive(Debug)]
+pub struct PlanStep {
+    pub step: Arc<Step>,
+    pub stage: Stage,
+    /// Orders the reasons within a stage.
+    pub rank: (u8, usize),
+    /// Relation that takes its result; rules leave none.
+    pub relation: Option<usize>,
+    /// Stages that need it: its own, and those of the steps that read its result.
+    pub needed_by: StageSet,
+}
+
+/// Logic with its expressions. Plans that agree in everything a step depends on share it.
+#[derive(Debug)]
+pub struct Step {
+    /// Index among the rulebook's distinct steps.
+    pub index: usize,
+    pub exprs: ExprSet,
+    pub logic: Arc<Logic>,
+}
+
+/// A set of stages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StageSet(u8);
+
+impl StageSet {
+    pub fn of(stage: Stage) -> Self {
+        Self(1 << stage as u8)
+    }
+
+    pub fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub fn has(self, stage: Stage) -> bool {
+        self.0 >> stage as u8 & 1 == 1
+    }
+}
+
+impl Plan {
+    /// The steps that a call needs, in order, each with its index.
+    pub fn runs(&self, call: Call) -> impl Iterator<Item = (usize, &PlanStep)> {
+        self.steps.iter().enumerate().filter(move |(_, s)| match call {
+            Call::All => true,
+            Call::One(stage) => s.needed_by.has(stage),
+        })
+    }
+}

@@ -1,0 +1,352 @@
+//! Reading test cases.
+
+use std::{collections::BTreeMap, path::Path};
+
+use tarim_datamart::{At, Document, Item, Place, Problems, Section, SourceText, Type, Value, nearest};
+use tarim_models::keys::one_of;
+
+use crate::{
+    outcome::Outcome,
+    rulebook::{APPLICATION, Folder, Relation, Rulebook, Source},
+};
+
+/// A case, complete: what its `like` is given, it is given too. What is expected is its own.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub name: String,
+    pub place: Place,
+    pub member: String,
+    pub product: String,
+    /// When it is decided, microseconds since 1970-01-01T00:00:00Z.
+    pub at_us: i64,
+    /// Values of the relations that are given, by relation and column.
+    pub values: BTreeMap<(usize, usize), Value>,
+    /// Entities that are known, by relation.
+    pub known: Vec<usize>,
+    /// Feature views that are stale, by relation and group.
+    pub stale: Vec<(usize, usize)>,
+    pub expected: Expected,
+}
+
+/// What must come of a case; what is absent may be anything.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Expected {
+    pub outcome: Option<Outcome>,
+    pub reasons: Vec<String>,
+    pub no_reasons: Vec<String>,
+    pub limit_fen: Option<i64>,
+    pub rate_ppm: Option<i64>,
+    pub grade: Option<String>,
+    pub points: Option<f64>,
+}
+
+/// What one `[[case]]` itself says.
+#[derive(Clone, Debug)]
+struct Draft {
+    name: At<String>,
+    like: Option<At<String>>,
+    member: Option<At<String>>,
+    product: Option<At<String>>,
+    at_us: Option<i64>,
+    values: BTreeMap<(usize, usize), Value>,
+    known: Vec<usize>,
+    /// Columns that are NULL, and entities that are unknown, whatever `like` says.
+    missing: Vec<(usize, usize)>,
+    unknown: Vec<usize>,
+    lists: Option<Vec<usize>>,
+    stale: Option<Vec<(usize, usize)>>,
+    expected: Expected,
+}
+
+/// Reads all cases of a rulebook, in order of file name and, within one, as they stand.
+pub fn read(rulebook: &Rulebook, folder: &Path) -> Result<Vec<Case>, Problems> {
+    let files = Folder::open(folder)?;
+    let mut problems = Problems::default();
+    let mut drafts: Vec<Draft> = Vec::new();
+    for path in files.list("tests", "toml") {
+        let Some(source) = problems.take(SourceText::read(folder, path)) else { continue };
+        match Document::parse(&source) {
+            Ok(document) => {
+                let root = document.root();
+                for section in root.sections("case", &mut problems) {
+                    drafts.extend(Reader { rulebook, problems: &mut problems }.draft(&section));
+                }
+                root.finish(&mut problems);
+            }
+            Err(e) => problems.extend(e),
+        }
+    }
+    for (i, draft) in drafts.iter().enumerate() {
+        if let Some(first) = drafts[..i].iter().find(|d| d.name.value == draft.name.value) {
+            problems.push(draft.name.place.problem(
+                format!("the case \"{}\" stands twice; the first at {}", draft.name.value, first.name.place),
+                "rename one of them",
+            ));
+        }
+    }
+    let cases = drafts.iter().filter_map(|d| complete(d, &drafts, rulebook, &mut problems)).collect();
+    problems.or(cases)
+}
+
+struct Reader<'a> {
+    rulebook: &'a Rulebook,
+    problems: &'a mut Problems,
+}
+
+impl Reader<'_> {
+    fn draft(&mut self, section: &Section<'_>) -> Option<Draft> {
+        let name = section.need_text("name", self.problems)?;
+        let mut draft = Draft {
+            name,
+            like: None,
+            member: None,
+            product: None,
+            at_us: None,
+            values: BTreeMap::new(),
+            known: Vec::new(),
+            missing: Vec::new(),
+            unknown: Vec::new(),
+            lists: None,
+            stale: None,
+            expected: Expected::default(),
+        };
+        for (key, item) in section.entries() {
+            self.key(&key, item, &mut draft);
+        }
+        Some(draft)
+    }
+
+    fn key(&mut self, key: &At<&str>, item: Item<'_>, draft: &mut Draft) {
+        match key.value {
+            "name" => {}
+            "like" => draft.like = item.text(self.problems),
+            "member" => draft.member = item.text(self.problems),
+            "product" => draft.product = item.text(self.problems),
+            "at" => {
+                if let Some(At { value: Value::Timestamp(us), .. }) =
+                    item.value(Type::Timestamp, self.problems)
+                {
+                    draft.at_us = Some(us);
+                }
+            }
+            "missing" => {
+                for name in item.texts(self.problems) {
+                    match self.entity(&name.value) {
+                        Some(entity) => draft.unknown.push(entity),
+                        None => draft.missing.extend(self.column(&name)),
+                    }
+                }
+            }
+            "stale" => {
+                let names = item.texts(self.problems);
+                draft.stale = Some(names.iter().filter_map(|n| self.view(n)).collect());
+            }
+            "lists" => {
+                let names = item.texts(self.problems);
+                draft.lists = Some(names.iter().filter_map(|n| self.list(n)).collect());
+            }
+            "expect" => {
+                if let Some(section) = item.section(self.problems) {
+                    draft.expected = self.expected(&section);
+                    section.finish(self.problems);
+                }
+            }
+            name => self.relation(name, key, item, draft),
+        }
+    }
+
+    /// Values of the application, or of an entity, which is known then.
+    fn relation(&mut self, name: &str, key: &At<&str>, item: Item<'_>, draft: &mut Draft) {
+        let given = self.rulebook.relations().iter().enumerate();
+        let mut named = given.filter(|(_, r)| matches!(r.source, Source::Application | Source::Entity(_)));
+        let Some((index, relation)) = named.find(|(_, r)| r.name == name) else {
+            let mut keys =
+                vec!["name", "like", "member", "product", "at", "lists", "missing", "stale", "expect"];
+            keys.extend(
+                self.rulebook.relations().iter().filter(|r| r.source.is_input()).map(|r| r.name.as_str()),
+            );
+            let fix = match nearest(name, &keys) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("remove it; a case has {}", keys.join(", ")),
+            };
+            self.problems.push(key.place.problem(format!("unknown key `{name}` in [[case]]"), fix));
+            return;
+        };
+        if matches!(relation.source, Source::Entity(_)) {
+            draft.known.push(index);
+        }
+        let Some(section) = item.section(self.problems) else { return };
+        for (column, item) in section.entries() {
+            let Some(i) = self.index(relation, &column) else { continue };
+            let Some(value) = item.value(relation.layout.columns()[i].ty, self.problems) else { continue };
+            self.check_field(index, column.value, &value);
+            draft.values.insert((index, i), value.value);
+        }
+    }
+
+    /// A value that the gate would refuse is a slip of the case. Personal fields may be made up.
+    fn check_field(&mut self, relation: usize, name: &str, value: &At<Value>) {
+        let table = self.rulebook.standards().table("applications").filter(|_| relation == APPLICATION);
+        let field = table.and_then(|t| t.field(name)).filter(|f| !f.personal);
+        for broken in field.map(|f| f.check(&value.value)).unwrap_or_default() {
+            self.problems.push(value.place.problem(
+                format!("`{name}` breaks the standard's rule {}: {}", broken.rule, broken.message),
+                "write a value that an application could have",
+            ));
+        }
+    }
+
+    fn index(&mut self, relation: &Relation, name: &At<&str>) -> Option<usize> {
+        let found = relation.layout.index(name.value);
+        if found.is_none() {
+            let columns: Vec<&str> = relation.layout.columns().iter().map(|c| c.name.as_str()).collect();
+            let fix = match nearest(name.value, &columns) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => {
+                    format!("`{}` has {} names; correct this one or remove it", relation.name, columns.len())
+                }
+            };
+            let what = format!("`{}` has no `{}`", relation.name, name.value);
+            self.problems.push(name.place.problem(what, fix));
+        }
+        found
+    }
+
+    /// Relation of an entity.
+    fn entity(&self, name: &str) -> Option<usize> {
+        let mut all = self.rulebook.relations().iter();
+        all.position(|r| r.name == name && matches!(r.source, Source::Entity(_)))
+    }
+
+    /// `relation.column`, of what is given.
+    fn column(&mut self, name: &At<String>) -> Option<(usize, usize)> {
+        let split = name.value.split_once('.');
+        let relations = self.rulebook.relations();
+        let found = split.and_then(|(relation, column)| {
+            let index = relations.iter().position(|r| r.source.is_input() && r.name == relation)?;
+            Some((index, column))
+        });
+        let Some((index, column)) = found else {
+            let fix =
+                "write a field or feature with its owner, such as customer.age or application.amount_fen";
+            self.problems
+                .push(name.place.problem(format!("`{}` is not given to a decision", name.value), fix));
+            return None;
+        };
+        let column = At { value: column, place: name.place.clone() };
+        Some((index, self.index(&relations[index], &column)?))
+    }
+
+    /// `entity.view`, as relation and group.
+    fn view(&mut self, name: &At<String>) -> Option<(usize, usize)> {
+        let found = name.value.split_once('.').and_then(|(entity, view)| {
+            let index = self.rulebook.relations().iter().position(|r| r.name == entity)?;
+            let groups = self.rulebook.relations()[index].layout.groups();
+            let group = groups.iter().skip(1).position(|g| g.name == view && g.freshness_us.is_some())?;
+            Some((index, group + 1))
+        });
+        if found.is_none() {
+            self.problems.push(name.place.problem(
+                format!("`{}` is no feature view that can be stale", name.value),
+                "write entity.view, such as customer.customer_activity, of a view that has a freshness",
+            ));
+        }
+        found
+    }
+
+    /// Column of a list.
+    fn list(&mut self, name: &At<String>) -> Option<usize> {
+        let lists: Vec<&str> = self.rulebook.features().lists().iter().map(|l| l.name.as_str()).collect();
+        let found = lists.iter().position(|l| *l == name.value);
+        if found.is_none() {
+            let fix = format!("write one of {}", lists.join(", "));
+            self.problems.push(name.place.problem(format!("there is no list `{}`", name.value), fix));
+        }
+        found
+    }
+
+    fn expected(&mut self, section: &Section<'_>) -> Expected {
+        let problems = &mut *self.problems;
+        let words = [("APPROVE", Outcome::Approve), ("REFER", Outcome::Refer), ("DECLINE", Outcome::Decline)];
+        let outcome = section.text("outcome", problems).and_then(|o| one_of(&o, &words, problems));
+        let mut texts = |key| section.texts(key, problems).into_iter().map(|t| t.value).collect();
+        let (reasons, no_reasons) = (texts("reasons"), texts("no_reasons"));
+        let points = section.item("points").and_then(|p| p.value(Type::Float64, problems));
+        Expected {
+            outcome,
+            reasons,
+            no_reasons,
+            limit_fen: section.integer("limit_fen", problems).map(|i| i.value),
+            rate_ppm: section.integer("rate_ppm", problems).map(|i| i.value),
+            grade: section.text("grade", problems).map(|t| t.value),
+            points: points.and_then(|p| if let Value::Float64(x) = p.value { Some(x) } else { None }),
+        }
+    }
+}
+
+/// Puts a case together from itself and the cases that it is like.
+fn complete(draft: &Draft, all: &[Draft], rulebook: &Rulebook, problems: &mut Problems) -> Option<Case> {
+    let mut line: Vec<&Draft> = vec![draft];
+    while let Some(like) = &line[line.len() - 1].like {
+        let Some(next) = all.iter().find(|d| d.name.value == like.value) else {
+            let what = format!("there is no case \"{}\" to be like", like.value);
+            problems.push(like.place.problem(what, "write the name of another case"));
+            return None;
+        };
+        if line.iter().any(|d| std::ptr::eq(*d, next)) {
+            let what = format!("case \"{}\" is like itself in the end", draft.name.value);
+            problems.push(like.place.problem(what, "let one case of the circle stand for itself"));
+            return None;
+        }
+        line.push(next);
+    }
+    let nearest = |name: &str, of: &dyn Fn(&Draft) -> Option<At<String>>, problems: &mut Problems| {
+        let found = line.iter().find_map(|d| of(d));
+        if found.is_none() {
+            problems.push(draft.name.place.problem(
+                format!("the case \"{}\" has no {name}", draft.name.value),
+                format!("add {name} = \"…\", or like = \"…\""),
+            ));
+        }
+        found
+    };
+    let member = nearest("member", &|d| d.member.clone(), problems)?;
+    let product = nearest("product", &|d| d.product.clone(), problems)?;
+    if let Err(e) = rulebook.plan(&member.value, &product.value) {
+        let place = draft.product.as_ref().or(draft.member.as_ref()).map_or(&draft.name.place, |t| &t.place);
+        problems.push(place.problem(e.to_string(), "write a product that the member offers"));
+        return None;
+    }
+    let Some(at_us) = line.iter().find_map(|d| d.at_us) else {
+        problems.push(draft.name.place.problem(
+            format!("the case \"{}\" has no time", draft.name.value),
+            "add at = \"2026-06-30T10:00:00Z\"",
+        ));
+        return None;
+    };
+    let mut case = Case {
+        name: draft.name.value.clone(),
+        place: draft.name.place.clone(),
+        member: member.value,
+        product: product.value,
+        at_us,
+        values: BTreeMap::new(),
+        known: Vec::new(),
+        stale: line.iter().find_map(|d| d.stale.clone()).unwrap_or_default(),
+        expected: draft.expected.clone(),
+    };
+    for d in line.iter().rev() {
+        case.known.extend(&d.known);
+        case.values.extend(d.values.iter().map(|(k, v)| (*k, v.clone())));
+        case.known.retain(|entity| !d.unknown.contains(entity));
+        case.values.retain(|k, _| !d.missing.contains(k) && !d.unknown.contains(&k.0));
+    }
+    let hits = line.iter().find_map(|d| d.lists.clone()).unwrap_or_default();
+    let lists = rulebook.relations().iter().position(|r| r.source == Source::Lists)?;
+    for i in 0..rulebook.features().lists().len() {
+        if !line.iter().any(|d| d.missing.contains(&(lists, i))) {
+            case.values.insert((lists, i), Value::Boolean(hits.contains(&i)));
+        }
+    }
+    Some(case)
+}

@@ -1,0 +1,36 @@
+//! `tests/*.toml` of a rulebook: what is known, and what must come of it.
+//!
+//! A case is decided by the same engine as a request. It names what is known and nothing else: an entity
+//! that is not named is unknown, a feature that is not named is NULL, a list that is not named misses.
+
+mod case;
+mod run;
+
+use std::path::Path;
+
+use tarim_datamart::Problems;
+
+pub use self::{
+    case::{Case, Expected, read},
+    run::{Mismatch, TestResult, run},
+};
+use crate::rulebook::Rulebook;
+
+/// Cases that cannot be read or that fail, as problems of the rulebook.
+pub fn problems(rulebook: &Rulebook, folder: &Path) -> Problems {
+    let cases = match read(rulebook, folder) {
+        Ok(cases) => cases,
+        Err(problems) => return problems,
+    };
+    let mut problems = Problems::default();
+    for result in run(rulebook, &cases) {
+        let wrong: Vec<String> = result.mismatches.iter().map(Mismatch::to_string).collect();
+        if !wrong.is_empty() {
+            problems.push(result.case.place.problem(
+                format!("the test \"{}\" fails: {}", result.case.name, wrong.join("; ")),
+                "correct the policy, or the test if it expects the wrong thing (`tarim rulebook test` shows more)",
+            ));
+        }
+    }
+    problems
+}

@@ -1,0 +1,37 @@
+//! The small rulebook beside these tests: it reads without a word, and its own cases pass.
+
+use std::path::Path;
+
+use tarim_decision::{
+    rulebook::{Rulebook, check},
+    testing,
+};
+
+fn folder() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rulebook"))
+}
+
+#[test]
+fn the_rulebook_reads_without_a_word() {
+    let report = check(folder());
+    assert!(report.errors.is_empty(), "{}", report.errors);
+    assert!(report.warnings.is_empty(), "{}", report.warnings);
+    let (_, counts) = report.read.unwrap();
+    assert_eq!((counts.rules, counts.tables, counts.plans), (8, 3, 3));
+}
+
+#[test]
+fn its_cases_pass() {
+    let rulebook = Rulebook::read(folder()).unwrap_or_else(|e| panic!("{e}"));
+    let cases = testing::read(&rulebook, folder()).unwrap_or_else(|e| panic!("{e}"));
+    assert!(cases.len() >= 9);
+    for result in testing::run(&rulebook, &cases) {
+        assert!(
+            result.mismatches.is_empty(),
+            "{}: {:?}\n{:#?}",
+            result.case.name,
+            result.mismatches,
+            result.decision
+        );
+    }
+}
