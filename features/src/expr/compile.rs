@@ -148,9 +148,11 @@ impl<'a> Builder<'a> {
                 if like.negated { Op::Not(self.op(matches)) } else { matches }
             }
             Expr::Case(case) => {
-                let (bank, mut value) = match &case.else_expr {
-                    Some(e) => self.expr(e)?,
-                    None => return Err(Unsupported::new(expr)),
+                let (_, first) = case.when_then_expr.first().ok_or_else(|| Unsupported::new(expr))?;
+                let (bank, _) = self.expr(first)?;
+                let mut value = match &case.else_expr {
+                    Some(e) => self.of_bank(e, bank)?,
+                    None => self.null(bank),
                 };
                 for (when, then) in case.when_then_expr.iter().rev() {
                     let condition = match &case.expr {
@@ -353,6 +355,16 @@ impl<'a> Builder<'a> {
         }
         self.known_constants.insert(key, reg);
         Some((bank, reg))
+    }
+
+    fn null(&mut self, bank: Bank) -> Reg {
+        if let Some(reg) = self.known_constants.get(&(bank, None)) {
+            return *reg;
+        }
+        // A fresh register is NULL.
+        let reg = self.fresh(bank);
+        self.known_constants.insert((bank, None), reg);
+        reg
     }
 
     fn text_constant(&mut self, text: &str) -> u32 {

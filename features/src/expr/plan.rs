@@ -118,7 +118,7 @@ impl Planner<'_> {
                 let (mut parts, _) = self.unify(parts, e)?;
                 let list = parts.split_off(1);
                 let x = parts.pop().expect("the first of at least one part");
-                Ok(boolean(Expr::InList(InList::new(Box::new(x), list, *negated))))
+                Ok(boolean(in_list(x, list, *negated)))
             }
             ast::Expr::Like { negated, any: false, expr, pattern, escape_char: None } => {
                 let x = self.of_type(self.plan(expr, depth)?, Type::Utf8, expr)?;
@@ -263,20 +263,9 @@ impl Planner<'_> {
             rest = left;
         }
         terms.push(rest);
-        let mut terms =
-            terms.into_iter().rev().map(|t| self.truth(t, depth)).collect::<Result<Vec<_>, _>>()?;
+        let terms = terms.into_iter().rev().map(|t| self.truth(t, depth)).collect::<Result<Vec<_>, _>>()?;
         let op = if *op == BinaryOperator::And { Operator::And } else { Operator::Or };
-        while terms.len() > 1 {
-            let mut pairs = terms.into_iter();
-            terms = Vec::new();
-            while let Some(a) = pairs.next() {
-                terms.push(match pairs.next() {
-                    Some(b) => operator(a, op, b),
-                    None => a,
-                });
-            }
-        }
-        Ok(boolean(terms.pop().expect("a chain has terms")))
+        Ok(boolean(balanced(op, terms)))
     }
 
     fn binary(
@@ -445,9 +434,12 @@ impl Planner<'_> {
             },
             _ => return Err(wrong(format!("{} is not a constant interval", quote(interval)))),
         };
-        let unit = interval.leading_field.as_ref().map(|f| f.to_string()).unwrap_or_default();
+        let value = match &interval.leading_field {
+            Some(unit) => format!("{value} {unit}"),
+            None => value,
+        };
         let config = IntervalParseConfig::new(IntervalUnit::Second);
-        let parsed = parse_interval_month_day_nano_config(&format!("{value} {unit}"), config)
+        let parsed = parse_interval_month_day_nano_config(&value, config)
             .map_err(|e| wrong(format!("{} is not an interval: {e}", quote(interval))))?;
         let sign = if minus { -1 } else { 1 };
         let too_long = || wrong(format!("{} is too long", quote(interval)));
@@ -791,6 +783,37 @@ pub(super) fn widen(expr: Expr) -> Expr {
             arrow::datatypes::DataType::Float64,
         )),
     }
+}
+
+/// `x IN (…)`. What is not a constant is compared one by one: DataFusion 55 evaluates an IN list over no rows
+/// to find out whether it is constant, and takes a CASE, which then answers a scalar, for one.
+fn in_list(x: Expr, list: Vec<Expr>, negated: bool) -> Expr {
+    let (constants, others): (Vec<Expr>, Vec<Expr>) =
+        list.into_iter().partition(|e| matches!(e, Expr::Literal(..)));
+    if others.is_empty() {
+        return Expr::InList(InList::new(Box::new(x), constants, negated));
+    }
+    let mut terms: Vec<Expr> = others.into_iter().map(|e| operator(x.clone(), Operator::Eq, e)).collect();
+    if !constants.is_empty() {
+        terms.push(Expr::InList(InList::new(Box::new(x), constants, false)));
+    }
+    let found = balanced(Operator::Or, terms);
+    if negated { Expr::Not(Box::new(found)) } else { found }
+}
+
+/// Terms joined by AND or OR, as a tree that is as flat as can be.
+fn balanced(op: Operator, mut terms: Vec<Expr>) -> Expr {
+    while terms.len() > 1 {
+        let mut pairs = terms.into_iter();
+        terms = Vec::new();
+        while let Some(a) = pairs.next() {
+            terms.push(match pairs.next() {
+                Some(b) => operator(a, op, b),
+                None => a,
+            });
+        }
+    }
+    terms.pop().expect("there is a term")
 }
 
 fn nonzero(expr: Expr) -> Expr {
