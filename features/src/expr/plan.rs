@@ -182,7 +182,7 @@ impl Planner<'_> {
     fn value(&self, value: &ast::Value, negative: bool) -> Result<Typed, Problem> {
         match value {
             ast::Value::Number(digits, _) => {
-                let text = format!("{}{}", if negative { "-" } else { "" }, digits.replace('_', ""));
+                let text = format!("{}{}", if negative { "-" } else { "" }, digits);
                 if let Ok(n) = text.parse::<i64>() {
                     return Ok(int(n));
                 }
@@ -487,7 +487,7 @@ impl Planner<'_> {
             && !reads_as(constant, target)
         {
             return Err(self.place.problem(
-                format!("'{constant}' is not a {target}"),
+                format!("'{constant}' is not {}", a(target)),
                 format!("correct it{}", example(target)),
             ));
         }
@@ -535,11 +535,7 @@ impl Planner<'_> {
                 Ok(self.apply(Function::Int(IntFn::TimestampPart(*found)), vec![x.expr]))
             }
             other => Err(self.place.problem(
-                format!(
-                    "{} takes a part of {}",
-                    quote(whole),
-                    other.map_or("NULL".into(), |t| format!("a {t}"))
-                ),
+                format!("{} takes a part of {}", quote(whole), other.map_or("NULL".into(), a)),
                 "give it a date or a timestamp",
             )),
         }
@@ -566,7 +562,7 @@ impl Planner<'_> {
             Some(Type::Int64) => Ok(widen(x.expr)),
             None => Ok(null(Type::Float64)),
             Some(ty) => Err(self.place.problem(
-                format!("{} calculates with a {ty}: {}", quote(whole), quote(&x.expr)),
+                format!("{} calculates with {}: {}", quote(whole), a(ty), quote(&x.expr)),
                 "give it a number, or CAST it AS DOUBLE",
             )),
         }
@@ -587,7 +583,7 @@ impl Planner<'_> {
                 self.constant_as(&x.expr, ty)
             }
             Some(given) => Err(self.place.problem(
-                format!("{} is a {given} where a {ty} is needed, in {}", quote(&x.expr), quote(whole)),
+                format!("{} is {} where {} is needed, in {}", quote(&x.expr), a(given), a(ty), quote(whole)),
                 match ty {
                     Type::Boolean => "write a condition, for instance x > 0",
                     _ => "CAST it, or use another operand",
@@ -614,9 +610,9 @@ impl Planner<'_> {
                 {
                     b
                 }
-                (Some(a), b) => {
+                (Some(one), other) => {
                     return Err(self.place.problem(
-                        format!("{} puts a {a} and a {b} together", quote(whole)),
+                        format!("{} puts {} and {} together", quote(whole), a(one), a(other)),
                         "CAST one of them to the type of the other",
                     ));
                 }
@@ -648,8 +644,8 @@ impl Planner<'_> {
         };
         value.map(constant).ok_or_else(|| {
             self.place.problem(
-                format!("'{text}' stands where a {ty} is needed"),
-                format!("write a {ty}{}", example(ty)),
+                format!("'{text}' stands where {} is needed", a(ty)),
+                format!("write {}{}", a(ty), example(ty)),
             )
         })
     }
@@ -677,6 +673,14 @@ pub(super) fn quote(sql: &(impl std::fmt::Display + ?Sized)) -> String {
     match sql.char_indices().nth(LONGEST) {
         Some((at, _)) => format!("`{}…`", &sql[..at]),
         None => format!("`{sql}`"),
+    }
+}
+
+/// A type with its article.
+fn a(ty: Type) -> String {
+    match ty {
+        Type::Int64 => format!("an {ty}"),
+        _ => format!("a {ty}"),
     }
 }
 
