@@ -169,9 +169,11 @@ impl Loan {
             if due < world.start || due > world.end {
                 continue;
             }
-            // Missed instalments are known the day after; the same key again when they are paid.
+            // Missed instalments are known the day after (unless they are paid on it); the same key comes again when
+            // they are paid.
             let id = format!("{}-{k:02}", self.id);
-            let rows = [(on > due).then_some((None, due + 1)), (on <= world.end).then_some((Some(on), on))];
+            let rows =
+                [(on > due + 1).then_some((None, due + 1)), (on <= world.end).then_some((Some(on), on))];
             for (paid_on, known) in rows.into_iter().flatten() {
                 bank.repayments
                     .text(&world.members[person.member].code)
