@@ -1,5 +1,7 @@
 //! What is decided: outcomes, stages, reasons.
 
+use std::fmt;
+
 use tarim_datamart::Value;
 
 /// Answer to an application. Ordered: the worst of several is their maximum.
@@ -8,6 +10,17 @@ pub enum Outcome {
     Approve,
     Refer,
     Decline,
+}
+
+/// As it stands on the wire and in tests: `APPROVE`, `REFER`, `DECLINE`.
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Outcome::Approve => "APPROVE",
+            Outcome::Refer => "REFER",
+            Outcome::Decline => "DECLINE",
+        })
+    }
 }
 
 /// A stage of a decision, in the order in which they run.
@@ -24,6 +37,19 @@ pub enum Stage {
 impl Stage {
     /// All of them, in order.
     pub const ALL: [Stage; 5] = [Stage::Admission, Stage::Fraud, Stage::Score, Stage::Limit, Stage::Rate];
+}
+
+/// As a rulebook writes it: `admission`.
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Stage::Admission => "admission",
+            Stage::Fraud => "fraud",
+            Stage::Score => "score",
+            Stage::Limit => "limit",
+            Stage::Rate => "rate",
+        })
+    }
 }
 
 /// Which stages a call asks for. What a stage needs from an earlier one (the score, a table) is
@@ -53,6 +79,18 @@ pub enum Effect {
     Warn,
     Refer,
     Decline,
+}
+
+/// As a rulebook writes it: `decline`; `score` for a loss of points.
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Effect::Score => "score",
+            Effect::Warn => "warn",
+            Effect::Refer => "refer",
+            Effect::Decline => "decline",
+        })
+    }
 }
 
 impl Effect {

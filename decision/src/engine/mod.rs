@@ -28,7 +28,7 @@ use tarim_features::{
     store::Snapshot,
 };
 
-pub(crate) use self::intake::{Intake, Origin, PRODUCT};
+pub(crate) use self::intake::{Intake, Origin};
 pub use self::{
     build::InputsBuilder,
     course::DecisionScratch,

@@ -44,7 +44,7 @@ pub struct Expression {
 #[derive(Clone, Debug)]
 pub enum Shown {
     Column(Show),
-    Expr { name: String, expression: Expression },
+    Expr { name: String, expression: Box<Expression> },
 }
 
 /// A rule.
@@ -323,7 +323,7 @@ impl Definer<'_> {
             Some((relation, column)) => {
                 Shown::Column(Show { name, source: ShowSource::Column { relation, column } })
             }
-            None => Shown::Expr { name, expression },
+            None => Shown::Expr { name, expression: Box::new(expression) },
         })
     }
 

@@ -36,7 +36,7 @@ impl Part {
                 let rules = || rules.iter().map(|r| &definitions.rules[*r]);
                 let shown = rules().flat_map(|r| &r.show).filter_map(|s| match s {
                     Shown::Column(_) => None,
-                    Shown::Expr { expression, .. } => Some(expression),
+                    Shown::Expr { expression, .. } => Some(&**expression),
                 });
                 rules().map(|r| &r.when).chain(shown).collect()
             }

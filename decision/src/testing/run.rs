@@ -7,7 +7,7 @@ use tarim_datamart::Value;
 use super::Case;
 use crate::{
     engine::{Inputs, InputsBuilder, Intake, Origin, Replayer},
-    outcome::{Call, Decision, Outcome},
+    outcome::{Call, Decision},
     rulebook::{APPLICATION, Rulebook},
 };
 
@@ -89,7 +89,7 @@ fn compare(case: &Case, got: &Decision) -> Vec<Mismatch> {
             wrong.push(Mismatch { what, expected, got });
         }
     };
-    check("outcome", expected.outcome.map(name), name(got.outcome));
+    check("outcome", expected.outcome.map(|o| o.to_string()), got.outcome.to_string());
     let number = |n: Option<i64>| n.map_or("none".into(), |n| n.to_string());
     check("limit_fen", expected.limit_fen.map(|n| n.to_string()), number(got.limit_fen));
     check("rate_ppm", expected.rate_ppm.map(|n| n.to_string()), number(got.rate_ppm));
@@ -109,14 +109,4 @@ fn compare(case: &Case, got: &Decision) -> Vec<Mismatch> {
         check("reasons", ids.contains(&id.as_str()).then(|| format!("no {id}")), told());
     }
     wrong
-}
-
-/// An outcome as it is written.
-fn name(outcome: Outcome) -> String {
-    match outcome {
-        Outcome::Approve => "APPROVE",
-        Outcome::Refer => "REFER",
-        Outcome::Decline => "DECLINE",
-    }
-    .into()
 }
