@@ -28,7 +28,7 @@ use tarim_datamart::Type;
 use crate::{
     entity::{Entity, KNOWN},
     row::{CellError, Dictionary, RowBuilder},
-    spine::{Moment, entries_at, member_counts, rows_at},
+    spine::{Moment, entries_at, loaded_since, member_counts, rows_at},
     store::{
         EntityAbout, Entry, Generation, ListAbout, ListsAbout, Publication, StoreError, encode_entries, hex,
         write_lists,
@@ -306,13 +306,14 @@ async fn lists_part(
     let mut about = ListsAbout { lists: Vec::new() };
     let mut done = 0;
     for list in features.lists() {
-        let mut counted = ListAbout { name: list.name.clone(), loaded: false, entries: 0 };
+        let since = loaded_since(session, features, &list.table).await?;
+        let loaded = since.iter().any(|(name, us)| *name == list.name && *us <= as_of_us);
+        let mut counted = ListAbout { name: list.name.clone(), loaded, entries: 0 };
         let entries = entries_at(session, features, list, as_of_us).await?;
         let order = vec![ident("member").sort(true, false), ident("value").sort(true, false)];
         let mut batches = entries.sort(order)?.execute_stream().await?;
         let mut run = Run::default();
         while let Some(batch) = batches.try_next().await? {
-            counted.loaded |= batch.num_rows() > 0;
             let (members, values): (&StringArray, &StringArray) =
                 (batch.column(0).as_string(), batch.column(1).as_string());
             for i in (0..batch.num_rows()).filter(|i| values.is_valid(*i)) {

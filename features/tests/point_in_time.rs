@@ -11,6 +11,8 @@ use arrow::{
     datatypes::{Float64Type, Int64Type, TimestampMicrosecondType},
 };
 use datafusion::prelude::SessionContext;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 use support::{at_one_time, csv, rows, rulebook, session, spine_schema};
 use tarim_datamart::{Type, Value};
@@ -82,6 +84,119 @@ async fn a_materialised_row_is_what_a_spine_sees_at_that_time() {
             let found = run(&session, &features, spine.clone()).await;
             compare(&session, &features, at, &spine, &found, &case.about).await;
         }
+    }
+}
+
+/// Random facts of few customers, so that times, keys and versions collide.
+fn random_tables(random: &mut ChaCha8Rng) -> BTreeMap<String, String> {
+    let time = |random: &mut ChaCha8Rng| {
+        format!(
+            "2026-0{}-0{}T0{}:00:00",
+            random.random_range(1..7),
+            random.random_range(1..4),
+            random.random_range(0..2)
+        )
+    };
+    let pick = |random: &mut ChaCha8Rng, of: &[&str]| of[random.random_range(0..of.len())].to_owned();
+    let member = |random: &mut ChaCha8Rng| pick(random, &["001", "001", "002"]);
+    let customer = |random: &mut ChaCha8Rng| pick(random, &["C1", "C2", "C3", "C4", ""]);
+    let mut tables = BTreeMap::new();
+    let mut add = |name: &str, header: &str, rows: Vec<String>| {
+        tables.insert(name.to_owned(), format!("{header}\n{}\n", rows.join("\n")));
+    };
+    let rows =
+        |random: &mut ChaCha8Rng, most: usize, row: &mut dyn FnMut(&mut ChaCha8Rng, usize) -> Vec<String>| {
+            let n = random.random_range(1..most);
+            (0..n).map(|i| row(random, i).join(",")).collect()
+        };
+    let mut versions = std::collections::HashSet::new();
+    let customers: Vec<String> = rows(random, 12, &mut |r, _| {
+        let city = pick(r, &["南宁", "Guilin", "\"a,b\"", ""]);
+        let income = pick(r, &["", "0", "-5", "900000"]);
+        vec![member(r), pick(r, &["C1", "C2", "C3"]), time(r), time(r), city, income]
+    });
+    // A key comes again only with another known-at time.
+    let is_new = |row: &String, columns: &[usize], versions: &mut std::collections::HashSet<Vec<String>>| {
+        let cells: Vec<&str> = row.split(',').collect();
+        versions.insert(columns.iter().map(|c| cells[*c].to_owned()).collect())
+    };
+    let customers = customers.into_iter().filter(|row| is_new(row, &[0, 1, 3], &mut versions)).collect();
+    add("customers", "member,customer_id,opened_at,known_at,city,income_fen", customers);
+    let transactions = rows(random, 60, &mut |r, i| {
+        let rate = pick(r, &["", "0.1", "-0.3", "1e17", "-1e17", "-0.0"]);
+        let account = pick(r, &["A1", "A2"]);
+        let amount = pick(r, &["", "100", "-100", "2000000", "7"]);
+        vec![member(r), format!("T{i}"), customer(r), account, time(r), time(r), amount, rate]
+    });
+    add(
+        "transactions",
+        "member,txn_id,customer_id,account_id,booked_at,known_at,amount_fen,rate",
+        transactions,
+    );
+    versions.clear();
+    let accounts: Vec<String> = rows(random, 8, &mut |r, _| {
+        let known = format!("2026-0{}-01", r.random_range(1..7));
+        vec![
+            member(r),
+            pick(r, &["A1", "A2"]),
+            customer(r),
+            "2026-01-01".into(),
+            known,
+            pick(r, &["0", "1000", ""]),
+        ]
+    });
+    let accounts = accounts.into_iter().filter(|row| is_new(row, &[0, 1, 4], &mut versions)).collect();
+    add("accounts", "member,account_id,customer_id,opened_on,known_at,balance_fen", accounts);
+    versions.clear();
+    let entries: Vec<String> = rows(random, 12, &mut |r, _| {
+        let entry = pick(r, &["E1", "E2", "E3", "E4"]);
+        let list = pick(r, &["aml_black", "device_grey", "staff_white", "unlisted"]);
+        let until = if r.random_bool(0.5) { time(r) } else { String::new() };
+        let from = pick(r, &["", "2026-02-01", "2026-04-01"]);
+        vec![
+            member(r),
+            entry,
+            list,
+            customer(r),
+            pick(r, &["D1", ""]),
+            String::new(),
+            "S".into(),
+            time(r),
+            from,
+            until,
+        ]
+    });
+    let entries = entries.into_iter().filter(|row| is_new(row, &[0, 1, 7], &mut versions)).collect();
+    add(
+        "list_entries",
+        "member,entry_id,list,customer_id,device_id,reason,source,known_at,valid_from,expires_at",
+        entries,
+    );
+    tables
+}
+
+#[tokio::test]
+async fn random_facts_are_the_same_materialised_and_by_spine() {
+    let (features, standards) = rulebook();
+    let features = Arc::new(features);
+    let mut random = ChaCha8Rng::seed_from_u64(11);
+    let mut spine = "spine_id,member,as_of,customer_id,device_id\n".to_owned();
+    for (id, (member, customer)) in
+        ["001", "002", "003"].iter().flat_map(|m| ["C1", "C2", "C3", "C4", ""].map(|c| (m, c))).enumerate()
+    {
+        spine.push_str(&format!(
+            "{id},{member},2026-01-01T00:00:00,{customer},{}\n",
+            ["D1", "D2", ""][id % 3]
+        ));
+    }
+    let spine = csv(&spine, &spine_schema());
+    for case in 0..12 {
+        let tables = random_tables(&mut random);
+        let session = session(&standards, &tables);
+        let at = 1_767_225_600_000_000 + random.random_range(0..180) * 86_400_000_000;
+        let spine = at_one_time(&spine, at);
+        let found = run(&session, &features, spine.clone()).await;
+        compare(&session, &features, at, &spine, &found, &format!("case {case}: {tables:#?}")).await;
     }
 }
 

@@ -32,7 +32,7 @@ use datafusion::{
     prelude::{DataFrame, SessionContext, ident},
 };
 
-pub(crate) use plan::{Moment, entries_at, member_counts, rows_at};
+pub(crate) use plan::{Moment, entries_at, loaded_since, member_counts, rows_at};
 
 use crate::view::{
     FeatureSet,

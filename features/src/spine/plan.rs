@@ -337,7 +337,7 @@ async fn answer(
         )?
         .alias("hits")?
         .build()?;
-    let loaded = loaded_since(session, features, &entries, table).await?;
+    let loaded = loaded_since(session, features, table).await?;
     let joined = LogicalPlanBuilder::from(rows).alias(ALIAS)?.join_on(
         hits,
         JoinType::Left,
@@ -375,17 +375,19 @@ fn at_or_null(plan: &LogicalPlan, name: &str, holds: impl FnOnce(Expr) -> Expr) 
     of(plan, name).is_null().or(holds(time(plan, name)))
 }
 
-/// Lists that have entries, and since when: from then on, not being on them means something.
-async fn loaded_since(
+/// Lists of a table that had entries, of any version, and since when (microseconds since
+/// 1970-01-01T00:00:00Z): from then on, not being on them means something.
+pub(crate) async fn loaded_since(
     session: &SessionContext,
     features: &FeatureSet,
-    entries: &LogicalPlan,
     table: &str,
 ) -> Result<Vec<(String, i64)>, DataFusionError> {
+    let entries = source::plan(session, &source::Source::Table(table.to_owned())).await?;
     let known_at = features.tables().iter().find(|t| t.name == table).map(|t| t.known_at.as_str());
-    let known_at = time(entries, known_at.unwrap_or_default());
-    let since = DataFrame::new(session.state(), entries.clone())
-        .aggregate(vec![of(entries, "list")], vec![min(known_at).alias("since")])?;
+    let known_at = time(&entries, known_at.unwrap_or_default());
+    let list = cast(of(&entries, "list"), DataType::Utf8).alias("list");
+    let since =
+        DataFrame::new(session.state(), entries).aggregate(vec![list], vec![min(known_at).alias("since")])?;
     let mut loaded = Vec::new();
     for batch in since.collect().await? {
         let names: &StringArray = batch.column(0).as_string();

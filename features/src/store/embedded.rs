@@ -161,9 +161,10 @@ impl Publication {
         FileWriter::create(&manifest::temporary(&path), key_parts)
     }
 
-    /// Takes up what a finished writer wrote.
+    /// Takes up what a finished writer wrote; it replaces what was put there before.
     pub fn put(&mut self, entity: Option<&str>, as_of_us: i64, definition: String, written: Written) {
         let file = self.file_name(entity);
+        self.parts.retain(|(name, _)| name.as_deref() != entity);
         self.parts.push((entity.map(str::to_owned), Part { file, as_of_us, definition, written }));
     }
 

@@ -366,3 +366,7 @@ fn read_dictionary(mut bytes: &[u8], count: u64) -> Result<Dictionary, String> {
     }
     Ok(dictionary)
 }
+
+#[cfg(test)]
+#[path = "file_tests.rs"]
+mod tests;

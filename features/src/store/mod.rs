@@ -17,6 +17,8 @@ mod file;
 mod lists;
 mod manifest;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

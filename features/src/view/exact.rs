@@ -373,3 +373,7 @@ impl Accumulator for One {
         self.0.size()
     }
 }
+
+#[cfg(test)]
+#[path = "exact_tests.rs"]
+mod tests;

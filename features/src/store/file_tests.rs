@@ -1,0 +1,77 @@
+use std::collections::HashMap;
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::*;
+
+fn write(records: &[(Vec<String>, Vec<u8>)], key_parts: usize) -> Result<KeyedFile<u64>, StoreError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.part");
+    let mut file = FileWriter::create(&path, key_parts)?;
+    for (key, payload) in records {
+        let key: Vec<&str> = key.iter().map(String::as_str).collect();
+        file.push(&key, payload)?;
+    }
+    let dictionary: Dictionary = ["", "甲县", "乙县"].into_iter().collect();
+    let written = file.finish(&dictionary, &42u64)?;
+    assert_eq!(written.records, records.len() as u64);
+    let read = KeyedFile::open(&path, &written)?;
+    assert!(read.dictionary().iter().eq(dictionary.iter()));
+    assert_eq!(*read.about(), 42u64);
+    Ok(read)
+}
+
+#[test]
+fn every_key_is_found_and_no_other() {
+    let mut random = ChaCha8Rng::seed_from_u64(3);
+    let alphabet: Vec<char> = "aab0甲\u{0}".chars().collect();
+    for _ in 0..300 {
+        let parts = random.random_range(1..4);
+        let mut text = || -> String {
+            let len = random.random_range(0..4);
+            (0..len).map(|_| alphabet[random.random_range(0..alphabet.len())]).collect()
+        };
+        let records: HashMap<Vec<String>, Vec<u8>> =
+            (0..60).map(|i| ((0..parts).map(|_| text()).collect(), vec![i as u8; i % 5])).collect();
+        let others: Vec<Vec<String>> = (0..60).map(|_| (0..parts).map(|_| text()).collect()).collect();
+        let list: Vec<_> = records.clone().into_iter().collect();
+        let file = write(&list, parts).unwrap();
+        for key in records.keys().chain(&others) {
+            let asked: Vec<&str> = key.iter().map(String::as_str).collect();
+            assert_eq!(file.get(&asked), records.get(key).map(Vec::as_slice), "{key:?}");
+        }
+    }
+}
+
+#[test]
+fn many_keys() {
+    let records: Vec<_> = (0..50_000u32)
+        .map(|i| (vec![format!("{:03}", i % 83), format!("C{i}")], i.to_le_bytes().to_vec()))
+        .collect();
+    let file = write(&records, 2).unwrap();
+    for (key, payload) in &records {
+        assert_eq!(file.get(&[&key[0], &key[1]]), Some(payload.as_slice()));
+        assert_eq!(file.get(&[&key[1], &key[0]]), None);
+    }
+}
+
+#[test]
+fn an_empty_file_has_nothing() {
+    let file = write(&[], 2).unwrap();
+    assert_eq!(file.get(&["001", "C1"]), None);
+}
+
+#[test]
+fn a_key_that_comes_twice_is_refused() {
+    let twice = vec![(vec!["001".to_owned(), "C1".to_owned()], vec![1]); 2];
+    let error = write(&twice, 2).err().unwrap().to_string();
+    assert!(error.ends_with("the key \"001/C1\" came twice; a key is unique"), "{error}");
+}
+
+#[test]
+fn the_hash_is_the_same_on_every_machine() {
+    // Files are copied between machines and read by later versions.
+    assert_eq!(hash_of(&["001", "C1"]), 10_703_123_847_652_965_482);
+    assert_ne!(hash_of(&["001", "C1"]), hash_of(&["001C", "1"]));
+}
