@@ -13,6 +13,8 @@ mod serve;
 mod sql;
 mod synth;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 use crate::home::Home;
@@ -73,12 +75,30 @@ impl Cli {
     }
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("TARIM_LOG").unwrap_or_else(|_| "warn".into()),
         )
         .with_writer(std::io::stderr)
         .init();
-    Cli::parse().run()
+    match Cli::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("{}", told(&e));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// An error and its causes, each once: libraries often repeat the cause in their own words.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = format!("error: {error}");
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str("\n  because: ");
+            text.push_str(&cause);
+        }
+    }
+    text
 }

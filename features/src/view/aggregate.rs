@@ -239,7 +239,11 @@ fn rewrite_aggregate(
         match &facts.source {
             Source::Table(table) => {
                 let key = facts.tables.iter().filter(|t| t.name == *table).flat_map(|t| &t.key);
-                f.params.order_by.extend(key.map(|k| col(k).sort(true, false)));
+                // Where the analyst already wrote the key, DataFusion would drop the second mention from
+                // its requirement but not from the states, and panic.
+                let written = |k: &Expr| f.params.order_by.iter().any(|s| s.expr == *k);
+                let more: Vec<_> = key.map(col).filter(|k| !written(k)).collect();
+                f.params.order_by.extend(more.into_iter().map(|k| k.sort(true, false)));
             }
             Source::Select(_) => {
                 f.params.order_by.extend(f.params.args.first().map(|a| a.clone().sort(true, false)))
