@@ -2,8 +2,10 @@
 //!
 //! chrono's notation (`%Y-%m-%d`) is what a standard says. chrono parses through a list of items with a
 //! general result that it then resolves, a microsecond or more per value; nearly every source writes its
-//! dates in digits of fixed width, so a [`DateFormat`] of only those is read by a loop of our own, and
-//! chrono reads whatever that loop does not accept. A property test holds the two equal.
+//! dates in digits of fixed width, so a [`DateFormat`] of only those is read by a loop of our own. Where
+//! something stands between the numbers, chrono reads what that loop does not accept (`1/2/2026`); where
+//! nothing does, nothing else is accepted: chrono would take `2026013` for the third of January. A property
+//! test holds the two equal.
 
 use chrono::format::{Item, StrftimeItems};
 use chrono::{NaiveDate, NaiveDateTime};
@@ -18,6 +20,8 @@ const DAY_US: i64 = 86_400 * SECOND_US;
 pub struct DateFormat {
     text: String,
     steps: Option<Vec<Step>>,
+    /// Whether numbers stand side by side, so that only their width tells them apart.
+    fixed_width: bool,
 }
 
 /// One part of a notation of fixed width.
@@ -56,7 +60,10 @@ impl DateFormat {
         if NaiveDate::parse_from_str(&written, text).is_err() {
             return Err(format!("`{text}` does not say year, month and day"));
         }
-        Ok(Self { text: text.to_owned(), steps: steps_of(text) })
+        let steps = steps_of(text);
+        let number = |step: &Step| !matches!(step, Step::Literal(_));
+        let side_by_side = |steps: &Vec<Step>| steps.windows(2).any(|pair| pair.iter().all(number));
+        Ok(Self { text: text.to_owned(), fixed_width: steps.as_ref().is_some_and(side_by_side), steps })
     }
 
     /// The notation, as it was given.
@@ -75,6 +82,7 @@ impl DateFormat {
     pub fn date(&self, text: &str) -> Option<i32> {
         match self.parts(text) {
             Some(p) => epoch_days(p.year, p.month, p.day),
+            None if self.fixed_width => None,
             None => NaiveDate::parse_from_str(text, &self.text).ok().map(|d| d.to_epoch_days()),
         }
     }
@@ -83,6 +91,7 @@ impl DateFormat {
     pub fn timestamp(&self, text: &str) -> Option<i64> {
         match self.parts(text) {
             Some(p) => instant(epoch_days(p.year, p.month, p.day)?, p.hour, p.minute, p.second),
+            None if self.fixed_width => None,
             None => match NaiveDateTime::parse_from_str(text, &self.text) {
                 Ok(t) => Some(t.and_utc().timestamp_micros()),
                 Err(_) if self.has_time() => None,

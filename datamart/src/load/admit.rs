@@ -119,7 +119,7 @@ impl Gate<'_> {
             let Some(key) = self.keys.hash(|bytes| reader.write(row, bytes)) else { continue };
             if self.keys.meet(key, *good) {
                 *good = false;
-                let message = format!("the key {} is already taken", self.describe_key(columns, row)?);
+                let message = format!("the key ({}) is already taken", self.describe_key(columns, row)?);
                 faults.push(Fault { row, field: None, broken: Broken { rule: rules::KEY.into(), message } });
             }
         }

@@ -1,0 +1,113 @@
+//! Dates: our loop for notations of fixed width and chrono say the same.
+
+use chrono::{NaiveDate, NaiveDateTime};
+use proptest::prelude::*;
+use tarim_datamart::gate::{dates::DateFormat, parse};
+
+const DATES: [&str; 6] = ["%Y-%m-%d", "%y%m%d", "%Y%m%d", "%d/%m/%Y", "%F", "%Y年%m月%d日"];
+const TIMES: [&str; 4] = ["%Y-%m-%d %H:%M:%S", "%y%m%d %H:%M:%S", "%Y%m%d%H%M%S", "%FT%T"];
+
+/// Where numbers stand side by side, only texts with all their digits are dates.
+fn lacks_digits(text: &str, format: &str) -> bool {
+    let (digits, length) = match format {
+        "%y%m%d" => (6, 6),
+        "%Y%m%d" => (8, 8),
+        "%y%m%d %H:%M:%S" => (12, 15),
+        "%Y%m%d%H%M%S" => (14, 14),
+        _ => return false,
+    };
+    text.len() != length || text.bytes().filter(u8::is_ascii_digit).count() != digits
+}
+
+/// Texts near dates: digits, signs, blanks and what stands between.
+fn near_a_date() -> impl Strategy<Value = String> {
+    prop_oneof!["[0-9]{6,8}", "[0-9]{4}[-/年 ][0-9]{1,2}[-/月 ][ 0-9]{1,2}日?", "[-+ 0-9:/T]{0,20}"]
+}
+
+proptest! {
+    #[test]
+    fn a_date_that_chrono_writes_is_read(days in 0..40_000_i32, format in prop::sample::select(&DATES[..])) {
+        let date = NaiveDate::from_epoch_days(days).expect("a date");
+        let text = date.format(format).to_string();
+        let expected = NaiveDate::parse_from_str(&text, format).ok().map(|d| d.to_epoch_days());
+        prop_assert_eq!(DateFormat::new(format).expect("a format").date(&text), expected);
+    }
+
+    #[test]
+    fn what_is_read_of_any_text_is_what_chrono_reads(text in near_a_date(), format in prop::sample::select(&DATES[..])) {
+        let expected = NaiveDate::parse_from_str(&text, format).ok().map(|d| d.to_epoch_days());
+        let expected = expected.filter(|_| !lacks_digits(&text, format));
+        prop_assert_eq!(DateFormat::new(format).expect("a format").date(&text), expected);
+    }
+
+    #[test]
+    fn a_time_that_chrono_writes_is_read(second in 0..4_000_000_000_i64, format in prop::sample::select(&TIMES[..])) {
+        let time = chrono::DateTime::from_timestamp_secs(second).expect("a time").naive_utc();
+        let text = time.format(format).to_string();
+        let expected = NaiveDateTime::parse_from_str(&text, format).ok().map(|t| t.and_utc().timestamp_micros());
+        prop_assert_eq!(DateFormat::new(format).expect("a format").timestamp(&text), expected);
+    }
+
+    #[test]
+    fn what_is_read_of_any_text_with_a_time_is_what_chrono_reads(
+        text in "[0-9]{2,4}-?[0-9]{2}-?[0-9]{2}[ T]?[0-9]{2}:?[0-9]{2}:?[0-9]{2}", format in prop::sample::select(&TIMES[..]),
+    ) {
+        let expected = NaiveDateTime::parse_from_str(&text, format).ok().map(|t| t.and_utc().timestamp_micros());
+        let expected = expected.filter(|_| !lacks_digits(&text, format));
+        prop_assert_eq!(DateFormat::new(format).expect("a format").timestamp(&text), expected);
+    }
+
+    #[test]
+    fn iso_8601_is_read_as_chrono_reads_it(micros in 0..4_000_000_000_000_000_i64, hours in -12..=14_i32) {
+        let zone = chrono::FixedOffset::east_opt(hours * 3600).expect("an offset");
+        let time = chrono::DateTime::from_timestamp_micros(micros).expect("a time").with_timezone(&zone);
+        prop_assert_eq!(parse::timestamp(&time.to_rfc3339()), Some(micros));
+    }
+}
+
+#[test]
+fn times_that_are_not_whole_or_not_times_are_refused() {
+    let day = 1_769_817_600_000_000;
+    let good = [
+        ("2026-01-31", day),
+        ("2026-01-31T00:00", day),
+        ("2026-01-31 00:00:00", day),
+        ("2026-01-31T08:00:00+08:00", day),
+        ("2026-01-31T08:00:00+0800", day),
+        ("2026-01-31T08:00:00+08", day),
+        ("2026-01-30T19:30:00-04:30", day),
+        ("2026-01-31T00:00:00.000001Z", day + 1),
+        ("2026-01-31T00:00:00.000001999Z", day + 1),
+        ("2026-01-31T00:00:00.5", day + 500_000),
+    ];
+    for (text, expected) in good {
+        assert_eq!(parse::timestamp(text), Some(expected), "{text}");
+    }
+    for text in [
+        "",
+        "2026",
+        "2026-01",
+        "2026-02-29",
+        "2026-01-31T",
+        "2026-01-31T24:00:00Z",
+        "2026-01-31T10:60:00Z",
+        "2026-01-31T10:00:00.Z",
+        "2026-01-31T10:00:00+25:00",
+        "2026-01-31T10:00:00ZZ",
+        "26-01-31",
+        "2026/01/31",
+        "2026-01-31T10",
+        " 2026-01-31",
+        "20260131",
+    ] {
+        assert_eq!(parse::timestamp(text), None, "{text}");
+    }
+}
+
+#[test]
+fn formats_that_do_not_give_a_day_are_refused() {
+    for format in ["", "%Y", "%H:%M", "%Q", "%Y-%m", "day %d of %B"] {
+        assert!(DateFormat::new(format).is_err(), "{format}");
+    }
+    assert!(DateFormat::new("%d %B %Y").is_ok());
+}
