@@ -1,10 +1,201 @@
-//! `tarim decide`.
+//! `tarim decide`: asks a server for decisions and shows them with every reason.
 
+mod card;
+mod json;
+mod request;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use tarim_proto::decision::v1::{
+    Decision, DecisionRequest, decision_service_client::DecisionServiceClient,
+    streamed_decision::Result as Streamed,
+};
+use tonic::{
+    Status,
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
+};
+
+use self::card::Lang;
 use crate::home::Home;
 
 #[derive(clap::Args)]
-pub struct Args {}
+#[command(after_help = "Examples:\n  \
+    tarim decide --member 001 --product salary_loan --application '{\"customer_id\": \"c1\", \"amount_fen\": 5000000}'\n  \
+    tarim decide --call score --lang zh --member 001 --product salary_loan --application '{\"customer_id\": \"c1\"}'\n  \
+    tarim decide --file requests.ndjson --stream --json\n\n\
+    A line of the file: {\"request_id\": \"r1\", \"member\": \"001\", \"product\": \"salary_loan\", \
+    \"application\": {\"customer_id\": \"c1\"}}\n\
+    JSON's types are read by the standard `applications`: a date is \"2026-01-31\". A request id that was \
+    used before gives the decision that was made then.")]
+pub struct Args {
+    /// Where the server is
+    #[arg(long, default_value = "http://127.0.0.1:50051", value_name = "URL")]
+    server: String,
+    /// Code of the legal entity that decides
+    #[arg(long, required_unless_present = "file", value_name = "CODE")]
+    member: Option<String>,
+    /// Product that is applied for
+    #[arg(long, required_unless_present = "file", value_name = "ID")]
+    product: Option<String>,
+    /// Fields of the application, as JSON
+    #[arg(long, required_unless_present = "file", value_name = "JSON")]
+    application: Option<String>,
+    /// Id of the request, unique within the member; default: a new one
+    #[arg(long, conflicts_with = "file", value_name = "ID")]
+    request_id: Option<String>,
+    /// Requests, one JSON object a line; - is standard input
+    #[arg(long, conflicts_with_all = ["member", "product", "application"], value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// What to ask for
+    #[arg(long, value_enum, default_value_t = Call::Decide)]
+    call: Call,
+    /// Send all requests down one stream, many in flight, instead of one after another
+    #[arg(long)]
+    stream: bool,
+    /// One JSON object a line instead of a card
+    #[arg(long)]
+    json: bool,
+    /// Language of the reasons on the card
+    #[arg(long, value_enum, default_value_t = Lang::Both)]
+    lang: Lang,
+    /// Authority of the server's certificate, PEM; default: the system's
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+    /// Our own certificate, PEM, if the server asks for one
+    #[arg(long, requires = "tls_key", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// Private key of that certificate, PEM
+    #[arg(long, requires = "tls_cert", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+}
 
-pub fn run(_home: &Home, _args: Args) -> anyhow::Result<()> {
-    anyhow::bail!("`tarim decide` is not built yet")
+/// The calls of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Call {
+    /// All five
+    Decide,
+    Admission,
+    Fraud,
+    Score,
+    Limit,
+    Rate,
+}
+
+type Client = DecisionServiceClient<Channel>;
+
+pub fn run(_home: &Home, args: Args) -> anyhow::Result<()> {
+    if args.stream && args.call != Call::Decide {
+        bail!("--stream decides; there is no stream of {:?} alone: leave --stream or --call out", args.call);
+    }
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let client = connect(&args).await?;
+        let mut shown = Shown { json: args.json, lang: args.lang, requests: 0, refused: 0 };
+        if args.stream {
+            stream(client, &args, &mut shown).await?;
+        } else {
+            one_by_one(client, &args, &mut shown).await?;
+        }
+        if shown.refused > 0 {
+            bail!("{} of {} requests got no decision", shown.refused, shown.requests);
+        }
+        Ok(())
+    })
+}
+
+/// The requests that the arguments name.
+fn requests(args: &Args) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Result<DecisionRequest>> + Send>> {
+    match (&args.file, &args.member, &args.product, &args.application) {
+        (Some(file), ..) => request::read(file),
+        (None, Some(member), Some(product), Some(application)) => {
+            let id = args.request_id.clone().unwrap_or_else(|| request::new_id(1));
+            Ok(Box::new(std::iter::once(request::of(id, member, product, application))))
+        }
+        _ => bail!("name --member, --product and --application, or a --file"),
+    }
+}
+
+async fn connect(args: &Args) -> anyhow::Result<Client> {
+    let mut endpoint = Endpoint::from_shared(args.server.clone())
+        .with_context(|| format!("--server {}: write it like http://127.0.0.1:50051", args.server))?;
+    if args.server.starts_with("https:") {
+        let read = |file: &PathBuf| std::fs::read(file).with_context(|| file.display().to_string());
+        let mut tls = ClientTlsConfig::new().with_enabled_roots();
+        if let Some(ca) = &args.tls_ca {
+            tls = tls.ca_certificate(Certificate::from_pem(read(ca)?));
+        }
+        if let Some((cert, key)) = args.tls_cert.as_ref().zip(args.tls_key.as_ref()) {
+            tls = tls.identity(Identity::from_pem(read(cert)?, read(key)?));
+        }
+        endpoint = endpoint.tls_config(tls)?;
+    }
+    let channel = endpoint.connect().await;
+    let channel = channel.with_context(|| format!("no server at {}; start `tarim serve`", args.server))?;
+    Ok(DecisionServiceClient::new(channel))
+}
+
+async fn one_by_one(mut client: Client, args: &Args, shown: &mut Shown) -> anyhow::Result<()> {
+    for request in requests(args)? {
+        let request = request?;
+        let id = request.request_id.clone();
+        let answer = match args.call {
+            Call::Decide => client.decide(request).await,
+            Call::Admission => client.check_admission(request).await,
+            Call::Fraud => client.detect_fraud(request).await,
+            Call::Score => client.score_application(request).await,
+            Call::Limit => client.assign_limit(request).await,
+            Call::Rate => client.quote_rate(request).await,
+        };
+        shown.show(&id, answer.map(tonic::Response::into_inner))?;
+    }
+    Ok(())
+}
+
+async fn stream(mut client: Client, args: &Args, shown: &mut Shown) -> anyhow::Result<()> {
+    let requests = requests(args)?;
+    let (sender, receiver) = tokio::sync::mpsc::channel(256);
+    // Reading blocks, so it has a thread; a line that cannot be read ends the stream behind those before it.
+    let reader = std::thread::spawn(move || -> anyhow::Result<()> {
+        for request in requests {
+            if sender.blocking_send(request?).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    });
+    let receiver = tokio_stream::wrappers::ReceiverStream::new(receiver);
+    let mut answers = client.decide_stream(receiver).await?.into_inner();
+    while let Some(answer) = answers.message().await? {
+        let result = match answer.result {
+            Some(Streamed::Decision(decision)) => Ok(decision),
+            Some(Streamed::Error(error)) => Err(Status::new(error.code.into(), error.message)),
+            None => bail!("{}: an answer that this client does not know", answer.request_id),
+        };
+        shown.show(&answer.request_id, result)?;
+    }
+    reader.join().map_err(|_| anyhow::anyhow!("the reader of the requests panicked"))?
+}
+
+/// What is shown, and how often there was nothing to show.
+struct Shown {
+    json: bool,
+    lang: Lang,
+    requests: u64,
+    refused: u64,
+}
+
+impl Shown {
+    fn show(&mut self, request_id: &str, answer: Result<Decision, Status>) -> anyhow::Result<()> {
+        self.requests += 1;
+        self.refused += u64::from(answer.is_err());
+        match (answer, self.json) {
+            (Ok(decision), true) => println!("{}", json::decision(&decision)),
+            (Ok(decision), false) => println!("{}", card::card(&decision, self.lang)),
+            (Err(status), true) => println!("{}", json::error(request_id, &status)),
+            (Err(status), false) => {
+                println!("request {request_id}: {}: {}\n", json::code(&status), status.message());
+            }
+        }
+        Ok(())
+    }
 }

@@ -1,10 +1,123 @@
-//! `tarim serve`.
+//! `tarim serve`: decisions over gRPC.
+
+use std::{io::Write, net::SocketAddr, path::PathBuf, sync::Arc};
+
+use anyhow::Context;
+use tarim_datamart::{Tokeniser, gate::dates::iso_timestamp};
+use tarim_decision::{
+    journal::Journal,
+    service::{self, Clock, Config, Running, Sources, Tls},
+};
+use tarim_features::store::{EmbeddedStore, OnlineStore};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::home::Home;
 
 #[derive(clap::Args)]
-pub struct Args {}
+#[command(after_help = "Examples:\n  \
+    tarim serve\n  \
+    tarim serve --listen 127.0.0.1:0\n  \
+    tarim serve --listen 0.0.0.0:50051 --tls-cert server.pem --tls-key server.key --tls-client-ca clients.pem\n\n\
+    The published rulebook and the online store are looked at every second, at once on SIGHUP; a new \
+    version is served from the next decision on. SIGTERM and ctrl-c finish what was accepted.\n\n\
+    grpcurl -plaintext 127.0.0.1:50051 list")]
+pub struct Args {
+    /// Address to listen on; port 0 takes a free one and prints it
+    #[arg(long, default_value = "127.0.0.1:50051", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// Certificate of this server, PEM; needed on any other address than loopback
+    #[arg(long, requires = "tls_key", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// Private key of that certificate, PEM
+    #[arg(long, requires = "tls_cert", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+    /// Authority of client certificates, PEM: with it every client must show one
+    #[arg(long, requires = "tls_cert", value_name = "FILE")]
+    tls_client_ca: Option<PathBuf>,
+    /// Decide as of this time, always: for trials on past data, never for business
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    now: Option<i64>,
+    /// Single requests in flight at once; one more is refused
+    #[arg(long, default_value_t = 1024, value_name = "N")]
+    max_in_flight: usize,
+    /// Streams open at once; one more is refused
+    #[arg(long, default_value_t = 64, value_name = "N")]
+    max_streams: usize,
+    /// Requests of one stream in flight at once
+    #[arg(long, default_value_t = 256, value_name = "N")]
+    stream_window: usize,
+}
 
-pub fn run(_home: &Home, _args: Args) -> anyhow::Result<()> {
-    anyhow::bail!("`tarim serve` is not built yet")
+impl Args {
+    fn config(&self) -> Config {
+        let tls = self.tls_cert.clone().zip(self.tls_key.clone());
+        Config {
+            tls: tls.map(|(cert, key)| Tls { cert, key, client_ca: self.tls_client_ca.clone() }),
+            clock: self.now.map_or(Clock::System, Clock::Fixed),
+            max_in_flight: self.max_in_flight,
+            max_streams: self.max_streams,
+            stream_window: self.stream_window,
+            ..Config::on(self.listen)
+        }
+    }
+}
+
+fn time(text: &str) -> Result<i64, String> {
+    iso_timestamp(text).ok_or_else(|| "write it like 2026-06-30T10:00:00Z or 2026-06-30".into())
+}
+
+pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut reload = signal(SignalKind::hangup())?;
+        let shutdown = async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                // An error: there is no ctrl-c to listen to. SIGTERM remains.
+                Ok(()) = tokio::signal::ctrl_c() => {}
+            }
+        };
+        let running = start(home, &args, shutdown).await?;
+        say(&running, &args)?;
+        let reloader = running.reloader();
+        tokio::spawn(async move {
+            while reload.recv().await.is_some() {
+                reloader.notify_one();
+            }
+        });
+        running.ended().await?;
+        println!("stopped: what was accepted is answered and in the journal");
+        Ok(())
+    })
+}
+
+/// Starts the service of an installation; it ends when `shutdown` completes.
+pub async fn start(
+    home: &Home,
+    args: &Args,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<Running> {
+    let tokeniser = Tokeniser::open(&home.token_key())?;
+    let store = home.store();
+    let open_store = move |features| {
+        EmbeddedStore::open(&store, features).map(|store| Arc::new(store) as Arc<dyn OnlineStore>)
+    };
+    let sources = Sources::new(&home.published(), Box::new(open_store), Arc::new(tokeniser));
+    let folder = home.journal();
+    let journal = tokio::task::spawn_blocking(move || Journal::open(&folder)).await??;
+    Ok(service::serve(args.config(), sources, journal, shutdown).await?)
+}
+
+fn say(running: &Running, args: &Args) -> anyhow::Result<()> {
+    let serving = running.serving();
+    let mut out = std::io::stdout().lock();
+    if args.now.is_some() {
+        let now = tarim_datamart::Value::Timestamp(args.now.unwrap_or_default());
+        writeln!(out, "*** THE CLOCK STANDS STILL AT {now}: every decision is made as of then (--now) ***")?;
+    }
+    writeln!(out, "rulebook {}", serving.engine.rulebook().version())?;
+    writeln!(out, "features {}", serving.engine.snapshot().version())?;
+    let scheme = if args.tls_cert.is_some() { "https" } else { "http" };
+    writeln!(out, "decisions at {scheme}://{}", running.address())?;
+    out.flush().context("cannot write to standard output")
 }

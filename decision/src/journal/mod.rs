@@ -27,7 +27,8 @@ mod frame;
 mod index;
 mod log;
 #[cfg(test)]
-mod power;
+pub(crate) mod power;
+pub mod replay;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -36,7 +37,11 @@ mod writer;
 use std::{
     fs::File,
     path::Path,
-    sync::{Arc, Mutex, mpsc},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread::JoinHandle,
 };
 
@@ -61,6 +66,7 @@ const SEGMENT_BYTES: u64 = 64 << 20;
 pub struct Journal {
     log: Arc<Log>,
     index: Arc<Index>,
+    open: Arc<AtomicBool>,
     orders: mpsc::Sender<Order>,
     writer: Mutex<Option<JoinHandle<Ended>>>,
     /// Held as long as the journal is open.
@@ -113,11 +119,12 @@ impl Journal {
         let log = appender.log().clone();
         let (orders, taken) = mpsc::channel();
         let writer = std::thread::Builder::new().name("journal".into());
-        let shared = index.clone();
+        let open = Arc::new(AtomicBool::new(true));
+        let shared = (index.clone(), open.clone());
         let writer = writer
-            .spawn(move || writer::run(appender, &shared, &taken))
+            .spawn(move || writer::run(appender, &shared.0, &shared.1, &taken))
             .map_err(JournalError::io("start the writer of", disk.path("")))?;
-        Ok(Self { log, index, orders, writer: Mutex::new(Some(writer)), _lock: None })
+        Ok(Self { log, index, open, orders, writer: Mutex::new(Some(writer)), _lock: None })
     }
 
     /// Hands an entry over to be written, and returns at once. `done` is called on the writer's thread,
@@ -141,6 +148,11 @@ impl Journal {
         {
             done(Err(Arc::new(JournalError::Closed("the service is shutting down".into()))));
         }
+    }
+
+    /// Does it still take entries? Not after a failed write, and not after [`Journal::close`].
+    pub fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
     }
 
     /// Can this key be in the journal? FALSE is certain and costs nothing; TRUE asks for [`Journal::find`].
@@ -167,6 +179,7 @@ impl Journal {
         let Some(writer) = self.writer.lock().expect("not poisoned").take() else {
             return Ok(());
         };
+        self.open.store(false, Ordering::Release);
         // If nobody takes the order, the writer has ended by itself; joining tells how.
         let _ = self.orders.send(Order::Close);
         writer.join().unwrap_or_else(|_| Err(Arc::new(JournalError::Closed("its writer panicked".into()))))
@@ -192,4 +205,14 @@ pub fn read(
         visit(number, entry, payload.len() as u64)
     })
     .map(drop)
+}
+
+/// Bytes of a journal's segments, for whoever shows progress.
+pub fn size(folder: &Path) -> Result<u64, JournalError> {
+    let disk = Folder::new(folder);
+    let size = || -> std::io::Result<u64> {
+        let names = disk.names()?.into_iter().filter(|name| name.ends_with(".segment"));
+        names.map(|name| disk.open(&name)?.size()).sum()
+    };
+    size().map_err(JournalError::io("read", folder.into()))
 }

@@ -1,6 +1,10 @@
 //! The thread that writes: it takes what is queued, syncs once, and tells everyone.
 
-use std::sync::{Arc, mpsc};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+    mpsc,
+};
 
 use super::{JournalError, index::Index, log::Appender};
 
@@ -23,19 +27,25 @@ const BATCH_BYTES: usize = 8 << 20;
 
 /// Writes batch by batch until told to close (or until nobody is left to tell it).
 ///
-/// After an error it goes on taking orders, and refuses each.
-pub fn run(mut appender: Appender, index: &Index, orders: &mpsc::Receiver<Order>) -> Ended {
+/// After an error it goes on taking orders, and refuses each; `open` is false from then on.
+pub fn run(
+    mut appender: Appender,
+    index: &Index,
+    open: &AtomicBool,
+    orders: &mpsc::Receiver<Order>,
+) -> Ended {
     let mut batch = Vec::new();
     let mut places = Vec::new();
     let mut failed: Ended = Ok(());
     loop {
-        let open = take(orders, &mut batch);
+        let more = take(orders, &mut batch);
         let first = appender.next();
         places.clear();
         if failed.is_ok() && !batch.is_empty() {
             let payloads = batch.iter().map(|(_, payload, _): &(u64, Vec<u8>, Done)| &payload[..]);
             failed = appender.append(payloads, &mut places).map_err(Arc::new);
             if let Err(e) = &failed {
+                open.store(false, Ordering::Release);
                 tracing::error!("the journal takes no more decisions: {e}");
             }
         }
@@ -48,7 +58,7 @@ pub fn run(mut appender: Appender, index: &Index, orders: &mpsc::Receiver<Order>
                 Err(e) => Err(e.clone()),
             });
         }
-        if !open {
+        if !more {
             failed?;
             return appender.mark().map_err(Arc::new);
         }

@@ -1,0 +1,38 @@
+//! The decision service: gRPC in, decisions out, each on disk before it is answered.
+//!
+//! ```text
+//!            tonic ── Rpc ── Desk ── Engine (rulebook + features, swapped as one) ── Journal
+//!  deadline, slot ──┘         └── Pending (repeats in flight)                          └── index (repeats)
+//!  health, reflection
+//! ```
+//!
+//! - **Idempotent**: (member, request id) is decided once. A repeat, also one in flight or after a restart,
+//!   gets the first answer; the same id with other content is ALREADY_EXISTS.
+//! - **Bounded**: a request finds a free slot or is refused with RESOURCE_EXHAUSTED at once. A stream has a
+//!   window of its own and is slowed down by flow control instead.
+//! - **Deadlines**: nothing is decided past its deadline ([`deadline`]). What has gone to the journal is decided.
+//! - **Swapped while running**: a watcher looks for a new rulebook or generation every second, or at once
+//!   when told ([`Running::reload`]).
+//! - **Shutdown**: finishes what it accepted; a stream is told to go elsewhere once everything it sent so
+//!   far is answered.
+//! - **Not in the open**: another address than loopback needs TLS.
+
+mod clock;
+mod deadline;
+mod desk;
+mod pending;
+mod refusal;
+mod rpc;
+mod server;
+mod serving;
+#[cfg(test)]
+mod tests;
+mod watcher;
+
+use self::deadline::Deadline;
+pub use self::{
+    clock::Clock,
+    refusal::Refusal,
+    server::{Config, Running, ServeError, Tls, serve},
+    serving::{LoadError, OpenStore, Serving, Sources},
+};

@@ -1,0 +1,95 @@
+//! Why a request gets no decision, and how that is said on the wire.
+
+use tarim_proto::decision::v1 as wire;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::engine::FieldError;
+
+/// Why a request gets no decision. Nothing of it is in the journal, with one exception: a decision that
+/// was being written when the deadline passed, or when the disk failed, may be there after all. Repeating
+/// the request tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The caller must correct a field.
+    Invalid {
+        /// By its path in the request: `application.amount_fen`.
+        field: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The request id was used before, for something else.
+    Differs,
+    /// As many requests as the service takes at once are being decided.
+    Busy(&'static str),
+    /// The deadline passed.
+    Late,
+    /// There is no decision of this request id.
+    NotFound,
+    /// The service takes no requests: the journal cannot be written, or it is shutting down.
+    Unavailable(String),
+    /// Something is damaged; the log has it.
+    Internal(String),
+}
+
+impl Refusal {
+    /// A field that the caller must correct.
+    pub fn invalid(field: impl Into<String>, what: impl Into<String>) -> Self {
+        Self::Invalid { field: field.into(), what: what.into() }
+    }
+
+    /// As google.rpc.Code.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Invalid { .. } => Code::InvalidArgument,
+            Self::Differs => Code::AlreadyExists,
+            Self::Busy(_) => Code::ResourceExhausted,
+            Self::Late => Code::DeadlineExceeded,
+            Self::NotFound => Code::NotFound,
+            Self::Unavailable(_) => Code::Unavailable,
+            Self::Internal(_) => Code::Internal,
+        }
+    }
+
+    /// For people.
+    pub fn message(&self) -> String {
+        match self {
+            Self::Invalid { field, what } => format!("{field}: {what}"),
+            Self::Differs => "request_id: it was used for another request; choose a new one".into(),
+            Self::Busy(what) => format!("too many {what}; nothing was decided, try again later"),
+            Self::Late => {
+                "the deadline has passed; repeat the request with the same request_id to learn whether \
+                           it was decided"
+                    .into()
+            }
+            Self::NotFound => "request_id: nothing was decided under it".into(),
+            Self::Unavailable(why) => why.clone(),
+            Self::Internal(what) => what.clone(),
+        }
+    }
+
+    /// The error of one request of a stream.
+    pub fn streamed(&self) -> wire::Error {
+        wire::Error { code: self.code().into(), message: self.message() }
+    }
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        let (code, message) = (refusal.code(), refusal.message());
+        match refusal {
+            Refusal::Invalid { field, what } => Status::with_error_details(
+                code,
+                message,
+                ErrorDetails::with_bad_request_violation(field, what),
+            ),
+            _ => Status::new(code, message),
+        }
+    }
+}
+
+impl From<FieldError> for Refusal {
+    fn from(FieldError { field, message }: FieldError) -> Self {
+        Self::Invalid { field, what: message }
+    }
+}

@@ -1,0 +1,314 @@
+//! Starts the service, and ends it in order.
+
+use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use tarim_datamart::Tokeniser;
+use tarim_proto::decision::v1::decision_service_server::DecisionServiceServer;
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, Semaphore, watch},
+    task::JoinHandle,
+};
+use tonic::{
+    service::InterceptorLayer,
+    transport::{
+        Certificate, Identity, Server, ServerTlsConfig,
+        server::{Router, TcpIncoming},
+    },
+};
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+use super::{Clock, Deadline, LoadError, Serving, Sources, desk::Desk, pending::Pending, rpc::Rpc, watcher};
+use crate::journal::{Journal, JournalError};
+
+/// How to serve.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Needed unless `listen` is a loopback address.
+    pub tls: Option<Tls>,
+    /// What time it is when a decision is made.
+    pub clock: Clock,
+    /// Single requests that are in flight at once; one more is refused.
+    pub max_in_flight: usize,
+    /// Streams that are open at once; one more is refused.
+    pub max_streams: usize,
+    /// Requests of one stream that are in flight at once; then the stream is not read.
+    pub stream_window: usize,
+    /// Longest request, in bytes; a longer one is refused.
+    pub max_message_bytes: usize,
+    /// How often to look for a new rulebook or new features.
+    pub poll: Duration,
+    /// How long a shutdown waits for callers to take their answers.
+    pub drain: Duration,
+}
+
+impl Config {
+    /// The defaults, on an address.
+    pub fn on(listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            tls: None,
+            clock: Clock::System,
+            max_in_flight: 1024,
+            max_streams: 64,
+            stream_window: 256,
+            max_message_bytes: 256 << 10,
+            poll: Duration::from_secs(1),
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Files of PEM text.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// The server's certificate and those that lead to its authority.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// Authority of client certificates; given, every client must have one.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Why the service does not start, or how it ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Decisions and what they are made of do not cross a network in clear.
+    #[error(
+        "{0} is not a loopback address, and there is no TLS\n    fix: give --tls-cert and --tls-key, or listen on 127.0.0.1"
+    )]
+    InTheOpen(SocketAddr),
+    /// The address cannot be had.
+    #[error("cannot listen on {address}: {source}\n    fix: choose another --listen, or stop what has it")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A certificate or key cannot be read.
+    #[error("cannot read {}: {source}", file.display())]
+    TlsFile {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The certificates make no sense, or the server broke down.
+    #[error("{what}: {source}")]
+    Transport {
+        /// What was tried.
+        what: &'static str,
+        /// What tonic said.
+        source: tonic::transport::Error,
+    },
+    /// The descriptors of our own calls cannot be reflected.
+    #[error("reflection: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// There is nothing to decide by.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The journal failed while serving; what was answered is in it.
+    #[error("{0}")]
+    Journal(Arc<JournalError>),
+    /// A bug.
+    #[error("a task of the service panicked: {0}")]
+    Panicked(#[from] tokio::task::JoinError),
+}
+
+/// A service that runs.
+pub struct Running {
+    address: SocketAddr,
+    serving: Arc<ArcSwap<Serving>>,
+    reload: Arc<Notify>,
+    swaps: watch::Receiver<u64>,
+    task: JoinHandle<Result<(), ServeError>>,
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it decides with at present.
+    pub fn serving(&self) -> Arc<Serving> {
+        self.serving.load_full()
+    }
+
+    /// Has it look for a new rulebook or new features now.
+    pub fn reload(&self) {
+        self.reload.notify_one();
+    }
+
+    /// A handle for [`Running::reload`] that outlives this one.
+    pub fn reloader(&self) -> Arc<Notify> {
+        self.reload.clone()
+    }
+
+    /// Counts how often rulebook or features were swapped.
+    pub fn swaps(&self) -> watch::Receiver<u64> {
+        self.swaps.clone()
+    }
+
+    /// Returns when it has shut down: what it accepted is answered, and the journal is closed.
+    pub async fn ended(self) -> Result<(), ServeError> {
+        self.task.await?
+    }
+}
+
+/// Serves until `shutdown` completes. Returns once the address accepts connections.
+pub async fn serve(
+    config: Config,
+    sources: Sources,
+    journal: Journal,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<Running, ServeError> {
+    if !config.listen.ip().is_loopback() && config.tls.is_none() {
+        return Err(ServeError::InTheOpen(config.listen));
+    }
+    let sources = Arc::new(sources);
+    let loader = sources.clone();
+    let first = tokio::task::spawn_blocking(move || loader.load()).await??;
+    let serving = Arc::new(ArcSwap::from_pointee(first));
+    let journal = Arc::new(journal);
+    let (rpc, stop) = rpc(&config, serving.clone(), sources.tokeniser(), journal.clone());
+    let stopping = rpc.stopping.clone();
+    let health = HealthReporter::new();
+    let router = router(&config, rpc, &health)?;
+    health.set_service_status(SERVICE, ServingStatus::Serving).await;
+
+    let failed = |source| ServeError::Listen { address: config.listen, source };
+    let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let reload = Arc::new(Notify::new());
+    let (swapped, swaps) = watch::channel(0);
+    let watcher = tokio::spawn(watcher::watch(
+        watcher::Watched {
+            sources,
+            serving: serving.clone(),
+            journal: journal.clone(),
+            health: health.clone(),
+        },
+        config.poll,
+        reload.clone(),
+        swapped,
+        stopping.clone(),
+    ));
+    let server = router.serve_with_incoming_shutdown(
+        TcpIncoming::from(listener).with_nodelay(Some(true)),
+        stopped(stopping),
+    );
+    let task = tokio::spawn(run(server, shutdown, stop, config.drain, watcher, health, journal));
+    Ok(Running { address, serving, reload, swaps, task })
+}
+
+/// The calls, and what tells them to stop.
+pub(super) fn rpc(
+    config: &Config,
+    serving: Arc<ArcSwap<Serving>>,
+    tokeniser: &Arc<Tokeniser>,
+    journal: Arc<Journal>,
+) -> (Rpc, watch::Sender<bool>) {
+    let (stop, stopping) = watch::channel(false);
+    let tokeniser = tokeniser.clone();
+    let desk = Desk { serving, journal, tokeniser, clock: config.clock, pending: Pending::default() };
+    let rpc = Rpc {
+        desk: Arc::new(desk),
+        slots: Arc::new(Semaphore::new(config.max_in_flight)),
+        streams: Arc::new(Semaphore::new(config.max_streams)),
+        stream_window: config.stream_window.max(1),
+        stopping,
+    };
+    (rpc, stop)
+}
+
+/// Name of the service, for health checks.
+pub(super) const SERVICE: &str = "tarim.decision.v1.DecisionService";
+
+type Layers = tower_layer::Stack<InterceptorLayer<Stamp>, tower_layer::Identity>;
+type Stamp = fn(tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status>;
+
+fn router(config: &Config, rpc: Rpc, health: &HealthReporter) -> Result<Router<Layers>, ServeError> {
+    let mut server = Server::builder()
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(20)));
+    if let Some(tls) = &config.tls {
+        let tls = tls_config(tls)?;
+        server = server
+            .tls_config(tls)
+            .map_err(|source| ServeError::Transport { what: "the TLS certificate or key", source })?;
+    }
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(tarim_proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    Ok(server
+        .layer(InterceptorLayer::new(Deadline::stamp as Stamp))
+        .add_service(DecisionServiceServer::new(rpc).max_decoding_message_size(config.max_message_bytes))
+        .add_service(tonic_health::pb::health_server::HealthServer::new(
+            tonic_health::server::HealthService::from_health_reporter(health.clone()),
+        ))
+        .add_service(reflection().build_v1()?)
+        // What grpcurl and older clients ask for.
+        .add_service(reflection().build_v1alpha()?))
+}
+
+fn tls_config(tls: &Tls) -> Result<ServerTlsConfig, ServeError> {
+    // Two of our dependencies bring a provider of cryptography each, so one must be named. Whoever named one
+    // before has decided it.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let read = |file: &PathBuf| {
+        std::fs::read(file).map_err(|source| ServeError::TlsFile { file: file.clone(), source })
+    };
+    let config = ServerTlsConfig::new().identity(Identity::from_pem(read(&tls.cert)?, read(&tls.key)?));
+    Ok(match &tls.client_ca {
+        Some(ca) => config.client_ca_root(Certificate::from_pem(read(ca)?)),
+        None => config,
+    })
+}
+
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    // An error means that the sender is gone, and the service with it.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
+/// Runs the server, then shuts down in order.
+async fn run(
+    server: impl Future<Output = Result<(), tonic::transport::Error>>,
+    shutdown: impl Future<Output = ()>,
+    stop: watch::Sender<bool>,
+    drain: Duration,
+    watcher: JoinHandle<()>,
+    mut health: HealthReporter,
+    journal: Arc<Journal>,
+) -> Result<(), ServeError> {
+    let mut server = std::pin::pin!(server);
+    let broken = tokio::select! {
+        ended = &mut server => Some(ended),
+        () = shutdown => None,
+    };
+    stop.send_replace(true);
+    // Ends the health checks that watch, which would keep their connections open for ever.
+    for service in ["", SERVICE] {
+        health.set_service_status(service, ServingStatus::NotServing).await;
+        health.clear_service_status(service).await;
+    }
+    let ended = match broken {
+        Some(ended) => ended,
+        None => match tokio::time::timeout(drain, server).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                tracing::warn!("some callers have not taken their answers after {drain:?}; they can repeat");
+                Ok(())
+            }
+        },
+    };
+    watcher.await?;
+    tokio::task::spawn_blocking(move || journal.close()).await?.map_err(ServeError::Journal)?;
+    ended.map_err(|source| ServeError::Transport { what: "the server broke down", source })
+}

@@ -1,0 +1,143 @@
+//! What decisions are made with at present, and how it is replaced while they are made.
+//!
+//! A rulebook and a generation of features belong together: rows are laid out by the rulebook's
+//! definitions. So both are looked at together and swapped as one. Every decision takes the pair once
+//! and keeps it to its end. If a new pair does not fit or cannot be read, the former one goes on.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use tarim_datamart::{Problems, Tokeniser};
+use tarim_features::{
+    store::{OnlineStore, StoreError},
+    view::FeatureSet,
+};
+
+use crate::{
+    engine::{DecisionScratch, Engine, Inputs},
+    rulebook::{PublishError, Rulebook, current},
+};
+
+/// Opens the online store for the features of a rulebook.
+pub type OpenStore = dyn Fn(Arc<FeatureSet>) -> Result<Arc<dyn OnlineStore>, StoreError> + Send + Sync;
+
+/// Where rulebooks and features come from.
+pub struct Sources {
+    published: PathBuf,
+    open_store: Box<OpenStore>,
+    tokeniser: Arc<Tokeniser>,
+}
+
+/// Why a rulebook and features cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Nothing is published, or it cannot be read.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The published rulebook is damaged: it was checked before it was published.
+    #[error("the published rulebook {}:\n{problems}", folder.display())]
+    Rulebook {
+        /// The version's folder.
+        folder: PathBuf,
+        /// What is wrong.
+        problems: Problems,
+    },
+    /// The features are missing, damaged, or were computed by other definitions.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A rulebook and a generation of features, bound together.
+pub struct Serving {
+    pub engine: Engine,
+    folder: PathBuf,
+    store: Arc<dyn OnlineStore>,
+    /// Dropped with the pair: rows that were read hold on to their generation.
+    idle: Mutex<Vec<Work>>,
+}
+
+/// What one decision is worked out in, reused from one to the next.
+#[derive(Default)]
+pub struct Work {
+    pub inputs: Inputs,
+    pub scratch: DecisionScratch,
+}
+
+impl Serving {
+    /// Lends out something to work in.
+    pub fn work<T>(&self, run: impl FnOnce(&mut Work) -> T) -> T {
+        let idle = || self.idle.lock().expect("not poisoned");
+        let mut work = idle().pop().unwrap_or_default();
+        let result = run(&mut work);
+        idle().push(work);
+        result
+    }
+}
+
+impl Sources {
+    /// `published` is the folder of published rulebooks with its `CURRENT`.
+    pub fn new(published: &Path, open_store: Box<OpenStore>, tokeniser: Arc<Tokeniser>) -> Self {
+        Self { published: published.into(), open_store, tokeniser }
+    }
+
+    /// The key that personal fields are tokenised with.
+    pub fn tokeniser(&self) -> &Arc<Tokeniser> {
+        &self.tokeniser
+    }
+
+    /// Loads what is current.
+    pub fn load(&self) -> Result<Serving, LoadError> {
+        let folder = current(&self.published)?;
+        let rulebook = read(&folder)?;
+        let store = (self.open_store)(features(&rulebook))?;
+        Ok(self.bind(folder, Arc::new(rulebook), store))
+    }
+
+    /// Loads what has become current since `present`; None: nothing new.
+    pub fn refresh(&self, present: &Serving) -> Result<Option<Serving>, LoadError> {
+        let folder = current(&self.published)?;
+        if folder == present.folder {
+            present.store.reload()?;
+            let changed = present.store.snapshot().version() != present.engine.snapshot().version();
+            return Ok(
+                changed.then(|| self.bind(folder, present.engine.rulebook().clone(), present.store.clone()))
+            );
+        }
+        let rulebook = read(&folder)?;
+        let former = present.engine.rulebook().features();
+        // A change of policy alone, the usual case, does not read the features again.
+        let store = match same_definitions(rulebook.features(), former) {
+            true => {
+                present.store.reload()?;
+                present.store.clone()
+            }
+            false => (self.open_store)(features(&rulebook))?,
+        };
+        Ok(Some(self.bind(folder, Arc::new(rulebook), store)))
+    }
+
+    fn bind(&self, folder: PathBuf, rulebook: Arc<Rulebook>, store: Arc<dyn OnlineStore>) -> Serving {
+        let engine = Engine::new(rulebook, store.snapshot(), self.tokeniser.clone());
+        Serving { engine, folder, store, idle: Mutex::default() }
+    }
+}
+
+fn read(folder: &Path) -> Result<Rulebook, LoadError> {
+    Rulebook::read(folder).map_err(|problems| LoadError::Rulebook { folder: folder.into(), problems })
+}
+
+fn features(rulebook: &Rulebook) -> Arc<FeatureSet> {
+    Arc::new(rulebook.features().clone())
+}
+
+/// Are rows and lists that were made for one of them good for the other?
+fn same_definitions(a: &FeatureSet, b: &FeatureSet) -> bool {
+    let entities = |set: &FeatureSet| -> Vec<(String, String)> {
+        set.entities().iter().map(|e| (e.name.clone(), e.definition().to_owned())).collect()
+    };
+    let lists =
+        |set: &FeatureSet| -> Vec<String> { set.lists().iter().map(|list| list.name.clone()).collect() };
+    entities(a) == entities(b) && a.lists_definition() == b.lists_definition() && lists(a) == lists(b)
+}

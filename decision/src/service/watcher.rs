@@ -1,0 +1,78 @@
+//! Looks for a new rulebook or a new generation of features, and swaps them in.
+
+use std::{sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use tokio::sync::{Notify, watch};
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+use super::serving::{LoadError, Serving, Sources};
+use crate::journal::Journal;
+
+/// What is looked after.
+pub struct Watched {
+    pub sources: Arc<Sources>,
+    pub serving: Arc<ArcSwap<Serving>>,
+    pub journal: Arc<Journal>,
+    pub health: HealthReporter,
+}
+
+/// Looks every `every`, and whenever `now` is notified; counts what it swaps in `swapped`. Ends when
+/// `stopping` says so.
+///
+/// An error is logged once, not every second: what is served goes on being served.
+pub async fn watch(
+    watched: Watched,
+    every: Duration,
+    now: Arc<Notify>,
+    swapped: watch::Sender<u64>,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let mut logged = String::new();
+    loop {
+        let asked = tokio::select! {
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+            () = now.notified() => true,
+            () = tokio::time::sleep(every) => false,
+        };
+        if !watched.journal.is_open() {
+            for service in ["", super::server::SERVICE] {
+                watched.health.set_service_status(service, ServingStatus::NotServing).await;
+            }
+        }
+        match watched.refresh().await {
+            Ok(swap) => {
+                logged.clear();
+                swapped.send_modify(|count| *count += u64::from(swap));
+            }
+            Err(e) if asked || e != logged => {
+                let engine = &watched.serving.load().engine;
+                tracing::error!(
+                    "still serving rulebook {} with features {}: {e}",
+                    engine.rulebook().version(),
+                    engine.snapshot().version(),
+                );
+                logged = e;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+impl Watched {
+    /// Swaps in what is new, if anything is.
+    async fn refresh(&self) -> Result<bool, String> {
+        let (sources, present) = (self.sources.clone(), self.serving.load_full());
+        let refresh = move || sources.refresh(&present);
+        let refreshed = tokio::task::spawn_blocking(refresh).await.map_err(|panic| panic.to_string())?;
+        let Some(next) = refreshed.map_err(|e: LoadError| e.to_string())? else { return Ok(false) };
+        let engine = &next.engine;
+        tracing::info!(
+            "serving rulebook {} with features {}",
+            engine.rulebook().version(),
+            engine.snapshot().version()
+        );
+        self.serving.store(Arc::new(next));
+        Ok(true)
+    }
+}
