@@ -87,7 +87,12 @@ fn alternative(text: &str, domain: &mut Domain) -> Result<(i64, i64), String> {
         Type::Utf8 => {
             let bare = text.strip_prefix('\'').and_then(|t| t.strip_suffix('\'')).unwrap_or(text);
             let key = domain.name_text(bare).ok_or_else(|| {
-                format!("`{bare}` never occurs here: the values are {}", domain.texts().join(", "))
+                let all = domain.texts();
+                let more = if all.len() > 12 { ", …" } else { "" };
+                format!(
+                    "`{bare}` never occurs here: the values are {}{more}",
+                    all[..all.len().min(12)].join(", ")
+                )
             })?;
             Ok((key, key))
         }

@@ -27,20 +27,39 @@ pub struct Domain {
     /// Texts that are named, in order of first naming; a text's key is its index.
     texts: Vec<String>,
     keys: HashMap<String, i64>,
-    /// True when `texts` is all there is, such as the grades of a scorecard.
-    closed: bool,
+    /// What is known of the texts that can occur.
+    texts_known: Known,
+}
+
+/// What is known of the texts that can occur.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    Nothing,
+    /// The first so many of the domain, and no others: a cell that names another is a slip.
+    All(usize),
+    /// The first so many of the domain; a cell may be there for others to come.
+    Now(usize),
 }
 
 impl Domain {
     /// All values of a type.
     pub fn new(ty: Type) -> Self {
-        Self { ty, texts: Vec::new(), keys: HashMap::new(), closed: false }
+        Self { ty, texts: Vec::new(), keys: HashMap::new(), texts_known: Known::Nothing }
     }
 
-    /// The texts given, and no others.
+    /// The texts given, and no others: the codes of a field, the grades of a scorecard.
     pub fn of_texts(texts: Vec<String>) -> Self {
+        Self { texts_known: Known::All(texts.len()), ..Self::named(texts) }
+    }
+
+    /// The texts given are those that can occur as things are; cells may name others: members' regions.
+    pub fn of_texts_now(texts: Vec<String>) -> Self {
+        Self { texts_known: Known::Now(texts.len()), ..Self::named(texts) }
+    }
+
+    fn named(texts: Vec<String>) -> Self {
         let keys = texts.iter().cloned().zip(0..).collect();
-        Self { ty: Type::Utf8, texts, keys, closed: true }
+        Self { ty: Type::Utf8, texts, keys, texts_known: Known::Nothing }
     }
 
     pub fn ty(&self) -> Type {
@@ -49,7 +68,7 @@ impl Domain {
 
     /// True when every text that can occur is known beforehand.
     pub fn is_closed(&self) -> bool {
-        self.closed
+        self.texts_known != Known::Nothing
     }
 
     /// First and last key that a value can have.
@@ -57,7 +76,10 @@ impl Domain {
         match self.ty {
             Type::Boolean => (0, 1),
             Type::Float64 => (float_key(f64::NEG_INFINITY), float_key(f64::INFINITY)),
-            Type::Utf8 => (if self.closed { 0 } else { OTHER_TEXT }, self.texts.len() as i64 - 1),
+            Type::Utf8 => match self.texts_known {
+                Known::Nothing => (OTHER_TEXT, self.texts.len() as i64 - 1),
+                Known::All(n) | Known::Now(n) => (0, n as i64 - 1),
+            },
             Type::Date32 => (i64::from(i32::MIN), i64::from(i32::MAX)),
             Type::Int64 | Type::Timestamp => (i64::MIN, i64::MAX),
         }
@@ -68,10 +90,10 @@ impl Domain {
         self.keys.get(text).copied().unwrap_or(OTHER_TEXT)
     }
 
-    /// Key of a text that a cell names; None if the domain is closed without it.
+    /// Key of a text that a cell names; None if it can never occur.
     pub fn name_text(&mut self, text: &str) -> Option<i64> {
         match self.text_key(text) {
-            OTHER_TEXT if self.closed => None,
+            OTHER_TEXT if matches!(self.texts_known, Known::All(_)) => None,
             OTHER_TEXT => {
                 let key = self.texts.len() as i64;
                 self.texts.push(text.to_owned());
@@ -82,7 +104,7 @@ impl Domain {
         }
     }
 
-    /// The texts of a closed domain.
+    /// The texts that are named.
     pub fn texts(&self) -> &[String] {
         &self.texts
     }

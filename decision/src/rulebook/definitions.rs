@@ -11,9 +11,10 @@ use tarim_features::{
     expr::{Parsed, Scope},
     row::Dictionary,
 };
-use tarim_models::{domain::Domain, scorecard::ScorecardText};
+use tarim_models::scorecard::ScorecardText;
 
 use super::{
+    domains::Domains,
     parameter::Parameter,
     policies::{For, LimitText, Policies, RateText, RuleText},
     product::{Federation, Product},
@@ -24,7 +25,7 @@ use crate::{
     outcome::Stage,
     policy::{
         Show, Source as ShowSource,
-        score::{self, Score},
+        score::Score,
         table::{Table, TableText},
     },
 };
@@ -38,6 +39,8 @@ pub struct Expression {
     pub parsed: Parsed,
     /// Relation and column, if it is nothing but a column.
     pub column: Option<(usize, usize)>,
+    /// Its SQL, in small letters.
+    pub text: String,
 }
 
 /// A value to show: a plain column, or an expression to evaluate.
@@ -117,6 +120,7 @@ pub fn define(
     products: &[Product],
     policies: Policies,
     cards: &[ScorecardText],
+    domains: &Domains,
 ) -> Result<Definitions, Problems> {
     let mut problems = Problems::default();
     let mut scope = Scope::new(relations.iter().map(|r| (r.name.clone(), r.layout.clone())).collect());
@@ -138,13 +142,7 @@ pub fn define(
     }
     problems.or(())?;
     let mut problems = Problems::default();
-    let mut definer = Definer {
-        relations: &relations,
-        scope: &scope,
-        texts: Dictionary::new(),
-        grades: BTreeMap::new(),
-        problems: &mut problems,
-    };
+    let mut definer = Definer { scope: &scope, texts: Dictionary::new(), domains, problems: &mut problems };
     definer.unique_rules(&policies.rules);
     let cards: Vec<_> = cards.iter().filter_map(|c| definer.card(c)).collect();
     let tables: Vec<_> = policies.tables.iter().filter_map(|t| definer.table(t)).collect();
@@ -178,7 +176,7 @@ fn declare(scope: &mut Scope, federation: &Federation, products: &[Product], pro
                 "a product cannot have it too: rename one of them",
             )),
             Some((first, _)) if first.ty != p.ty => problems.push(p.place.problem(
-                format!("`{}` is a {} here and a {} at {}", p.name, p.ty, first.ty, first.place),
+                format!("`{}` is of type {} here and {} at {}", p.name, p.ty, first.ty, first.place),
                 "give it one type in all products (305.0 is a float64, 305 an int64)",
             )),
             Some(_) => {}
@@ -191,11 +189,9 @@ fn declare(scope: &mut Scope, federation: &Federation, products: &[Product], pro
 }
 
 struct Definer<'a> {
-    relations: &'a [Relation],
     scope: &'a Scope,
     texts: Dictionary,
-    /// Grades of each scorecard, by its relation.
-    grades: BTreeMap<usize, Vec<String>>,
+    domains: &'a Domains,
     problems: &'a mut Problems,
 }
 
@@ -214,11 +210,12 @@ impl Definer<'_> {
 
     fn expression(&mut self, sql: &At<String>) -> Option<Expression> {
         let parsed = self.problems.take(self.scope.parse(&sql.value, &sql.place))?;
+        let text = sql.value.trim().to_lowercase();
         let column = match parsed.columns() {
-            [c] => sql.value.trim().eq_ignore_ascii_case(&c.name).then_some((c.relation, c.column)),
+            [c] if c.name == text => Some((c.relation, c.column)),
             _ => None,
         };
-        Some(Expression { parsed, column })
+        Some(Expression { parsed, column, text })
     }
 
     /// An expression that must be a number.
@@ -245,7 +242,7 @@ impl Definer<'_> {
     fn card(&mut self, text: &ScorecardText) -> Option<CardDefinition> {
         let inputs: Vec<_> = text.inputs().map(|sql| self.expression(sql)).collect();
         let inputs: Vec<Expression> = inputs.into_iter().collect::<Option<_>>()?;
-        let domains = inputs.iter().map(|i| self.domain(i)).collect();
+        let domains = inputs.iter().map(|i| self.domains.of(i)).collect();
         let (card, check) = match text.compile(domains) {
             Ok(compiled) => compiled,
             Err(e) => {
@@ -253,10 +250,7 @@ impl Definer<'_> {
                 return None;
             }
         };
-        let grades: Vec<String> = text.grades().map(str::to_owned).collect();
-        let grade_codes = grades.iter().map(|g| self.texts.intern(g)).collect();
-        let relation = self.relations.iter().position(|r| r.name == text.id())?;
-        self.grades.insert(relation, grades);
+        let grade_codes = text.grades().map(|g| self.texts.intern(g)).collect();
         let show = inputs.iter().map(|i| columns_of([i])).collect();
         let products = For(text.products().to_vec());
         Some(CardDefinition {
@@ -270,7 +264,7 @@ impl Definer<'_> {
     fn table(&mut self, text: &TableText) -> Option<TableDefinition> {
         let inputs: Vec<_> = text.inputs().map(|sql| self.expression(sql)).collect();
         let inputs: Vec<Expression> = inputs.into_iter().collect::<Option<_>>()?;
-        let domains = inputs.iter().map(|i| self.domain(i)).collect();
+        let domains = inputs.iter().map(|i| self.domains.of(i)).collect();
         let mut table = match text.compile(domains, &mut self.texts) {
             Ok(table) => table,
             Err(e) => {
@@ -287,17 +281,6 @@ impl Definer<'_> {
             complete: text.header.complete,
             expects_gaps: text.expects_gaps(),
         })
-    }
-
-    /// What an input can be: of a scorecard's grade, one of its grades.
-    fn domain(&self, input: &Expression) -> Domain {
-        let grade = match input.column {
-            Some((relation, column)) if score::COLUMNS.get(column) == Some(&"grade") => {
-                self.grades.get(&relation)
-            }
-            _ => None,
-        };
-        grade.map_or_else(|| Domain::new(input.parsed.ty()), |grades| Domain::of_texts(grades.clone()))
     }
 
     fn rule(&mut self, text: RuleText) -> Option<Rule> {

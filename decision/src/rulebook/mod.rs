@@ -14,6 +14,7 @@
 mod check;
 mod compile;
 mod definitions;
+mod domains;
 mod folder;
 mod member;
 mod outline;
@@ -43,7 +44,7 @@ pub use self::{
     publish::{PublishError, current, publish, rollback, versions},
     relation::{APPLICATION, Relation, Source},
 };
-use self::{compile::Compiler, definitions::define, outline::outline, relation::relations};
+use self::{compile::Compiler, definitions::define, domains::Domains, outline::outline, relation::relations};
 
 /// A rulebook, read, checked and compiled: every member × product has a [`Plan`].
 #[derive(Debug)]
@@ -123,7 +124,8 @@ impl Rulebook {
         problems.or(())?;
 
         let relations = relations(&standards, &features, &cards, &policies)?;
-        let definitions = define(relations, &federation, &products, policies, &cards)?;
+        let domains = Domains::new(&standards, &federation, &products, &members, &cards);
+        let definitions = define(relations, &federation, &products, policies, &cards, &domains)?;
         let mut problems = Problems::default();
         check::products_named(&definitions, &products, &mut problems);
         let mut compiler = Compiler::new(&definitions, &federation);

@@ -34,6 +34,8 @@ impl<'a> Walk<'a> {
         }
         if let Some(start) = self.path.iter().position(|n| *n == name) {
             let circle = [&self.path[start..], &[name]].concat();
+            // Told once, not once more from each variable of the circle.
+            self.done.extend(&self.path);
             return Err(variable.name.place.problem(
                 format!("variables go in a circle: {}", circle.join(" → ")),
                 "let one of them stand without the others",
