@@ -96,7 +96,8 @@ pub(super) struct Constants {
 #[derive(Clone, Debug)]
 pub struct Bound {
     program: u64,
-    relations: usize,
+    /// The dictionaries, by relation.
+    versions: Vec<(u64, usize)>,
     /// By constant and relation; [`ABSENT`] where the dictionary lacks the text.
     codes: Vec<u32>,
     /// By set and relation: sorted codes.
@@ -164,7 +165,8 @@ impl Program {
                 })
             })
             .collect();
-        Bound { program: self.id, relations: dictionaries.len(), codes, sets }
+        let versions = dictionaries.iter().map(|d| d.version()).collect();
+        Bound { program: self.id, versions, codes, sets }
     }
 
     /// Evaluates all expressions over one row of each relation, in the order of the scope. The answers are in
@@ -172,8 +174,8 @@ impl Program {
     /// [`super`]: `lower` of Greek).
     ///
     /// # Panics
-    /// If `bound` is of another program, or a row is not of its relation's layout: both are slips of the
-    /// caller that must not become wrong answers.
+    /// If `bound` is of another program or of another dictionary than a row's codes, or a row is not of its
+    /// relation's layout: slips of the caller that must not become wrong answers.
     pub fn evaluate(&self, bound: &Bound, rows: &[Row<'_>], scratch: &mut Scratch) {
         assert_eq!(bound.program, self.id, "the constants were bound for another program");
         assert_eq!(rows.len(), self.layouts.len(), "one row per relation");
@@ -187,7 +189,8 @@ impl Program {
         scratch.prepare(self);
         let Scratch { registers, work, .. } = scratch;
         for load in &self.loads {
-            registers.load(load, &rows[load.relation as usize]);
+            let relation = load.relation as usize;
+            registers.load(load, &rows[relation], bound.versions[relation]);
         }
         let mut machine = Machine { constants: &self.constants, bound, rows, r: registers, work };
         for step in &self.steps {
@@ -243,7 +246,7 @@ impl Registers {
         Text::Buffer { start, end: self.buffer.len() as u32 }
     }
 
-    fn load(&mut self, load: &Load, row: &Row<'_>) {
+    fn load(&mut self, load: &Load, row: &Row<'_>, bound: (u64, usize)) {
         let to = load.to as usize;
         match load.bank {
             Bank::Boolean => self.booleans[to] = row.bool_at(load.slot),
@@ -257,9 +260,11 @@ impl Registers {
             }
             Bank::Text => {
                 self.texts[to] = match row.text_cell_at(load.slot) {
-                    // A code that the dictionary lacks is a damaged row: it reads as NULL, as Row does.
                     Some(TextCell::Code(code)) => {
-                        row.dictionary().get(code).map(|_| Text::Code { relation: load.relation, code })
+                        let version = row.dictionary().version();
+                        assert_eq!(version, bound, "the constants were bound to another dictionary");
+                        // A code that the dictionary lacks is a damaged row: it reads as NULL, as Row does.
+                        ((code as usize) < version.1).then_some(Text::Code { relation: load.relation, code })
                     }
                     Some(TextCell::Text(text)) => Some(self.push(text)),
                     None => None,
@@ -409,7 +414,7 @@ impl Machine<'_, '_> {
     fn text_is(&self, a: Reg, constant: u32) -> Option<bool> {
         Some(match self.r.texts[a as usize]? {
             Text::Code { relation, code } => {
-                self.bound.codes[constant as usize * self.bound.relations + relation as usize] == code
+                self.bound.codes[constant as usize * self.bound.versions.len() + relation as usize] == code
             }
             Text::Buffer { start, end } => {
                 self.r.buffer[start as usize..end as usize] == self.constants.texts[constant as usize]
@@ -428,7 +433,7 @@ impl Machine<'_, '_> {
             }
             Bank::Text => Some(match self.r.texts[a as usize]? {
                 Text::Code { relation, code } => self.bound.sets
-                    [set * self.bound.relations + relation as usize]
+                    [set * self.bound.versions.len() + relation as usize]
                     .binary_search(&code)
                     .is_ok(),
                 Text::Buffer { start, end } => {

@@ -1,6 +1,9 @@
 //! Strings by code, so that a row holds four bytes for a string and equality is equality of numbers.
 
-use std::hash::BuildHasher;
+use std::{
+    hash::BuildHasher,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
@@ -8,8 +11,9 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 ///
 /// Codes are handed out in order from 0, so a dictionary is written down as its strings in order
 /// ([`Dictionary::iter`]) and read back by interning them in that order (`collect`).
-#[derive(Clone, Default)]
 pub struct Dictionary {
+    /// Tells dictionaries apart: see [`Dictionary::version`].
+    id: u64,
     /// All strings, one after the other.
     text: String,
     /// Where each string ends in `text`.
@@ -24,7 +28,20 @@ impl Dictionary {
     pub const MAX_LEN: usize = 1 << 31;
 
     pub fn new() -> Self {
-        Self::default()
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            text: String::new(),
+            ends: Vec::new(),
+            codes: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+        }
+    }
+
+    /// Changes whenever a code might: whoever keeps codes keeps this beside them. Equal within a process only
+    /// for the same dictionary in the same state; a clone has another.
+    pub fn version(&self) -> (u64, usize) {
+        (self.id, self.ends.len())
     }
 
     /// The code of `string`, which is added if it is new.
@@ -40,7 +57,7 @@ impl Dictionary {
         let code = self.ends.len() as u32;
         self.text.push_str(string);
         self.ends.push(self.text.len());
-        let Self { text, ends, codes, hasher } = self;
+        let Self { text, ends, codes, hasher, .. } = self;
         codes.insert_unique(hash, code, |&c| hasher.hash_one(slice(text, ends, c as usize)));
         code
     }
@@ -73,6 +90,24 @@ impl Dictionary {
 fn slice<'a>(text: &'a str, ends: &[usize], index: usize) -> &'a str {
     let start = if index == 0 { 0 } else { ends[index - 1] };
     &text[start..ends[index]]
+}
+
+impl Default for Dictionary {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clone for Dictionary {
+    fn clone(&self) -> Self {
+        Self {
+            text: self.text.clone(),
+            ends: self.ends.clone(),
+            codes: self.codes.clone(),
+            hasher: self.hasher.clone(),
+            ..Self::new()
+        }
+    }
 }
 
 impl<'s> FromIterator<&'s str> for Dictionary {
