@@ -3,15 +3,23 @@
 //! Every step is a command that a user could type: the demo prints it and runs it, so what it shows is
 //! what the verbs do, and nothing else.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, bail};
 use clap::Parser;
+use comfy_table::{Table, presets};
+use serde_json::Value as Json;
 
-use crate::Cli;
+use crate::{Cli, Verb, home::Home, serve};
 
 /// Written into a demo's folder, so that only a demo's folder is ever cleared.
 const MARKER: &str = ".tarim-demo";
+
+/// Where `synth` puts the newest applications, as a lending system would send them.
+const REQUESTS: &str = "requests/requests.ndjson";
 
 /// The bank's last day: what is known, and when the applications are decided.
 const AS_OF: &str = "2026-06-30T00:00:00Z";
@@ -58,7 +66,16 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     demo.step("The rulebook, checked", &["rulebook", "check"])?;
     demo.step("its cases, run", &["rulebook", "test"])?;
     demo.step("and published", &["rulebook", "publish"])?;
-    Ok(())
+
+    demo.serve_and_decide(&folder, &Path::new(bank).join(REQUESTS))?;
+
+    demo.step("The journal, decided again: not a bit may differ", &["replay"])?;
+    let decisions = folder.join("decisions.ndjson");
+    demo.step(
+        "All applications that the bank ever had, each as of its own time",
+        &["backtest", "--out", path(&decisions)?],
+    )?;
+    demo.what_next(&decisions)
 }
 
 /// A run of the demo: every command works on the same two folders.
@@ -70,11 +87,114 @@ struct Demo {
 impl Demo {
     /// Prints the command as a user would type it, then runs it.
     fn step(&self, title: &str, command: &[&str]) -> anyhow::Result<()> {
-        println!("\n── {title}\n$ tarim {}\n", command.join(" "));
+        announce(title, command);
+        self.cli(command)?.run().with_context(|| format!("tarim {}", command.join(" ")))
+    }
+
+    fn cli(&self, command: &[&str]) -> anyhow::Result<Cli> {
+        Ok(Cli::try_parse_from(self.line(command)?)?)
+    }
+
+    fn line<'a>(&'a self, command: &[&'a str]) -> anyhow::Result<Vec<&'a str>> {
         let mut line = vec!["tarim", "--home", path(&self.home)?, "--rulebook", path(&self.rulebook)?];
         line.extend(command);
-        Cli::try_parse_from(line)?.run().with_context(|| format!("tarim {}", command.join(" ")))
+        Ok(line)
     }
+
+    /// Serves, sends the bank's newest applications down one stream, and shows one decision of each outcome.
+    fn serve_and_decide(&self, folder: &Path, requests: &Path) -> anyhow::Result<()> {
+        let command = ["serve", "--listen", "127.0.0.1:0", "--now", AS_OF];
+        announce("The service, with its clock on the bank's last day", &command);
+        let Verb::Serve(args) = self.cli(&command)?.verb else { unreachable!("the command is serve") };
+        let home = Home::at(&self.home, &self.rulebook);
+        let runtime = tokio::runtime::Runtime::new()?;
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let running = runtime.block_on(serve::start(&home, &args, async {
+            // Either way, told to stop or forgotten, it stops.
+            let _ = stopped.await;
+        }))?;
+        let server = format!("http://{}", running.address());
+        println!("decisions at {server}");
+
+        let ask = ["decide", "--server", &server, "--file", path(requests)?, "--stream", "--json"];
+        announce("The newest applications, down one stream", &ask);
+        let answers = self.output(&ask)?;
+        let shown = folder.join("one-of-each.ndjson");
+        std::fs::write(&shown, one_of_each(&answers, requests)?)?;
+
+        let again = ["decide", "--server", &server, "--file", path(&shown)?];
+        self.step("One of each outcome, asked for again: a repeated request gets its first answer", &again)?;
+        drop(stop);
+        runtime.block_on(running.ended())?;
+        println!("the service has stopped; what it accepted is answered and in the journal");
+        Ok(())
+    }
+
+    /// What a command prints, run as a process of its own.
+    fn output(&self, command: &[&str]) -> anyhow::Result<String> {
+        let line = self.line(command)?;
+        let output = std::process::Command::new(std::env::current_exe()?)
+            .args(&line[1..])
+            .stderr(std::process::Stdio::inherit())
+            .output()?;
+        if !output.status.success() {
+            bail!("tarim {} ended with {}", command.join(" "), output.status);
+        }
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    fn what_next(&self, decisions: &Path) -> anyhow::Result<()> {
+        let (home, rulebook) = (path(&self.home)?, path(&self.rulebook)?);
+        println!(
+            "\n── What to try next\n\n\
+             export TARIM_HOME={home} TARIM_RULEBOOK={rulebook}\n\
+             cargo run -q -- sql \"SELECT table_name, good, quarantined FROM loads ORDER BY quarantined DESC\"\n\
+             cargo run -q -- features list\n\
+             $EDITOR {rulebook}/policies/admission.toml      # a rule of your own\n\
+             cargo run -q -- rulebook check\n\
+             cargo run -q -- rulebook test\n\
+             cargo run -q -- backtest --out {again}   # and compare with {first}\n\
+             cargo run -q -- serve --now {AS_OF}\n\n\
+             README.md goes through them in ten minutes; RULEBOOK.md is the reference.",
+            again = decisions.with_file_name("again.ndjson").display(),
+            first = decisions.display(),
+        );
+        Ok(())
+    }
+}
+
+fn announce(title: &str, command: &[&str]) {
+    println!("\n── {title}\n$ tarim {}\n", command.join(" "));
+}
+
+/// Counts the answers by outcome and product, and returns the requests of the first answer of each
+/// outcome, one a line.
+fn one_of_each(answers: &str, requests: &Path) -> anyhow::Result<String> {
+    let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
+    let mut first: BTreeMap<String, String> = BTreeMap::new();
+    for line in answers.lines() {
+        let answer: Json = serde_json::from_str(line)?;
+        let field = |name: &str| answer[name].as_str().unwrap_or("no decision").to_owned();
+        let outcome = field("outcome");
+        *counts.entry((field("product"), outcome.clone())).or_default() += 1;
+        first.entry(outcome).or_insert_with(|| field("request_id"));
+    }
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(["product", "outcome", "applications"]);
+    for ((product, outcome), n) in counts {
+        table.add_row([product, outcome, n.to_string()]);
+    }
+    println!("{table}");
+
+    let mut lines = String::new();
+    for line in std::fs::read_to_string(requests)?.lines() {
+        let request: Json = serde_json::from_str(line)?;
+        if first.values().any(|id| request["request_id"] == id.as_str()) {
+            lines.push_str(line);
+            lines.push('\n');
+        }
+    }
+    Ok(lines)
 }
 
 /// An empty folder: what an earlier demo left is cleared, what someone else left is not.
