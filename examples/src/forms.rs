@@ -92,7 +92,7 @@ pub static LOANS: Form = Form {
     ],
     spoils: &[
         ("class", Spoil::Code("mapping")),
-        ("amount_fen", Spoil::Number),
+        ("amount_fen", Spoil::Number("type")),
         ("due_on", Spoil::Date),
         ("customer_id", Spoil::Missing),
     ],
@@ -113,7 +113,7 @@ pub static REPAYMENTS: Form = Form {
         "paid_fen",
         "known_at",
     ],
-    spoils: &[("due_fen", Spoil::Number), ("due_on", Spoil::Date), ("loan_id", Spoil::Missing)],
+    spoils: &[("due_fen", Spoil::Number("type")), ("due_on", Spoil::Date), ("loan_id", Spoil::Missing)],
 };
 
 pub static TRANSACTIONS: Form = Form {
@@ -136,7 +136,7 @@ pub static TRANSACTIONS: Form = Form {
     spoils: &[
         ("booked_at", Spoil::Date),
         ("direction", Spoil::Code("codes")),
-        ("amount_fen", Spoil::Number),
+        ("amount_fen", Spoil::Number("type")),
         ("account_id", Spoil::Missing),
         ("txn_id", Spoil::Twice),
     ],
@@ -171,7 +171,7 @@ pub static BUREAU_REPORTS: Form = Form {
     spoils: &[
         ("reported_at", Spoil::Date),
         ("worst_class", Spoil::Code("codes")),
-        ("enquiries_3m#", Spoil::Number),
+        ("enquiries_3m#", Spoil::Number("type")),
         ("customer_id", Spoil::Missing),
     ],
 };
@@ -243,7 +243,7 @@ pub static PROVIDENT_FUND: Form = Form {
         "months_total",
         "known_at",
     ],
-    spoils: &[("base", Spoil::Number), ("paid_on", Spoil::Date), ("record_id", Spoil::Twice)],
+    spoils: &[("base", Spoil::Number("scale")), ("paid_on", Spoil::Date), ("record_id", Spoil::Twice)],
 };
 
 /// Amounts in decimal CNY.
@@ -251,7 +251,7 @@ pub static PAYROLL: Form = Form {
     file: "payroll.csv",
     format: COMMA,
     columns: &["member", "payroll_id", "customer_id", "employer_id", "paid_on", "amount", "known_at"],
-    spoils: &[("amount", Spoil::Number), ("payroll_id", Spoil::Twice)],
+    spoils: &[("amount", Spoil::Number("scale")), ("payroll_id", Spoil::Twice)],
 };
 
 /// Days in eight digits.
@@ -269,7 +269,7 @@ pub static TAX_RECORDS: Form = Form {
         "late",
         "known_at",
     ],
-    spoils: &[("filed_on", Spoil::Date), ("sales_fen", Spoil::Number)],
+    spoils: &[("filed_on", Spoil::Date), ("sales_fen", Spoil::Number("type"))],
 };
 
 pub static APPLICATIONS: Form = Form {

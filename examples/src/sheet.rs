@@ -36,8 +36,8 @@ pub enum Spoil {
     Check(&'static str),
     /// A code that no list has: rule `codes` or `mapping`.
     Code(&'static str),
-    /// A letter among the digits: rule `type`.
-    Number,
+    /// A letter among the digits: rule `type`, or `scale` where the standard multiplies a decimal.
+    Number(&'static str),
     /// Nothing in a required field: rule `required`.
     Missing,
     /// The row stands twice: rule `key`.
@@ -47,8 +47,8 @@ pub enum Spoil {
 impl Spoil {
     fn rule(self) -> &'static str {
         match self {
-            Spoil::Date | Spoil::Number => "type",
-            Spoil::Check(rule) | Spoil::Code(rule) => rule,
+            Spoil::Date => "type",
+            Spoil::Check(rule) | Spoil::Code(rule) | Spoil::Number(rule) => rule,
             Spoil::Missing => "required",
             Spoil::Twice => "key",
         }
@@ -59,7 +59,7 @@ impl Spoil {
             Spoil::Date => "impossible_date",
             Spoil::Check(_) => "bad_checksum",
             Spoil::Code(_) => "unknown_code",
-            Spoil::Number => "not_a_number",
+            Spoil::Number(_) => "not_a_number",
             Spoil::Missing => "missing",
             Spoil::Twice => "duplicate_key",
         }
@@ -77,7 +77,7 @@ impl Spoil {
                 format!("{}{last}", &cell[..cell.len() - 1])
             }
             Spoil::Code(_) => "??".into(),
-            Spoil::Number => format!("{}O", &cell[..cell.len() - 1]),
+            Spoil::Number(_) => format!("{}O", &cell[..cell.len() - 1]),
             Spoil::Missing => String::new(),
             Spoil::Twice => cell.into(),
         }
