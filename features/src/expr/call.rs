@@ -4,16 +4,20 @@ use datafusion::sql::sqlparser::ast;
 use tarim_datamart::{Place, Problem, Type};
 
 use super::{
+    build::{int, observe, text, text_of},
     function::{Choice, Function},
     kernel::{Between, Float2Fn, FloatFn, TextFn, TextTest},
-    plan::{Planner, Typed, int, observe, quote, suggestion, text, text_of},
+    names::{quote, suggestion},
+    plan::{Planner, Typed},
 };
 
 /// Every function, with its usage.
 pub(super) const FUNCTIONS: [(&str, &str); 32] = [
     ("abs", "abs(number)"),
     ("ceil", "ceil(number)"),
+    ("ceiling", "ceiling(number)"),
     ("char_length", "char_length(text)"),
+    ("character_length", "character_length(text)"),
     ("coalesce", "coalesce(value, value, …)"),
     ("concat", "concat(text, text, …)"),
     ("contains", "contains(text, part)"),
@@ -41,8 +45,6 @@ pub(super) const FUNCTIONS: [(&str, &str); 32] = [
     ("substring", "substring(text, start, count)"),
     ("trim", "trim(text)"),
     ("upper", "upper(text)"),
-    ("character_length", "character_length(text)"),
-    ("ceiling", "ceiling(number)"),
 ];
 
 /// Refuses a function that does not exist, before its arguments are looked at.
@@ -193,5 +195,26 @@ impl Planner<'_> {
             return Err(wrong_count());
         }
         Ok(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::expr::Scope;
+
+    #[test]
+    fn every_function_is_planned_and_knows_its_usage() {
+        let scope = Scope::new(vec![]);
+        let place = Place::file(Path::new("rules.toml"));
+        for (name, usage) in FUNCTIONS {
+            assert!(usage.starts_with(name));
+            // (An `extract()` without FROM does not even parse.)
+            let refused = scope.parse(&format!("{name}()"), &place).unwrap_err();
+            assert!(name == "extract" || refused.fix == format!("write {usage}"), "{refused}");
+        }
+        assert!(FUNCTIONS.is_sorted(), "keep the list in order: people read it");
     }
 }

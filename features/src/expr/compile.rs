@@ -10,11 +10,12 @@ use hashbrown::HashMap;
 use tarim_datamart::{Place, Problem, Type};
 
 use super::{
+    build::function_of,
     function::{Cast, Function},
     kernel::{FloatFn, LikePattern},
+    names::quote,
     op::{Arithmetic, Bank, Comparison, Op, Reg},
     parsed::column_ref,
-    plan::{function_of, quote},
     program::{Constants, Load, Output, Program, Registers, Step},
     scope::Relations,
 };

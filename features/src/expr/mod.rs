@@ -52,6 +52,7 @@
 //! a capital sigma (Σ), whose rule only the standard library's allocating function knows.
 
 mod answers;
+mod build;
 mod call;
 mod compile;
 mod function;
@@ -63,6 +64,8 @@ mod plan;
 mod program;
 mod scope;
 mod set;
+mod time;
+mod types;
 mod udf;
 
 pub use answers::{Answers, BatchAnswers};

@@ -1,7 +1,22 @@
-//! Suggestions for a name that is not known.
+//! Words of messages: SQL quoted, and what an unknown name may have meant.
+
+/// SQL text for a message, cut to a readable length.
+pub(super) fn quote(sql: &(impl std::fmt::Display + ?Sized)) -> String {
+    const LONGEST: usize = 90;
+    let sql = sql.to_string();
+    match sql.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("`{}…`", &sql[..at]),
+        None => format!("`{sql}`"),
+    }
+}
+
+/// A suggestion for an unknown word, as the end of a fix.
+pub(super) fn suggestion<'c>(word: &str, known: impl IntoIterator<Item = &'c str>) -> Option<String> {
+    nearest(word, known).map(|n| format!("did you mean {n}?"))
+}
 
 /// The candidate closest to `name`, if it is close enough to be meant.
-pub(crate) fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let limit = (name.chars().count() / 3).max(1);
     candidates.into_iter().map(|c| (distance(name, c), c)).filter(|(d, _)| *d <= limit).min().map(|(_, c)| c)
 }

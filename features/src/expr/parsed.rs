@@ -14,8 +14,9 @@ use datafusion::{
 use tarim_datamart::{Place, Problem, Type, Value};
 
 use super::{
+    build::{constant, null},
     compile,
-    plan::{constant, null, quote},
+    names::quote,
     scope::{ColumnRef, Named, Relations, Scope},
 };
 

@@ -15,8 +15,10 @@ use datafusion::{
 use tarim_datamart::{Place, Problem, Type};
 
 use super::{
+    build::observe,
+    names::suggestion,
     parsed::Parsed,
-    plan::{Planner, observe, parse, suggestion},
+    plan::{Planner, parse},
 };
 use crate::row::Layout;
 
