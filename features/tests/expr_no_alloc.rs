@@ -35,7 +35,7 @@ fn a_warm_evaluation_allocates_nothing() {
             letter => TYPES["biftds".find(letter).expect("a letter of a type")],
         };
         let mut generator = Generator { rng: &mut rng, names: &names };
-        let sql = generator.from_template(template, ty, 3).sql().replace(['Σ', 'σ', 'ς'], "s");
+        let sql = generator.instance(template, ty, 3).sql().replace(['Σ', 'σ', 'ς'], "s");
         // Not simplified: what is folded away would not be run.
         let parsed = scope.parse(&sql, &place).unwrap_or_else(|e| panic!("{sql}: {e}"));
         checked.push(parsed.with_unsimplified(&BTreeMap::new()).unwrap_or_else(|e| panic!("{sql}: {e}")));

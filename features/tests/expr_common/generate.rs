@@ -235,10 +235,11 @@ impl Generator<'_> {
             candidates.iter().copied().filter(|i| !matches!(TEMPLATES[*i].0, 'x' | 'o')).collect();
         let pool = if self.rng.random() { &own } else { &candidates };
         let template = *pool.choose(self.rng).expect("every type has templates");
-        self.from_template(template, ty, depth)
+        self.instance(template, ty, depth)
     }
 
-    pub fn from_template(&mut self, template: usize, ty: Type, depth: usize) -> Node {
+    /// An expression of one template, whose operands are at most `depth - 1` deep.
+    pub fn instance(&mut self, template: usize, ty: Type, depth: usize) -> Node {
         let (result, text) = TEMPLATES[template];
         let x = if matches!(result, 'x' | 'o') { ty } else { self.any_type() };
         let y = self.any_type();
