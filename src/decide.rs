@@ -73,7 +73,6 @@ pub struct Args {
 /// The calls of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Call {
-    /// All five
     Decide,
     Admission,
     Fraud,

@@ -30,8 +30,16 @@ pub struct Rpc {
 type Answer = Result<Response<Decision>, Status>;
 
 impl Rpc {
+    /// A slot at once, or none: a queue in front of a service that is behind only makes it later.
+    fn slot(&self, slots: &Arc<Semaphore>, what: &'static str) -> Result<OwnedSemaphorePermit, Refusal> {
+        if *self.stopping.borrow() {
+            return Err(Refusal::Unavailable(STOPPING.into()));
+        }
+        slots.clone().try_acquire_owned().map_err(|_| Refusal::Busy(what))
+    }
+
     async fn single(&self, request: Request<DecisionRequest>, call: Call) -> Answer {
-        let slot = slot(&self.slots, "requests")?;
+        let slot = self.slot(&self.slots, "requests")?;
         let deadline = Deadline::of(request.extensions());
         let decision = self.desk.decide(request.into_inner(), call, deadline, slot).await?;
         Ok(Response::new(Arc::unwrap_or_clone(decision)))
@@ -73,7 +81,7 @@ impl DecisionService for Rpc {
         &self,
         request: Request<Streaming<DecisionRequest>>,
     ) -> Result<Response<Self::DecideStreamStream>, Status> {
-        let slot = Arc::new(slot(&self.streams, "streams")?);
+        let slot = Arc::new(self.slot(&self.streams, "streams")?);
         let deadline = Deadline::of(request.extensions());
         let desk = self.desk.clone();
         let answers = accepted(request.into_inner(), deadline, self.stopping.clone())
@@ -86,16 +94,14 @@ impl DecisionService for Rpc {
     }
 
     async fn get_decision(&self, request: Request<GetDecisionRequest>) -> Answer {
-        let _slot = slot(&self.slots, "requests")?;
+        let _slot = self.slot(&self.slots, "requests")?;
         let GetDecisionRequest { member, request_id } = request.into_inner();
         Ok(Response::new(self.desk.find(member, request_id).await?))
     }
 }
 
-/// A slot at once, or none: a queue in front of a service that is behind only makes it later.
-fn slot(slots: &Arc<Semaphore>, what: &'static str) -> Result<OwnedSemaphorePermit, Refusal> {
-    slots.clone().try_acquire_owned().map_err(|_| Refusal::Busy(what))
-}
+/// Said to whoever comes too late.
+const STOPPING: &str = "the service is shutting down; send what has no answer to another one";
 
 /// The requests of a stream, until the caller ends it, its deadline passes, or the service shuts down. The
 /// latter two are told as an error, behind the answers to everything accepted before.
@@ -108,9 +114,9 @@ fn accepted(
         let (mut requests, mut stopping) = open?;
         let next = tokio::select! {
             biased;
-            _ = stopping.wait_for(|stopping| *stopping) => Err(Refusal::Unavailable(
-                "the service is shutting down; send what has no answer to another one".into()
-            ).into()),
+            _ = stopping.wait_for(|stopping| *stopping) => {
+                Err(Refusal::Unavailable(STOPPING.into()).into())
+            }
             () = deadline.passed() => Err(Refusal::Late.into()),
             next = requests.message() => next,
         };

@@ -41,7 +41,7 @@ pub struct Config {
     pub max_message_bytes: usize,
     /// How often to look for a new rulebook or new features.
     pub poll: Duration,
-    /// How long a shutdown waits for callers to take their answers.
+    /// How long a shutdown waits, at most, for answers to be made and taken.
     pub drain: Duration,
 }
 
@@ -177,6 +177,7 @@ pub async fn serve(
     let journal = Arc::new(journal);
     let (rpc, stop) = rpc(&config, serving.clone(), sources.tokeniser(), journal.clone());
     let stopping = rpc.stopping.clone();
+    let drained = drained(rpc.clone(), config.clone());
     let health = HealthReporter::new();
     let router = router(&config, rpc, &health)?;
     health.set_service_status(SERVICE, ServingStatus::Serving).await;
@@ -202,7 +203,7 @@ pub async fn serve(
         TcpIncoming::from(listener).with_nodelay(Some(true)),
         stopped(stopping),
     );
-    let task = tokio::spawn(run(server, shutdown, stop, config.drain, watcher, health, journal));
+    let task = tokio::spawn(run(server, shutdown, stop, drained, watcher, health, journal));
     Ok(Running { address, serving, reload, swaps, task })
 }
 
@@ -277,12 +278,30 @@ async fn stopped(mut stopping: watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
+/// Answers that were made are on their way; this long for the last bytes of them. A caller that does not
+/// read, or keeps an idle connection open, is not waited for.
+const FLUSH: Duration = Duration::from_secs(1);
+
+/// Returns when nothing is in flight any more, or the time for it is over.
+async fn drained(rpc: Rpc, config: Config) {
+    let idle = async {
+        // All of them are free, and nobody gets one any more.
+        for (slots, all) in [(&rpc.slots, config.max_in_flight), (&rpc.streams, config.max_streams)] {
+            drop(slots.acquire_many(u32::try_from(all).unwrap_or(u32::MAX)).await);
+        }
+        tokio::time::sleep(FLUSH).await;
+    };
+    if tokio::time::timeout(config.drain, idle).await.is_err() {
+        tracing::warn!("some callers have not taken their answers after {:?}; they can repeat", config.drain);
+    }
+}
+
 /// Runs the server, then shuts down in order.
 async fn run(
     server: impl Future<Output = Result<(), tonic::transport::Error>>,
     shutdown: impl Future<Output = ()>,
     stop: watch::Sender<bool>,
-    drain: Duration,
+    drained: impl Future<Output = ()>,
     watcher: JoinHandle<()>,
     mut health: HealthReporter,
     journal: Arc<Journal>,
@@ -300,12 +319,9 @@ async fn run(
     }
     let ended = match broken {
         Some(ended) => ended,
-        None => match tokio::time::timeout(drain, server).await {
-            Ok(ended) => ended,
-            Err(_) => {
-                tracing::warn!("some callers have not taken their answers after {drain:?}; they can repeat");
-                Ok(())
-            }
+        None => tokio::select! {
+            ended = server => ended,
+            () = drained => Ok(()),
         },
     };
     watcher.await?;

@@ -165,6 +165,19 @@ async fn a_shutdown_finishes_what_was_accepted() {
     served.end().await.expect("in order");
 }
 
+/// A connection that says nothing, and never will, holds nothing up.
+#[tokio::test]
+async fn a_shutdown_does_not_wait_for_the_silent() {
+    let bank = Bank::new().await;
+    let served = bank.serve(&Power::default()).await;
+    let silent = tokio::net::TcpStream::connect(served.running.address()).await.expect("it listens");
+    let mut client = served.client();
+    served.end().await.expect("in order");
+    let status = client.decide(request("r", "c1", [])).await.expect_err("it has ended");
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    drop(silent);
+}
+
 #[tokio::test]
 async fn without_a_disk_nothing_is_answered() {
     let bank = Bank::new().await;

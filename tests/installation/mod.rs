@@ -1,0 +1,112 @@
+//! An installation made by the commands that a user types, and servers of it as processes of their own.
+#![allow(dead_code)] // each test file uses its own part of this
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Lines},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
+};
+
+use tempfile::TempDir;
+
+/// A folder with a rulebook, loaded and materialised, ready to serve.
+pub struct Installation {
+    folder: TempDir,
+}
+
+impl Installation {
+    /// The small rulebook of the service's own tests, with three customers of member 001.
+    pub fn new() -> Self {
+        let installation = Self { folder: tempfile::tempdir().expect("a folder") };
+        let bank = installation.path("bank");
+        fs::create_dir(&bank).expect("a folder");
+        let customers = "member,customer_id,since,city,salary\n\
+            001,c1,2020-01-01T00:00:00Z,Nanning,8000\n\
+            001,c2,2020-01-01T00:00:00Z,Guilin,3000\n\
+            001,bad,2020-01-01T00:00:00Z,Wuzhou,9000\n";
+        fs::write(bank.join("customers.csv"), customers).expect("writable");
+        let entries = "member,entry_id,list,customer_id,reason,source,valid_from,expires_at\n\
+            001,e1,black,bad,fraud,court,2020-01-01,\n";
+        fs::write(bank.join("list_entries.csv"), entries).expect("writable");
+        installation.run(&["load", bank.to_str().expect("UTF-8")]);
+        installation.run(&["materialize", "--as-of", "2026-06-30"]);
+        installation.run(&["rulebook", "publish"]);
+        installation
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// `tarim` on this installation.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let rulebook = Path::new(env!("CARGO_MANIFEST_DIR")).join("decision/src/service/tests/rulebook");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tarim"));
+        command.arg("--home").arg(self.path("home")).arg("--rulebook").arg(rulebook).args(args);
+        command
+    }
+
+    /// Runs a command to its end; it must succeed. Gives what it printed.
+    pub fn run(&self, args: &[&str]) -> String {
+        let output = self.output(args);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(
+            output.status.success(),
+            "tarim {}:\n{}{}",
+            args.join(" "),
+            text(&output.stdout),
+            text(&output.stderr)
+        );
+        text(&output.stdout)
+    }
+
+    /// Runs a command to its end, whatever that is.
+    pub fn output(&self, args: &[&str]) -> Output {
+        self.command(args).output().expect("the binary runs")
+    }
+
+    /// Starts `tarim serve`, and returns when it accepts connections.
+    pub fn serve(&self) -> Server {
+        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
+        let mut process = command.stdout(Stdio::piped()).spawn().expect("the binary runs");
+        let mut lines = BufReader::new(process.stdout.take().expect("it is piped")).lines();
+        let url = lines
+            .by_ref()
+            .map(|line| line.expect("text"))
+            .find_map(|line| line.strip_prefix("decisions at ").map(str::to_owned));
+        Server { url: url.expect("it says where it listens"), process, lines }
+    }
+}
+
+/// A server process; killed when dropped.
+pub struct Server {
+    pub url: String,
+    process: Child,
+    /// Kept open, or the server could not print its last line.
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Server {
+    /// SIGKILL.
+    pub fn kill(mut self) {
+        self.process.kill().expect("it runs");
+        self.process.wait().expect("it is our child");
+    }
+
+    /// SIGTERM; returns when it has ended.
+    pub fn terminate(mut self) -> ExitStatus {
+        let id = self.process.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status().expect("kill(1) runs");
+        assert!(sent.success());
+        self.process.wait().expect("it is our child")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

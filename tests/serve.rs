@@ -1,0 +1,118 @@
+//! `tarim serve`, `tarim decide` and `tarim replay` as a user runs them.
+
+mod installation;
+
+use std::fs;
+
+use installation::Installation;
+use serde_json::Value as Json;
+
+#[test]
+fn a_decision_is_shown_as_a_card_and_as_json() {
+    let installation = Installation::new();
+    let server = installation.serve();
+    let application = r#"{"customer_id": "bad", "amount_fen": 5000000, "birth": "1990-01-31"}"#;
+    let base = ["decide", "--server", &server.url, "--member", "001", "--product", "loan"];
+    let args = |more: &[&'static str]| -> Vec<&str> {
+        base.iter()
+            .copied()
+            .chain(["--application", application, "--request-id", "r1"])
+            .chain(more.iter().copied())
+            .collect()
+    };
+    let card = installation.run(&args(&[]));
+    for shown in [
+        "DECLINE",
+        "拒绝",
+        "A1",
+        "客户在黑名单",
+        "customer is on the blacklist",
+        "list.black = true",
+        "request r1",
+    ] {
+        assert!(card.contains(shown), "{shown} is not on the card:\n{card}");
+    }
+    let card = installation.run(&args(&["--lang", "zh"]));
+    assert!(!card.contains("blacklist"), "{card}");
+    let json: Json = serde_json::from_str(&installation.run(&args(&["--json"]))).expect("JSON");
+    assert_eq!((&json["outcome"], &json["reasons"][0]["id"]), (&"DECLINE".into(), &"A1".into()));
+    assert_eq!(json["decision_id"], "1", "one request id, one decision");
+
+    let other_call = installation.output(&args(&["--call", "score"]));
+    assert_eq!(other_call.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&other_call.stdout).into_owned();
+    assert!(said.contains("ALREADY_EXISTS: request_id: "), "{said}");
+
+    let file = installation.path("requests.ndjson");
+    let line = |id: &str, customer: &str| {
+        format!(
+            r#"{{"request_id": "{id}", "member": "001", "product": "loan", "application": {{"customer_id": "{customer}", "amount_fen": 4000000}}}}"#
+        )
+    };
+    fs::write(&file, format!("{}\n\n{}\n{}\n", line("f1", "c1"), line("f2", "nobody"), line("f3", "c2")))
+        .expect("writable");
+    for stream in [&[][..], &["--stream"]] {
+        let mut args =
+            vec!["decide", "--server", &server.url, "--json", "--file", file.to_str().expect("UTF-8")];
+        args.extend(stream);
+        let shown = installation.run(&args);
+        let outcomes: Vec<Json> =
+            shown.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let outcomes: Vec<_> =
+            outcomes.iter().map(|o| (o["request_id"].as_str(), o["outcome"].as_str())).collect();
+        let expected = [("f1", "APPROVE"), ("f2", "REFER"), ("f3", "APPROVE")];
+        assert_eq!(outcomes, expected.map(|(id, outcome)| (Some(id), Some(outcome))));
+    }
+    assert!(server.terminate().success());
+
+    assert!(installation.run(&["replay"]).contains("4 decisions made again"));
+    assert!(installation.run(&["replay", "--request-id", "f2"]).contains("1 decisions made again"));
+    assert!(installation.run(&["replay", "--to", "2020-01-01"]).contains("0 decisions made again"));
+}
+
+#[test]
+fn replay_ends_with_1_if_a_rulebook_is_gone() {
+    let installation = Installation::new();
+    let server = installation.serve();
+    let application = r#"{"customer_id": "c1", "amount_fen": 5000000}"#;
+    installation.run(&[
+        "decide",
+        "--server",
+        &server.url,
+        "--member",
+        "001",
+        "--product",
+        "loan",
+        "--application",
+        application,
+    ]);
+    assert!(server.terminate().success());
+    let published = installation.path("home/rulebooks");
+    let version = fs::read_to_string(published.join("CURRENT")).expect("published");
+    fs::remove_dir_all(published.join(version.trim())).expect("there");
+    let replayed = installation.output(&["replay"]);
+    assert_eq!(replayed.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&replayed.stdout).into_owned();
+    assert!(said.contains(version.trim()), "{said}");
+}
+
+#[test]
+fn what_cannot_be_served_is_told() {
+    let installation = Installation::new();
+    let refused = |args: &[&str], said: &str| {
+        let output = installation.output(args);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(error.contains(said), "{error}");
+    };
+    refused(&["serve", "--listen", "0.0.0.0:0"], "--tls-cert");
+    let server = installation.serve();
+    refused(&["serve", "--listen", "127.0.0.1:0"], "in use by another process");
+    let (args, said) = (["--member", "001", "--product", "loan", "--application", "{}"], "no server at");
+    let mut nobody = vec!["decide", "--server", "http://127.0.0.1:1"];
+    nobody.extend(args);
+    refused(&nobody, said);
+    assert!(server.terminate().success());
+    fs::remove_file(installation.path("home/rulebooks/CURRENT")).expect("published");
+    refused(&["serve", "--listen", "127.0.0.1:0"], "tarim rulebook publish");
+}
