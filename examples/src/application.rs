@@ -132,9 +132,38 @@ impl<'a> Application<'a> {
                 "wedding",
             ]),
         };
+        let member = &world.members[person.member].code;
+        let income_fen = round_fen(inflated, 100);
+        bank.requests.offer(self.at, &self.id, || {
+            serde_json::json!({
+                "request_id": self.id,
+                "member": member,
+                "product": self.product,
+                "application": {
+                    "application_id": self.id,
+                    "customer_id": person.id,
+                    "company_id": self.company.as_ref().map(|c| &c.id),
+                    "id_number": person.id_number,
+                    "mobile": person.mobile,
+                    "address": person.address,
+                    "device_id": self.device,
+                    "ip_region": self.ip_region,
+                    "amount_fen": self.amount_fen,
+                    "term_months": self.term,
+                    "purpose": purpose,
+                    "guarantee_type": guarantee,
+                    "section": industry.map(|i| i.section),
+                    "division": industry.map(|i| i.division()),
+                    "grp": industry.map(|i| i.group()),
+                    "class": industry.map(|i| i.class),
+                    "income_fen": income_fen,
+                    "channel": channel,
+                },
+            })
+        });
         let sheet = &mut bank.applications;
         sheet
-            .text(&world.members[person.member].code)
+            .text(member)
             .text(&self.id)
             .text(self.product)
             .time(self.at)
@@ -153,7 +182,7 @@ impl<'a> Application<'a> {
             Some(i) => sheet.text(i.section).text(i.division()).text(i.group()).text(i.class),
             None => sheet.none().none().none().none(),
         };
-        sheet.int(round_fen(inflated, 100)).text(channel).known(self.at, &mut bank.planted)
+        sheet.int(income_fen).text(channel).known(self.at, &mut bank.planted)
     }
 
     /// What becomes of the loan within a year, if it is granted: what the bank would like to know.

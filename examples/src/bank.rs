@@ -6,6 +6,7 @@ use crate::{
     dice::Topic,
     forms::*,
     planted::Planted,
+    requests::Requests,
     sheet::{Form, Sheet},
     world::World,
 };
@@ -37,6 +38,7 @@ pub struct Bank {
     pub applications: Sheet,
     pub loan_outcomes: Sheet,
     pub planted: Planted,
+    pub requests: Requests,
 }
 
 impl Bank {
@@ -65,6 +67,7 @@ impl Bank {
             applications: sheet(&APPLICATIONS)?,
             loan_outcomes: sheet(&LOAN_OUTCOMES)?,
             planted: Planted::create(folder)?,
+            requests: Requests::default(),
         })
     }
 

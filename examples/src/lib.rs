@@ -26,6 +26,8 @@
 //!   never be perfect.
 //! - **Planted.** Fraud rings, structuring, guarantee circles and dirty rows are noted in
 //!   `truth/planted.csv` and counted in `truth/summary.json`.
+//! - **Requests.** The newest applications stand in `requests/requests.ndjson` too, as a lending system would
+//!   send them.
 //! - **Two times.** Every row carries the time at which the bank knew it, and no row that was known after
 //!   the as-of day is written. The exception is `loan_outcomes`: what became of the applications a year
 //!   later, for judging backtests. Its known-at keeps it out of every feature.
@@ -45,6 +47,7 @@ mod income;
 mod ledger;
 mod person;
 mod planted;
+mod requests;
 mod sheet;
 mod synth;
 mod world;

@@ -59,6 +59,7 @@ fn make(plan: Plan, folder: &Path, progress: &ProgressBar) -> io::Result<Report>
         }
         progress.inc(block.applications.len() as u64);
     }
+    std::mem::take(&mut bank.requests).write(folder)?;
     let (files, planted) = bank.finish()?;
     let summary = serde_json::json!({
         "seed": world.plan.seed,
