@@ -1,5 +1,6 @@
 //! Policies, the five calls, the journal, the gRPC service, backtests.
 
+pub mod batch;
 pub mod convert;
 pub mod engine;
 pub mod journal;

@@ -1,0 +1,72 @@
+//! The course of many decisions at once: step by step, each over all rows.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
+};
+use tarim_datamart::{Type, Value};
+use tarim_features::row::Dictionary;
+
+use super::{BacktestError, facts::Rows, features::with_columns};
+use crate::{
+    outcome::{Call, Decision},
+    policy::{Finding, Out, Work, conclude},
+    rulebook::{Plan, Rulebook},
+};
+
+/// Decides every row of a flat batch by one plan.
+pub fn decide(
+    rulebook: &Rulebook,
+    plan: &Plan,
+    mut batch: RecordBatch,
+) -> Result<Vec<Decision>, BacktestError> {
+    let rows = batch.num_rows();
+    let mut findings: Vec<Vec<Finding>> = vec![Vec::new(); rows];
+    let mut work = Work::default();
+    for (index, step) in plan.runs(Call::All) {
+        let mut answers = step.step.exprs.evaluate_batch(&batch)?;
+        let relation = step.relation.map(|r| &rulebook.relations()[r]);
+        let width = relation.map_or(0, |r| r.layout.columns().len());
+        let mut outs: Vec<Vec<Out>> = vec![Vec::with_capacity(rows); width];
+        for (row, found) in findings.iter_mut().enumerate() {
+            answers.seek(row);
+            // A row's findings are put where the logic adds to, and back.
+            std::mem::swap(&mut work.findings, found);
+            step.step.logic.run(index, &answers, &mut work);
+            std::mem::swap(&mut work.findings, found);
+            for (column, out) in outs.iter_mut().zip(&work.out) {
+                column.push(*out);
+            }
+        }
+        if let Some(relation) = relation {
+            let results = relation.layout.columns().iter().zip(&outs).map(|(column, outs)| {
+                let name = format!("{}.{}", relation.name, column.name);
+                (name, array(column.ty, outs, rulebook.texts()))
+            });
+            batch = with_columns(&batch, results.collect())?;
+        }
+    }
+    let facts = Rows::of(rulebook, &batch)?;
+    let concluded = findings.iter().enumerate().map(|(i, f)| conclude(plan, Call::All, f, &facts.row(i)));
+    Ok(concluded.collect())
+}
+
+/// Results of a step as a column of its relation's type.
+fn array(ty: Type, outs: &[Out], texts: &Dictionary) -> ArrayRef {
+    let values = outs.iter().map(|out| out.value(texts));
+    macro_rules! column {
+        ($array:ty, $variant:path) => {
+            Arc::new(values.map(|v| if let $variant(x) = v { Some(x) } else { None }).collect::<$array>())
+        };
+    }
+    match ty {
+        Type::Boolean => column!(BooleanArray, Value::Boolean),
+        Type::Int64 => column!(Int64Array, Value::Int64),
+        Type::Float64 => column!(Float64Array, Value::Float64),
+        Type::Utf8 => column!(StringArray, Value::Utf8),
+        Type::Date32 => column!(Date32Array, Value::Date32),
+        Type::Timestamp => column!(TimestampMicrosecondArray, Value::Timestamp),
+    }
+}

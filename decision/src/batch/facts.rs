@@ -1,0 +1,98 @@
+//! The columns of a batch as the rows of decisions.
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch},
+    datatypes::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType},
+};
+use tarim_datamart::{Type, Value};
+use tarim_features::spine::stale_column;
+
+use super::BacktestError;
+use crate::{
+    policy::Facts,
+    rulebook::{Relation, Rulebook},
+};
+
+/// One relation of a batch.
+struct Given {
+    /// By column of its layout; None: no step of the plan has computed it.
+    columns: Vec<Option<ArrayRef>>,
+    /// By group of its layout: whether its columns are stale; None for what is never stale.
+    stale: Vec<Option<BooleanArray>>,
+}
+
+/// All relations of a batch, looked at row by row.
+pub struct Rows<'a> {
+    rulebook: &'a Rulebook,
+    relations: Vec<Given>,
+}
+
+impl<'a> Rows<'a> {
+    /// Finds the columns of a flat batch. What is given must be there; results of steps need not.
+    pub fn of(rulebook: &'a Rulebook, batch: &RecordBatch) -> Result<Self, BacktestError> {
+        let given = |relation: &Relation| {
+            let column = |name: &str| {
+                let name = format!("{}.{name}", relation.name);
+                match batch.column_by_name(&name) {
+                    None if relation.source.is_input() => Err(BacktestError::Column(name)),
+                    found => Ok(found.cloned()),
+                }
+            };
+            let columns =
+                relation.layout.columns().iter().map(|c| column(&c.name)).collect::<Result<_, _>>()?;
+            let stale = |group: &str| {
+                batch.column_by_name(&stale_column(&relation.name, group)).map(|c| c.as_boolean().clone())
+            };
+            let stale = relation.layout.groups().iter().map(|g| stale(&g.name)).collect();
+            Ok::<_, BacktestError>(Given { columns, stale })
+        };
+        Ok(Self { rulebook, relations: rulebook.relations().iter().map(given).collect::<Result<_, _>>()? })
+    }
+
+    /// One of the rows.
+    pub fn row(&self, row: usize) -> RowFacts<'_> {
+        RowFacts { rows: self, row }
+    }
+
+    /// Is a group of a relation stale in a row?
+    pub fn is_stale(&self, relation: usize, group: usize, row: usize) -> bool {
+        self.relations[relation].stale[group].as_ref().is_some_and(|s| s.is_valid(row) && s.value(row))
+    }
+
+    /// A value; NULL if no step has computed it.
+    pub fn value(&self, relation: usize, column: usize, row: usize) -> Value {
+        self.relations[relation].columns[column].as_ref().map_or(Value::Null, |c| value(c, row))
+    }
+}
+
+/// One row of a batch.
+pub struct RowFacts<'a> {
+    rows: &'a Rows<'a>,
+    row: usize,
+}
+
+impl Facts for RowFacts<'_> {
+    fn column(&self, relation: usize, column: usize) -> (Value, bool) {
+        let group = self.rows.rulebook.relations()[relation].layout.columns()[column].group;
+        let stale = self.rows.is_stale(relation, usize::from(group), self.row);
+        (self.rows.value(relation, column, self.row), stale)
+    }
+}
+
+/// A value of a column.
+///
+/// # Panics
+/// If the column is of none of the six types.
+pub fn value(column: &ArrayRef, row: usize) -> Value {
+    if column.is_null(row) {
+        return Value::Null;
+    }
+    match Type::from_arrow(column.data_type()).expect("a column is of one of the six types") {
+        Type::Boolean => Value::Boolean(column.as_boolean().value(row)),
+        Type::Int64 => Value::Int64(column.as_primitive::<Int64Type>().value(row)),
+        Type::Float64 => Value::Float64(column.as_primitive::<Float64Type>().value(row)),
+        Type::Utf8 => Value::Utf8(column.as_string::<i32>().value(row).to_owned()),
+        Type::Date32 => Value::Date32(column.as_primitive::<Date32Type>().value(row)),
+        Type::Timestamp => Value::Timestamp(column.as_primitive::<TimestampMicrosecondType>().value(row)),
+    }
+}
