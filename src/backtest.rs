@@ -204,7 +204,9 @@ fn show(tally: &Tally, currency: &str, verified: bool) {
     }
     right(&mut table, 2..9);
     println!("{table}");
-    println!("rate: approved of decided; limit ({currency}) and interest (a year): means of what was approved");
+    println!(
+        "rate: approved of decided; limit ({currency}) and interest (a year): means of what was approved"
+    );
     if !tally.reasons.is_empty() {
         let mut table = Table::new();
         table.load_preset(LINES);

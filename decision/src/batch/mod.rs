@@ -202,7 +202,7 @@ impl<'a> Backtest<'a> {
             known.column_by_name(features::AS_OF).map(|c| c.as_primitive::<TimestampMicrosecondType>());
         let as_of = as_of.ok_or_else(|| BacktestError::Column(features::AS_OF.to_owned()))?;
         let mut decisions: Vec<Option<Result<Decision, NoPlan>>> = vec![None; known.num_rows()];
-        let mut groups: BTreeMap<(&str, &str), (&Arc<Plan>, Vec<u32>)> = BTreeMap::new();
+        let mut groups: BTreeMap<(&str, &str), Rows<'_>> = BTreeMap::new();
         for (row, decision) in decisions.iter_mut().enumerate() {
             if members.is_null(row) || products.is_null(row) {
                 let key = shown(&self.key(&known, row)?);
@@ -211,12 +211,13 @@ impl<'a> Backtest<'a> {
             let (member, product) = (members.value(row), products.value(row));
             match self.rulebook.plan(member, product) {
                 Ok(plan) => {
-                    groups.entry((member, product)).or_insert((plan, Vec::new())).1.push(row as u32);
+                    let group = groups.entry((member, product)).or_insert(Rows { plan, indices: Vec::new() });
+                    group.indices.push(row as u32);
                 }
                 Err(e) => *decision = Some(Err(e)),
             }
         }
-        for (plan, indices) in groups.into_values() {
+        for Rows { plan, indices } in groups.into_values() {
             let batch = take_record_batch(&known, &UInt32Array::from(indices.clone()))?;
             for (row, decision) in indices.iter().zip(course::decide(self.rulebook, plan, batch)?) {
                 decisions[*row as usize] = Some(Ok(decision));
@@ -247,6 +248,12 @@ impl<'a> Backtest<'a> {
         };
         self.standard.key.iter().map(value).collect()
     }
+}
+
+/// Rows of a slice that one plan decides.
+struct Rows<'a> {
+    plan: &'a Arc<Plan>,
+    indices: Vec<u32>,
 }
 
 /// The fields of all applications that are meant, in the order of member and key.
