@@ -347,7 +347,7 @@ pub fn write_bureau(
                 .text(class)
                 .int(bad_guarantees)
                 .int(round_fen(person.income_fen as f64 / 100.0 * debt, 1))
-                .day(first_credit)
+                .day(first_credit.min(on))
                 .known(known.at(7_200), &mut bank.planted)?;
         }
         on = on + every;
