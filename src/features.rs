@@ -8,7 +8,7 @@ use tarim_datamart::{Standards, Tokeniser, Value};
 use tarim_features::{
     entity::Entity,
     row::Row,
-    store::{EmbeddedStore, ListAnswer, OnlineStore, Snapshot},
+    store::{EmbeddedStore, Entry, ListAnswer, OnlineStore, Snapshot},
     view::{Feature, FeatureSet, View, show_span},
 };
 
@@ -33,9 +33,9 @@ enum Verb {
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
-    tarim features get --entity customer --member 001 --key C000001\n  \
-    tarim features get --entity customer --member 001 --key C000001 --at 2026-07-15T00:00:00Z\n  \
-    tarim features get --entity customer --member 001 --key C000001 --json\n\n\
+    tarim features get --entity customer --member 001 --key c0010000000\n  \
+    tarim features get --entity customer --member 001 --key c0010000000 --at 2026-07-15T00:00:00Z\n  \
+    tarim features get --entity customer --member 001 --key c0010000000 --json\n\n\
     A value older than its freshness is NULL, shown as –, and called stale. Exit code 1: not known.")]
 struct Get {
     /// Which kind of entity
@@ -91,7 +91,7 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             let at_us = get.at.unwrap_or_else(|| Utc::now().timestamp_micros());
             let row = Row::new(&entity.layout, bytes, snapshot.dictionary(index), at_us)?;
             let known = Known { features: &features, entity, index, snapshot: &snapshot, row, key, at_us };
-            if get.json { known.write_json(&get) } else { known.show() }
+            if get.json { known.write_json(&get) } else { known.show(&get.member) }
         }
     }
 }
@@ -146,7 +146,7 @@ impl Known<'_> {
         })
     }
 
-    fn show(&self) -> anyhow::Result<()> {
+    fn show(&self, member: &str) -> anyhow::Result<()> {
         let mut table = new_table(&["feature", "value", "zh", "en", "age", "fresh for", ""]);
         for (column, view, feature) in self.entity.features() {
             table.add_row([
@@ -160,6 +160,17 @@ impl Known<'_> {
             ]);
         }
         println!("{table}");
+        for (name, answer) in self.lists(member) {
+            let texts = |e: Entry<'_>| {
+                let texts = [Some(e.entry_id), e.reason, e.source].into_iter().flatten();
+                texts.collect::<Vec<_>>().join(", ")
+            };
+            match answer {
+                ListAnswer::Hit(entry) => println!("list.{name}: hit ({})", texts(entry)),
+                ListAnswer::Miss => println!("list.{name}: no"),
+                ListAnswer::NotLoaded => println!("list.{name}: unknown, for it was never loaded"),
+            }
+        }
         let part = self.snapshot.part(self.index);
         println!(
             "generation {}, as of {}; read at {}",

@@ -36,8 +36,9 @@ use crate::{
     view::{FeatureSet, source::with_versions},
 };
 
-/// Entities of one run of an entity's plan: whole members, up to about this many.
-const CHUNK: u64 = 1_000_000;
+/// Entities of one run of an entity's plan: whole members, up to about this many. The state of 76
+/// aggregates takes some 10 KiB an entity, so a run stays within a few GiB.
+const CHUNK: u64 = 200_000;
 
 /// What to make anew; the rest is taken from the former generation.
 #[derive(Clone, Debug, PartialEq, Eq)]

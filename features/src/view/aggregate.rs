@@ -3,7 +3,8 @@
 //! Checked and rewritten once, for every way of computing it, so that a value does not depend on how the
 //! facts happened to lie:
 //!
-//! - `sum`, `avg`, `var…`, `stddev…` of Float64 are exact ([`super::exact`]);
+//! - `sum`, `avg`, `var…`, `stddev…` of Float64 are exact ([`super::exact`]); `count(DISTINCT …)` is ours
+//!   too, for its memory ([`super::distinct`]);
 //! - `first_value` and `last_value` need an ORDER BY, and ties in it are broken by the table's key, else by
 //!   the value itself;
 //! - only aggregates of which the same can be said are let in;
@@ -31,6 +32,7 @@ use datafusion::{
 use tarim_datamart::Type;
 
 use super::{
+    distinct,
     exact::{self, Kind},
     source::{Facts, Refusal, Source, check_expr, first_line},
 };
@@ -42,8 +44,8 @@ pub(crate) const AS_OF: &str = "as_of";
 pub(crate) const TIME: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
 
 /// What is let in, besides the sums that are rewritten.
-const AGGREGATES: [&str; 9] =
-    ["count", "min", "max", "median", "bool_and", "bool_or", "approx_distinct", "first_value", "last_value"];
+const AGGREGATES: [&str; 8] =
+    ["count", "min", "max", "median", "bool_and", "bool_or", "first_value", "last_value"];
 
 /// What `sql` may see: the columns of the facts, and `as_of`.
 pub(crate) fn scope(facts: &LogicalPlan) -> Result<DFSchema, DataFusionError> {
@@ -168,6 +170,12 @@ fn check_aggregate(f: &AggregateFunction) -> Result<(), Refusal> {
     if f.params.distinct && name != "count" {
         return Err(Refusal::new(format!("{name}(DISTINCT …) is not supported"), "remove DISTINCT"));
     }
+    if f.params.distinct && f.params.args.len() != 1 {
+        return Err(Refusal::new(
+            "count(DISTINCT …) of several expressions",
+            "count one, such as a || '/' || b",
+        ));
+    }
     let inner = f.params.args.iter().chain(f.params.filter.as_deref());
     for e in inner.chain(f.params.order_by.iter().map(|s| &s.expr)) {
         if e.exists(|e| Ok(matches!(e, Expr::AggregateFunction(_) | Expr::WindowFunction(_)))).unwrap_or(true)
@@ -228,6 +236,20 @@ fn rewrite_aggregate(
             f.params.args =
                 f.params.args.into_iter().map(|a| to_float(a, scope)).collect::<Result<_, _>>()?;
         }
+        return Ok(f);
+    }
+    if let ([ty], true) = (&types[..], f.params.distinct) {
+        let as_type = match ty {
+            _ if ty.is_string() => DataType::Utf8,
+            _ if ty.is_floating() => {
+                let what = "count(DISTINCT …) of a float: floats that look equal often are not";
+                return Err(DataFusionError::Plan(what.into()));
+            }
+            _ => DataType::Int64,
+        };
+        f.params.args = f.params.args.into_iter().map(|a| cast(a, as_type.clone())).collect();
+        f.params.distinct = false;
+        f.func = distinct::aggregate();
         return Ok(f);
     }
     for (arg, ty) in f.params.args.iter_mut().zip(&types) {

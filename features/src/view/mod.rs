@@ -15,6 +15,7 @@
 //! ([`aggregate`]).
 
 pub(crate) mod aggregate;
+mod distinct;
 mod exact;
 pub(crate) mod read;
 mod set;
