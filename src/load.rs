@@ -17,8 +17,8 @@ use crate::home::Home;
     tarim load bank                          every file of a folder\n  \
     tarim load transactions_202606.csv --report quality.json\n  \
     tarim load customers.csv --member 001 --max-bad 0.5\n\n\
-    A file goes to the first table (by name) with a [[source]] whose `files` matches the file's name. Rows\n\
-    that break a rule are quarantined with every rule that they break, and told; they are no error. A file\n\
+    A file goes to the first table (by name) with a [[source]] whose `files` matches the file's name. Rows \
+    that break a rule are quarantined with every rule that they break, and told; they are no error. A file \
     that was loaded before changes nothing. A load that dies leaves nothing visible: run it again.")]
 pub struct Args {
     /// Files, or folders with files

@@ -4,15 +4,16 @@ use std::{
     fs,
     io::{self, BufWriter, ErrorKind, Write},
     path::PathBuf,
+    pin::pin,
 };
 
 use anyhow::{Context, bail};
 use arrow::{
-    array::RecordBatch, csv, error::ArrowError, json, util::display::FormatOptions,
+    array::RecordBatch, csv, json, util::display::FormatOptions,
     util::pretty::pretty_format_batches_with_options,
 };
 use datafusion::execution::context::SQLOptions;
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 use tarim_datamart::{Datamart, Standards};
 
 use crate::home::Home;
@@ -23,7 +24,7 @@ use crate::home::Home;
     tarim sql \"SELECT file, rows, good, bad, rules FROM loads ORDER BY loaded_at\"\n  \
     tarim sql \"SELECT source_line, rules, broken FROM quarantine_customers LIMIT 10\"\n  \
     tarim sql --format csv -f report.sql > report.csv\n\n\
-    Tables are those of the standards, quarantine_<table> and loads, and results that other verbs wrote.\n\
+    Tables are those of the standards, quarantine_<table> and loads, and results that other verbs wrote. \
     The datamart is only read: a statement that would change something is refused.")]
 pub struct Args {
     /// The query
@@ -70,12 +71,12 @@ async fn print(mart: &Datamart, query: &str, format: Format) -> anyhow::Result<(
         SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     let rows = session.sql_with_options(query, read_only).await?;
     let schema = rows.schema().inner().clone();
-    let mut stream = rows.execute_stream().await?;
+    let mut rows = rows.execute_stream().await?;
     let mut out = BufWriter::new(io::stdout().lock());
     match format {
         Format::Table => {
             let mut batches = vec![RecordBatch::new_empty(schema)];
-            while let Some(batch) = stream.next().await {
+            while let Some(batch) = rows.next().await {
                 batches.push(batch?);
             }
             let options = FormatOptions::default().with_display_error(true);
@@ -84,30 +85,30 @@ async fn print(mart: &Datamart, query: &str, format: Format) -> anyhow::Result<(
             writeln!(out, "{count} row{}", if count == 1 { "" } else { "s" })?;
         }
         Format::Csv => {
-            let mut writer = csv::WriterBuilder::new().with_header(true).build(&mut out);
-            writer.write(&RecordBatch::new_empty(schema))?;
-            while let Some(batch) = stream.next().await {
-                writer.write(&batch?)?;
+            // Through a buffer, so that a reader that has gone is an error of ours and not one of arrow's.
+            let mut buffer = Vec::new();
+            let mut header = true;
+            let first = stream::once(async { Ok(RecordBatch::new_empty(schema)) });
+            let mut batches = pin!(first.chain(rows));
+            while let Some(batch) = batches.next().await {
+                csv::WriterBuilder::new().with_header(header).build(&mut buffer).write(&batch?)?;
+                out.write_all(&buffer)?;
+                buffer.clear();
+                header = false;
             }
         }
         Format::Ndjson => {
-            let mut writer = json::LineDelimitedWriter::new(&mut out);
-            while let Some(batch) = stream.next().await {
+            while let Some(batch) = rows.next().await {
+                let mut writer = json::LineDelimitedWriter::new(Vec::new());
                 writer.write(&batch?)?;
+                writer.finish()?;
+                out.write_all(&writer.into_inner())?;
             }
-            writer.finish()?;
         }
     }
     Ok(out.flush()?)
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        let io = cause.downcast_ref::<io::Error>().map(io::Error::kind);
-        let arrow = match cause.downcast_ref::<ArrowError>() {
-            Some(ArrowError::IoError(_, error)) => Some(error.kind()),
-            _ => None,
-        };
-        io.or(arrow) == Some(ErrorKind::BrokenPipe)
-    })
+    error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == ErrorKind::BrokenPipe)
 }

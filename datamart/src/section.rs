@@ -183,7 +183,7 @@ impl<'d> Section<'d> {
         let asked = self.asked.into_inner();
         for (key, _) in self.table.iter() {
             let name: &str = key.get_ref();
-            if asked.iter().any(|a| *a == name) {
+            if asked.contains(&name) {
                 continue;
             }
             let fix = match nearest(name, &asked) {
@@ -232,6 +232,11 @@ impl<'d> Item<'d> {
     /// Whether it is a table, inline or not.
     pub fn is_section(&self) -> bool {
         self.value.get_ref().is_table()
+    }
+
+    /// Whether it is a list without elements.
+    pub fn is_empty_list(&self) -> bool {
+        self.value.get_ref().as_array().is_some_and(|array| array.is_empty())
     }
 
     /// Whether it is TRUE or FALSE.
@@ -318,10 +323,16 @@ impl<'d> Item<'d> {
             _ => String::new(),
         };
         let parsed = parse::value(ty, &written).filter(|_| !written.is_empty());
-        if parsed.is_none() {
-            self.wrong_type(example_of(ty), problems);
+        match parsed {
+            Some(value) => return Some(self.at(value)),
+            None if written.is_empty() => self.wrong_type(example_of(ty), problems),
+            None => {
+                let (name, wanted) = (&self.name, example_of(ty));
+                let what = format!("`{name}` is {written}, which is not {wanted}");
+                problems.push(self.place().problem(what, format!("write {wanted}")));
+            }
         }
-        parsed.map(|v| self.at(v))
+        None
     }
 }
 

@@ -69,7 +69,7 @@ async fn the_cases_hold() {
         }
     }
     assert_eq!(failed, 0, "of {count} cases");
-    assert!(count > 25, "{count} cases");
+    assert!(count >= 25, "{count} cases");
 }
 
 async fn check(cases: &Cases, case: &Case) {

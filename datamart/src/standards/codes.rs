@@ -38,9 +38,11 @@ impl CodeList {
         self.index.get(code).map(|i| &self.codes[*i])
     }
 
-    /// Reads `standards/codes/<name>.csv`: columns `code,zh,en[,parent]`.
-    pub(super) fn read(text: &SourceText, problems: &mut Problems) -> Option<Self> {
-        let name = text.path().file_stem()?.to_string_lossy().into_owned();
+    /// Reads `standards/codes/<name>.csv`: columns `code,zh,en[,parent]`. What cannot be read is a list without
+    /// codes, so that fields which name it are not reported on top.
+    pub(super) fn read(text: &SourceText, problems: &mut Problems) -> Self {
+        let name = text.path().file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let mut list = Self { name, codes: Vec::new(), index: HashMap::new() };
         let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.text().as_bytes());
         let headers = reader.headers().cloned().unwrap_or_default();
         let column = |wanted: &str| headers.iter().position(|h| h.trim() == wanted);
@@ -52,7 +54,7 @@ impl CodeList {
                 ),
                 "write that header in the first line",
             ));
-            return None;
+            return list;
         };
         let parent = column("parent");
         for stray in headers.iter().filter(|h| !["code", "zh", "en", "parent"].contains(&h.trim())) {
@@ -61,14 +63,13 @@ impl CodeList {
                 "remove it: a code list has the columns code, zh, en and parent",
             ));
         }
-        let mut list = Self { name, codes: Vec::new(), index: HashMap::new() };
         let mut places = Vec::new();
         for record in reader.records() {
             let record = match record {
                 Ok(record) => record,
                 Err(e) => {
                     problems.push(text.place(0).problem(format!("this is not CSV: {e}"), "correct the line"));
-                    return None;
+                    return list;
                 }
             };
             let place = text.place(record.position().map_or(0, |p| p.byte() as usize));
@@ -87,6 +88,9 @@ impl CodeList {
                 places.push(place);
             }
         }
+        if list.codes.is_empty() {
+            problems.push(text.place(0).problem("the code list has no codes", "write one code per line"));
+        }
         for (code, place) in list.codes.iter().zip(&places) {
             if let Some(parent) = code.parent.as_ref().filter(|p| list.get(p).is_none()) {
                 problems.push(place.problem(
@@ -95,7 +99,7 @@ impl CodeList {
                 ));
             }
         }
-        Some(list)
+        list
     }
 
     /// Reads `codes = { C = "贷 credit", D = { zh = "借", en = "debit" } }`.

@@ -283,7 +283,8 @@ fn find_list(
         };
         problems.push(name.place.problem(format!("there is no code list `{}`", name.value), fix));
     }
-    found
+    // One that could not be read has been reported.
+    found.filter(|list| !list.codes().is_empty())
 }
 
 /// `personal = true`, or `personal = "<kind>"`.

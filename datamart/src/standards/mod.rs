@@ -52,9 +52,8 @@ impl Standards {
         for path in list(rulebook, &folder.join("codes"), "csv", Missing::Fine, &mut problems) {
             let Some(text) = problems.take(SourceText::read(rulebook, &path)) else { continue };
             feed(&mut hasher, &text);
-            if let Some(list) = CodeList::read(&text, &mut problems) {
-                codes.insert(list.name().to_owned(), Arc::new(list));
-            }
+            let list = CodeList::read(&text, &mut problems);
+            codes.insert(list.name().to_owned(), Arc::new(list));
         }
         let mut tables = Vec::new();
         for path in list(rulebook, folder, "toml", Missing::Wrong, &mut problems) {

@@ -188,7 +188,7 @@ impl Head {
             Some(item) => item.texts(problems),
             None => Vec::new(),
         };
-        if let Some(item) = key_item.filter(|_| key.is_empty()) {
+        if let Some(item) = key_item.filter(|item| item.is_empty_list()) {
             problems.push(item.place().problem("the key is empty", "name the fields that identify a row"));
         }
         for field in key.iter().filter(|k| !unusable.contains(&k.value)) {

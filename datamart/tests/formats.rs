@@ -1,0 +1,150 @@
+//! Parquet as a source, many chunks, and two loads at once.
+
+mod common;
+
+use std::{fs::File, sync::Arc};
+
+use arrow::array::{
+    ArrayRef, Date32Array, Decimal128Array, Int32Array, ListArray, RecordBatch, StringArray,
+    TimestampMillisecondArray, types::Int32Type,
+};
+use common::Home;
+use datafusion::parquet::arrow::ArrowWriter;
+use tarim_datamart::LoadOptions;
+
+const STANDARD: &str = r#"
+[table]
+name = "loans"
+zh = "贷款"
+en = "loans"
+key = ["loan_id"]
+event_time = "signed_on"
+[[field]]
+name = "loan_id"
+zh = "贷款编号"
+en = "loan id"
+type = "int64"
+[[field]]
+name = "signed_on"
+zh = "签约日期"
+en = "date of signing"
+type = "date32"
+[[field]]
+name = "seen_at"
+zh = "获知时间"
+en = "seen at"
+type = "timestamp"
+[[field]]
+name = "amount_fen"
+zh = "金额"
+en = "amount"
+type = "int64"
+[[field]]
+name = "kind"
+zh = "种类"
+en = "kind"
+type = "utf8"
+[[source]]
+name = "warehouse"
+files = "*.parquet"
+format = "parquet"
+[source.map]
+member = { constant = "001" }
+amount_fen = { column = "amount", scale = 100 }
+[[source]]
+name = "text"
+files = "*.csv"
+format = "csv"
+"#;
+
+fn parquet(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
+    let batch = RecordBatch::try_from_iter(columns).expect("a batch");
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None).expect("a writer");
+    writer.write(&batch).expect("written");
+    writer.close().expect("closed");
+    bytes
+}
+
+#[tokio::test]
+async fn parquet_is_read_by_its_text() {
+    let home = Home::new(&[("loans", STANDARD)]);
+    let amounts = Decimal128Array::from(vec![Some(1_234_500), Some(10_050), None]);
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("kind", Arc::new(StringArray::from(vec![Some("car"), Some(" "), None]))),
+        ("loan_id", Arc::new(Int32Array::from(vec![1, 2, 1]))),
+        ("amount", Arc::new(amounts.with_precision_and_scale(12, 4).expect("a decimal"))),
+        ("signed_on", Arc::new(Date32Array::from(vec![20_000, 20_001, 20_002]))),
+        (
+            "seen_at",
+            Arc::new(TimestampMillisecondArray::from(vec![1_767_225_600_001; 3]).with_timezone("UTC")),
+        ),
+    ];
+    let report = home.load(&home.file("loans.parquet", parquet(columns))).await;
+    assert_eq!(report.record.rules.keys().collect::<Vec<_>>(), ["key", "scale"]);
+    let rows = home.rows("SELECT * FROM loans").await;
+    assert_eq!(rows, ["001 | 1 | 2024-10-04 | 2026-01-01T00:00:00.001 | 12345 | car"]);
+    let bad = home.rows("SELECT source_line, rules FROM quarantine_loans ORDER BY 1").await;
+    assert_eq!(bad, ["2 | scale", "3 | key"]);
+}
+
+#[tokio::test]
+async fn a_parquet_column_without_a_text_form_is_an_error() {
+    let home = Home::new(&[("loans", STANDARD)]);
+    let list = ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1)])]);
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("loan_id", Arc::new(list)),
+        ("amount", Arc::new(Int32Array::from(vec![1]))),
+        ("signed_on", Arc::new(Date32Array::from(vec![1]))),
+    ];
+    let file = home.file("loans.parquet", parquet(columns));
+    let error = home.mart.load(&file, &LoadOptions::default(), &home.tokeniser).await;
+    let error = error.expect_err("a list is no number").to_string();
+    assert!(error.contains("column `loan_id` is List"), "{error}");
+    assert!(
+        home.mart
+            .load(&file.with_file_name("none.parquet"), &LoadOptions::default(), &home.tokeniser)
+            .await
+            .is_err()
+    );
+    File::create(file.with_file_name("torn.parquet")).expect("made");
+    assert!(
+        home.mart
+            .load(&file.with_file_name("torn.parquet"), &LoadOptions::default(), &home.tokeniser)
+            .await
+            .is_err()
+    );
+    assert_eq!(home.rows("SELECT count(*) FROM loads").await, ["0"]);
+}
+
+/// Chunks have 8,192 rows and blocks 256 KiB: rows, lines and keys must not care.
+#[tokio::test]
+async fn rows_are_the_same_however_they_fall_into_chunks() {
+    let home = Home::new(&[("loans", STANDARD)]);
+    let mut text = String::from("member,loan_id,signed_on,kind\n");
+    for i in 0..50_000 {
+        let kind = if i % 7 == 0 { "\"of two\nlines\"" } else { "一行" };
+        let day = if i == 40_000 { "2026-02-30" } else { "2026-02-20" };
+        text += &format!("001,{i},{day},{kind}\n");
+    }
+    text += "001,123,2026-02-20,again\n";
+    let report = home.load(&home.file("loans.csv", &text)).await;
+    assert_eq!((report.record.good, report.record.bad), (49_999, 2));
+    let line = |row: usize| 2 + row + (0..row).filter(|i| i % 7 == 0).count();
+    let bad = home.rows("SELECT source_line, rules FROM quarantine_loans ORDER BY 1").await;
+    assert_eq!(bad, [format!("{} | type", line(40_000)), format!("{} | key", line(50_000))]);
+    let sums = home.rows("SELECT sum(loan_id), count(kind), count(DISTINCT kind) FROM loans").await;
+    let sum: u64 = (0..50_000).sum();
+    assert_eq!(sums, [format!("{} | 49999 | 2", sum - 40_000)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_loads_of_one_file_at_once_one_changes_nothing() {
+    let home = Home::new(&[("loans", STANDARD)]);
+    let text: String = (0..2_000).map(|i| format!("001,{i},2026-02-20,x\n")).collect();
+    let file = home.file("loans.csv", format!("member,loan_id,signed_on,kind\n{text}"));
+    let (one, other) = tokio::join!(home.load(&file), home.load(&file));
+    assert_ne!(one.already_loaded, other.already_loaded);
+    assert_eq!(home.rows("SELECT count(*) FROM loans").await, ["2000"]);
+    assert_eq!(home.rows("SELECT count(*) FROM loads").await, ["1"]);
+}
