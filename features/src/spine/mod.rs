@@ -15,6 +15,7 @@
 //! Materialising is the same with one `as_of` for everybody, where the join is not needed: facts are
 //! grouped by member and key ([`Moment::All`]). What a value is, is written once; see [`plan`].
 
+mod lists;
 mod plan;
 mod range;
 
@@ -32,7 +33,8 @@ use datafusion::{
     prelude::{DataFrame, SessionContext, ident},
 };
 
-pub(crate) use plan::{Moment, entries_at, loaded_since, member_counts, rows_at};
+pub(crate) use lists::{entries_at, loaded_since};
+pub(crate) use plan::{Moment, member_counts, rows_at};
 
 use crate::view::{
     FeatureSet,
@@ -94,7 +96,7 @@ pub async fn point_in_time(
         let flat = names.into_iter().filter(|n| n != plan::ID);
         columns.extend(flat.map(|n| plan::column(&relation, &n).alias(n)));
     }
-    for (i, answers) in plan::list_answers(&session, features, &spine).await?.into_iter().enumerate() {
+    for (i, answers) in lists::list_answers(&session, features, &spine).await?.into_iter().enumerate() {
         let relation = format!("l{i}");
         joined = left_join(joined, answers.plan, &relation)?;
         columns.extend(answers.names.iter().map(|n| plan::column(&relation, n).alias(n)));
@@ -102,7 +104,7 @@ pub async fn point_in_time(
     // The flat schema has lists in the order of the rulebook, wherever their tables are.
     let order = |e: &Expr| {
         let name = e.schema_name().to_string();
-        features.lists().iter().position(|l| name == plan::list_column(&l.name)).map_or(0, |i| i + 1)
+        features.lists().iter().position(|l| name == lists::list_column(&l.name)).map_or(0, |i| i + 1)
     };
     columns.sort_by_key(order);
     let plan = LogicalPlanBuilder::from(joined).project(columns)?.build()?;
