@@ -1,0 +1,47 @@
+//! A federation of 83 members compiles in seconds, because members that agree share their steps.
+
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use tarim_decision::rulebook::Rulebook;
+
+#[test]
+fn eighty_three_members_share_their_steps() {
+    let folder = tempfile::tempdir().unwrap();
+    copy(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rulebook")), folder.path());
+    for code in 3..=83 {
+        let member = folder.path().join(format!("members/{code:03}"));
+        fs::create_dir_all(&member).unwrap();
+        let region = ["450100", "450200", "450300"][code % 3];
+        let text = format!(
+            "[member]\nzh = \"社\"\nen = \"member\"\nregion = \"{region}\"\nproducts = [\"salary_loan\", \"farm_loan\"]\n\
+             [override.salary_loan]\namount_max_fen = {}\n",
+            6_000_000 + code * 10_000
+        );
+        fs::write(member.join("member.toml"), text).unwrap();
+    }
+    let start = Instant::now();
+    let rulebook = Rulebook::read(folder.path()).unwrap_or_else(|e| panic!("{e}"));
+    let took = start.elapsed();
+    let counts = rulebook.counts();
+    assert_eq!((counts.members, counts.plans), (83, 165));
+    // Of 165 plans × 8 steps, only what depends on a region or on a member's own maximum differs.
+    assert!(counts.steps < 120, "{} steps are not shared", counts.steps);
+    assert!(took < Duration::from_secs(30), "compiling took {took:?}");
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
