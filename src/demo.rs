@@ -148,7 +148,7 @@ impl Demo {
         println!(
             "\n── What to try next\n\n\
              export TARIM_HOME={home} TARIM_RULEBOOK={rulebook}\n\
-             cargo run -q -- sql \"SELECT table_name, good, quarantined FROM loads ORDER BY quarantined DESC\"\n\
+             cargo run -q -- sql 'SELECT file, good, bad FROM loads ORDER BY bad DESC'\n\
              cargo run -q -- features list\n\
              $EDITOR {rulebook}/policies/admission.toml      # a rule of your own\n\
              cargo run -q -- rulebook check\n\

@@ -1,1 +1,3 @@
-//! Criterion benches, the load generator, peers
+//! Criterion benches, the load generator and peers.
+//!
+//! Nothing is here yet.

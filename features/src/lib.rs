@@ -1,4 +1,21 @@
-//! What is known of an entity: expressions, packed rows, feature views, online store, lists
+//! What is known of an entity: expressions, packed rows, feature views, online store, lists.
+//!
+//! ```text
+//!  rulebook/features, lists ──► FeatureSet: entities, views, lists                        (entity, view, list)
+//!                                   │
+//!            ┌──────────────────────┴──────────────────────┐
+//!   one time, all entities                     many applications, each at its own time
+//!   materialise ──► packed rows ──► store      spine::point_in_time ──► columns
+//!   (materialise)     (row)        (store)              (spine)
+//!            │                                              │
+//!            └────────► expr: row program    │   expr: DataFusion ◄──┘      the same bits
+//! ```
+//!
+//! - **In**: definitions of a rulebook, and a session over the datamart. **Out**: snapshots of packed rows for
+//!   the decision service, columns for backtests, and expressions that run over either.
+//! - Nothing can look into the future: a view sees a fact only if it happened before the time asked for, and
+//!   was known by then. The engine adds that join; analysts cannot leave it out.
+//! - The member is part of every key. Readers never block on a writer.
 
 pub mod entity;
 pub mod expr;

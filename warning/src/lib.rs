@@ -1,1 +1,4 @@
-//! Early warning: events in, alerts out
+//! Early warning: events in, alerts out.
+//!
+//! Nothing is here yet: the room is kept, so that what it will share with `decision` (expressions, windows,
+//! lists) grows in `features`.
