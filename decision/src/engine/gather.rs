@@ -13,7 +13,7 @@ use crate::rulebook::{APPLICATION, NoPlan, Source};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct FieldError {
-    /// `member`, `product`, or `application.<field>`.
+    /// `member`, `product`, `application.<field>`, or `application` where a rule over several fields is broken.
     pub field: String,
     pub message: String,
 }
@@ -45,7 +45,7 @@ impl Engine {
     ) -> Result<(), FieldError> {
         let Application { member, product, fields } = application;
         self.rulebook.plan(member, product)?;
-        let values = self.admit(product, fields, at_us)?;
+        let values = self.admit(member, product, fields, at_us)?;
         inputs.member.clone_from(member);
         inputs.product.clone_from(product);
         inputs.at_us = at_us;
@@ -70,7 +70,13 @@ impl Engine {
     }
 
     /// Values of the application in the order of its columns, checked and tokenised.
-    fn admit(&self, product: &str, given: &[(String, Value)], at_us: i64) -> Result<Vec<Value>, FieldError> {
+    fn admit(
+        &self,
+        member: &str,
+        product: &str,
+        given: &[(String, Value)],
+        at_us: i64,
+    ) -> Result<Vec<Value>, FieldError> {
         let mut values = vec![None; self.intake.fields.len()];
         for (name, value) in given {
             let Some(column) = self.intake.column(name) else {
@@ -89,41 +95,21 @@ impl Engine {
             values[column] = Some(value);
         }
         let fields = self.intake.fields.iter().zip(values);
-        fields.map(|(field, value)| self.admit_one(field, value, product, at_us)).collect()
-    }
-
-    fn admit_one(
-        &self,
-        IntakeField { field, origin }: &IntakeField,
-        given: Option<Value>,
-        product: &str,
-        at_us: i64,
-    ) -> Result<Value, FieldError> {
-        let value = given.filter(|v| !v.is_null());
-        let value = match (value, origin) {
-            (Some(Value::Utf8(named)), Origin::Product) if named != product => {
-                return Err(FieldError::of(
-                    &field.name,
-                    format!("it is `{named}`, the request is for `{product}`"),
-                ));
-            }
-            (Some(value), _) => value,
-            (None, Origin::Product) => Value::Utf8(product.to_owned()),
-            (None, Origin::Now) => {
-                Intake::now(at_us, field.ty).ok_or_else(|| FieldError::of(&field.name, "it is missing"))?
-            }
-            (None, Origin::Key) => return Ok(Value::Null),
-            (None, Origin::Caller) => field.default.clone().unwrap_or_default(),
-        };
-        let broken = field.check(&value);
+        let mut values = fields
+            .map(|(field, value)| admit_one(field, value, product, at_us))
+            .collect::<Result<Vec<_>, _>>()?;
+        let broken = self.intake.check(member, &values);
         if !broken.is_empty() {
-            let messages: Vec<&str> = broken.iter().map(|b| b.message.as_str()).collect();
-            return Err(FieldError::of(&field.name, messages.join("; ")));
+            let told: Vec<String> = broken.iter().map(|b| format!("{}: {}", b.rule, b.message)).collect();
+            return Err(FieldError { field: "application".into(), message: told.join("; ") });
         }
-        Ok(match value {
-            Value::Utf8(text) if field.personal => Value::Utf8(self.tokeniser.token(&field.kind, &text)),
-            value => value,
-        })
+        // Only now: checks look at what is personal as it is.
+        for (IntakeField { field, .. }, value) in self.intake.fields.iter().zip(&mut values) {
+            if let (true, Value::Utf8(text)) = (field.personal, &value) {
+                *value = Value::Utf8(self.tokeniser.token(&field.kind, text));
+            }
+        }
+        Ok(values)
     }
 
     fn pack_application(&self, values: &[Value], row: &mut Vec<u8>) -> Result<(), FieldError> {
@@ -179,6 +165,37 @@ impl Engine {
         row.clear();
         row.extend_from_slice(builder.finish());
     }
+}
+
+/// The value of one field: what was sent, or what stands in for it, checked by the standard.
+fn admit_one(
+    IntakeField { field, origin }: &IntakeField,
+    given: Option<Value>,
+    product: &str,
+    at_us: i64,
+) -> Result<Value, FieldError> {
+    let value = given.filter(|v| !v.is_null());
+    let value = match (value, origin) {
+        (Some(Value::Utf8(named)), Origin::Product) if named != product => {
+            return Err(FieldError::of(
+                &field.name,
+                format!("it is `{named}`, the request is for `{product}`"),
+            ));
+        }
+        (Some(value), _) => value,
+        (None, Origin::Product) => Value::Utf8(product.to_owned()),
+        (None, Origin::Now) => {
+            Intake::now(at_us, field.ty).ok_or_else(|| FieldError::of(&field.name, "it is missing"))?
+        }
+        (None, Origin::Key) => return Ok(Value::Null),
+        (None, Origin::Caller) => field.default.clone().unwrap_or_default(),
+    };
+    let broken = field.check(&value);
+    if !broken.is_empty() {
+        let messages: Vec<&str> = broken.iter().map(|b| b.message.as_str()).collect();
+        return Err(FieldError::of(&field.name, messages.join("; ")));
+    }
+    Ok(value)
 }
 
 /// The value, if it is of a type; an integer is a float too, unless it is too large to be one exactly.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tarim_datamart::{Field, Type, Value};
+use tarim_datamart::{Broken, Field, RowChecks, Type, Value};
 
 use crate::rulebook::{APPLICATION, Rulebook};
 
@@ -15,6 +15,10 @@ pub struct Intake {
     /// In the order of the columns of the relation `application`.
     pub fields: Vec<IntakeField>,
     by_name: HashMap<String, usize>,
+    /// Rules over the whole application; None: there are none.
+    checks: Option<RowChecks>,
+    /// What they look at: columns, in the order of the standard. None is the member.
+    checked: Vec<Option<usize>>,
 }
 
 /// One field.
@@ -40,7 +44,7 @@ pub enum Origin {
 impl Intake {
     pub fn new(rulebook: &Rulebook) -> Self {
         let Some(table) = rulebook.standards().table("applications") else {
-            return Self { fields: Vec::new(), by_name: HashMap::new() };
+            return Self { fields: Vec::new(), by_name: HashMap::new(), checks: None, checked: Vec::new() };
         };
         let columns = rulebook.relations()[APPLICATION].layout.columns();
         let fields: Vec<IntakeField> = columns
@@ -59,8 +63,21 @@ impl Intake {
                 IntakeField { field: field.clone(), origin }
             })
             .collect();
-        let by_name = fields.iter().enumerate().map(|(i, f)| (f.field.name.clone(), i)).collect();
-        Self { fields, by_name }
+        let by_name: HashMap<_, _> =
+            fields.iter().enumerate().map(|(i, f)| (f.field.name.clone(), i)).collect();
+        let checks = RowChecks::compile(table).expect("reading the standards has compiled its checks before");
+        let checked = table.fields.iter().map(|f| by_name.get(&f.name).copied()).collect();
+        Self { fields, by_name, checks: Some(checks).filter(|c| !c.is_empty()), checked }
+    }
+
+    /// Every rule over the whole application that it breaks. `values` are those of the fields, in order.
+    pub fn check(&self, member: &str, values: &[Value]) -> Vec<Broken> {
+        let Some(checks) = &self.checks else { return Vec::new() };
+        let value = |column: &Option<usize>| match column {
+            Some(column) => values[*column].clone(),
+            None => Value::Utf8(member.to_owned()),
+        };
+        checks.check(&self.checked.iter().map(value).collect::<Vec<_>>())
     }
 
     /// Column of a field in the relation `application`.

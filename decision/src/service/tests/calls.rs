@@ -86,6 +86,8 @@ async fn a_mistake_is_told_with_its_field() {
         ("application.urgent", with("urgent", Kind::IntValue(1))),
         ("application.customer_id", with("customer_id", text(&"c".repeat(33)))),
     ];
+    let both = [("urgent", Kind::BoolValue(true)), ("amount_fen", Kind::IntValue(20_000_000))];
+    wrong.push(("application", request("r", "c1", both)));
     let mut missing = good();
     missing.application.remove("customer_id");
     wrong.push(("application.customer_id", missing));
