@@ -1,7 +1,7 @@
 //! Broken rulebooks: each case of `tests/broken/*.toml` patches the small rulebook in `tests/rulebook` and
 //! says which problem must be told, with its file and line.
 
-use std::{fs, path::Path};
+use std::{fs, panic::catch_unwind, path::Path};
 
 use serde::Deserialize;
 use tarim_datamart::{Problem, Problems};
@@ -37,8 +37,12 @@ struct Patch {
     file: String,
     /// Stands in the file exactly once; absent: the whole file, which may be new.
     replace: Option<String>,
-    /// Absent: the file is removed.
+    /// Absent, with nothing to append: the file is removed.
     with: Option<String>,
+    /// Goes to the end of the file.
+    append: Option<String>,
+    /// The same, for what is no text.
+    bytes: Option<Vec<u8>>,
 }
 
 #[test]
@@ -68,7 +72,7 @@ fn run(good: &Path, case: &Case) -> Result<(), String> {
     for patch in &case.patch {
         apply(folder.path(), patch)?;
     }
-    let report = check(folder.path());
+    let report = catch_unwind(|| check(folder.path())).map_err(|_| "  the check panicked")?;
     let (among, others): (&Problems, &Problems) =
         if case.warning { (&report.warnings, &report.errors) } else { (&report.errors, &report.warnings) };
     let told = |p: &Problem| {
@@ -90,6 +94,10 @@ fn run(good: &Path, case: &Case) -> Result<(), String> {
 
 fn apply(folder: &Path, patch: &Patch) -> Result<(), String> {
     let path = folder.join(&patch.file);
+    if let Some(end) = patch.append.as_deref().map(str::as_bytes).or(patch.bytes.as_deref()) {
+        let start = fs::read(&path).map_err(|e| format!("{}: {e}", patch.file))?;
+        return fs::write(&path, [&start, end].concat()).map_err(|e| format!("{}: {e}", patch.file));
+    }
     let Some(with) = &patch.with else {
         return fs::remove_file(&path).map_err(|e| format!("{}: {e}", patch.file));
     };
