@@ -1,5 +1,7 @@
 //! From findings to the decision: the worst outcome, every reason, and the values granted.
 
+use std::collections::BTreeSet;
+
 use tarim_datamart::Value;
 use tarim_models::scorecard::ReasonText;
 
@@ -163,9 +165,33 @@ impl<'a> Told<'a> {
     }
 }
 
+/// Every id that a reason from these steps can have.
+pub fn reason_ids<'a>(steps: impl IntoIterator<Item = &'a Logic>) -> BTreeSet<String> {
+    let mut ids = BTreeSet::from([STOPPED.to_owned(), "limit".into(), "rate".into()]);
+    for logic in steps {
+        match logic {
+            Logic::Rules(set) => ids.extend(set.rules.iter().map(|r| r.id.clone())),
+            Logic::Table(table) => {
+                ids.insert(table.id.clone());
+            }
+            Logic::Score(score) => {
+                for c in score.card.characteristics() {
+                    ids.insert(format!("{}.{}", score.card.id, c.name));
+                    ids.extend(c.bins().iter().filter_map(|b| b.reason.as_ref()).map(|r| r.id.clone()));
+                }
+            }
+            Logic::Limit(_) | Logic::Rate(_) => {}
+        }
+    }
+    ids
+}
+
+/// Reason of a product that is no longer sold.
+const STOPPED: &str = "product_stopped";
+
 fn stopped(stage: Stage) -> Reason {
     Reason {
-        id: "product_stopped".into(),
+        id: STOPPED.into(),
         stage,
         effect: Effect::Decline,
         zh: "产品已停办".into(),

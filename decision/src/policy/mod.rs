@@ -34,7 +34,7 @@ use tarim_features::expr::Answers;
 
 pub use self::{
     answer::{Finding, Out, Work},
-    conclude::conclude,
+    conclude::{conclude, reason_ids},
     show::{Facts, Show, Source},
 };
 

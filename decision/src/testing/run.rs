@@ -1,13 +1,14 @@
 //! Running test cases.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
-use tarim_datamart::Value;
+use tarim_datamart::{Value, nearest};
 
 use super::Case;
 use crate::{
     engine::{Inputs, InputsBuilder, Intake, Origin, Replayer},
     outcome::{Call, Decision},
+    policy::reason_ids,
     rulebook::{APPLICATION, Rulebook},
 };
 
@@ -40,12 +41,14 @@ pub fn run<'c>(rulebook: &Rulebook, cases: &'c [Case]) -> Vec<TestResult<'c>> {
     let intake = Intake::new(rulebook);
     let mut builder = InputsBuilder::new(rulebook);
     let mut replayer = Replayer::new(rulebook);
+    let ids = reason_ids(rulebook.steps().iter().map(|s| &*s.logic));
     let one = |case: &'c Case| {
         let decided = inputs(case, &intake, &mut builder)
             .and_then(|inputs| replayer.decide(&inputs, Call::All).map_err(|e| e.to_string()));
         match decided {
             Ok(decision) => {
-                let mismatches = compare(case, &decision);
+                let mut mismatches = compare(case, &decision);
+                mismatches.extend(misspelt(case, &ids));
                 TestResult { case, decision: Some(decision), mismatches }
             }
             Err(why) => {
@@ -55,6 +58,19 @@ pub fn run<'c>(rulebook: &Rulebook, cases: &'c [Case]) -> Vec<TestResult<'c>> {
         }
     };
     cases.iter().map(one).collect()
+}
+
+/// Ids that a case does not want and that no reason has: such an expectation could never fail.
+fn misspelt<'a>(case: &'a Case, ids: &'a BTreeSet<String>) -> impl Iterator<Item = Mismatch> + 'a {
+    case.expected.no_reasons.iter().filter(|id| !ids.contains(*id)).map(|id| {
+        let known: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let hint = nearest(id, &known).map(|n| format!("; did you mean {n}?")).unwrap_or_default();
+        Mismatch {
+            what: "no_reasons",
+            expected: "ids that a reason can have".into(),
+            got: format!("{id}, which none has{hint}"),
+        }
+    })
 }
 
 /// The inputs that a case describes. What a request need not name, a case need not either.
