@@ -1,14 +1,54 @@
 //! Compiles the `.proto` files without a system `protoc`: protox parses them, tonic generates.
 
-use prost::Message;
+use std::{error::Error, path::Path};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+use prost::Message;
+use prost_types::FileDescriptorSet;
+
+/// The message that the service has in bytes already when it answers.
+const DECISION: &str = ".tarim.decision.v1.Decision";
+
+fn main() -> Result<(), Box<dyn Error>> {
     let files = ["tarim/decision/v1/decision.proto", "tarim/decision/v1/journal.proto"];
     println!("cargo:rerun-if-changed=tarim");
     let descriptors = protox::compile(files, ["."])?;
     let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
     // Ordered maps: a message then has one encoding, which can be hashed.
-    tonic_prost_build::configure().btree_map(".").compile_fds(descriptors)?;
-    Ok(())
+    tonic_prost_build::configure().btree_map(".").compile_fds(descriptors.clone())?;
+    encoded(descriptors, &out.join("encoded"))
+}
+
+/// Generates the server once more, with decisions that are encoded already: what holds one is generated
+/// anew around that type, all else is the ordinary message.
+fn encoded(descriptors: FileDescriptorSet, out: &Path) -> Result<(), Box<dyn Error>> {
+    std::fs::create_dir_all(out)?;
+    let mut builder = tonic_prost_build::configure()
+        .btree_map(".")
+        .build_client(false)
+        .out_dir(out)
+        .extern_path(DECISION, "crate::encoded::Decision");
+    for file in descriptors.file.iter().filter(|file| file.package() == "tarim.decision.v1") {
+        let enums = file.enum_type.iter().map(|e| e.name());
+        let plain = file.message_type.iter().filter(|message| !holds_a_decision(&descriptors, message));
+        for name in enums.chain(plain.map(|message| message.name())) {
+            let path = format!(".tarim.decision.v1.{name}");
+            if path != DECISION {
+                builder = builder.extern_path(path, format!("crate::decision::v1::{name}"));
+            }
+        }
+    }
+    Ok(builder.compile_fds(descriptors)?)
+}
+
+fn holds_a_decision(all: &FileDescriptorSet, message: &prost_types::DescriptorProto) -> bool {
+    message.field.iter().any(|field| {
+        field.type_name() == DECISION
+            || all
+                .file
+                .iter()
+                .flat_map(|file| &file.message_type)
+                .filter(|inner| field.type_name() == format!(".tarim.decision.v1.{}", inner.name()))
+                .any(|inner| holds_a_decision(all, inner))
+    })
 }

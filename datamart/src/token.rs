@@ -62,14 +62,20 @@ impl Tokeniser {
         token
     }
 
+    /// Hash of anything for one purpose, with the installation's key.
+    pub fn keyed_hash(&self, purpose: &str, bytes: &[u8]) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(purpose.as_bytes()).update(b":").update(bytes);
+        *hasher.finalize().as_bytes()
+    }
+
     /// Appends the token of a text to `out`.
     pub fn write_token(&self, kind: &str, text: &str, out: &mut String) {
-        let mut hasher = blake3::Hasher::new_keyed(&self.key);
-        hasher.update(kind.as_bytes()).update(b":").update(text.as_bytes());
+        let hash = self.keyed_hash(kind, text.as_bytes());
         out.push_str(kind);
         out.push(':');
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        for byte in &hasher.finalize().as_bytes()[..16] {
+        for byte in &hash[..16] {
             out.push(char::from(DIGITS[usize::from(byte >> 4)]));
             out.push(char::from(DIGITS[usize::from(byte & 15)]));
         }

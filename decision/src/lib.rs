@@ -27,3 +27,4 @@ pub mod policy;
 pub mod rulebook;
 pub mod service;
 pub mod testing;
+pub mod wire;

@@ -1,7 +1,9 @@
 //! The wire: protobuf messages and gRPC services, generated at build time from `proto/tarim`.
 //!
 //! The `.proto` files are the documentation of the calls; clients in other languages generate from
-//! them. Nothing is written by hand here but the names of the modules.
+//! them. Written by hand are only the names of the modules and [`encoded::Decision`].
+
+pub mod encoded;
 
 /// `tarim.decision.v1`: the five calls and their answers.
 pub mod decision {

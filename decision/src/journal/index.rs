@@ -56,6 +56,11 @@ impl Index {
         self.shard(hash).insert_unique(hash, (hash, place), |entry| entry.0);
     }
 
+    /// Is there a place of this hash?
+    pub fn holds(&self, hash: u64) -> bool {
+        self.shard(hash).find(hash, |entry| entry.0 == hash).is_some()
+    }
+
     /// Places whose key may be the one of this hash; nearly always none or one.
     pub fn places(&self, hash: u64) -> Vec<Place> {
         self.shard(hash).iter_hash(hash).filter(|entry| entry.0 == hash).map(|entry| entry.1).collect()

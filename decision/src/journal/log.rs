@@ -172,7 +172,7 @@ impl Log {
     pub fn decode<M: prost::Message + Default>(
         &self,
         place: Place,
-        payload: &[u8],
+        payload: bytes::Bytes,
     ) -> Result<M, JournalError> {
         M::decode(payload).map_err(|e| JournalError::Corrupt {
             file: self.disk.path(&self.segments.read().expect("not poisoned")[place.segment()].name),

@@ -28,6 +28,7 @@ mod index;
 mod log;
 #[cfg(test)]
 pub(crate) mod power;
+mod record;
 pub mod replay;
 mod scan;
 #[cfg(test)]
@@ -46,17 +47,18 @@ use std::{
 };
 
 use prost::Message;
-use tarim_proto::decision::v1::JournalEntry;
+use tarim_proto::{decision::v1::JournalEntry, encoded};
 
 pub use self::{
     disk::{Disk, DiskFile, Folder},
     error::JournalError,
     index::Place,
+    record::{EncodedEntry, EntryHead, Record},
 };
 use self::{
     index::Index,
     log::Log,
-    writer::{Done, Ended, Order},
+    writer::{Ended, Order, Write},
 };
 
 /// A segment that has reached this length is followed by another.
@@ -127,26 +129,33 @@ impl Journal {
         Ok(Self { log, index, open, orders, writer: Mutex::new(Some(writer)), _lock: None })
     }
 
-    /// Hands an entry over to be written, and returns at once. `done` is called on the writer's thread,
-    /// with the record's number once it is durable and found by [`Journal::find`], or with the reason why
-    /// it never will be. (When the journal has been closed it may be dropped uncalled.)
+    /// Hands records over to be written together, and returns at once. `done` is called on the writer's thread:
+    /// once all are durable and found by [`Journal::find`], with the number of the first (the others follow),
+    /// or with the reason why they never will be. (When the journal has been closed it may be dropped uncalled.)
     ///
     /// The queue has no bound of its own: callers bound what they have in flight.
     pub fn submit(
         &self,
+        records: Vec<Record>,
+        done: impl FnOnce(Result<u64, Arc<JournalError>>) + Send + 'static,
+    ) {
+        debug_assert!(!records.is_empty(), "there is a first");
+        let write = Write { records, done: Box::new(done) };
+        if let Err(mpsc::SendError(Order::Write(write))) = self.orders.send(Order::Write(write)) {
+            (write.done)(Err(Arc::new(JournalError::Closed("the service is shutting down".into()))));
+        }
+    }
+
+    /// As [`Journal::submit`], one entry.
+    pub fn submit_entry(
+        &self,
         entry: &JournalEntry,
         done: impl FnOnce(Result<u64, Arc<JournalError>>) + Send + 'static,
     ) {
-        let payload = entry.encode_to_vec();
-        let done: Done = Box::new(done);
-        if payload.len() > frame::PAYLOAD_MAX {
-            return done(Err(Arc::new(JournalError::TooLong { size: payload.len() })));
-        }
-        let hash = self.index.hash(&entry.member, &entry.request_id);
-        if let Err(mpsc::SendError(Order::Write { done, .. })) =
-            self.orders.send(Order::Write { hash, payload, done })
-        {
-            done(Err(Arc::new(JournalError::Closed("the service is shutting down".into()))));
+        let hash = self.hash(&entry.member, &entry.request_id);
+        match Record::new(hash, entry.encode_to_vec().into()) {
+            Ok(record) => self.submit(vec![record], done),
+            Err(e) => done(Err(Arc::new(e))),
         }
     }
 
@@ -155,16 +164,27 @@ impl Journal {
         self.open.load(Ordering::Acquire)
     }
 
-    /// Can this key be in the journal? FALSE is certain and costs nothing; TRUE asks for [`Journal::find`].
-    pub fn may_hold(&self, member: &str, request_id: &str) -> bool {
-        !self.index.places(self.index.hash(member, request_id)).is_empty()
+    /// Hash of a key, in this journal and process.
+    pub fn hash(&self, member: &str, request_id: &str) -> u64 {
+        self.index.hash(member, request_id)
     }
 
-    /// The entry of a key and its number, if there is one. Reads the disk: not for an async thread.
-    pub fn find(&self, member: &str, request_id: &str) -> Result<Option<(u64, JournalEntry)>, JournalError> {
-        for place in self.index.places(self.index.hash(member, request_id)) {
+    /// Can a key of this hash be in the journal? FALSE is certain and costs nothing; TRUE asks for
+    /// [`Journal::find`].
+    pub fn may_hold(&self, hash: u64) -> bool {
+        self.index.holds(hash)
+    }
+
+    /// The entry of a key and its number, if there is one. Its decision is as it was encoded. Reads the disk:
+    /// not for an async thread.
+    pub fn find(
+        &self,
+        member: &str,
+        request_id: &str,
+    ) -> Result<Option<(u64, encoded::JournalEntry)>, JournalError> {
+        for place in self.index.places(self.hash(member, request_id)) {
             let (number, payload) = self.log.read(place)?;
-            let entry = self.log.decode::<JournalEntry>(place, &payload)?;
+            let entry = self.log.decode::<encoded::JournalEntry>(place, payload.into())?;
             if entry.member == member && entry.request_id == request_id {
                 return Ok(Some((number, entry)));
             }

@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, mpsc};
 
+use prost::Message;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tarim_proto::decision::v1::JournalEntry;
 
 use super::{
-    Journal, JournalError, log,
+    Journal, JournalError, Record, log,
     power::{Fault, Power},
 };
 
@@ -141,7 +142,7 @@ fn entry(request_id: &str) -> JournalEntry {
 /// Submits, and gives where the answer will come.
 fn submit(journal: &Journal, request_id: &str) -> mpsc::Receiver<Result<u64, Arc<JournalError>>> {
     let (sender, receiver) = mpsc::channel();
-    journal.submit(&entry(request_id), move |result| sender.send(result).expect("the test listens"));
+    journal.submit_entry(&entry(request_id), move |result| sender.send(result).expect("the test listens"));
     receiver
 }
 
@@ -160,10 +161,11 @@ fn entries_are_found_by_key_also_after_a_restart() {
         }
         for other in 0..=life {
             let found = journal.find("001", &format!("r{other}-7")).expect("a whole disk").expect("found");
-            assert_eq!(found, (other * 20 + 8, entry(&format!("r{other}-7"))));
+            let expected = entry(&format!("r{other}-7")).encode_to_vec();
+            assert_eq!((found.0, found.1.encode_to_vec()), (other * 20 + 8, expected));
         }
-        assert!(journal.may_hold("001", "r0-7"));
-        assert!(!journal.may_hold("002", "r0-7"));
+        assert!(journal.may_hold(journal.hash("001", "r0-7")));
+        assert!(!journal.may_hold(journal.hash("002", "r0-7")));
         assert_eq!(journal.find("001", "never").expect("a whole disk"), None);
         journal.close().expect("closes in order");
         let late = submit(&journal, "late").recv().expect("an answer");
@@ -188,6 +190,32 @@ fn one_sync_serves_everything_that_waited() {
         assert_eq!(answer.recv().expect("an answer").expect("durable"), i as u64 + 2);
     }
     assert_eq!(disk.syncs() - before, 2);
+}
+
+/// Records that are handed over together have numbers that follow each other, whoever else writes.
+#[test]
+fn records_of_one_order_stay_together() {
+    let disk = Power::default();
+    let journal = open(&disk);
+    disk.hold_syncs(true);
+    let (sender, receiver) = mpsc::channel();
+    for order in 0..10 {
+        let record = |i| {
+            let id = format!("r{order}-{i}");
+            let payload = entry(&id).encode_to_vec().into();
+            Record::new(journal.hash("001", &id), payload).expect("a short one")
+        };
+        let sender = sender.clone();
+        journal.submit((0..5).map(record).collect(), move |first| {
+            sender.send(first.expect("durable")).expect("the test listens");
+        });
+    }
+    disk.hold_syncs(false);
+    for (order, first) in receiver.iter().take(10).enumerate() {
+        assert_eq!(first, order as u64 * 5 + 1);
+        let (number, _) = journal.find("001", &format!("r{order}-4")).expect("a whole disk").expect("found");
+        assert_eq!(number, first + 4);
+    }
 }
 
 #[test]
@@ -215,7 +243,7 @@ fn a_record_that_is_too_long_is_refused_alone() {
     let journal = open(&Power::default());
     let long = JournalEntry { inputs: vec![0; super::frame::PAYLOAD_MAX + 1], ..entry("long") };
     let (sender, receiver) = mpsc::channel();
-    journal.submit(&long, move |result| sender.send(result).expect("the test listens"));
+    journal.submit_entry(&long, move |result| sender.send(result).expect("the test listens"));
     assert!(receiver.recv().expect("an answer").is_err());
     submit(&journal, "short").recv().expect("an answer").expect("durable");
 }

@@ -6,9 +6,9 @@ use std::sync::{
     mpsc,
 };
 
-use super::{JournalError, index::Index, log::Appender};
+use super::{JournalError, Record, index::Index, log::Appender};
 
-/// Told of a record's number once it is durable, or why it is not.
+/// Told of the number of the first of its records once all are durable, or why they never will be.
 pub type Done = Box<dyn FnOnce(Result<u64, Arc<JournalError>>) + Send>;
 
 /// How the writer ended: in order, or with the error after which it took nothing more.
@@ -16,13 +16,19 @@ pub type Ended = Result<(), Arc<JournalError>>;
 
 /// What the writer is asked to do.
 pub enum Order {
-    /// Write a record; `hash` is its key's.
-    Write { hash: u64, payload: Vec<u8>, done: Done },
+    /// Write records, one after the other in one batch.
+    Write(Write),
     /// Mark the end and stop.
     Close,
 }
 
-/// A batch ends with the record that reaches this many bytes: what waits for one sync has a bound.
+/// Records that are written together, and who is told.
+pub struct Write {
+    pub records: Vec<Record>,
+    pub done: Done,
+}
+
+/// A batch ends with the order that reaches this many bytes: what waits for one sync has a bound.
 const BATCH_BYTES: usize = 8 << 20;
 
 /// Writes batch by batch until told to close (or until nobody is left to tell it).
@@ -39,21 +45,27 @@ pub fn run(
     let mut failed: Ended = Ok(());
     loop {
         let more = take(orders, &mut batch);
-        let first = appender.next();
+        let mut number = appender.next();
         places.clear();
         if failed.is_ok() && !batch.is_empty() {
-            let payloads = batch.iter().map(|(_, payload, _): &(u64, Vec<u8>, Done)| &payload[..]);
+            let payloads = batch.iter().flat_map(|write: &Write| &write.records).map(|r| &r.payload[..]);
             failed = appender.append(payloads, &mut places).map_err(Arc::new);
             if let Err(e) = &failed {
                 open.store(false, Ordering::Release);
                 tracing::error!("the journal takes no more decisions: {e}");
             }
         }
-        for (i, (hash, _, done)) in batch.drain(..).enumerate() {
+        let mut places = places.iter();
+        for Write { records, done } in batch.drain(..) {
             done(match &failed {
                 Ok(()) => {
-                    index.insert(hash, places[i]);
-                    Ok(first + i as u64)
+                    records
+                        .iter()
+                        .zip(&mut places)
+                        .for_each(|(record, place)| index.insert(record.hash, *place));
+                    let first = number;
+                    number += records.len() as u64;
+                    Ok(first)
                 }
                 Err(e) => Err(e.clone()),
             });
@@ -66,14 +78,14 @@ pub fn run(
 }
 
 /// Waits for one order, then takes those that wait already. False: it is time to stop.
-fn take(orders: &mpsc::Receiver<Order>, batch: &mut Vec<(u64, Vec<u8>, Done)>) -> bool {
+fn take(orders: &mpsc::Receiver<Order>, batch: &mut Vec<Write>) -> bool {
     let mut bytes = 0;
     let mut next = orders.recv().ok();
     loop {
         match next {
-            Some(Order::Write { hash, payload, done }) => {
-                bytes += payload.len();
-                batch.push((hash, payload, done));
+            Some(Order::Write(write)) => {
+                bytes += write.records.iter().map(|record| record.payload.len()).sum::<usize>();
+                batch.push(write);
             }
             Some(Order::Close) | None => return false,
         }

@@ -9,24 +9,29 @@
 //! Everything up to the journal takes microseconds and runs on the caller's task. The rest is waiting for
 //! the disk; it is driven by the journal's own thread, so a caller that goes away changes nothing.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use prost::Message;
 use tarim_datamart::{Tokeniser, Value};
-use tarim_proto::decision::v1::{self as wire, DecisionRequest, JournalEntry};
-use tokio::sync::oneshot;
+use tarim_proto::{
+    decision::v1::{self as wire, DecisionRequest},
+    encoded::{Decision, JournalEntry},
+};
+use tokio::{sync::oneshot, task::coop::consume_budget};
 
 use super::{
     Clock, Deadline, Refusal,
-    pending::{Claim, Key, Pending},
+    pending::{Claim, Identity, Pending, Taken},
     serving::{Serving, Work},
 };
 use crate::{
     convert,
     engine::{Application, Engine, FieldError},
-    journal::{Journal, JournalError},
+    journal::{EntryHead, Journal, JournalError, Record},
     outcome::Call,
+    wire::{Heading, encode_decision},
 };
 
 /// Longest request id, in characters.
@@ -43,8 +48,19 @@ pub struct Desk {
 
 /// A decision on its way into the journal.
 struct Made {
-    entry: JournalEntry,
-    decision: wire::Decision,
+    record: Record,
+    /// The decision, which has no number yet.
+    body: Bytes,
+    claim: Claim,
+}
+
+/// How far one of many requests came by itself.
+enum Course {
+    /// Decided; it is written with the others.
+    Made(Bytes),
+    /// Others have, or had, its key.
+    Repeat(DecisionRequest),
+    Refused(Refusal),
 }
 
 impl Desk {
@@ -56,92 +72,186 @@ impl Desk {
         call: Call,
         deadline: Deadline,
         slot: S,
-    ) -> Result<Arc<wire::Decision>, Refusal> {
+    ) -> Result<Decision, Refusal> {
+        let mut identity = self.identify(&request, call, deadline)?;
+        let claim = loop {
+            let Taken { first, repeat } = match self.pending.claim(identity) {
+                Ok(claim) => break claim,
+                Err(taken) => taken,
+            };
+            match deadline.wait(first.answer()).await? {
+                Some(decision) if first.of.fingerprint == repeat.fingerprint => return Ok(decision),
+                Some(_) => return Err(Refusal::Differs),
+                // It came to nothing: this one may be the first now.
+                None => identity = repeat,
+            }
+        };
+        // Looked up with the claim in hand: what was in flight is in the journal before its claim is free.
+        if let Some((number, entry)) = self.known(claim.of()).await? {
+            if entry.fingerprint != claim.of().fingerprint {
+                return Err(Refusal::Differs);
+            }
+            return answer(number, entry);
+        }
+        let made = self.make(request, call, claim, deadline)?;
+        let body = made.body.clone();
+        let number = deadline.wait(self.record(vec![made], slot)).await??;
+        Ok(Decision::numbered(body, number))
+    }
+
+    /// Decides many requests, in their order. What is decided anew is written together, and waited for once.
+    pub async fn decide_all<S: Clone + Send + 'static>(
+        &self,
+        requests: Vec<DecisionRequest>,
+        call: Call,
+        deadline: Deadline,
+        slot: S,
+    ) -> Vec<Result<Decision, Refusal>> {
+        let mut made = Vec::with_capacity(requests.len());
+        let mut courses = Vec::with_capacity(requests.len());
+        for request in requests {
+            // Many decisions in a row would keep others from this thread.
+            consume_budget().await;
+            courses.push(self.start(request, call, deadline, &mut made));
+        }
+        let written = match made.is_empty() {
+            true => Ok(0),
+            false => deadline.wait(self.record(made, slot.clone())).await.flatten(),
+        };
+        let mut answers = Vec::with_capacity(courses.len());
+        let mut nth = 0..;
+        for course in courses {
+            answers.push(match course {
+                Course::Made(body) => written
+                    .clone()
+                    .map(|first| Decision::numbered(body, first + nth.next().expect("without end"))),
+                Course::Repeat(request) => self.decide(request, call, deadline, slot.clone()).await,
+                Course::Refused(refusal) => Err(refusal),
+            });
+        }
+        answers
+    }
+
+    /// Decides a request of many, unless its key is known.
+    fn start(
+        &self,
+        request: DecisionRequest,
+        call: Call,
+        deadline: Deadline,
+        made: &mut Vec<Made>,
+    ) -> Course {
+        let start = || {
+            let identity = self.identify(&request, call, deadline)?;
+            let claim = self.pending.claim(identity).ok();
+            Ok(claim.filter(|claim| !self.journal.may_hold(claim.of().hash)))
+        };
+        let claim = match start() {
+            Ok(Some(claim)) => claim,
+            Ok(None) => return Course::Repeat(request),
+            Err(refusal) => return Course::Refused(refusal),
+        };
+        match self.make(request, call, claim, deadline) {
+            Ok(decided) => {
+                let body = decided.body.clone();
+                made.push(decided);
+                Course::Made(body)
+            }
+            Err(refusal) => Course::Refused(refusal),
+        }
+    }
+
+    /// The decision of a request id.
+    pub async fn find(&self, member: String, request_id: String) -> Result<Decision, Refusal> {
+        check_key(&member, &request_id)?;
+        let hash = self.journal.hash(&member, &request_id);
+        let identity = Identity { member, request_id, hash, fingerprint: [0; 32] };
+        let (number, entry) = self.known(&identity).await?.ok_or(Refusal::NotFound)?;
+        answer(number, entry)
+    }
+
+    async fn known(&self, of: &Identity) -> Result<Option<(u64, JournalEntry)>, Refusal> {
+        if !self.journal.may_hold(of.hash) {
+            return Ok(None);
+        }
+        let (journal, member, request_id) = (self.journal.clone(), of.member.clone(), of.request_id.clone());
+        let found = tokio::task::spawn_blocking(move || journal.find(&member, &request_id)).await;
+        found.map_err(|e| damaged(&e))?.map_err(|e| damaged(&e))
+    }
+
+    /// May this request be decided, and what is it known by?
+    fn identify(
+        &self,
+        request: &DecisionRequest,
+        call: Call,
+        deadline: Deadline,
+    ) -> Result<Identity, Refusal> {
         deadline.check()?;
         if !self.journal.is_open() {
             return Err(Refusal::Unavailable(CLOSED.into()));
         }
         check_key(&request.member, &request.request_id)?;
-        let fingerprint = self.fingerprint(&request, call);
-        let claim = loop {
-            let first = match self.pending.claim(key(&request), &fingerprint) {
-                Ok(claim) => break claim,
-                Err(first) => first,
-            };
-            match deadline.wait(first.decision).await? {
-                Ok(decision) if first.fingerprint == fingerprint => return Ok(decision),
-                Ok(_) => return Err(Refusal::Differs),
-                // It came to nothing: this one may be the first now.
-                Err(_) => {}
-            }
-        };
-        // Looked up with the claim in hand: what was in flight is in the journal before its claim is free.
-        if let Some((number, entry)) = self.known(&request.member, &request.request_id).await? {
-            if entry.fingerprint != fingerprint {
-                return Err(Refusal::Differs);
-            }
-            return answer(number, entry).map(Arc::new);
-        }
-        let made = self.make(request, call, fingerprint)?;
-        deadline.check()?;
-        deadline.wait(self.record(made, claim, slot)).await?
-    }
-
-    /// The decision of a request id.
-    pub async fn find(&self, member: String, request_id: String) -> Result<wire::Decision, Refusal> {
-        check_key(&member, &request_id)?;
-        let (number, entry) = self.known(&member, &request_id).await?.ok_or(Refusal::NotFound)?;
-        answer(number, entry)
-    }
-
-    async fn known(&self, member: &str, request_id: &str) -> Result<Option<(u64, JournalEntry)>, Refusal> {
-        if !self.journal.may_hold(member, request_id) {
-            return Ok(None);
-        }
-        let (journal, member, request_id) = (self.journal.clone(), member.to_owned(), request_id.to_owned());
-        let found = tokio::task::spawn_blocking(move || journal.find(&member, &request_id)).await;
-        found.map_err(|e| damaged(&e))?.map_err(|e| damaged(&e))
+        Ok(Identity {
+            hash: self.journal.hash(&request.member, &request.request_id),
+            fingerprint: self.fingerprint(request, call),
+            member: request.member.clone(),
+            request_id: request.request_id.clone(),
+        })
     }
 
     /// What a repeat must have in common with the first request: everything. Keyed, since an application
     /// holds what a guesser could try out.
-    fn fingerprint(&self, request: &DecisionRequest, call: Call) -> String {
-        let mut bytes = vec![convert::wire_call(call) as u8];
-        request.encode(&mut bytes).expect("a vector grows");
-        self.tokeniser.token("request", blake3::hash(&bytes).to_hex().as_str())
+    fn fingerprint(&self, request: &DecisionRequest, call: Call) -> [u8; 32] {
+        thread_local! {
+            static BYTES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        }
+        BYTES.with_borrow_mut(|bytes| {
+            bytes.clear();
+            bytes.push(convert::wire_call(call) as u8);
+            request.encode_raw(bytes);
+            self.tokeniser.keyed_hash("request", bytes)
+        })
     }
 
     /// Gathers and decides, with one engine throughout.
-    fn make(&self, request: DecisionRequest, call: Call, fingerprint: String) -> Result<Made, Refusal> {
+    fn make(
+        &self,
+        request: DecisionRequest,
+        call: Call,
+        claim: Claim,
+        deadline: Deadline,
+    ) -> Result<Made, Refusal> {
         let serving = self.serving.load();
         let engine = &serving.engine;
         let at_us = self.clock.now_us();
         let application = application(engine, &request)?;
-        serving.work(|Work { inputs, scratch }| {
+        let entry = serving.work(|Work { inputs, scratch }| {
             engine.gather(&application, at_us, inputs)?;
             let decision = engine.decide(inputs, call, scratch).map_err(|e| damaged(&e))?;
-            let mut recorded = Vec::new();
-            inputs.encode(engine.rulebook(), &mut recorded).map_err(|e| damaged(&e))?;
-            let decision = wire::Decision {
-                request_id: request.request_id.clone(),
-                member: request.member.clone(),
-                product: request.product.clone(),
-                decided_at: Some(convert::timestamp(at_us)),
-                rulebook_version: engine.rulebook().version().to_owned(),
-                feature_version: engine.snapshot().version().to_owned(),
-                ..convert::wire_decision(&decision)
+            let heading = Heading {
+                request_id: &request.request_id,
+                member: &request.member,
+                product: &request.product,
+                at_us,
+                rulebook_version: engine.rulebook().version(),
+                feature_version: engine.snapshot().version(),
             };
-            let entry = JournalEntry {
-                application: self.tokenised(engine, request.application),
-                member: request.member,
-                request_id: request.request_id,
-                call: convert::wire_call(call).into(),
-                fingerprint,
-                inputs: recorded,
-                decision: Some(decision.clone()),
+            let head = EntryHead {
+                member: &request.member,
+                request_id: &request.request_id,
+                call: convert::wire_call(call),
+                fingerprint: &claim.of().fingerprint,
+                application: &self.tokenised(engine, request.application),
             };
-            Ok(Made { entry, decision })
-        })
+            head.encode(
+                |out| inputs.encode(engine.rulebook(), out),
+                |out| encode_decision(&decision, &heading, out),
+            )
+            .map_err(|e| damaged(&e))
+        })?;
+        let record = Record::new(claim.of().hash, entry.payload).map_err(|e| unavailable(&e))?;
+        // What is past its deadline does not become a decision.
+        deadline.check()?;
+        Ok(Made { record, body: entry.decision, claim })
     }
 
     /// The application as it came, but for personal fields.
@@ -163,29 +273,33 @@ impl Desk {
         application
     }
 
-    /// Gives the decision to the journal; the future is the caller's part of the waiting.
+    /// Gives decisions to the journal, together; the future is the caller's part of the waiting, and gives the
+    /// number of the first.
     fn record<S: Send + 'static>(
         &self,
-        Made { entry, mut decision }: Made,
-        claim: Claim,
+        made: Vec<Made>,
         slot: S,
-    ) -> impl Future<Output = Result<Arc<wire::Decision>, Refusal>> + use<S> {
+    ) -> impl Future<Output = Result<u64, Refusal>> + use<S> {
         let (sender, receiver) = oneshot::channel();
-        self.journal.submit(&entry, move |durable| {
-            let answer = durable.map(|number| {
-                decision.decision_id = number.to_string();
-                let decision = Arc::new(decision);
-                claim.resolve(decision.clone());
-                decision
-            });
+        let mut records = Vec::with_capacity(made.len());
+        let mut claims = Vec::with_capacity(made.len());
+        for Made { record, body, claim } in made {
+            records.push(record);
+            claims.push((claim, body));
+        }
+        self.journal.submit(records, move |durable| {
+            if let Ok(first) = durable {
+                for (number, (claim, body)) in (first..).zip(claims) {
+                    claim.resolve(Decision::numbered(body, number));
+                }
+            }
             drop(slot);
             // The caller may have gone.
-            let _ = sender.send(answer);
+            let _ = sender.send(durable);
         });
         async move {
             match receiver.await {
-                Ok(Ok(decision)) => Ok(decision),
-                Ok(Err(e)) => Err(unavailable(&e)),
+                Ok(durable) => durable.map_err(|e| unavailable(&e)),
                 Err(_) => Err(Refusal::Unavailable("the service is shutting down".into())),
             }
         }
@@ -197,10 +311,6 @@ const CLOSED: &str = "the decision journal cannot be written, so nothing is deci
 
 /// The standard that requests are checked by.
 const APPLICATIONS: &str = "applications";
-
-fn key(request: &DecisionRequest) -> Key {
-    (request.member.clone(), request.request_id.clone())
-}
 
 fn check_key(member: &str, request_id: &str) -> Result<(), Refusal> {
     match request_id.chars().count() {
@@ -228,11 +338,11 @@ fn application(engine: &Engine, request: &DecisionRequest) -> Result<Application
 }
 
 /// The decision as it was answered.
-fn answer(number: u64, entry: JournalEntry) -> Result<wire::Decision, Refusal> {
+fn answer(number: u64, entry: JournalEntry) -> Result<Decision, Refusal> {
     let decision = entry.decision.ok_or_else(|| {
         Refusal::Internal(format!("record {number} of the journal is of another format: it has no decision"))
     })?;
-    Ok(wire::Decision { decision_id: number.to_string(), ..decision })
+    Ok(decision.renumbered(number))
 }
 
 fn unavailable(e: &JournalError) -> Refusal {

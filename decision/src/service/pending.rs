@@ -1,73 +1,107 @@
 //! Requests that are being decided, so that a repeat waits for the first instead of being decided again.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::{Arc, Mutex, MutexGuard},
-};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
-use futures::{FutureExt, future::Shared};
-use tarim_proto::decision::v1::Decision;
-use tokio::sync::oneshot;
+use hashbrown::HashTable;
+use tarim_proto::encoded::Decision;
+use tokio::sync::Notify;
 
-/// What a request is known by: member and request id.
-pub type Key = (String, String);
-
-/// A request that is being decided.
-#[derive(Clone)]
-pub struct First {
+/// What a request is known by, and what it asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub member: String,
+    pub request_id: String,
+    /// Hash of these two, [`crate::journal::Journal::hash`].
+    pub hash: u64,
     /// Of its whole content.
-    pub fingerprint: String,
-    /// Its decision, when it is made. An error: the request came to nothing.
-    pub decision: Shared<oneshot::Receiver<Arc<Decision>>>,
+    pub fingerprint: [u8; 32],
 }
 
-/// The requests that are being decided.
+/// A request that is being decided.
+pub struct First {
+    pub of: Identity,
+    /// Set when it is over; None: it came to nothing.
+    answer: OnceLock<Option<Decision>>,
+    over: Notify,
+}
+
+impl First {
+    /// Its decision, when it is made; None: it came to nothing.
+    pub async fn answer(&self) -> Option<Decision> {
+        // Made before looking, so that what happens in between is not missed.
+        let over = self.over.notified();
+        if self.answer.get().is_none() {
+            over.await;
+        }
+        self.answer.get().cloned().flatten()
+    }
+}
+
+/// The requests that are being decided, by their key.
 #[derive(Clone, Default)]
-pub struct Pending(Arc<Mutex<HashMap<Key, First>>>);
+pub struct Pending(Arc<[Shard; 16]>);
+
+type Shard = Mutex<HashTable<Arc<First>>>;
+
+/// The request that has a key, and the one that wanted it.
+pub struct Taken {
+    pub first: Arc<First>,
+    pub repeat: Identity,
+}
 
 /// The right to decide a key. Dropped without [`Claim::resolve`], whoever waits may try for himself.
 pub struct Claim {
     pending: Pending,
-    key: Key,
-    answer: Option<oneshot::Sender<Arc<Decision>>>,
+    first: Arc<First>,
 }
 
 impl Pending {
     /// Claims a key, or gives the request that has it.
-    pub fn claim(&self, key: Key, fingerprint: &str) -> Result<Claim, First> {
-        match self.keys().entry(key) {
-            Entry::Occupied(first) => Err(first.get().clone()),
-            Entry::Vacant(vacant) => {
-                let (answer, decision) = oneshot::channel();
-                let key = vacant.key().clone();
-                vacant.insert(First { fingerprint: fingerprint.into(), decision: decision.shared() });
-                Ok(Claim { pending: self.clone(), key, answer: Some(answer) })
-            }
+    pub fn claim(&self, of: Identity) -> Result<Claim, Taken> {
+        let mut shard = self.shard(of.hash);
+        if let Some(first) = shard.find(of.hash, |first| same_key(&first.of, &of)) {
+            return Err(Taken { first: first.clone(), repeat: of });
         }
+        let first = Arc::new(First { of, answer: OnceLock::new(), over: Notify::new() });
+        shard.insert_unique(first.of.hash, first.clone(), |first| first.of.hash);
+        drop(shard);
+        Ok(Claim { pending: self.clone(), first })
     }
 
-    fn keys(&self) -> MutexGuard<'_, HashMap<Key, First>> {
-        self.0.lock().expect("not poisoned")
+    fn shard(&self, hash: u64) -> MutexGuard<'_, HashTable<Arc<First>>> {
+        // The table takes the highest and the lowest bits for itself.
+        self.0[(hash >> 32) as usize % self.0.len()].lock().expect("not poisoned")
     }
 }
 
+fn same_key(a: &Identity, b: &Identity) -> bool {
+    a.request_id == b.request_id && a.member == b.member
+}
+
 impl Claim {
+    /// The request that has it.
+    pub fn of(&self) -> &Identity {
+        &self.first.of
+    }
+
     /// Gives the decision to everyone who waits for it. It must be in the journal by now, since from here
     /// on that is where the key is found.
-    pub fn resolve(mut self, decision: Arc<Decision>) {
-        if let Some(answer) = self.answer.take() {
-            self.pending.keys().remove(&self.key);
-            // Nobody waits any more, perhaps.
-            let _ = answer.send(decision);
-        }
+    pub fn resolve(self, decision: Decision) {
+        // Nobody else sets it: there is one claim.
+        let _ = self.first.answer.set(Some(decision));
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if self.answer.is_some() {
-            self.pending.keys().remove(&self.key);
+        let mut shard = self.pending.shard(self.first.of.hash);
+        if let Ok(entry) = shard.find_entry(self.first.of.hash, |first| Arc::ptr_eq(first, &self.first)) {
+            entry.remove();
         }
+        drop(shard);
+        // Fails when the claim was resolved, as it should.
+        let _ = self.first.answer.set(None);
+        self.first.over.notify_waiters();
     }
 }
 
@@ -75,33 +109,37 @@ impl Drop for Claim {
 mod tests {
     use super::*;
 
-    fn key(id: &str) -> Key {
-        ("001".into(), id.into())
+    fn identity(id: &str, content: u8) -> Identity {
+        // One hash for all: keys are told apart by themselves.
+        Identity { member: "001".into(), request_id: id.into(), hash: 7, fingerprint: [content; 32] }
     }
 
     #[tokio::test]
     async fn everyone_gets_the_first_answer() {
         let pending = Pending::default();
-        let claim = pending.claim(key("a"), "f").map_err(drop).expect("the first");
-        let waiting: Vec<First> =
-            (0..3).map(|_| pending.claim(key("a"), "g").err().expect("a repeat")).collect();
-        assert!(pending.claim(key("b"), "f").is_ok(), "another key");
-        let decision = Arc::new(Decision { request_id: "a".into(), ..Default::default() });
+        let claim = pending.claim(identity("a", 1)).map_err(drop).expect("the first");
+        let waiting: Vec<Arc<First>> =
+            (0..3).map(|_| pending.claim(identity("a", 2)).err().expect("a repeat").first).collect();
+        assert!(pending.claim(identity("b", 1)).is_ok(), "another key");
+        let mut early = Box::pin(waiting[0].answer());
+        assert!(futures::poll!(&mut early).is_pending());
+        let decision = Decision::numbered("a decision".into(), 7);
         claim.resolve(decision.clone());
-        for first in waiting {
-            assert_eq!(first.fingerprint, "f");
-            assert_eq!(first.decision.await, Ok(decision.clone()));
+        assert_eq!(early.await.as_ref(), Some(&decision));
+        for first in &waiting {
+            assert_eq!(first.of.fingerprint, [1; 32]);
+            assert_eq!(first.answer().await.as_ref(), Some(&decision));
         }
-        assert!(pending.claim(key("a"), "f").is_ok(), "free again");
+        assert!(pending.claim(identity("a", 1)).is_ok(), "free again");
     }
 
     #[tokio::test]
     async fn a_claim_that_comes_to_nothing_lets_others_try() {
         let pending = Pending::default();
-        let claim = pending.claim(key("a"), "f");
-        let waiting = pending.claim(key("a"), "f").err().expect("a repeat");
+        let claim = pending.claim(identity("a", 1));
+        let waiting = pending.claim(identity("a", 1)).err().expect("a repeat").first;
         drop(claim);
-        assert!(waiting.decision.await.is_err());
-        assert!(pending.claim(key("a"), "f").is_ok());
+        assert_eq!(waiting.answer().await, None);
+        assert!(pending.claim(identity("a", 1)).is_ok());
     }
 }

@@ -68,7 +68,7 @@ impl Refusal {
         }
     }
 
-    /// The error of one request of a stream.
+    /// The error of one request of a stream or a batch.
     pub fn streamed(&self) -> wire::Error {
         wire::Error { code: self.code().into(), message: self.message() }
     }

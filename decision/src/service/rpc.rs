@@ -1,11 +1,18 @@
 //! The calls, as tonic has them.
 
-use std::{pin::Pin, sync::Arc};
+use std::{
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
-use futures::{Stream, StreamExt};
-use tarim_proto::decision::v1::{
-    Decision, DecisionRequest, GetDecisionRequest, StreamedDecision,
-    decision_service_server::DecisionService, streamed_decision,
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt, future::BoxFuture, stream::TryReadyChunksError};
+use tarim_proto::{
+    decision::v1::{BatchDecideRequest, DecisionRequest, GetDecisionRequest},
+    encoded::{
+        BatchDecideResponse, Decision, StreamedDecision, decision_service_server::DecisionService,
+        streamed_decision,
+    },
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tonic::{Request, Response, Status, Streaming};
@@ -19,7 +26,7 @@ pub struct Rpc {
     pub desk: Arc<Desk>,
     /// One for each single request in flight.
     pub slots: Arc<Semaphore>,
-    /// One for each stream.
+    /// One for each stream, and each batch: a stream that is there at once.
     pub streams: Arc<Semaphore>,
     /// Requests of one stream that are in flight at once.
     pub stream_window: usize,
@@ -42,7 +49,7 @@ impl Rpc {
         let slot = self.slot(&self.slots, "requests")?;
         let deadline = Deadline::of(request.extensions());
         let decision = self.desk.decide(request.into_inner(), call, deadline, slot).await?;
-        Ok(Response::new(Arc::unwrap_or_clone(decision)))
+        Ok(Response::new(decision))
     }
 }
 
@@ -74,23 +81,46 @@ impl DecisionService for Rpc {
 
     type DecideStreamStream = Pin<Box<dyn Stream<Item = Result<StreamedDecision, Status>> + Send>>;
 
-    /// Requests are decided in order, up to a window ahead of the oldest that still waits for the disk,
-    /// so that many of them share one sync. When the window is full the stream is not read: the caller
-    /// feels it by HTTP/2 flow control.
+    /// Requests are decided as they have come in: what has arrived is decided and handed to the journal together,
+    /// up to half a window, and while it waits for the disk the next half is. Then the stream is not read:
+    /// the caller feels it by HTTP/2 flow control.
     async fn decide_stream(
         &self,
         request: Request<Streaming<DecisionRequest>>,
     ) -> Result<Response<Self::DecideStreamStream>, Status> {
-        let slot = Arc::new(self.slot(&self.streams, "streams")?);
+        let slot = Arc::new(self.slot(&self.streams, "streams and batches")?);
         let deadline = Deadline::of(request.extensions());
         let desk = self.desk.clone();
-        let answers = accepted(request.into_inner(), deadline, self.stopping.clone())
-            .map(move |request| {
+        let answers = Accepted::new(request.into_inner(), deadline, self.stopping.clone())
+            .try_ready_chunks(self.stream_window.div_ceil(2))
+            .map(move |arrived| {
                 let (desk, slot) = (desk.clone(), slot.clone());
-                async move { Ok(streamed(&desk, request?, deadline, slot).await) }
+                let (requests, ended) = match arrived {
+                    Ok(requests) => (requests, None),
+                    Err(TryReadyChunksError(requests, status)) => (requests, Some(Err(status))),
+                };
+                async move {
+                    let answers = many(&desk, requests, deadline, slot).await;
+                    futures::stream::iter(answers.into_iter().map(Ok).chain(ended))
+                }
             })
-            .buffered(self.stream_window);
+            .buffered(2)
+            .flatten();
         Ok(Response::new(Box::pin(answers)))
+    }
+
+    async fn batch_decide(
+        &self,
+        request: Request<BatchDecideRequest>,
+    ) -> Result<Response<BatchDecideResponse>, Status> {
+        let slot = Arc::new(self.slot(&self.streams, "streams and batches")?);
+        let deadline = Deadline::of(request.extensions());
+        let requests = request.into_inner().requests;
+        if !(1..=BATCH_MAX).contains(&requests.len()) {
+            let what = format!("there are {}; send 1 to {BATCH_MAX}", requests.len());
+            return Err(Refusal::invalid("requests", what).into());
+        }
+        Ok(Response::new(BatchDecideResponse { answers: many(&self.desk, requests, deadline, slot).await }))
     }
 
     async fn get_decision(&self, request: Request<GetDecisionRequest>) -> Answer {
@@ -103,41 +133,66 @@ impl DecisionService for Rpc {
 /// Said to whoever comes too late.
 const STOPPING: &str = "the service is shutting down; send what has no answer to another one";
 
+/// Most requests of a batch.
+const BATCH_MAX: usize = 1000;
+
 /// The requests of a stream, until the caller ends it, its deadline passes, or the service shuts down. The
 /// latter two are told as an error, behind the answers to everything accepted before.
-fn accepted(
+struct Accepted {
     requests: Streaming<DecisionRequest>,
-    deadline: Deadline,
-    stopping: watch::Receiver<bool>,
-) -> impl Stream<Item = Result<DecisionRequest, Status>> {
-    futures::stream::unfold(Some((requests, stopping)), move |open| async move {
-        let (mut requests, mut stopping) = open?;
-        let next = tokio::select! {
-            biased;
-            _ = stopping.wait_for(|stopping| *stopping) => {
-                Err(Refusal::Unavailable(STOPPING.into()).into())
-            }
-            () = deadline.passed() => Err(Refusal::Late.into()),
-            next = requests.message() => next,
-        };
-        match next {
-            Ok(Some(request)) => Some((Ok(request), Some((requests, stopping)))),
-            Ok(None) => None,
-            Err(status) => Some((Err(status), None)),
-        }
-    })
+    /// Why no more are accepted, when it comes to that; None: it has ended.
+    end: Option<BoxFuture<'static, Refusal>>,
 }
 
-async fn streamed(
+impl Accepted {
+    fn new(
+        requests: Streaming<DecisionRequest>,
+        deadline: Deadline,
+        mut stopping: watch::Receiver<bool>,
+    ) -> Self {
+        let end = async move {
+            tokio::select! {
+                biased;
+                // An error means that the sender is gone, and the service with it.
+                _ = stopping.wait_for(|stopping| *stopping) => Refusal::Unavailable(STOPPING.into()),
+                () = deadline.passed() => Refusal::Late,
+            }
+        };
+        Self { requests, end: Some(end.boxed()) }
+    }
+}
+
+impl Stream for Accepted {
+    type Item = Result<DecisionRequest, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Some(end) = &mut self.end else { return Poll::Ready(None) };
+        let next = match end.poll_unpin(context) {
+            Poll::Ready(refusal) => Some(Err(refusal.into())),
+            Poll::Pending => ready!(pin!(&mut self.requests).poll_next(context)),
+        };
+        if !matches!(next, Some(Ok(_))) {
+            self.end = None;
+        }
+        Poll::Ready(next)
+    }
+}
+
+/// The answers to many requests, in their order.
+async fn many(
     desk: &Desk,
-    request: DecisionRequest,
+    requests: Vec<DecisionRequest>,
     deadline: Deadline,
     slot: Arc<OwnedSemaphorePermit>,
-) -> StreamedDecision {
-    let request_id = request.request_id.clone();
-    let result = match desk.decide(request, Call::All, deadline, slot).await {
-        Ok(decision) => streamed_decision::Result::Decision(Arc::unwrap_or_clone(decision)),
-        Err(refusal) => streamed_decision::Result::Error(refusal.streamed()),
+) -> Vec<StreamedDecision> {
+    let ids: Vec<String> = requests.iter().map(|request| request.request_id.clone()).collect();
+    let answers = desk.decide_all(requests, Call::All, deadline, slot).await;
+    let streamed = |(request_id, answer)| {
+        let result = match answer {
+            Ok(decision) => streamed_decision::Result::Decision(decision),
+            Err(refusal) => streamed_decision::Result::Error(Refusal::streamed(&refusal)),
+        };
+        StreamedDecision { request_id, result: Some(result) }
     };
-    StreamedDecision { request_id, result: Some(result) }
+    ids.into_iter().zip(answers).map(streamed).collect()
 }

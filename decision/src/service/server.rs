@@ -4,7 +4,7 @@ use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::D
 
 use arc_swap::ArcSwap;
 use tarim_datamart::Tokeniser;
-use tarim_proto::decision::v1::decision_service_server::DecisionServiceServer;
+use tarim_proto::encoded::decision_service_server::DecisionServiceServer;
 use tokio::{
     net::TcpListener,
     sync::{Notify, Semaphore, watch},
@@ -33,7 +33,7 @@ pub struct Config {
     pub clock: Clock,
     /// Single requests that are in flight at once; one more is refused.
     pub max_in_flight: usize,
-    /// Streams that are open at once; one more is refused.
+    /// Streams that are open and batches that are in flight at once; one more is refused.
     pub max_streams: usize,
     /// Requests of one stream that are in flight at once; then the stream is not read.
     pub stream_window: usize,
@@ -55,7 +55,7 @@ impl Config {
             max_in_flight: 1024,
             max_streams: 64,
             stream_window: 256,
-            max_message_bytes: 256 << 10,
+            max_message_bytes: 1 << 20,
             poll: Duration::from_secs(1),
             drain: Duration::from_secs(30),
         }

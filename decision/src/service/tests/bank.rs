@@ -12,14 +12,18 @@ use arrow::{
     datatypes::SchemaRef,
 };
 use datafusion::prelude::SessionContext;
+use prost::Message;
 use tarim_datamart::{Tokeniser, gate::dates::iso_timestamp};
 use tarim_features::{
     materialise::{Selection, materialise},
     store::{EmbeddedStore, OnlineStore},
 };
-use tarim_proto::decision::v1::{
-    Decision, DecisionRequest, GetDecisionRequest, Value, decision_service_client::DecisionServiceClient,
-    decision_service_server::DecisionService, value::Kind,
+use tarim_proto::{
+    decision::v1::{
+        Decision, DecisionRequest, GetDecisionRequest, Value, decision_service_client::DecisionServiceClient,
+        value::Kind,
+    },
+    encoded::{self, decision_service_server::DecisionService},
 };
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -227,7 +231,12 @@ fn field(name: &str, kind: Kind) -> (String, Value) {
 
 /// A call without a network.
 pub async fn direct(rpc: &crate::service::rpc::Rpc, request: DecisionRequest) -> Result<Decision, Status> {
-    Ok(rpc.decide(Request::new(request)).await?.into_inner())
+    Ok(plain(&rpc.decide(Request::new(request)).await?.into_inner()))
+}
+
+/// A decision as a client has it.
+pub fn plain(decision: &encoded::Decision) -> Decision {
+    Decision::decode(&decision.encode_to_vec()[..]).expect("a decision")
 }
 
 /// Microseconds since 1970-01-01T00:00:00Z.

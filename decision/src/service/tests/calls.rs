@@ -1,6 +1,9 @@
 //! Every call, its answers, and what is refused.
 
-use tarim_proto::decision::v1::{Decision, DecisionRequest, Effect, Outcome, Stage, Value, value::Kind};
+use tarim_proto::decision::v1::{
+    BatchDecideRequest, Decision, DecisionRequest, Effect, Outcome, Stage, StreamedDecision, Value,
+    streamed_decision::Result as Streamed, value::Kind,
+};
 use tokio_stream::StreamExt;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -152,30 +155,40 @@ async fn values_are_read_by_the_standard() {
     served.end().await.expect("in order");
 }
 
-async fn stream(served: &Served, requests: Vec<DecisionRequest>) -> Vec<(String, Result<Decision, i32>)> {
-    use tarim_proto::decision::v1::streamed_decision::Result as Streamed;
+type Answers = Vec<(String, Result<Decision, i32>)>;
+
+async fn stream(served: &Served, requests: Vec<DecisionRequest>) -> Answers {
     let answers = served.client().decide_stream(tokio_stream::iter(requests)).await.expect("a stream");
     let answers: Vec<_> = answers.into_inner().collect::<Result<_, Status>>().await.expect("it goes on");
-    let result = |answer| match answer {
+    answers.into_iter().map(of_many).collect()
+}
+
+async fn batch(served: &Served, requests: Vec<DecisionRequest>) -> Result<Answers, Status> {
+    let answers = served.client().batch_decide(BatchDecideRequest { requests }).await?.into_inner().answers;
+    Ok(answers.into_iter().map(of_many).collect())
+}
+
+fn of_many(answer: StreamedDecision) -> (String, Result<Decision, i32>) {
+    let result = match answer.result {
         Some(Streamed::Decision(decision)) => Ok(decision),
         Some(Streamed::Error(error)) => Err(error.code),
         None => panic!("neither a decision nor an error"),
     };
-    answers.into_iter().map(|answer| (answer.request_id, result(answer.result))).collect()
+    (answer.request_id, result)
 }
 
-#[tokio::test]
-async fn a_stream_answers_in_order_and_goes_on_after_errors() {
-    let bank = Bank::new().await;
-    let served = bank.serve(&Power::default()).await;
+/// Many requests: one is wrong, one is a repeat, and one has the id of another.
+fn many() -> Vec<DecisionRequest> {
     let mut requests: Vec<_> = (0..1000).map(|i| request(&format!("r{i}"), "c1", [])).collect();
     requests[500].member = "009".into();
     requests[700].request_id = "r3".into();
     requests[800] = request("r4", "c2", []);
-    let ids: Vec<_> = requests.iter().map(|r| r.request_id.clone()).collect();
-    let answers = stream(&served, requests).await;
-    assert_eq!(answers.iter().map(|a| a.0.clone()).collect::<Vec<_>>(), ids);
-    for (i, (_, answer)) in answers.iter().enumerate() {
+    requests
+}
+
+fn assert_answered(answers: &Answers) {
+    for (i, (id, answer)) in answers.iter().enumerate() {
+        assert_eq!(*id, many()[i].request_id);
         match i {
             500 => assert_eq!(*answer, Err(Code::InvalidArgument.into())),
             700 => assert_eq!(answer, &answers[3].1, "a repeat has the first answer"),
@@ -183,7 +196,36 @@ async fn a_stream_answers_in_order_and_goes_on_after_errors() {
             _ => assert_eq!(answer.as_ref().expect("decided").outcome(), Outcome::Approve),
         }
     }
+    assert_eq!(answers.len(), 1000);
+}
+
+#[tokio::test]
+async fn a_stream_answers_in_order_and_goes_on_after_errors() {
+    let bank = Bank::new().await;
+    let served = bank.serve(&Power::default()).await;
+    assert_answered(&stream(&served, many()).await);
     assert_eq!(stream(&served, Vec::new()).await, []);
+    served.end().await.expect("in order");
+}
+
+#[tokio::test]
+async fn a_batch_is_answered_as_a_stream_is() {
+    let bank = Bank::new().await;
+    let served = bank.serve(&Power::default()).await;
+    let answers = batch(&served, many()).await.expect("answers");
+    assert_answered(&answers);
+    assert_eq!(batch(&served, many()).await.expect("answers"), answers, "each is decided once");
+    assert_eq!(stream(&served, many()).await, answers);
+    let mut too_many = many();
+    too_many.push(request("one more", "c1", []));
+    for requests in [Vec::new(), too_many] {
+        let refused = batch(&served, requests).await.expect_err("not that many");
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        assert_eq!(
+            refused.get_error_details().bad_request().expect("details").field_violations[0].field,
+            "requests"
+        );
+    }
     served.end().await.expect("in order");
 }
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use futures::poll;
-use tarim_proto::decision::v1::{
-    DecisionRequest, decision_service_server::DecisionService, streamed_decision,
+use tarim_proto::{
+    decision::v1::{DecisionRequest, streamed_decision},
+    encoded::decision_service_server::DecisionService,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -115,7 +116,7 @@ async fn a_timeout_that_makes_no_sense_is_told() {
 async fn a_message_that_is_too_long_is_refused() {
     let bank = Bank::new().await;
     let served = bank.serve(&Power::default()).await;
-    let long = DecisionRequest { member: "0".repeat(300 << 10), ..request("r", "c1", []) };
+    let long = DecisionRequest { member: "0".repeat(2 << 20), ..request("r", "c1", []) };
     let status = served.decide(&long).await.expect_err("too long");
     assert_eq!(status.code(), Code::OutOfRange, "{status}");
     served.end().await.expect("in order");

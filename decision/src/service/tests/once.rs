@@ -2,10 +2,13 @@
 
 use futures::{FutureExt, poll};
 use prost::Message;
-use tarim_proto::decision::v1::{GetDecisionRequest, decision_service_server::DecisionService, value::Kind};
+use tarim_proto::{
+    decision::v1::{BatchDecideRequest, GetDecisionRequest, value::Kind},
+    encoded::{decision_service_server::DecisionService, streamed_decision},
+};
 use tonic::{Code, Request};
 
-use super::bank::{Bank, direct, request, text};
+use super::bank::{Bank, direct, plain, request, text};
 use crate::journal::{self, Journal, power::Power};
 
 #[tokio::test]
@@ -73,6 +76,27 @@ async fn a_repeat_in_flight_waits_for_the_first() {
     assert_eq!(other.await.expect_err("it differs").code(), Code::AlreadyExists);
     let next = direct(&rpc, request("s", "c1", [])).await.expect("decided");
     assert_eq!((first.decision_id.as_str(), next.decision_id.as_str()), ("1", "2"), "it was decided once");
+}
+
+/// All that is new in a batch is written together; what is known already is not written again.
+#[tokio::test]
+async fn a_batch_waits_for_one_sync() {
+    let bank = Bank::new().await;
+    let disk = Power::default();
+    let rpc = bank.rpc(&disk, |_| {});
+    let first = direct(&rpc, request("r7", "c1", [])).await.expect("decided");
+    let before = disk.syncs();
+    let requests = (0..100).map(|i| request(&format!("r{i}"), "c1", [])).collect();
+    let answers = rpc.batch_decide(Request::new(BatchDecideRequest { requests })).await.expect("answers");
+    let decisions = answers.into_inner().answers.into_iter().map(|answer| match answer.result {
+        Some(streamed_decision::Result::Decision(decision)) => plain(&decision),
+        other => panic!("{other:?}"),
+    });
+    let decisions: Vec<_> = decisions.collect();
+    assert_eq!(decisions[7], first);
+    let numbers: Vec<_> = decisions.iter().map(|d| d.decision_id.as_str()).collect();
+    assert_eq!((numbers[0], numbers[6], numbers[8], numbers[99]), ("2", "8", "9", "100"));
+    assert_eq!(disk.syncs() - before, 1);
 }
 
 /// A first request that comes to nothing leaves its id to the next.

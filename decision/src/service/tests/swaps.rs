@@ -139,7 +139,7 @@ async fn every_decision_replays_by_its_own_rulebook_to_the_same_bits() {
     let disk = std::sync::Arc::new(Folder::new(&bank.path("changed")));
     let copy = Journal::open_on(disk, 1 << 20).expect("a new journal");
     for entry in &entries {
-        copy.submit(entry, |number| assert!(number.is_ok(), "durable"));
+        copy.submit_entry(entry, |number| assert!(number.is_ok(), "durable"));
     }
     copy.close().expect("in order");
     std::fs::remove_dir_all(bank.published().join(&second)).expect("there");

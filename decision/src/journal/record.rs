@@ -1,0 +1,135 @@
+//! An entry as it will be written.
+//!
+//! The service does not build a `JournalEntry` to have it encoded: inputs and decision are written in place,
+//! and the decision's bytes, which are the greater part of the answer too, are shared with it.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use bytes::Bytes;
+use prost::encoding;
+use tarim_proto::decision::v1::{Call, Value};
+
+use super::{JournalError, frame::PAYLOAD_MAX};
+
+/// An encoded entry, and the hash of its key.
+pub struct Record {
+    pub(super) hash: u64,
+    pub(super) payload: Bytes,
+}
+
+impl Record {
+    /// `hash` is that of the entry's key, [`super::Journal::hash`].
+    pub fn new(hash: u64, payload: Bytes) -> Result<Self, JournalError> {
+        match payload.len() {
+            0..=PAYLOAD_MAX => Ok(Self { hash, payload }),
+            size => Err(JournalError::TooLong { size }),
+        }
+    }
+}
+
+/// What an entry begins with; its inputs and its decision follow.
+pub struct EntryHead<'a> {
+    pub member: &'a String,
+    pub request_id: &'a String,
+    pub call: Call,
+    pub fingerprint: &'a [u8; 32],
+    /// Personal fields tokenised.
+    pub application: &'a BTreeMap<String, Value>,
+}
+
+/// An encoded `JournalEntry`.
+pub struct EncodedEntry {
+    pub payload: Bytes,
+    /// Its field `decision`, which shares the payload's memory.
+    pub decision: Bytes,
+}
+
+impl EntryHead<'_> {
+    /// Encodes the entry, with the inputs and the decision that the two closures append.
+    pub fn encode<E>(
+        &self,
+        inputs: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+        decision: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<EncodedEntry, E> {
+        let mut out = Vec::with_capacity(4096);
+        encoding::string::encode(1, self.member, &mut out);
+        encoding::string::encode(2, self.request_id, &mut out);
+        encoding::int32::encode(3, &self.call.into(), &mut out);
+        nested(4, &mut out, |out| out.extend_from_slice(self.fingerprint));
+        encoding::btree_map::encode(
+            encoding::string::encode,
+            encoding::string::encoded_len,
+            encoding::message::encode,
+            encoding::message::encoded_len,
+            5,
+            self.application,
+            &mut out,
+        );
+        let mut written = Ok(());
+        nested(6, &mut out, |out| written = inputs(out));
+        written?;
+        let decision = nested(7, &mut out, decision);
+        let payload = Bytes::from(out);
+        Ok(EncodedEntry { decision: payload.slice(decision), payload })
+    }
+}
+
+/// Appends a field whose length is known only when it is written; gives where its contents are.
+///
+/// The length takes four bytes whatever it is: a varint may have leading zeros, so to say. Four hold 256 MiB,
+/// more than a record may have.
+fn nested(tag: u32, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> Range<usize> {
+    encoding::encode_key(tag, encoding::WireType::LengthDelimited, out);
+    let length = out.len();
+    out.extend([0; 4]);
+    let start = out.len();
+    write(out);
+    let n = out.len() - start;
+    for (i, byte) in out[length..start].iter_mut().enumerate() {
+        let more = if i < 3 { 0x80 } else { 0 };
+        *byte = (n >> (7 * i)) as u8 & 0x7f | more;
+    }
+    start..out.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+    use tarim_proto::decision::v1::{Decision, JournalEntry, value::Kind};
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_in_place_is_the_message() {
+        let value = |kind| Value { kind };
+        for size in [0, 1, 127, 128, 5000, 3_000_000] {
+            let entry = JournalEntry {
+                member: "001".into(),
+                request_id: "r".into(),
+                call: Call::QuoteRate.into(),
+                fingerprint: vec![7; 32],
+                application: BTreeMap::from([
+                    ("amount_fen".into(), value(Some(Kind::IntValue(5)))),
+                    ("birth".into(), value(None)),
+                ]),
+                inputs: vec![9; size],
+                decision: Some(Decision { grade: "A".repeat(size), ..Default::default() }),
+            };
+            let head = EntryHead {
+                member: &entry.member,
+                request_id: &entry.request_id,
+                call: entry.call(),
+                fingerprint: &[7; 32],
+                application: &entry.application,
+            };
+            let decision = entry.decision.as_ref().expect("set above").encode_to_vec();
+            let inputs = |out: &mut Vec<u8>| {
+                out.extend_from_slice(&entry.inputs);
+                Ok::<_, ()>(())
+            };
+            let encoded = head.encode(inputs, |out| out.extend_from_slice(&decision)).expect("written");
+            assert_eq!(encoded.decision, decision);
+            assert_eq!(JournalEntry::decode(encoded.payload), Ok(entry));
+        }
+    }
+}
