@@ -170,16 +170,18 @@ fn run(case: &Case) -> Result<(), String> {
         (None, true) => Value::Null,
         _ => panic!("{}: give either `is` or `null = true`", case.sql),
     };
-    let bound = set.program().bind(&dictionaries.iter().collect::<Vec<_>>());
+    let program = set.program(&scope);
+    let bound = program.bind(&dictionaries.iter().collect::<Vec<_>>());
     let rows: Vec<Row<'_>> = std::iter::zip(scope.relations(), &rows)
         .zip(&dictionaries)
         .map(|(((_, layout), bytes), d)| Row::new(layout, bytes, d, NOW_US).unwrap())
         .collect();
     let mut scratch = Scratch::new();
-    set.program().evaluate(&bound, &rows, &mut scratch);
+    program.evaluate(&bound, &rows, &mut scratch);
+    let row = scratch.answers(0);
     let batch = set.evaluate_batch(&batch(&columns, &[values])).map_err(|e| format!("{e:?}"))?;
     for (what, id) in [("simplified", ExprId(0)), ("as written", ExprId(1))] {
-        let (row, batch) = (scratch.value(id), batch.value(id));
+        let (row, batch) = (row.value(id), batch.value(id));
         if row != expected || batch != expected {
             return Err(format!(
                 "{what}: the row program gives {row:?}, DataFusion {batch:?}, expected is {expected:?}\n    ({shown})"

@@ -61,7 +61,8 @@ fn a_warm_evaluation_allocates_nothing() {
             }
         }
     }
-    let bound = set.program().bind(&[&dictionary]);
+    let program = set.program(&scope);
+    let bound = program.bind(&[&dictionary]);
     let mut scratch = Scratch::new();
     let mut builder = RowBuilder::new(&layout);
 
@@ -81,15 +82,16 @@ fn a_warm_evaluation_allocates_nothing() {
                 .expect("the value fits");
             }
             let row = Row::new(&layout, builder.finish(), &dictionary, 0).expect("a whole row");
-            set.program().evaluate(&bound, &[row], &mut scratch);
+            program.evaluate(&bound, &[row], &mut scratch);
+            let answers = scratch.answers(0);
             for id in set.ids() {
                 known += usize::from(match set.ty(id) {
-                    Type::Boolean => scratch.truth(id).is_some(),
-                    Type::Int64 => scratch.int(id).is_some(),
-                    Type::Float64 => scratch.float(id).is_some(),
-                    Type::Utf8 => scratch.text(id).is_some(),
-                    Type::Date32 => scratch.date(id).is_some(),
-                    Type::Timestamp => scratch.timestamp(id).is_some(),
+                    Type::Boolean => answers.truth(id).is_some(),
+                    Type::Int64 => answers.int(id).is_some(),
+                    Type::Float64 => answers.float(id).is_some(),
+                    Type::Utf8 => answers.text(id).is_some(),
+                    Type::Date32 => answers.date(id).is_some(),
+                    Type::Timestamp => answers.timestamp(id).is_some(),
                 });
             }
         }

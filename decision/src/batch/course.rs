@@ -12,7 +12,7 @@ use tarim_features::row::Dictionary;
 use super::{BacktestError, facts::Rows, features::with_columns};
 use crate::{
     outcome::{Call, Decision},
-    policy::{Finding, Out, Work, conclude},
+    policy::{Finding, Granted, Out, Work, judge, tell},
     rulebook::{Plan, Rulebook},
 };
 
@@ -24,6 +24,8 @@ pub fn decide(
 ) -> Result<Vec<Decision>, BacktestError> {
     let rows = batch.num_rows();
     let mut findings: Vec<Vec<Finding>> = vec![Vec::new(); rows];
+    let mut granted = vec![Granted::default(); rows];
+    let mut answered = Vec::with_capacity(plan.steps.len());
     let mut work = Work::default();
     for (index, step) in plan.runs(Call::All) {
         let mut answers = step.step.exprs.evaluate_batch(&batch)?;
@@ -36,10 +38,17 @@ pub fn decide(
             std::mem::swap(&mut work.findings, found);
             step.step.logic.run(index, &answers, &mut work);
             std::mem::swap(&mut work.findings, found);
+            if step.relation == plan.limit {
+                granted[row].limit = work.out.first().copied();
+            }
+            if step.relation == plan.rate {
+                granted[row].rate = work.out.first().copied();
+            }
             for (column, out) in outs.iter_mut().zip(&work.out) {
                 column.push(*out);
             }
         }
+        answered.push(answers);
         if let Some(relation) = relation {
             let results = relation.layout.columns().iter().zip(&outs).map(|(column, outs)| {
                 let name = format!("{}.{}", relation.name, column.name);
@@ -49,8 +58,11 @@ pub fn decide(
         }
     }
     let facts = Rows::of(rulebook, &batch)?;
-    let concluded = findings.iter().enumerate().map(|(i, f)| conclude(plan, Call::All, f, &facts.row(i)));
-    Ok(concluded.collect())
+    let decisions = findings.iter_mut().zip(granted).enumerate().map(|(row, (findings, granted))| {
+        let verdict = judge(plan, Call::All, findings, granted);
+        tell(plan, Call::All, &verdict, findings, &facts.row(row, &answered))
+    });
+    Ok(decisions.collect())
 }
 
 /// Results of a step as a column of its relation's type.

@@ -5,7 +5,10 @@ use arrow::{
     datatypes::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType},
 };
 use tarim_datamart::{Type, Value};
-use tarim_features::spine::stale_column;
+use tarim_features::{
+    expr::{BatchAnswers, ExprId},
+    spine::stale_column,
+};
 
 use super::BacktestError;
 use crate::{
@@ -49,9 +52,9 @@ impl<'a> Rows<'a> {
         Ok(Self { rulebook, relations: rulebook.relations().iter().map(given).collect::<Result<_, _>>()? })
     }
 
-    /// One of the rows.
-    pub fn row(&self, row: usize) -> RowFacts<'_> {
-        RowFacts { rows: self, row }
+    /// One of the rows, with the answers of each step.
+    pub fn row<'b>(&'b self, row: usize, answers: &'b [BatchAnswers]) -> RowFacts<'b> {
+        RowFacts { rows: self, answers, row }
     }
 
     /// Is a group of a relation stale in a row?
@@ -68,6 +71,7 @@ impl<'a> Rows<'a> {
 /// One row of a batch.
 pub struct RowFacts<'a> {
     rows: &'a Rows<'a>,
+    answers: &'a [BatchAnswers],
     row: usize,
 }
 
@@ -76,6 +80,10 @@ impl Facts for RowFacts<'_> {
         let group = self.rows.rulebook.relations()[relation].layout.columns()[column].group;
         let stale = self.rows.is_stale(relation, usize::from(group), self.row);
         (self.rows.value(relation, column, self.row), stale)
+    }
+
+    fn expr(&self, step: usize, id: ExprId) -> Value {
+        value(self.answers[step].column(id), self.row)
     }
 }
 

@@ -1,27 +1,31 @@
-//! The course of one decision: steps in order, each with the rows of those before it.
+//! The course of one decision: the parts of its program and the logic of its steps, in turn.
 
+use smallvec::SmallVec;
 use tarim_datamart::Value;
 use tarim_features::{
-    expr::{Bound, Scratch},
+    expr::{Answers, Bound, ExprId, Scratch},
     row::{Row, RowBuilder},
 };
 
 use super::{DecideError, Inputs};
 use crate::{
     outcome::{Call, Decision},
-    policy::{Facts, Out, Work, conclude},
-    rulebook::Rulebook,
+    policy::{Facts, Finding, Granted, Out, Verdict, Work, judge, tell},
+    rulebook::{Course, Plan, Rulebook},
 };
+
+/// Rows of relations; a rulebook with more has them on the heap.
+type Rows<'a> = SmallVec<[Row<'a>; 32]>;
 
 /// What a decision is worked out in, reused from one to the next by its thread.
 #[derive(Default)]
 pub struct DecisionScratch {
     scratch: Scratch,
     work: Work,
-    /// Of each relation: packs its rows, a row of NULLs, and the row that its step left.
-    builders: Vec<RowBuilder>,
+    /// Of each relation that a step fills, what it left.
+    results: Vec<Vec<Out>>,
+    /// Of each relation, a row of NULLs.
     blanks: Vec<Vec<u8>>,
-    results: Vec<Vec<u8>>,
     /// The rulebook that all this is for.
     version: String,
 }
@@ -29,79 +33,111 @@ pub struct DecisionScratch {
 impl DecisionScratch {
     fn prepare(&mut self, rulebook: &Rulebook) {
         if self.version != rulebook.version() {
-            self.builders = rulebook.relations().iter().map(|r| RowBuilder::new(&r.layout)).collect();
-            self.blanks = self.builders.iter().map(|b| b.finish().to_vec()).collect();
-            self.results = vec![Vec::new(); self.builders.len()];
+            let blank = |r: &crate::rulebook::Relation| RowBuilder::new(&r.layout).finish().to_vec();
+            self.blanks = rulebook.relations().iter().map(blank).collect();
+            self.results = vec![Vec::new(); self.blanks.len()];
             self.version = rulebook.version().to_owned();
         }
+        self.results.iter_mut().for_each(Vec::clear);
         self.work.clear();
     }
 }
 
-/// Runs the steps that a call needs and concludes.
-pub(super) fn run(
-    rulebook: &Rulebook,
-    bound: &[Bound],
-    inputs: &Inputs,
+/// A decision that was made, and all that is needed to tell it.
+pub struct Judged<'a> {
+    rulebook: &'a Rulebook,
+    plan: &'a Plan,
     call: Call,
-    scratch: &mut DecisionScratch,
-) -> Result<Decision, DecideError> {
+    course: &'a Course,
+    verdict: Verdict,
+    rows: Rows<'a>,
+    scratch: &'a DecisionScratch,
+}
+
+impl Judged<'_> {
+    pub fn verdict(&self) -> &Verdict {
+        &self.verdict
+    }
+
+    /// What was found, in the order in which it is told.
+    pub fn findings(&self) -> &[Finding] {
+        &self.scratch.work.findings
+    }
+
+    /// Puts it into words.
+    pub fn tell(&self) -> Decision {
+        tell(self.plan, self.call, &self.verdict, self.findings(), self)
+    }
+}
+
+/// Runs the steps that a call needs and judges what they find. Allocates nothing once the scratch is warm,
+/// unless the rulebook has over 32 relations or hundreds of its rules fire.
+pub(super) fn run<'a>(
+    rulebook: &'a Rulebook,
+    bound: impl FnOnce(&Course) -> std::borrow::Cow<'a, Bound>,
+    inputs: &'a Inputs,
+    call: Call,
+    scratch: &'a mut DecisionScratch,
+) -> Result<Judged<'a>, DecideError> {
     let plan = rulebook.plan(&inputs.member, &inputs.product)?;
+    let course = plan.courses.of(call);
     scratch.prepare(rulebook);
-    let DecisionScratch { scratch, work, builders, blanks, results, .. } = scratch;
-    let mut results: Vec<Option<&mut Vec<u8>>> = results.iter_mut().map(Some).collect();
-    let relations = rulebook.relations();
-    let damaged = |i: usize| move |source| DecideError::Row { relation: relations[i].name.clone(), source };
-    let result_row = |i: usize, bytes| {
-        Row::new(&relations[i].layout, bytes, rulebook.texts(), inputs.at_us).map_err(damaged(i))
+    let DecisionScratch { scratch: registers, work, results, blanks, .. } = scratch;
+    let rows = rows(rulebook, inputs, blanks)?;
+    let bound = bound(course);
+    let mut evaluation = course.program.start(&bound, &rows, registers);
+    for (part, step) in course.steps.iter().enumerate() {
+        evaluation.run(part);
+        step.logic.run(step.step, &evaluation.answers(part), work);
+        if let Some(result) = &step.result {
+            for (inlet, out) in result.inlets.iter().zip(&work.out) {
+                if let Some(inlet) = inlet {
+                    evaluation.put(*inlet, out.given());
+                }
+            }
+            results[result.relation].extend_from_slice(&work.out);
+        }
+    }
+    let result = |relation: Option<usize>| results[relation?].first().copied();
+    let granted = Granted { limit: result(plan.limit), rate: result(plan.rate) };
+    let verdict = judge(plan, call, &mut work.findings, granted);
+    // The rows borrow the blanks: they are made again behind the scratch that is now only read.
+    drop(rows);
+    let scratch = &*scratch;
+    let rows = self::rows(rulebook, inputs, &scratch.blanks)?;
+    Ok(Judged { rulebook, plan, call, course, verdict, rows, scratch })
+}
+
+/// A row of each relation. Of what steps compute it is blank: what they left is in the scratch.
+fn rows<'a>(
+    rulebook: &'a Rulebook,
+    inputs: &'a Inputs,
+    blanks: &'a [Vec<u8>],
+) -> Result<Rows<'a>, DecideError> {
+    let row = |(i, relation): (usize, &'a crate::rulebook::Relation)| {
+        let row = match relation.source.is_input() {
+            true => inputs.row(i, relation),
+            false => Row::new(&relation.layout, &blanks[i], rulebook.texts(), inputs.at_us),
+        };
+        row.map_err(|source| DecideError::Row { relation: relation.name.clone(), source })
     };
-    let mut rows: Vec<Row<'_>> = Vec::with_capacity(relations.len());
-    for (i, relation) in relations.iter().enumerate() {
-        rows.push(if relation.source.is_input() {
-            inputs.row(i, relation).map_err(damaged(i))?
-        } else {
-            // Until its step has run, a result is a row of NULLs.
-            result_row(i, blanks[i].as_slice())?
-        });
-    }
-    for (index, step) in plan.runs(call) {
-        step.step.exprs.program().evaluate(&bound[step.step.index], &rows, scratch);
-        step.step.logic.run(index, &*scratch, work);
-        let Some((relation, result)) = step.relation.and_then(|r| Some((r, results[r].take()?))) else {
-            continue;
-        };
-        pack(&work.out, &mut builders[relation], result);
-        rows[relation] = result_row(relation, result.as_slice())?;
-    }
-    Ok(conclude(plan, call, &work.findings, &Rows(&rows)))
+    rulebook.relations().iter().enumerate().map(row).collect()
 }
 
-/// Packs a step's result.
-fn pack(out: &[Out], builder: &mut RowBuilder, result: &mut Vec<u8>) {
-    builder.clear();
-    for (column, value) in out.iter().enumerate() {
-        let set = match *value {
-            Out::Null => Ok(()),
-            Out::Boolean(b) => builder.set_bool(column, b),
-            Out::Int64(i) => builder.set_int(column, i),
-            Out::Float64(x) => builder.set_float(column, x),
-            Out::Text(code) => builder.set_text_code(column, code),
-            Out::Date32(d) => builder.set_date(column, d),
-            Out::Timestamp(t) => builder.set_timestamp(column, t),
-        };
-        // A result's layout is made from the types of the very outputs that are packed here.
-        set.expect("a step's result has the types of its relation");
-    }
-    result.clear();
-    result.extend_from_slice(builder.finish());
-}
-
-/// The rows of one decision.
-struct Rows<'a>(&'a [Row<'a>]);
-
-impl Facts for Rows<'_> {
+impl Facts for Judged<'_> {
     fn column(&self, relation: usize, column: usize) -> (Value, bool) {
-        let row = &self.0[relation];
-        (row.get(column), row.is_stale(column))
+        if self.rulebook.relations()[relation].source.is_input() {
+            let row = &self.rows[relation];
+            return (row.get(column), row.is_stale(column));
+        }
+        // A result of a step that was not run is NULL.
+        let out = self.scratch.results[relation].get(column).copied().unwrap_or_default();
+        (out.value(self.rulebook.texts()), false)
+    }
+
+    fn expr(&self, step: usize, id: ExprId) -> Value {
+        let part =
+            self.course.steps.iter().position(|s| s.step == step).expect("a finding is of a step that ran");
+        self.scratch.scratch.answers(part).value(id)
     }
 }

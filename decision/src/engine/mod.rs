@@ -19,7 +19,7 @@ mod gather;
 mod inputs;
 mod intake;
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use tarim_datamart::{Tokeniser, Value};
 use tarim_features::{
@@ -31,14 +31,14 @@ use tarim_features::{
 pub(crate) use self::intake::{Intake, Origin};
 pub use self::{
     build::InputsBuilder,
-    course::DecisionScratch,
+    course::{DecisionScratch, Judged},
     encode::DecodeError,
     gather::FieldError,
     inputs::{Inputs, ListHit},
 };
 use crate::{
     outcome::{Call, Decision},
-    rulebook::{NoPlan, Rulebook, Source},
+    rulebook::{Course, NoPlan, Relation, Rulebook, Source},
 };
 use inputs::no_texts;
 
@@ -67,7 +67,7 @@ pub struct Engine {
     snapshot: Arc<Snapshot>,
     tokeniser: Arc<Tokeniser>,
     intake: Intake,
-    /// Programs of the rulebook's steps with their constants as codes of the snapshot's dictionaries.
+    /// Programs of the rulebook's courses with their constants as codes of the snapshot's dictionaries.
     bound: Vec<Bound>,
 }
 
@@ -87,22 +87,31 @@ impl Engine {
         &self.snapshot
     }
 
-    /// Decides. Allocates only what the decision itself is made of.
+    /// Decides, and puts the decision into words.
     pub fn decide(
         &self,
         inputs: &Inputs,
         call: Call,
         scratch: &mut DecisionScratch,
     ) -> Result<Decision, DecideError> {
-        match &inputs.snapshot {
+        Ok(self.judge(inputs, call, scratch)?.tell())
+    }
+
+    /// Decides. Allocates nothing once the scratch is warm.
+    pub fn judge<'a>(
+        &'a self,
+        inputs: &'a Inputs,
+        call: Call,
+        scratch: &'a mut DecisionScratch,
+    ) -> Result<Judged<'a>, DecideError> {
+        let bound = |course: &Course| match &inputs.snapshot {
             Some(snapshot) if Arc::ptr_eq(snapshot, &self.snapshot) => {
-                course::run(&self.rulebook, &self.bound, inputs, call, scratch)
+                Cow::Borrowed(&self.bound[course.index])
             }
             // Gathered from another snapshot, or read back: codes mean something else there.
-            other => {
-                course::run(&self.rulebook, &bind(&self.rulebook, other.as_deref()), inputs, call, scratch)
-            }
-        }
+            other => Cow::Owned(course.program.bind(&dictionaries(&self.rulebook, other.as_deref()))),
+        };
+        course::run(&self.rulebook, bound, inputs, call, scratch)
     }
 }
 
@@ -124,20 +133,23 @@ impl<'a> Replayer<'a> {
     }
 
     pub fn decide(&mut self, inputs: &Inputs, call: Call) -> Result<Decision, DecideError> {
-        course::run(self.rulebook, &self.bound, inputs, call, &mut self.scratch)
+        let bound = |course: &Course| Cow::Borrowed(&self.bound[course.index]);
+        Ok(course::run(self.rulebook, bound, inputs, call, &mut self.scratch)?.tell())
     }
 }
 
 /// Looks the constants of all programs up in the dictionaries of the rows that they will read.
 fn bind(rulebook: &Rulebook, snapshot: Option<&Snapshot>) -> Vec<Bound> {
-    let dictionaries: Vec<&Dictionary> = rulebook
-        .relations()
-        .iter()
-        .map(|r| match (r.source, snapshot) {
-            (Source::Entity(entity), Some(snapshot)) => snapshot.dictionary(entity),
-            (source, _) if source.is_input() => no_texts(),
-            _ => &**rulebook.texts(),
-        })
-        .collect();
-    rulebook.steps().iter().map(|s| s.exprs.program().bind(&dictionaries)).collect()
+    let dictionaries = dictionaries(rulebook, snapshot);
+    rulebook.courses().iter().map(|c| c.program.bind(&dictionaries)).collect()
+}
+
+/// The dictionary of each relation's rows.
+fn dictionaries<'a>(rulebook: &'a Rulebook, snapshot: Option<&'a Snapshot>) -> Vec<&'a Dictionary> {
+    let dictionary = |r: &'a Relation| match (r.source, snapshot) {
+        (Source::Entity(entity), Some(snapshot)) => snapshot.dictionary(entity),
+        (source, _) if source.is_input() => no_texts(),
+        _ => &**rulebook.texts(),
+    };
+    rulebook.relations().iter().map(dictionary).collect()
 }

@@ -2,7 +2,7 @@
 
 use tarim_datamart::{Type, Value};
 use tarim_features::{
-    expr::{Answers, ExprId},
+    expr::{Answers, ExprId, Given},
     row::Dictionary,
 };
 
@@ -22,6 +22,19 @@ pub enum Out {
 }
 
 impl Out {
+    /// For the register that a later step reads it from.
+    pub fn given(self) -> Given {
+        match self {
+            Out::Null => Given::Null,
+            Out::Boolean(b) => Given::Boolean(b),
+            Out::Int64(i) => Given::Int64(i),
+            Out::Float64(x) => Given::Float64(x),
+            Out::Text(code) => Given::Text(code),
+            Out::Date32(d) => Given::Date32(d),
+            Out::Timestamp(t) => Given::Timestamp(t),
+        }
+    }
+
     /// The value, with its text looked up.
     pub fn value(self, texts: &Dictionary) -> Value {
         match self {
@@ -36,15 +49,13 @@ impl Out {
     }
 }
 
-/// What a step found that a decision must tell.
-#[derive(Clone, Debug, PartialEq)]
+/// What a step found that a decision must tell. No words: those are put to it when it is told.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Finding {
     /// Index of the step in its plan.
     pub step: usize,
     pub what: What,
     pub effect: Effect,
-    /// Values of the `show` items that are not plain columns, taken while the step's answers were there.
-    pub shown: Vec<Value>,
 }
 
 /// What a finding is about; indices are into the step's own logic.
@@ -85,7 +96,7 @@ impl Work {
     }
 
     pub(super) fn find(&mut self, what: What, effect: Effect) {
-        self.findings.push(Finding { step: self.step, what, effect, shown: Vec::new() });
+        self.findings.push(Finding { step: self.step, what, effect });
     }
 }
 

@@ -7,7 +7,7 @@ use tarim_models::scorecard::ReasonText;
 
 use super::{
     Facts, Finding, Logic,
-    answer::What,
+    answer::{Out, What},
     rate::ppm,
     show::{Show, render},
 };
@@ -16,52 +16,96 @@ use crate::{
     rulebook::Plan,
 };
 
-/// Concludes a decision. `findings` are of the steps that [`Plan::runs`] names for the call, in any
-/// order; `facts` are the rows they were made from, with the results of the steps.
-pub fn conclude(plan: &Plan, call: Call, findings: &[Finding], facts: &impl Facts) -> Decision {
-    let mut told: Vec<&Finding> =
-        findings.iter().filter(|f| call.includes(plan.steps[f.step].stage)).collect();
+/// A decision without its words: what was found stands beside it, in the order in which it is told.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Verdict {
+    pub outcome: Outcome,
+    /// By stage; those that were not asked for approve.
+    pub stages: [Outcome; 5],
+    pub limit_fen: Option<i64>,
+    pub rate_ppm: Option<i64>,
+    /// The product is stopped, which is the first stage's reason to decline.
+    stopped: Option<Stage>,
+    /// Of limit and rate: it is unknown, and no reason says why.
+    untold: [bool; 2],
+}
+
+/// What a limit and a rate step left, if the plan has run them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Granted {
+    pub limit: Option<Out>,
+    pub rate: Option<Out>,
+}
+
+/// Judges what steps found. `findings` are of the steps that [`Plan::runs`] names for the call, in any order;
+/// those of other stages are dropped, the rest is put in the order in which it is told.
+pub fn judge(plan: &Plan, call: Call, findings: &mut Vec<Finding>, granted: Granted) -> Verdict {
+    let stage = |f: &Finding| plan.steps[f.step].stage;
+    findings.retain(|f| call.includes(stage(f)));
     // Steps stand in the order in which they run; reasons are told by stage, then in the rulebook's order.
-    told.sort_by_key(|f| (plan.steps[f.step].stage, plan.steps[f.step].rank));
-    let mut reasons: Vec<Reason> = told.iter().map(|f| reason(plan, f, facts)).collect();
-    if plan.stopped {
-        let stage = Stage::ALL.into_iter().find(|s| call.includes(*s)).unwrap_or(Stage::Admission);
-        reasons.insert(0, stopped(stage));
+    findings.sort_by_key(|f| (stage(f), plan.steps[f.step].rank));
+    let mut stages = [Outcome::Approve; 5];
+    for f in findings.iter() {
+        let worst = &mut stages[stage(f) as usize];
+        *worst = (*worst).max(f.effect.outcome());
     }
-    let limit_fen = match plan.limit.map(|relation| facts.column(relation, 0).0) {
-        Some(Value::Int64(fen)) if call.includes(Stage::Limit) => Some(fen),
+    let stopped = plan.stopped.then(|| Stage::ALL.into_iter().find(|s| call.includes(*s))).flatten();
+    if let Some(stage) = stopped {
+        stages[stage as usize] = Outcome::Decline;
+    }
+    let limit_fen = match granted.limit {
+        Some(Out::Int64(fen)) if call.includes(Stage::Limit) => Some(fen),
         _ => None,
     };
-    let rate_ppm = match plan.rate.map(|relation| facts.column(relation, 0).0) {
-        Some(Value::Float64(bp)) if call.includes(Stage::Rate) => ppm(bp),
+    let rate_ppm = match granted.rate {
+        Some(Out::Float64(bp)) if call.includes(Stage::Rate) => ppm(bp),
         _ => None,
     };
     // A limit or rate that is unknown has referred or declined already: this holds the line should a
     // formula ever come to nothing without saying so.
-    for (stage, known) in [(Stage::Limit, limit_fen.is_some()), (Stage::Rate, rate_ppm.is_some())] {
-        if call.includes(stage)
-            && !known
-            && !reasons.iter().any(|r| r.stage == stage && r.effect >= Effect::Refer)
-        {
+    let untold =
+        [(Stage::Limit, limit_fen.is_some()), (Stage::Rate, rate_ppm.is_some())].map(|(stage, known)| {
+            let untold = call.includes(stage) && !known && stages[stage as usize] < Outcome::Refer;
+            if untold {
+                stages[stage as usize] = Outcome::Refer;
+            }
+            untold
+        });
+    let outcome = stages.into_iter().max().unwrap_or(Outcome::Approve);
+    let granted = outcome != Outcome::Decline;
+    Verdict {
+        outcome,
+        stages,
+        limit_fen: limit_fen.filter(|_| granted),
+        rate_ppm: rate_ppm.filter(|_| granted),
+        stopped,
+        untold,
+    }
+}
+
+/// Puts a verdict and its findings into words; `facts` are what they were made from.
+pub fn tell(
+    plan: &Plan,
+    call: Call,
+    verdict: &Verdict,
+    findings: &[Finding],
+    facts: &impl Facts,
+) -> Decision {
+    let mut reasons = Vec::with_capacity(findings.len() + 1);
+    reasons.extend(verdict.stopped.map(stopped));
+    reasons.extend(findings.iter().map(|f| reason(plan, f, facts)));
+    for (stage, untold) in [Stage::Limit, Stage::Rate].into_iter().zip(verdict.untold) {
+        if untold {
             reasons.push(not_granted(stage));
         }
     }
-    let worst = |stage: Option<Stage>| {
-        reasons
-            .iter()
-            .filter(|r| stage.is_none_or(|s| r.stage == s))
-            .map(|r| r.effect.outcome())
-            .max()
-            .unwrap_or(Outcome::Approve)
-    };
-    let outcome = worst(None);
-    let granted = outcome != Outcome::Decline;
+    let stages = Stage::ALL.into_iter().zip(verdict.stages).filter(|(s, _)| call.includes(*s)).collect();
     Decision {
-        outcome,
-        stages: Stage::ALL.into_iter().filter(|s| call.includes(*s)).map(|s| (s, worst(Some(s)))).collect(),
+        outcome: verdict.outcome,
+        stages,
         score: score(plan, call, facts),
-        limit_fen: limit_fen.filter(|_| granted),
-        rate_ppm: rate_ppm.filter(|_| granted),
+        limit_fen: verdict.limit_fen,
+        rate_ppm: verdict.rate_ppm,
         reasons,
     }
 }
@@ -85,7 +129,7 @@ fn reason(plan: &Plan, finding: &Finding, facts: &impl Facts) -> Reason {
         zh: told.zh,
         en: told.en,
         unknown: told.unknown,
-        values: render(told.show, &finding.shown, facts),
+        values: render(told.show, finding.step, facts),
         points_lost: match finding.what {
             What::Lost { points, .. } => Some(points),
             _ => None,

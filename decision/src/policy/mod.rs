@@ -13,10 +13,10 @@
 //! A step asks its expressions through [`Answers`]: "condition k is true, false or unknown; number j is
 //! …". Online a row program replies, in batch a column that DataFusion computed, and this module does not
 //! know which: so nothing of a policy is written twice. A step leaves the values of its own relation
-//! (`base_limit.base_fen`) for later steps, and findings, from which [`conclude`] makes the decision.
+//! (`base_limit.base_fen`) for later steps, and findings, of which [`judge`] makes a verdict and [`tell`] the words.
 //!
 //! Everything fails closed. Unknown is never "did not fire": each rule, table, scorecard, limit and rate
-//! says what unknown means for it, `refer` when it says nothing, and [`conclude`] will not approve an
+//! says what unknown means for it, `refer` when it says nothing, and [`judge`] will not approve an
 //! application whose limit or rate is not known.
 
 pub mod answer;
@@ -34,7 +34,7 @@ use tarim_features::expr::Answers;
 
 pub use self::{
     answer::{Finding, Out, Work},
-    conclude::{conclude, reason_ids},
+    conclude::{Granted, Verdict, judge, reason_ids, tell},
     show::{Facts, Show, Source},
 };
 

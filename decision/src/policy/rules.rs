@@ -1,8 +1,8 @@
 //! Rules of one stage: all of them are looked at, because the customer and the regulator are owed every
 //! reason.
 
-use tarim_datamart::{Place, Value};
-use tarim_features::expr::{Answers, ExprId};
+use tarim_datamart::Place;
+use tarim_features::expr::Answers;
 
 use super::{
     answer::{What, Work},
@@ -17,35 +17,35 @@ pub struct Rule {
     pub zh: String,
     pub en: String,
     pub place: Place,
-    /// Fires when this is TRUE.
-    pub when: ExprId,
     pub then: Effect,
     /// What it means that `when` is unknown; None: nothing.
     pub if_unknown: Option<Effect>,
     pub show: Vec<Show>,
 }
 
-/// The rules of one stage, in the order of the rulebook.
+/// The rules of one stage, in the order of the rulebook. Each fires when the expression of its own index
+/// is TRUE.
 #[derive(Clone, Debug)]
 pub struct RuleSet {
     pub rules: Vec<Rule>,
 }
 
 impl RuleSet {
+    /// Most rules are FALSE of most applications: only the others are looked at.
     pub(super) fn run(&self, answers: &impl Answers, work: &mut Work) {
-        for (i, rule) in self.rules.iter().enumerate() {
-            let (what, effect) = match answers.truth(rule.when) {
-                Some(true) => (What::RuleFired(i), rule.then),
-                Some(false) => continue,
-                None => match rule.if_unknown {
-                    Some(effect) => (What::RuleUnknown(i), effect),
-                    None => continue,
-                },
-            };
-            work.find(what, effect);
-            let shown: Vec<Value> = rule.show.iter().filter_map(|s| s.take(answers)).collect();
-            if let Some(finding) = work.findings.last_mut() {
-                finding.shown = shown;
+        let end = self.rules.len() as u32;
+        let mut next = 0;
+        while let Some((id, truth)) = answers.not_false(next..end) {
+            next = id.0 + 1;
+            let i = id.0 as usize;
+            let rule = &self.rules[i];
+            match truth {
+                Some(_) => work.find(What::RuleFired(i), rule.then),
+                None => {
+                    if let Some(effect) = rule.if_unknown {
+                        work.find(What::RuleUnknown(i), effect);
+                    }
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Values that stand beside a reason.
 
 use tarim_datamart::Value;
-use tarim_features::expr::{Answers, ExprId};
+use tarim_features::expr::ExprId;
 
 use crate::outcome::NamedValue;
 
@@ -13,42 +13,32 @@ pub struct Show {
     pub source: Source,
 }
 
-/// Where a shown value comes from.
+/// Where a shown value comes from. It is read when the reason is told, so that deciding costs nothing for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
-    /// A column of a relation: read when the reason is rendered, so that a rule that does not fire costs nothing.
+    /// A column of a relation.
     Column { relation: usize, column: usize },
-    /// An expression of the step, taken when the rule fires.
+    /// An expression of the step.
     Expr(ExprId),
 }
 
-/// The rows that a decision was made from, by index of relation and column.
+/// What a decision was made from.
 pub trait Facts {
-    /// A column's value, and whether it is NULL only because it was stale.
+    /// A column's value, by index of relation and column, and whether it is NULL only because it was stale.
     fn column(&self, relation: usize, column: usize) -> (Value, bool);
+
+    /// What an expression of a step came to; the step by its index in the plan.
+    fn expr(&self, step: usize, id: ExprId) -> Value;
 }
 
-impl Show {
-    /// The value, if it is one that must be taken now.
-    pub(super) fn take(&self, answers: &impl Answers) -> Option<Value> {
-        match self.source {
-            Source::Column { .. } => None,
-            Source::Expr(id) => Some(answers.value(id)),
-        }
-    }
-}
-
-/// Puts names to the values of `shows`; `taken` are those that were taken when the step ran.
-pub(super) fn render(shows: &[Show], taken: &[Value], facts: &impl Facts) -> Vec<NamedValue> {
-    let mut taken = taken.iter();
-    shows
-        .iter()
-        .map(|show| {
-            let (value, stale) = match show.source {
-                Source::Column { relation, column } => facts.column(relation, column),
-                Source::Expr(_) => (taken.next().cloned().unwrap_or_default(), false),
-            };
-            NamedValue { name: show.name.clone(), value, stale }
-        })
-        .collect()
+/// Puts names to the values of `shows`, which are of a step.
+pub(super) fn render(shows: &[Show], step: usize, facts: &impl Facts) -> Vec<NamedValue> {
+    let value = |show: &Show| {
+        let (value, stale) = match show.source {
+            Source::Column { relation, column } => facts.column(relation, column),
+            Source::Expr(id) => (facts.expr(step, id), false),
+        };
+        NamedValue { name: show.name.clone(), value, stale }
+    };
+    shows.iter().map(value).collect()
 }

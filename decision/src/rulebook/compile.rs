@@ -13,14 +13,18 @@ use tarim_datamart::{Problems, Value};
 use tarim_features::expr::{Checked, ExprId, ExprSet};
 
 use super::{
+    course::{Course, Courses},
     definitions::{Definitions, Shown},
     member::Member,
     outline::{Outline, Part},
-    plan::{Plan, PlanStep, StageSet, Step},
+    plan::{Plan, PlanStep, StageSet, Step, runs},
     product::{Federation, Product},
     relation::Source,
 };
-use crate::policy::{Logic, Show, Source as ShowSource, limit::Limit, rate::Rate, rules};
+use crate::{
+    outcome::Call,
+    policy::{Logic, Show, Source as ShowSource, limit::Limit, rate::Rate, rules},
+};
 
 /// What makes two steps the same: their part, and the parameters that they name with their values.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -37,6 +41,8 @@ pub struct Compiler<'a> {
     logics: HashMap<Part, Arc<Logic>>,
     shared: HashMap<Key, Option<Arc<Step>>>,
     steps: Vec<Arc<Step>>,
+    /// By the steps that they are of: index in the plan, and in `steps`.
+    courses: HashMap<Vec<(usize, usize)>, Arc<Course>>,
     /// What each rule's condition came to, by index of rule.
     pub conditions: BTreeMap<usize, Vec<Option<Value>>>,
 }
@@ -44,12 +50,15 @@ pub struct Compiler<'a> {
 impl<'a> Compiler<'a> {
     pub fn new(definitions: &'a Definitions, federation: &'a Federation) -> Self {
         let (logics, shared) = (HashMap::new(), HashMap::new());
-        Self { definitions, federation, logics, shared, steps: Vec::new(), conditions: BTreeMap::new() }
+        let (steps, courses, conditions) = (Vec::new(), HashMap::new(), BTreeMap::new());
+        Self { definitions, federation, logics, shared, steps, courses, conditions }
     }
 
-    /// All distinct steps, by their index.
-    pub fn into_steps(self) -> Vec<Arc<Step>> {
-        self.steps
+    /// All distinct steps and courses, by their index.
+    pub fn finish(self) -> (Vec<Arc<Step>>, Vec<Arc<Course>>) {
+        let mut courses: Vec<Arc<Course>> = self.courses.into_values().collect();
+        courses.sort_unstable_by_key(|c| c.index);
+        (self.steps, courses)
     }
 
     /// Compiles the plan of a member and a product.
@@ -72,15 +81,26 @@ impl<'a> Compiler<'a> {
             let source = outline.parts.iter().filter_map(Part::result).find(kind);
             source.and_then(|s| self.relation(s))
         };
-        problems.or(Plan {
+        problems.or(())?;
+        Ok(Plan {
             member: member.code.clone(),
             product: product.id.clone(),
             stopped: product.stopped,
             score: result(|s| matches!(s, Source::Scorecard(_))),
             limit: result(|s| *s == Source::Limit),
             rate: result(|s| *s == Source::Rate),
+            courses: Courses::new(|call| self.course(&steps, call)),
             steps,
         })
+    }
+
+    fn course(&mut self, steps: &[PlanStep], call: Call) -> Arc<Course> {
+        let steps: Vec<(usize, &PlanStep)> = runs(steps, call).collect();
+        let key = steps.iter().map(|(i, s)| (*i, s.step.index)).collect();
+        let index = self.courses.len();
+        let Definitions { scope, relations, .. } = self.definitions;
+        let compile = || Arc::new(Course::compile(scope, relations, index, &steps));
+        self.courses.entry(key).or_insert_with(compile).clone()
     }
 
     fn relation(&self, source: Source) -> Option<usize> {
@@ -198,8 +218,7 @@ fn rule_set(definitions: &Definitions, rules: &[usize]) -> Logic {
     let mut next = rules.len() as u32;
     let rules = rules
         .iter()
-        .zip(0..)
-        .map(|(rule, id)| {
+        .map(|rule| {
             let rule = &definitions.rules[*rule];
             let show = rule.show.iter().map(|s| match s {
                 Shown::Column(show) => show.clone(),
@@ -213,7 +232,6 @@ fn rule_set(definitions: &Definitions, rules: &[usize]) -> Logic {
                 zh: rule.text.zh.clone(),
                 en: rule.text.en.clone(),
                 place: rule.text.place.clone(),
-                when: ExprId(id),
                 then: rule.text.then,
                 if_unknown: rule.text.if_unknown,
                 show: show.collect(),

@@ -13,6 +13,7 @@
 
 mod check;
 mod compile;
+mod course;
 mod definitions;
 mod domains;
 mod folder;
@@ -35,6 +36,7 @@ use tarim_models::scorecard::ScorecardText;
 
 pub use self::{
     check::{Report, check},
+    course::{Course, CourseStep, ResultOf},
     folder::Folder,
     member::Member,
     parameter::{Bounds, Parameter},
@@ -58,6 +60,7 @@ pub struct Rulebook {
     relations: Vec<Relation>,
     texts: Arc<Dictionary>,
     steps: Vec<Arc<Step>>,
+    courses: Vec<Arc<Course>>,
     /// By member, then by product.
     plans: HashMap<String, HashMap<String, Arc<Plan>>>,
     warnings: Problems,
@@ -143,7 +146,7 @@ impl Rulebook {
         let mut warnings = Problems::default();
         let lints = check::Lints { definitions: &definitions, products: &products, members: &members };
         lints.run(&outlines, &compiler.conditions, &mut problems, &mut warnings);
-        let steps = compiler.into_steps();
+        let (steps, courses) = compiler.finish();
         let counts = Counts {
             entities: features.entities().len(),
             features: features.entities().iter().map(|e| e.layout.columns().len() - 1).sum(),
@@ -166,6 +169,7 @@ impl Rulebook {
             relations: definitions.relations,
             texts: Arc::new(definitions.texts),
             steps,
+            courses,
             plans,
             warnings: sorted(warnings),
             counts,
@@ -212,6 +216,11 @@ impl Rulebook {
     /// All distinct steps; [`Step::index`] is the place here.
     pub fn steps(&self) -> &[Arc<Step>] {
         &self.steps
+    }
+
+    /// All distinct courses; [`Course::index`] is the place here.
+    pub fn courses(&self) -> &[Arc<Course>] {
+        &self.courses
     }
 
     /// What is odd about it without being wrong.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tarim_features::expr::ExprSet;
 
+use super::course::Courses;
 use crate::{
     outcome::{Call, Stage},
     policy::Logic,
@@ -17,6 +18,7 @@ pub struct Plan {
     /// The product is stopped: everything is declined.
     pub stopped: bool,
     pub steps: Vec<PlanStep>,
+    pub courses: Courses,
     /// Relations that the scorecard, the limit and the rate leave their results in.
     pub score: Option<usize>,
     pub limit: Option<usize>,
@@ -66,9 +68,14 @@ impl StageSet {
 impl Plan {
     /// The steps that a call needs, in order, each with its index.
     pub fn runs(&self, call: Call) -> impl Iterator<Item = (usize, &PlanStep)> {
-        self.steps.iter().enumerate().filter(move |(_, s)| match call {
-            Call::All => true,
-            Call::One(stage) => s.needed_by.has(stage),
-        })
+        runs(&self.steps, call)
     }
+}
+
+/// The steps that a call needs, in order, each with its index.
+pub fn runs(steps: &[PlanStep], call: Call) -> impl Iterator<Item = (usize, &PlanStep)> {
+    steps.iter().enumerate().filter(move |(_, s)| match call {
+        Call::All => true,
+        Call::One(stage) => s.needed_by.has(stage),
+    })
 }

@@ -1,12 +1,17 @@
 //! The answers of a set of expressions: what policy logic asks, whichever engine computed them.
 
+use std::ops::Range;
+
 use arrow::{
     array::{Array, ArrayRef, AsArray},
     datatypes::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType},
 };
 use tarim_datamart::{Type, Value};
 
-use super::{ExprId, Scratch};
+use super::{
+    ExprId,
+    program::{Output, Registers, Truth},
+};
 
 /// Answers for one row. Each is None for NULL; to ask for another type than the expression has is a slip that
 /// panics.
@@ -21,38 +26,17 @@ pub trait Answers {
     fn timestamp(&self, id: ExprId) -> Option<i64>;
     /// Of whichever type. Allocates for a text.
     fn value(&self, id: ExprId) -> Value;
-}
 
-/// The answers of the last evaluation.
-impl Answers for Scratch {
-    fn truth(&self, id: ExprId) -> Option<bool> {
-        self.registers().booleans[self.from(id, Type::Boolean)]
+    /// The first of some conditions that is not FALSE, and what it is.
+    fn not_false(&self, mut ids: Range<u32>) -> Option<(ExprId, Option<bool>)> {
+        ids.find_map(|id| {
+            Some((ExprId(id), self.truth(ExprId(id)))).filter(|(_, truth)| *truth != Some(false))
+        })
     }
 
-    fn int(&self, id: ExprId) -> Option<i64> {
-        self.registers().ints[self.from(id, Type::Int64)]
-    }
-
-    fn float(&self, id: ExprId) -> Option<f64> {
-        let x = self.registers().floats[self.from(id, Type::Float64)];
-        (!x.is_nan()).then_some(x)
-    }
-
-    fn text(&self, id: ExprId) -> Option<&str> {
-        self.registers().text_in_buffer(self.from(id, Type::Utf8) as u32)
-    }
-
-    fn date(&self, id: ExprId) -> Option<i32> {
-        // A register of a date holds nothing but dates.
-        self.registers().ints[self.from(id, Type::Date32)].map(|days| days as i32)
-    }
-
-    fn timestamp(&self, id: ExprId) -> Option<i64> {
-        self.registers().ints[self.from(id, Type::Timestamp)]
-    }
-
-    fn value(&self, id: ExprId) -> Value {
-        let value = match self.output(id.0 as usize).ty {
+    /// The value of an expression of a type. Allocates for a text.
+    fn value_as(&self, id: ExprId, ty: Type) -> Value {
+        let value = match ty {
             Type::Boolean => self.truth(id).map(Value::Boolean),
             Type::Int64 => self.int(id).map(Value::Int64),
             Type::Float64 => self.float(id).map(Value::Float64),
@@ -64,9 +48,58 @@ impl Answers for Scratch {
     }
 }
 
-impl Scratch {
+/// The answers that a row program computed for one row.
+#[derive(Clone, Copy, Debug)]
+pub struct RowAnswers<'a> {
+    pub(super) outputs: &'a [Output],
+    pub(super) registers: &'a Registers,
+}
+
+impl Answers for RowAnswers<'_> {
+    fn truth(&self, id: ExprId) -> Option<bool> {
+        self.registers.booleans[self.from(id, Type::Boolean)].get()
+    }
+
+    fn int(&self, id: ExprId) -> Option<i64> {
+        self.registers.ints[self.from(id, Type::Int64)].get()
+    }
+
+    fn float(&self, id: ExprId) -> Option<f64> {
+        let x = self.registers.floats[self.from(id, Type::Float64)];
+        (!x.is_nan()).then_some(x)
+    }
+
+    fn text(&self, id: ExprId) -> Option<&str> {
+        self.registers.text_in_buffer(self.from(id, Type::Utf8) as u32)
+    }
+
+    fn date(&self, id: ExprId) -> Option<i32> {
+        // A register of a date holds nothing but dates.
+        self.registers.ints[self.from(id, Type::Date32)].get().map(|days| days as i32)
+    }
+
+    fn timestamp(&self, id: ExprId) -> Option<i64> {
+        self.registers.ints[self.from(id, Type::Timestamp)].get()
+    }
+
+    fn value(&self, id: ExprId) -> Value {
+        self.value_as(id, self.outputs[id.0 as usize].ty)
+    }
+
+    fn not_false(&self, mut ids: Range<u32>) -> Option<(ExprId, Option<bool>)> {
+        let outputs = &self.outputs[ids.start as usize..ids.end as usize];
+        let truth = |o: &Output| {
+            assert_eq!(o.ty, Type::Boolean, "a condition is a boolean");
+            self.registers.booleans[o.from as usize]
+        };
+        let at = outputs.iter().position(|o| truth(o) != Truth::FALSE)?;
+        ids.nth(at).map(|id| (ExprId(id), truth(&outputs[at]).get()))
+    }
+}
+
+impl RowAnswers<'_> {
     fn from(&self, id: ExprId, ty: Type) -> usize {
-        let output = self.output(id.0 as usize);
+        let output = self.outputs[id.0 as usize];
         assert_eq!(output.ty, ty, "expression {} is {}, and was asked for {ty}", id.0, output.ty);
         output.from as usize
     }
@@ -138,14 +171,6 @@ impl Answers for BatchAnswers {
     fn value(&self, id: ExprId) -> Value {
         let ty =
             Type::from_arrow(self.column(id).data_type()).expect("an expression is of one of the six types");
-        let value = match ty {
-            Type::Boolean => self.truth(id).map(Value::Boolean),
-            Type::Int64 => self.int(id).map(Value::Int64),
-            Type::Float64 => self.float(id).map(Value::Float64),
-            Type::Utf8 => self.text(id).map(|s| Value::Utf8(s.to_owned())),
-            Type::Date32 => self.date(id).map(Value::Date32),
-            Type::Timestamp => self.timestamp(id).map(Value::Timestamp),
-        };
-        value.unwrap_or(Value::Null)
+        self.value_as(id, ty)
     }
 }

@@ -16,23 +16,23 @@ use super::{
     names::quote,
     op::{Arithmetic, Bank, Comparison, Op, Reg},
     parsed::column_ref,
-    program::{Constants, Load, Output, Program, Registers, Step},
+    program::{Column, Draft, Inlet, Output, PartDraft, Program, Step},
     scope::Relations,
 };
 
 /// Whether an expression can run as a row program.
 pub(super) fn verify(relations: &Relations, expr: &Expr, place: &Place) -> Result<(), Problem> {
-    Builder::new(relations).expr(expr).map(|_| ()).map_err(|e| e.at(place))
+    Builder::new(relations, &[]).expr(expr).map(|_| ()).map_err(|e| e.at(place))
 }
 
-/// Builds the program of many expressions.
+/// Builds a program, part by part.
 pub(super) struct Builder<'a> {
     relations: &'a Relations,
-    loads: Vec<Load>,
-    steps: Vec<Step>,
-    registers: Registers,
-    outputs: Vec<Output>,
-    constants: Constants,
+    /// Of each relation, whether it is computed between parts instead of being given as a row.
+    computed: &'a [bool],
+    draft: Draft,
+    /// The part that expressions are added to.
+    part: PartDraft,
     known_columns: HashMap<(usize, usize), Reg>,
     known_ops: HashMap<Op, Reg>,
     known_constants: HashMap<(Bank, Option<Vec<u8>>), Reg>,
@@ -60,14 +60,13 @@ impl Unsupported {
 type Compiled<T> = Result<T, Unsupported>;
 
 impl<'a> Builder<'a> {
-    pub fn new(relations: &'a Relations) -> Self {
+    /// `computed` tells of each relation whether it is computed between parts.
+    pub fn new(relations: &'a Relations, computed: &'a [bool]) -> Self {
         Self {
             relations,
-            loads: Vec::new(),
-            steps: Vec::new(),
-            registers: Registers::default(),
-            outputs: Vec::new(),
-            constants: Constants::default(),
+            computed,
+            draft: Draft::default(),
+            part: PartDraft::default(),
             known_columns: HashMap::new(),
             known_ops: HashMap::new(),
             known_constants: HashMap::new(),
@@ -77,13 +76,18 @@ impl<'a> Builder<'a> {
     /// Adds an expression whose answer will be read.
     pub fn output(&mut self, expr: &Expr, ty: Type) -> Compiled<()> {
         let (_, from) = self.expr(expr)?;
-        self.outputs.push(Output { ty, from });
+        self.part.outputs.push(Output { ty, from });
         Ok(())
+    }
+
+    /// What follows belongs to the next part.
+    pub fn end_part(&mut self) {
+        self.draft.parts.push(std::mem::take(&mut self.part));
     }
 
     pub fn finish(self) -> Program {
         let layouts = self.relations.iter().map(|(_, layout)| Arc::clone(layout)).collect();
-        Program::new(layouts, self.loads, self.steps, self.registers, self.outputs, self.constants)
+        self.draft.schedule(layouts)
     }
 
     /// Compiles an expression; gives the register of its value.
@@ -144,7 +148,7 @@ impl<'a> Builder<'a> {
                     });
                 };
                 let x = self.of_bank(&like.expr, Bank::Text)?;
-                let pattern = position(&mut self.constants.patterns, LikePattern::new(pattern));
+                let pattern = position(&mut self.draft.constants.patterns, LikePattern::new(pattern));
                 let matches = Op::Like(x, pattern);
                 if like.negated { Op::Not(self.op(matches)) } else { matches }
             }
@@ -246,17 +250,17 @@ impl<'a> Builder<'a> {
         }
         if !ints.is_empty() {
             ints.sort_unstable();
-            let set = position(&mut self.constants.int_sets, ints);
+            let set = position(&mut self.draft.constants.int_sets, ints);
             add(self, Op::In(bank, reg, set));
         }
         if !floats.is_empty() {
             floats.sort_unstable_by(f64::total_cmp);
-            let set = position(&mut self.constants.float_sets, floats);
+            let set = position(&mut self.draft.constants.float_sets, floats);
             add(self, Op::In(bank, reg, set));
         }
         if !texts.is_empty() {
-            texts.sort_unstable_by_key(|t| &self.constants.texts[*t as usize]);
-            let set = position(&mut self.constants.text_sets, texts);
+            texts.sort_unstable_by_key(|t| &self.draft.constants.texts[*t as usize]);
+            let set = position(&mut self.draft.constants.text_sets, texts);
             add(self, Op::In(bank, reg, set));
         }
         found.ok_or_else(|| Unsupported::new(whole))
@@ -319,9 +323,14 @@ impl<'a> Builder<'a> {
         if let Some(reg) = self.known_columns.get(&key) {
             return Ok((bank, *reg));
         }
-        let to = self.fresh(bank);
+        let to = self.draft.registers.add(bank);
         self.known_columns.insert(key, to);
-        self.loads.push(Load { relation: column.relation as u32, slot, bank, to });
+        let relation = column.relation as u32;
+        if self.computed.get(column.relation).is_some_and(|computed| *computed) {
+            self.draft.inlets.insert(key, Inlet { relation, bank, to });
+        } else {
+            self.part.columns.push(Column { relation, slot, to });
+        }
         Ok((bank, to))
     }
 
@@ -341,17 +350,16 @@ impl<'a> Builder<'a> {
         if let Some(reg) = self.known_constants.get(&key) {
             return Some((bank, *reg));
         }
-        let reg = self.fresh(bank);
+        let r = &mut self.draft.registers;
+        let reg = r.add(bank);
         let at = reg as usize;
         match value {
-            ScalarValue::Boolean(b) => self.registers.booleans[at] = *b,
-            ScalarValue::Float64(x) => self.registers.floats[at] = x.unwrap_or(f64::NAN),
-            ScalarValue::Int64(n) => self.registers.ints[at] = *n,
-            ScalarValue::Date32(d) => self.registers.ints[at] = d.map(i64::from),
-            ScalarValue::TimestampMicrosecond(us, _) => self.registers.ints[at] = *us,
-            ScalarValue::Utf8(s) => {
-                self.registers.texts[at] = s.as_ref().map(|s| self.registers.push(s));
-            }
+            ScalarValue::Boolean(b) => r.booleans[at] = (*b).into(),
+            ScalarValue::Float64(x) => r.floats[at] = x.unwrap_or(f64::NAN),
+            ScalarValue::Int64(n) => r.ints[at] = (*n).into(),
+            ScalarValue::Date32(d) => r.ints[at] = d.map(i64::from).into(),
+            ScalarValue::TimestampMicrosecond(us, _) => r.ints[at] = (*us).into(),
+            ScalarValue::Utf8(s) => r.texts[at] = s.as_ref().map(|s| r.push(s)),
             _ => {}
         }
         self.known_constants.insert(key, reg);
@@ -363,13 +371,13 @@ impl<'a> Builder<'a> {
             return *reg;
         }
         // A fresh register is NULL.
-        let reg = self.fresh(bank);
+        let reg = self.draft.registers.add(bank);
         self.known_constants.insert((bank, None), reg);
         reg
     }
 
     fn text_constant(&mut self, text: &str) -> u32 {
-        position(&mut self.constants.texts, text.to_owned())
+        position(&mut self.draft.constants.texts, text.to_owned())
     }
 
     /// Adds an operation, unless it is there already.
@@ -383,33 +391,10 @@ impl<'a> Builder<'a> {
         if let Some(reg) = self.known_ops.get(&op) {
             return *reg;
         }
-        let to = self.fresh(op.bank());
+        let to = self.draft.registers.add(op.bank());
         self.known_ops.insert(op, to);
-        self.steps.push(Step { op, to });
+        self.part.steps.push(Step { op, to });
         to
-    }
-
-    fn fresh(&mut self, bank: Bank) -> Reg {
-        let r = &mut self.registers;
-        let len = match bank {
-            Bank::Boolean => {
-                r.booleans.push(None);
-                r.booleans.len()
-            }
-            Bank::Float => {
-                r.floats.push(f64::NAN);
-                r.floats.len()
-            }
-            Bank::Int => {
-                r.ints.push(None);
-                r.ints.len()
-            }
-            Bank::Text => {
-                r.texts.push(None);
-                r.texts.len()
-            }
-        };
-        (len - 1) as Reg
     }
 }
 

@@ -5,7 +5,7 @@
 //!  SQL ── parse, type, rewrite ──► Parsed ──── with ────► Checked ──── compile ────► ExprSet
 //!        (plan, call)             a shared Expr                                      │     │
 //!                                                        row program (online, stream)│     │DataFusion (batch)
-//!                                                              Scratch: Answers ◄────┘     └────► BatchAnswers
+//!                                                   fuse: Program ─► RowAnswers ◄────┘     └────► BatchAnswers
 //! ```
 //!
 //! The policy logic above asks either of them through [`Answers`] and cannot tell which it was.
@@ -68,8 +68,8 @@ mod time;
 mod types;
 mod udf;
 
-pub use answers::{Answers, BatchAnswers};
+pub use answers::{Answers, BatchAnswers, RowAnswers};
 pub use parsed::{Checked, Parsed};
-pub use program::{Bound, Program, Scratch};
+pub use program::{Bound, Evaluation, Given, Inlet, Program, Scratch};
 pub use scope::{ColumnRef, Scope, names_used};
-pub use set::{BatchError, ExprId, ExprSet};
+pub use set::{BatchError, ExprId, ExprSet, fuse};

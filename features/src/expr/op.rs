@@ -11,7 +11,7 @@ use super::{
 };
 
 /// Registers of one kind lie together: dates and timestamps are integers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Bank {
     Boolean,
     Float,
@@ -115,9 +115,48 @@ impl Op {
             Op::Choose(_, bank, ..) | Op::Select(bank, ..) => bank,
         }
     }
+
+    /// The same operation on other registers: `f` is given each operand with its bank.
+    pub fn map(self, mut f: impl FnMut(Bank, Reg) -> Reg) -> Self {
+        use Bank::{Boolean, Float, Int, Text};
+        match self {
+            Op::Not(a) => Op::Not(f(Boolean, a)),
+            Op::And(a, b) => Op::And(f(Boolean, a), f(Boolean, b)),
+            Op::Or(a, b) => Op::Or(f(Boolean, a), f(Boolean, b)),
+            Op::IsTrue(a) => Op::IsTrue(f(Boolean, a)),
+            Op::IsFalse(a) => Op::IsFalse(f(Boolean, a)),
+            Op::IsNull(bank, a) => Op::IsNull(bank, f(bank, a)),
+            Op::Compare(c, bank, a, b) => Op::Compare(c, bank, f(bank, a), f(bank, b)),
+            Op::TextIs(a, constant) => Op::TextIs(f(Text, a), constant),
+            Op::In(bank, a, set) => Op::In(bank, f(bank, a), set),
+            Op::Like(a, pattern) => Op::Like(f(Text, a), pattern),
+            Op::Test(t, a, b) => Op::Test(t, f(Text, a), f(Text, b)),
+            Op::ParseBoolean(a) => Op::ParseBoolean(f(Text, a)),
+            Op::Arithmetic(x, a, b) => Op::Arithmetic(x, f(Float, a), f(Float, b)),
+            Op::Negate(a) => Op::Negate(f(Float, a)),
+            Op::Float(x, a) => Op::Float(x, f(Float, a)),
+            Op::Float2(x, a, b) => Op::Float2(x, f(Float, a), f(Float, b)),
+            Op::Widen(a) => Op::Widen(f(Int, a)),
+            Op::ParseFloat(a) => Op::ParseFloat(f(Text, a)),
+            Op::Int(x, a) => Op::Int(x, f(Int, a)),
+            Op::Between(x, a, b) => Op::Between(x, f(Int, a), f(Int, b)),
+            Op::BooleanToInt(a) => Op::BooleanToInt(f(Boolean, a)),
+            Op::FloatToInt(a) => Op::FloatToInt(f(Float, a)),
+            Op::Length(a) => Op::Length(f(Text, a)),
+            Op::ParseInt(a) => Op::ParseInt(f(Text, a)),
+            Op::ParseDate(a) => Op::ParseDate(f(Text, a)),
+            Op::ParseTimestamp(a) => Op::ParseTimestamp(f(Text, a)),
+            Op::Text(x, a) => Op::Text(x, f(Text, a)),
+            Op::Concat(a, b) => Op::Concat(f(Text, a), f(Text, b)),
+            Op::Substr(a, start, count) => Op::Substr(f(Text, a), f(Int, start), f(Int, count)),
+            Op::Write(ty, a) => Op::Write(ty, f(Bank::of(ty), a)),
+            Op::Choose(choice, bank, a, b) => Op::Choose(choice, bank, f(bank, a), f(bank, b)),
+            Op::Select(bank, when, a, b) => Op::Select(bank, f(Boolean, when), f(bank, a), f(bank, b)),
+        }
+    }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Arithmetic {
     Add,
     Subtract,
@@ -150,7 +189,7 @@ impl Arithmetic {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Comparison {
     Eq,
     NotEq,
@@ -211,25 +250,5 @@ impl Comparison {
             Comparison::Gt => o.is_gt(),
             Comparison::GtEq => o.is_ge(),
         }
-    }
-}
-
-/// Kleene's AND.
-#[inline]
-pub(super) fn and(a: Option<bool>, b: Option<bool>) -> Option<bool> {
-    match (a, b) {
-        (Some(false), _) | (_, Some(false)) => Some(false),
-        (Some(true), Some(true)) => Some(true),
-        _ => None,
-    }
-}
-
-/// Kleene's OR.
-#[inline]
-pub(super) fn or(a: Option<bool>, b: Option<bool>) -> Option<bool> {
-    match (a, b) {
-        (Some(true), _) | (_, Some(true)) => Some(true),
-        (Some(false), Some(false)) => Some(false),
-        _ => None,
     }
 }

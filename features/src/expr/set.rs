@@ -31,11 +31,10 @@ use super::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExprId(pub u32);
 
-/// Many expressions compiled together: in the row program, what they share is computed once.
+/// Many expressions that are asked together: for batches a column each, for a row a part of a [`Program`].
 #[derive(Debug)]
 pub struct ExprSet {
-    types: Vec<Type>,
-    program: Program,
+    exprs: Vec<Checked>,
     physical: Vec<Arc<dyn PhysicalExpr>>,
     schema: SchemaRef,
     columns: Vec<ColumnRef>,
@@ -56,10 +55,6 @@ impl ExprSet {
     /// Compiles expressions of a scope; [`ExprId`] counts in the order of `exprs`.
     pub fn compile(scope: &Scope, exprs: Vec<Checked>) -> Result<Self, Problem> {
         let relations = scope.shared_relations();
-        let mut builder = Builder::new(relations);
-        for e in &exprs {
-            builder.output(&e.expr, e.ty()).map_err(|unsupported| unsupported.at(e.place()))?;
-        }
         let columns: BTreeSet<ColumnRef> = exprs.iter().flat_map(|e| e.columns().iter().cloned()).collect();
         let columns: Vec<ColumnRef> = columns.into_iter().collect();
         let field =
@@ -76,31 +71,41 @@ impl ExprSet {
                 })
             })
             .collect::<Result<_, _>>()?;
-        let types = exprs.iter().map(Checked::ty).collect();
-        Ok(Self { types, program: builder.finish(), physical, schema, columns })
+        let set = Self { exprs, physical, schema, columns };
+        set.lower(&mut Builder::new(relations, &[]))?;
+        Ok(set)
     }
 
     pub fn len(&self) -> usize {
-        self.types.len()
+        self.exprs.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.types.is_empty()
+        self.exprs.is_empty()
     }
 
     pub fn ids(&self) -> impl Iterator<Item = ExprId> + use<> {
-        (0..self.types.len() as u32).map(ExprId)
+        (0..self.exprs.len() as u32).map(ExprId)
     }
 
     /// # Panics
     /// If the set has no such expression (so does whatever takes an [`ExprId`]).
     pub fn ty(&self, id: ExprId) -> Type {
-        self.types[id.0 as usize]
+        self.exprs[id.0 as usize].ty()
     }
 
-    /// What the decision service runs.
-    pub fn program(&self) -> &Program {
-        &self.program
+    /// The expressions as a program of their own.
+    pub fn program(&self, scope: &Scope) -> Program {
+        fuse(scope, &[], [self])
+    }
+
+    /// Adds the expressions to a program, as its next part.
+    fn lower(&self, builder: &mut Builder<'_>) -> Result<(), Problem> {
+        for e in &self.exprs {
+            builder.output(&e.expr, e.ty()).map_err(|unsupported| unsupported.at(e.place()))?;
+        }
+        builder.end_part();
+        Ok(())
     }
 
     /// What DataFusion runs, over batches of [`ExprSet::schema`].
@@ -145,6 +150,17 @@ impl ExprSet {
             .collect::<Result<Vec<_>, _>>()?;
         Ok(BatchAnswers::new(answers, batch.num_rows()))
     }
+}
+
+/// Compiles sets of one scope to one program, each a part of it, in order: what they share is computed once.
+/// `computed` tells of each relation of the scope whether it is computed between parts, and put
+/// ([`super::Evaluation::put`]) before the parts that read it; relations behind its end are given as rows.
+pub fn fuse<'s>(scope: &Scope, computed: &[bool], sets: impl IntoIterator<Item = &'s ExprSet>) -> Program {
+    let mut builder = Builder::new(scope.shared_relations(), computed);
+    for set in sets {
+        set.lower(&mut builder).expect("a set was lowered when it was compiled");
+    }
+    builder.finish()
 }
 
 /// Plans an expression over flat fields `relation.column`.

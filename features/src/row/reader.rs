@@ -106,7 +106,7 @@ impl<'a> Row<'a> {
     /// When the values of a group were true; None for group 0 and for a time that was never set.
     pub fn group_time(&self, group: usize) -> Option<i64> {
         let at = self.layout.time_at(group)?;
-        Some(i64::from_le_bytes(self.array(at as u32))).filter(|t| *t != NEVER)
+        Some(i64::from_le_bytes(self.bytes_at(at as u32))).filter(|t| *t != NEVER)
     }
 
     /// Whether a column reads as NULL because its group is older than its freshness.
@@ -175,7 +175,7 @@ impl<'a> Row<'a> {
     #[inline]
     pub fn float_at(&self, slot: Slot) -> Option<f64> {
         match slot.cell {
-            Cell::Float { at } if self.is_known(slot) => Some(f64::from_le_bytes(self.array(at))),
+            Cell::Float { at } if self.is_known(slot) => Some(f64::from_le_bytes(self.bytes_at(at))),
             _ => None,
         }
     }
@@ -183,7 +183,7 @@ impl<'a> Row<'a> {
     #[inline]
     pub fn date_at(&self, slot: Slot) -> Option<i32> {
         match slot.cell {
-            Cell::Date { at } if self.is_known(slot) => Some(i32::from_le_bytes(self.array(at))),
+            Cell::Date { at } if self.is_known(slot) => Some(i32::from_le_bytes(self.bytes_at(at))),
             _ => None,
         }
     }
@@ -191,7 +191,7 @@ impl<'a> Row<'a> {
     #[inline]
     pub fn timestamp_at(&self, slot: Slot) -> Option<i64> {
         match slot.cell {
-            Cell::Timestamp { at } if self.is_known(slot) => Some(i64::from_le_bytes(self.array(at))),
+            Cell::Timestamp { at } if self.is_known(slot) => Some(i64::from_le_bytes(self.bytes_at(at))),
             _ => None,
         }
     }
@@ -251,15 +251,15 @@ impl<'a> Row<'a> {
     fn integer(&self, at: u32, width: Width, base: i64) -> i64 {
         match width {
             Width::W1 => base.wrapping_add(i64::from(self.bytes[at as usize])),
-            Width::W2 => base.wrapping_add(i64::from(u16::from_le_bytes(self.array(at)))),
-            Width::W4 => base.wrapping_add(i64::from(u32::from_le_bytes(self.array(at)))),
-            Width::W8 => i64::from_le_bytes(self.array(at)),
+            Width::W2 => base.wrapping_add(i64::from(u16::from_le_bytes(self.bytes_at(at)))),
+            Width::W4 => base.wrapping_add(i64::from(u32::from_le_bytes(self.bytes_at(at)))),
+            Width::W8 => i64::from_le_bytes(self.bytes_at(at)),
         }
     }
 
     #[inline]
     fn cell(&self, at: u32) -> u32 {
-        u32::from_le_bytes(self.array(at))
+        u32::from_le_bytes(self.bytes_at(at))
     }
 
     fn text_of(&self, cell: u32) -> Option<&'a str> {
@@ -271,8 +271,9 @@ impl<'a> Row<'a> {
         std::str::from_utf8(tail.get(..u32::from_le_bytes(*len) as usize)?).ok()
     }
 
+    /// Bytes of the fixed part, whatever they mean.
     #[inline]
-    fn array<const N: usize>(&self, at: u32) -> [u8; N] {
+    pub(crate) fn bytes_at<const N: usize>(&self, at: u32) -> [u8; N] {
         let at = at as usize;
         self.bytes[at..at + N].try_into().expect("a slice of N bytes is an array of N bytes")
     }

@@ -1,0 +1,138 @@
+//! Loads: columns of a packed row to registers, all of one width in one loop.
+
+use super::{
+    Bound,
+    registers::{Int, Registers, Text, Truth},
+};
+use crate::{
+    expr::op::{Bank, Reg},
+    row::{Cell, Row, Slot, TextCell, Width},
+};
+
+/// Columns of one row whose cells are alike.
+#[derive(Debug)]
+pub struct Load {
+    pub relation: u32,
+    pub kind: Kind,
+    /// First register; the others follow.
+    pub to: Reg,
+    pub cells: Box<[Source]>,
+}
+
+/// Where a column is, without having to ask what kind of cell it has: that is the load's.
+#[derive(Clone, Copy, Debug)]
+pub struct Source {
+    slot: Slot,
+    at: u32,
+    /// Of a boolean.
+    mask: u8,
+    /// Of an integer.
+    base: i64,
+}
+
+impl From<Slot> for Source {
+    fn from(slot: Slot) -> Self {
+        let (at, mask, base) = match slot.cell {
+            Cell::Boolean { at, mask } => (at, mask, 0),
+            Cell::Int { at, base, .. } => (at, 0, base),
+            Cell::Float { at } | Cell::Text { at } | Cell::Date { at } | Cell::Timestamp { at } => (at, 0, 0),
+        };
+        Self { slot, at, mask, base }
+    }
+}
+
+/// Cells that one loop reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    Boolean,
+    Float,
+    Int1,
+    Int2,
+    Int4,
+    Int8,
+    Date,
+    Timestamp,
+    Text,
+}
+
+impl Kind {
+    pub fn of(cell: Cell) -> Self {
+        match cell {
+            Cell::Boolean { .. } => Kind::Boolean,
+            Cell::Float { .. } => Kind::Float,
+            Cell::Int { width: Width::W1, .. } => Kind::Int1,
+            Cell::Int { width: Width::W2, .. } => Kind::Int2,
+            Cell::Int { width: Width::W4, .. } => Kind::Int4,
+            Cell::Int { width: Width::W8, .. } => Kind::Int8,
+            Cell::Date { .. } => Kind::Date,
+            Cell::Timestamp { .. } => Kind::Timestamp,
+            Cell::Text { .. } => Kind::Text,
+        }
+    }
+
+    pub fn bank(self) -> Bank {
+        match self {
+            Kind::Boolean => Bank::Boolean,
+            Kind::Float => Bank::Float,
+            Kind::Text => Bank::Text,
+            Kind::Int1 | Kind::Int2 | Kind::Int4 | Kind::Int8 | Kind::Date | Kind::Timestamp => Bank::Int,
+        }
+    }
+}
+
+impl Load {
+    pub fn len(&self) -> usize {
+        self.cells.len()
+    }
+
+    pub fn run(&self, rows: &[Row<'_>], bound: &Bound, r: &mut Registers) {
+        let row = &rows[self.relation as usize];
+        let to = self.to as usize;
+        match self.kind {
+            Kind::Boolean => {
+                for (to, cell) in r.booleans[to..].iter_mut().zip(&self.cells) {
+                    let (known, [byte]) = (row.is_known(cell.slot), row.bytes_at(cell.at));
+                    *to = Truth::of(known, known & (byte & cell.mask != 0));
+                }
+            }
+            Kind::Float => {
+                for (to, cell) in r.floats[to..].iter_mut().zip(&self.cells) {
+                    let value = f64::from_le_bytes(row.bytes_at(cell.at));
+                    *to = if row.is_known(cell.slot) { value } else { f64::NAN };
+                }
+            }
+            Kind::Int1 => self.ints(row, r, |[b]| b.into()),
+            Kind::Int2 => self.ints(row, r, |b| u16::from_le_bytes(b).into()),
+            Kind::Int4 => self.ints(row, r, |b| u32::from_le_bytes(b).into()),
+            Kind::Int8 | Kind::Timestamp => self.ints(row, r, i64::from_le_bytes),
+            Kind::Date => self.ints(row, r, |b| i32::from_le_bytes(b).into()),
+            Kind::Text => {
+                for (i, cell) in self.cells.iter().enumerate() {
+                    r.texts[to + i] = match row.text_cell_at(cell.slot) {
+                        Some(TextCell::Code(code)) => self.coded(row, code, bound),
+                        Some(TextCell::Text(text)) => Some(r.push(text)),
+                        None => None,
+                    };
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn ints<const N: usize>(&self, row: &Row<'_>, r: &mut Registers, read: impl Fn([u8; N]) -> i64) {
+        for (to, cell) in r.ints[self.to as usize..].iter_mut().zip(&self.cells) {
+            let value = cell.base.wrapping_add(read(row.bytes_at(cell.at)));
+            *to = Int { value, known: row.is_known(cell.slot) };
+        }
+    }
+
+    fn coded(&self, row: &Row<'_>, code: u32, bound: &Bound) -> Option<Text> {
+        let version = row.dictionary().version();
+        assert_eq!(
+            version, bound.versions[self.relation as usize],
+            "the constants were bound to another dictionary"
+        );
+        // A code that the dictionary lacks is a damaged row: it reads as NULL, as Row does.
+        ((code as usize) < version.1).then_some(Text::Code { relation: self.relation, code })
+    }
+}
