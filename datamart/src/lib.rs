@@ -41,4 +41,4 @@ pub use section::{At, Document, Item, Section, nearest};
 pub use standards::{CodeList, Field, RowCheck, Source, Standards, Table};
 pub use text::{Place, Problem, Problems, SourceText};
 pub use token::{KeyError, Tokeniser};
-pub use value::{Type, Value};
+pub use value::{Type, Value, ValueRef};

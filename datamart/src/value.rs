@@ -106,6 +106,66 @@ impl Value {
     pub fn is_null(&self) -> bool {
         matches!(self, Value::Null)
     }
+
+    /// The same value, borrowed.
+    pub fn as_ref(&self) -> ValueRef<'_> {
+        match self {
+            Value::Null => ValueRef::Null,
+            Value::Boolean(b) => ValueRef::Boolean(*b),
+            Value::Int64(i) => ValueRef::Int64(*i),
+            Value::Float64(x) => ValueRef::Float64(*x),
+            Value::Utf8(s) => ValueRef::Utf8(s),
+            Value::Date32(d) => ValueRef::Date32(*d),
+            Value::Timestamp(t) => ValueRef::Timestamp(*t),
+        }
+    }
+}
+
+/// A value that borrows its text: what goes through the gate online is never copied on its way.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum ValueRef<'a> {
+    #[default]
+    Null,
+    Boolean(bool),
+    Int64(i64),
+    Float64(f64),
+    Utf8(&'a str),
+    /// Days since 1970-01-01.
+    Date32(i32),
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    Timestamp(i64),
+}
+
+impl ValueRef<'_> {
+    /// Type of the value; None for NULL, which has every type.
+    pub fn type_of(self) -> Option<Type> {
+        Some(match self {
+            ValueRef::Null => return None,
+            ValueRef::Boolean(_) => Type::Boolean,
+            ValueRef::Int64(_) => Type::Int64,
+            ValueRef::Float64(_) => Type::Float64,
+            ValueRef::Utf8(_) => Type::Utf8,
+            ValueRef::Date32(_) => Type::Date32,
+            ValueRef::Timestamp(_) => Type::Timestamp,
+        })
+    }
+
+    pub fn is_null(self) -> bool {
+        matches!(self, ValueRef::Null)
+    }
+
+    /// The same value with a text of its own.
+    pub fn to_value(self) -> Value {
+        match self {
+            ValueRef::Null => Value::Null,
+            ValueRef::Boolean(b) => Value::Boolean(b),
+            ValueRef::Int64(i) => Value::Int64(i),
+            ValueRef::Float64(x) => Value::Float64(x),
+            ValueRef::Utf8(s) => Value::Utf8(s.to_owned()),
+            ValueRef::Date32(d) => Value::Date32(d),
+            ValueRef::Timestamp(t) => Value::Timestamp(t),
+        }
+    }
 }
 
 /// For people: dates and times in ISO 8601, NULL as `–`.

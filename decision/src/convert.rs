@@ -17,39 +17,46 @@
 //! number in a text is refused: a caller that sends "5" where 5 is meant has a mistake elsewhere, too.
 
 use prost_types::Timestamp;
-use tarim_datamart::{Type, Value, standards::Field};
+use tarim_datamart::{Type, Value, ValueRef, standards::Field};
 use tarim_proto::decision::v1 as wire;
 
+use crate::engine::Sent;
 use crate::outcome::{Call, Decision, Effect, NamedValue, Outcome, Reason, Stage};
 
 /// Integers up to here are exact in a float64.
 const EXACT: i64 = 1 << 53;
 
 /// A request's value as a value of a field, or what is wrong with it. The field's rules are not yet checked.
-pub fn field_value(field: &Field, value: &wire::Value) -> Result<Value, String> {
+pub fn field_value<'v>(field: &Field, value: &'v wire::Value) -> Result<ValueRef<'v>, String> {
     use wire::value::Kind;
-    let Some(kind) = &value.kind else { return Ok(Value::Null) };
+    let Some(kind) = &value.kind else { return Ok(ValueRef::Null) };
     Ok(match (field.ty, kind) {
-        (Type::Boolean, Kind::BoolValue(b)) => Value::Boolean(*b),
-        (Type::Int64, Kind::IntValue(i)) => Value::Int64(*i),
+        (Type::Boolean, Kind::BoolValue(b)) => ValueRef::Boolean(*b),
+        (Type::Int64, Kind::IntValue(i)) => ValueRef::Int64(*i),
         (Type::Int64, Kind::DoubleValue(x)) => {
             if x.trunc() != *x || x.abs() > EXACT as f64 {
                 return Err(format!("{x} is not a whole number within ±2^53"));
             }
-            Value::Int64(*x as i64)
+            ValueRef::Int64(*x as i64)
         }
-        (Type::Float64, Kind::DoubleValue(x)) => Value::Float64(*x),
+        (Type::Float64, Kind::DoubleValue(x)) => ValueRef::Float64(*x),
         (Type::Float64, Kind::IntValue(i)) => {
             if !(-EXACT..=EXACT).contains(i) {
                 return Err(format!("{i} is not exact as a float64; send a double_value"));
             }
-            Value::Float64(*i as f64)
+            ValueRef::Float64(*i as f64)
         }
         (Type::Utf8 | Type::Date32 | Type::Timestamp, Kind::StringValue(text))
         | (Type::Date32, Kind::DateValue(text)) => field.parse(text).map_err(|broken| broken.message)?,
-        (Type::Timestamp, Kind::TimestampValue(time)) => Value::Timestamp(microseconds(time)?),
+        (Type::Timestamp, Kind::TimestampValue(time)) => ValueRef::Timestamp(microseconds(time)?),
         (ty, kind) => return Err(format!("a {} is no {ty}", kind_name(kind))),
     })
+}
+
+impl Sent for wire::Value {
+    fn value(&self, field: &Field) -> Result<ValueRef<'_>, String> {
+        field_value(field, self)
+    }
 }
 
 fn kind_name(kind: &wire::value::Kind) -> &'static str {
@@ -137,7 +144,7 @@ fn wire_named_value(value: &NamedValue) -> wire::NamedValue {
     wire::NamedValue { name: value.name.clone(), value: wire_value(&value.value), stale: value.stale }
 }
 
-fn wire_outcome(outcome: Outcome) -> wire::Outcome {
+pub fn wire_outcome(outcome: Outcome) -> wire::Outcome {
     match outcome {
         Outcome::Approve => wire::Outcome::Approve,
         Outcome::Refer => wire::Outcome::Refer,
@@ -145,7 +152,7 @@ fn wire_outcome(outcome: Outcome) -> wire::Outcome {
     }
 }
 
-fn wire_stage(stage: Stage) -> wire::Stage {
+pub fn wire_stage(stage: Stage) -> wire::Stage {
     match stage {
         Stage::Admission => wire::Stage::Admission,
         Stage::Fraud => wire::Stage::Fraud,
@@ -155,7 +162,7 @@ fn wire_stage(stage: Stage) -> wire::Stage {
     }
 }
 
-fn wire_effect(effect: Effect) -> wire::Effect {
+pub fn wire_effect(effect: Effect) -> wire::Effect {
     match effect {
         Effect::Score => wire::Effect::Score,
         Effect::Warn => wire::Effect::Warn,
@@ -269,7 +276,7 @@ mod tests {
         for (field, kind, expected) in cases {
             let field = table.field(field).expect("a field");
             let value = wire::Value { kind: Some(kind.clone()) };
-            let found = field_value(field, &value).ok();
+            let found = field_value(field, &value).ok().map(ValueRef::to_value);
             assert_eq!(found, expected, "{kind:?} for {} {}", field.ty, field.name);
             if let (Some(found), Kind::DateValue(_) | Kind::TimestampValue(_) | Kind::BoolValue(_)) =
                 (found, kind)
@@ -278,7 +285,7 @@ mod tests {
             }
         }
         let field = table.field("income").expect("a field");
-        assert_eq!(field_value(field, &wire::Value { kind: None }), Ok(Value::Null));
+        assert!(field_value(field, &wire::Value { kind: None }).is_ok_and(ValueRef::is_null));
     }
 
     #[test]

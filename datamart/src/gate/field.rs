@@ -1,21 +1,21 @@
 //! The gate for one value of one field.
 
-use super::{Broken, order, parse, rules};
-use crate::{Type, Value, standards::Field};
+use super::{Broken, order_refs, parse, rules};
+use crate::{Type, Value, ValueRef, standards::Field};
 
 impl Field {
     /// Every rule that a value of this field breaks; none means that the gate lets it through.
-    pub fn check(&self, value: &Value) -> Vec<Broken> {
+    pub fn check(&self, value: ValueRef<'_>) -> Vec<Broken> {
         let mut broken = Vec::new();
         match value {
-            Value::Null if self.required => broken.push(self.missing()),
-            Value::Null => {}
+            ValueRef::Null if self.required => broken.push(self.missing()),
+            ValueRef::Null => {}
             _ if value.type_of() != Some(self.ty) => broken.push(self.broken(rules::TYPE, || {
                 let is = value.type_of().map_or_else(String::new, |t| t.to_string());
                 format!("the value is {is}, not {}", self.ty)
             })),
-            Value::Utf8(text) => self.check_text(text, &mut broken),
-            Value::Float64(x) if !x.is_finite() => {
+            ValueRef::Utf8(text) => self.check_text(text, &mut broken),
+            ValueRef::Float64(x) if !x.is_finite() => {
                 broken.push(self.broken(rules::TYPE, || format!("{x} is not a finite number")));
             }
             _ => self.check_range(value, &mut broken),
@@ -25,12 +25,20 @@ impl Field {
 
     /// Text as a value of this field, with dates and times in ISO 8601; blanks at both ends do not count, and
     /// nothing is NULL. The value is not yet checked.
-    pub fn parse(&self, text: &str) -> Result<Value, Broken> {
+    pub fn parse<'t>(&self, text: &'t str) -> Result<ValueRef<'t>, Broken> {
         let text = text.trim_matches(' ');
         if text.is_empty() {
-            return Ok(Value::Null);
+            return Ok(ValueRef::Null);
         }
-        parse::value(self.ty, text).ok_or_else(|| self.not_of_type(text))
+        let value = match self.ty {
+            Type::Boolean => parse::boolean(text).map(ValueRef::Boolean),
+            Type::Int64 => parse::int64(text).map(ValueRef::Int64),
+            Type::Float64 => parse::float64(text).map(ValueRef::Float64),
+            Type::Utf8 => Some(ValueRef::Utf8(text)),
+            Type::Date32 => parse::date32(text).map(ValueRef::Date32),
+            Type::Timestamp => parse::timestamp(text).map(ValueRef::Timestamp),
+        };
+        value.ok_or_else(|| self.not_of_type(text))
     }
 
     /// Lets a text through, or says every rule that it breaks.
@@ -71,14 +79,14 @@ impl Field {
     }
 
     /// Lets a number, a date or a time through, or says that it is out of range.
-    pub(crate) fn check_range(&self, value: &Value, broken: &mut Vec<Broken>) {
-        let below = |min: &&Value| order(value, min).is_some_and(|o| o.is_lt());
-        let above = |max: &&Value| order(value, max).is_some_and(|o| o.is_gt());
+    pub(crate) fn check_range(&self, value: ValueRef<'_>, broken: &mut Vec<Broken>) {
+        let below = |min: &&Value| order_refs(value, min.as_ref()).is_some_and(|o| o.is_lt());
+        let above = |max: &&Value| order_refs(value, max.as_ref()).is_some_and(|o| o.is_gt());
         if let Some(min) = self.min.as_ref().filter(below) {
-            broken.push(self.broken(rules::RANGE, || format!("{value} is below {min}")));
+            broken.push(self.broken(rules::RANGE, || format!("{} is below {min}", value.to_value())));
         }
         if let Some(max) = self.max.as_ref().filter(above) {
-            broken.push(self.broken(rules::RANGE, || format!("{value} is above {max}")));
+            broken.push(self.broken(rules::RANGE, || format!("{} is above {max}", value.to_value())));
         }
     }
 

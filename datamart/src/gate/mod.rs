@@ -14,7 +14,7 @@ use std::cmp::Ordering;
 pub(crate) use field::shorten;
 pub use row::RowChecks;
 
-use crate::Value;
+use crate::{Value, ValueRef};
 
 /// A rule that a value or a row breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,10 +26,16 @@ pub struct Broken {
 
 /// Order of two values of one numeric or time type; None for others.
 pub fn order(a: &Value, b: &Value) -> Option<Ordering> {
+    order_refs(a.as_ref(), b.as_ref())
+}
+
+fn order_refs(a: ValueRef<'_>, b: ValueRef<'_>) -> Option<Ordering> {
     match (a, b) {
-        (Value::Int64(a), Value::Int64(b)) | (Value::Timestamp(a), Value::Timestamp(b)) => Some(a.cmp(b)),
-        (Value::Date32(a), Value::Date32(b)) => Some(a.cmp(b)),
-        (Value::Float64(a), Value::Float64(b)) => a.partial_cmp(b),
+        (ValueRef::Int64(a), ValueRef::Int64(b)) | (ValueRef::Timestamp(a), ValueRef::Timestamp(b)) => {
+            Some(a.cmp(&b))
+        }
+        (ValueRef::Date32(a), ValueRef::Date32(b)) => Some(a.cmp(&b)),
+        (ValueRef::Float64(a), ValueRef::Float64(b)) => a.partial_cmp(&b),
         _ => None,
     }
 }

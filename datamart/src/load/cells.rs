@@ -96,7 +96,7 @@ impl<'a> Filler<'a> {
         self.valid.push(true);
         match value {
             Value::Utf8(text) => self.check(|field, broken| field.check_text(text, broken)),
-            _ => self.check(|field, broken| field.check_range(value, broken)),
+            _ => self.check(|field, broken| field.check_range(value.as_ref(), broken)),
         }
     }
 

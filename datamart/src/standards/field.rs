@@ -171,7 +171,7 @@ impl Field {
             name,
         };
         if let Some(default) = default {
-            for broken in field.check(&default.value) {
+            for broken in field.check(default.value.as_ref()) {
                 problems.push(default.place.problem(
                     format!(
                         "the default of `{}` breaks its own rule {}: {}",

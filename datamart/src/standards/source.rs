@@ -227,7 +227,7 @@ fn read_values(field: &Field, values: &Section<'_>, problems: &mut Problems) -> 
 
 /// What the gate would refuse in every row is a mistake of the standard.
 fn report_broken(what: &str, field: &Field, value: &At<Value>, problems: &mut Problems) {
-    for broken in field.check(&value.value) {
+    for broken in field.check(value.value.as_ref()) {
         problems.push(value.place.problem(
             format!("{what} breaks rule {} of `{}`: {}", broken.rule, field.name, broken.message),
             "give a value that the gate lets through",

@@ -3,7 +3,7 @@
 use tarim_datamart::Value;
 use tarim_features::row::{CellError, RowBuilder};
 
-use super::Inputs;
+use super::inputs::{Inputs, Tools};
 use crate::rulebook::{Relation, Rulebook, Source};
 
 /// Builds the inputs of one decision after the other.
@@ -58,6 +58,7 @@ impl<'a> InputsBuilder<'a> {
             rows: self.builders.iter().map(|b| b.finish().to_vec()).collect(),
             hits: Vec::new(),
             snapshot: None,
+            tools: Tools::default(),
         }
     }
 }

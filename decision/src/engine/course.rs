@@ -9,8 +9,8 @@ use tarim_features::{
 
 use super::{DecideError, Inputs};
 use crate::{
-    outcome::{Call, Decision},
-    policy::{Facts, Finding, Granted, Out, Verdict, Work, judge, tell},
+    outcome::{Call, Decision, Score},
+    policy::{Facts, Finding, Granted, Out, Told, Verdict, Work, judge, reasons, score, tell},
     rulebook::{Course, Plan, Rulebook},
 };
 
@@ -62,6 +62,20 @@ impl Judged<'_> {
     /// What was found, in the order in which it is told.
     pub fn findings(&self) -> &[Finding] {
         &self.scratch.work.findings
+    }
+
+    pub fn call(&self) -> Call {
+        self.call
+    }
+
+    /// Every reason, in order, in the rulebook's own words.
+    pub fn reasons(&self) -> impl Iterator<Item = Told<'_>> {
+        reasons(self.plan, &self.verdict, self.findings())
+    }
+
+    /// The score, if it was asked for and is known.
+    pub fn score(&self) -> Option<Score> {
+        score(self.plan, self.call, self)
     }
 
     /// Puts it into words.

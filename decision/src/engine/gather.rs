@@ -1,13 +1,17 @@
 //! Gathering: from what the caller sent to the rows that a decision is made from.
 
-use tarim_datamart::{Type, Value};
+use std::sync::Arc;
+
+use smallvec::{SmallVec, smallvec};
+use tarim_datamart::{Field, Type, Value, ValueRef};
 use tarim_features::{row::RowBuilder, store::ListAnswer};
 
 use super::{
     Application, Engine, Inputs, ListHit,
+    inputs::Tools,
     intake::{Intake, IntakeField, Origin},
 };
-use crate::rulebook::{APPLICATION, NoPlan, Source};
+use crate::rulebook::{NoPlan, Source};
 
 /// What is wrong with a request; the caller must correct it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,9 +38,17 @@ impl From<NoPlan> for FieldError {
     }
 }
 
+/// A value as a caller sends it.
+pub trait Sent {
+    /// As a value of a field, or what is wrong with it. The field's rules are not yet checked.
+    fn value(&self, field: &Field) -> Result<ValueRef<'_>, String>;
+}
+
+/// Values of an application's fields in the order of its columns.
+type Values<'v> = SmallVec<[ValueRef<'v>; 48]>;
+
 impl Engine {
-    /// Checks the fields by the standard, tokenises personal ones, and reads what is known at `at_us`
-    /// (microseconds since 1970-01-01T00:00:00Z). `inputs` is overwritten; it is of no use after an error.
+    /// Gathers what is known of an application at `at_us`: see [`Engine::gather_fields`].
     pub fn gather(
         &self,
         application: &Application,
@@ -44,109 +56,149 @@ impl Engine {
         inputs: &mut Inputs,
     ) -> Result<(), FieldError> {
         let Application { member, product, fields } = application;
+        let fields = fields.iter().map(|(name, value)| (name.as_str(), value));
+        self.gather_fields(member, product, fields, at_us, inputs)
+    }
+
+    /// Checks the fields by the standard, tokenises personal ones, and reads what is known at `at_us`
+    /// (microseconds since 1970-01-01T00:00:00Z). `inputs` is overwritten; it is of no use after an error.
+    /// Allocates nothing once it is warm, unless a list is hit or a rule over the whole application looks at
+    /// something that is known.
+    pub fn gather_fields<'v, S: Sent + 'v>(
+        &self,
+        member: &str,
+        product: &str,
+        fields: impl Iterator<Item = (&'v str, &'v S)>,
+        at_us: i64,
+        inputs: &mut Inputs,
+    ) -> Result<(), FieldError> {
         self.rulebook.plan(member, product)?;
-        let values = self.admit(member, product, fields, at_us)?;
-        inputs.member.clone_from(member);
-        inputs.product.clone_from(product);
+        let mut tools = std::mem::take(&mut inputs.tools);
+        let mut tokens = std::mem::take(&mut tools.tokens);
+        let gathered = self.gather_values(member, product, fields, at_us, &mut tools, &mut tokens, inputs);
+        tools.tokens = tokens;
+        inputs.tools = tools;
+        gathered
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn gather_values<'v, S: Sent + 'v>(
+        &self,
+        member: &str,
+        product: &str,
+        fields: impl Iterator<Item = (&'v str, &'v S)>,
+        at_us: i64,
+        tools: &mut Tools,
+        tokens: &mut String,
+        inputs: &mut Inputs,
+    ) -> Result<(), FieldError> {
+        let mut values = self.admit(member, product, fields, at_us)?;
+        self.tokenise(&mut values, tokens);
+        inputs.member.clear();
+        inputs.member.push_str(member);
+        inputs.product.clear();
+        inputs.product.push_str(product);
         inputs.at_us = at_us;
         inputs.hits.clear();
-        inputs.snapshot = Some(self.snapshot.clone());
-        let given = self.rulebook.relations().iter().filter(|r| r.source.is_input()).count();
+        // To count one more user of the snapshot is to fight over a cache line with every other thread.
+        if !inputs.snapshot.as_ref().is_some_and(|s| Arc::ptr_eq(s, &self.snapshot)) {
+            inputs.snapshot = Some(self.snapshot.clone());
+        }
+        let relations = self.rulebook.relations();
+        let given = relations.iter().filter(|r| r.source.is_input()).count();
         inputs.rows.resize_with(given, Vec::new);
-        self.pack_application(&values, &mut inputs.rows[APPLICATION])?;
-        for (i, relation) in self.rulebook.relations().iter().enumerate().filter(|(_, r)| r.source.is_input())
-        {
-            let row = &mut inputs.rows[i];
+        let Inputs { rows, hits, .. } = inputs;
+        for (row, relation) in rows.iter_mut().zip(relations.iter().filter(|r| r.source.is_input())) {
+            row.clear();
             match relation.source {
-                Source::Entity(entity) => {
-                    row.clear();
-                    row.extend_from_slice(self.entity_row(entity, member, &values));
+                Source::Application => {
+                    let packer = tools.packer(&relation.layout);
+                    for (column, value) in values.iter().enumerate() {
+                        packer.set_ref(column, *value).map_err(|e| {
+                            FieldError::of(&self.intake.fields[column].field.name, e.to_string())
+                        })?;
+                    }
+                    row.extend_from_slice(packer.finish());
                 }
-                Source::Lists => self.ask_lists(member, &values, at_us, row, &mut inputs.hits),
-                _ => {}
+                Source::Entity(entity) => row.extend_from_slice(self.entity_row(entity, member, &values)),
+                _ => {
+                    let packer = tools.packer(&relation.layout);
+                    self.ask_lists(member, &values, at_us, packer, hits);
+                    row.extend_from_slice(packer.finish());
+                }
             }
         }
         Ok(())
     }
 
-    /// Values of the application in the order of its columns, checked and tokenised.
-    fn admit(
-        &self,
+    /// Values of the application in the order of its columns, checked.
+    fn admit<'x, 'v: 'x, S: Sent + 'v>(
+        &'x self,
         member: &str,
-        product: &str,
-        given: &[(String, Value)],
+        product: &'x str,
+        sent: impl Iterator<Item = (&'v str, &'v S)>,
         at_us: i64,
-    ) -> Result<Vec<Value>, FieldError> {
-        let mut values = vec![None; self.intake.fields.len()];
-        for (name, value) in given {
+    ) -> Result<Values<'x>, FieldError> {
+        let mut given: SmallVec<[Option<ValueRef<'x>>; 48]> = smallvec![None; self.intake.fields.len()];
+        for (name, value) in sent {
             let Some(column) = self.intake.column(name) else {
                 return Err(FieldError::of(name, "the standard `applications` has no such field"));
             };
-            if values[column].is_some() {
+            if given[column].is_some() {
                 return Err(FieldError::of(name, "it is given twice"));
             }
-            let ty = self.intake.fields[column].field.ty;
-            let value = match value {
-                Value::Null => Value::Null,
-                value => {
-                    of_type(value, ty).ok_or_else(|| FieldError::of(name, format!("it is not a {ty}")))?
-                }
-            };
-            values[column] = Some(value);
+            let value = value.value(&self.intake.fields[column].field);
+            given[column] = Some(value.map_err(|what| FieldError::of(name, what))?);
         }
-        let fields = self.intake.fields.iter().zip(values);
-        let mut values = fields
+        let fields = self.intake.fields.iter().zip(given);
+        let values = fields
             .map(|(field, value)| admit_one(field, value, product, at_us))
-            .collect::<Result<Vec<_>, _>>()?;
+            .collect::<Result<Values<'x>, _>>()?;
         let broken = self.intake.check(member, &values);
         if !broken.is_empty() {
             let told: Vec<String> = broken.iter().map(|b| format!("{}: {}", b.rule, b.message)).collect();
             return Err(FieldError { field: "application".into(), message: told.join("; ") });
         }
-        // Only now: checks look at what is personal as it is.
-        for (IntakeField { field, .. }, value) in self.intake.fields.iter().zip(&mut values) {
-            if let (true, Value::Utf8(text)) = (field.personal, &value) {
-                *value = Value::Utf8(self.tokeniser.token(&field.kind, text));
-            }
-        }
         Ok(values)
     }
 
-    fn pack_application(&self, values: &[Value], row: &mut Vec<u8>) -> Result<(), FieldError> {
-        let mut builder = RowBuilder::new(&self.rulebook.relations()[APPLICATION].layout);
-        for (column, value) in values.iter().enumerate() {
-            let name = &self.intake.fields[column].field.name;
-            builder.set(column, value).map_err(|e| FieldError::of(name, e.to_string()))?;
+    /// Puts tokens in the place of what is personal. Only now: checks look at it as it is.
+    fn tokenise<'v>(&self, values: &mut Values<'v>, tokens: &'v mut String) {
+        tokens.clear();
+        let mut ends: SmallVec<[(usize, usize); 8]> = SmallVec::new();
+        for (i, IntakeField { field, .. }) in self.intake.fields.iter().enumerate() {
+            if let (true, ValueRef::Utf8(text)) = (field.personal, values[i]) {
+                self.tokeniser.write_token(&field.kind, text, tokens);
+                ends.push((i, tokens.len()));
+            }
         }
-        row.clear();
-        row.extend_from_slice(builder.finish());
-        Ok(())
+        let mut start = 0;
+        for (i, end) in ends {
+            values[i] = ValueRef::Utf8(&tokens[start..end]);
+            start = end;
+        }
     }
 
     /// The row of the entity that the application names, or that of nobody.
-    fn entity_row(&self, index: usize, member: &str, values: &[Value]) -> &[u8] {
-        let entity = &self.rulebook.features().entities()[index];
-        let key = self.intake.column(&entity.application).map(|c| &values[c]);
-        let found = match key {
-            Some(Value::Utf8(key)) => self.snapshot.get(index, member, key),
+    fn entity_row(&self, index: usize, member: &str, values: &[ValueRef<'_>]) -> &[u8] {
+        let found = match self.entity_keys[index].map(|c| values[c]) {
+            Some(ValueRef::Utf8(key)) => self.snapshot.get(index, member, key),
             _ => None,
         };
-        found.unwrap_or_else(|| entity.unknown_row())
+        found.unwrap_or_else(|| self.rulebook.features().entities()[index].unknown_row())
     }
 
     fn ask_lists(
         &self,
         member: &str,
-        values: &[Value],
+        values: &[ValueRef<'_>],
         at_us: i64,
-        row: &mut Vec<u8>,
+        row: &mut RowBuilder,
         hits: &mut Vec<ListHit>,
     ) {
-        let features = self.rulebook.features();
-        let mut builder = RowBuilder::new(features.list_layout());
-        for (i, list) in features.lists().iter().enumerate() {
+        for (i, list) in self.rulebook.features().lists().iter().enumerate() {
             // Without the field that is looked up, nothing is known.
-            let Some(Value::Utf8(value)) = self.intake.column(&list.field).map(|c| &values[c]) else {
+            let Some(ValueRef::Utf8(value)) = self.list_keys[i].map(|c| values[c]) else {
                 continue;
             };
             let answer = self.snapshot.list_hit(i, member, value, at_us);
@@ -159,38 +211,36 @@ impl Engine {
                 });
             }
             if let Some(hit) = answer.truth() {
-                builder.set_bool(i, hit).expect("the layout of lists has a boolean for each");
+                row.set_bool(i, hit).expect("the layout of lists has a boolean for each");
             }
         }
-        row.clear();
-        row.extend_from_slice(builder.finish());
     }
 }
 
 /// The value of one field: what was sent, or what stands in for it, checked by the standard.
-fn admit_one(
-    IntakeField { field, origin }: &IntakeField,
-    given: Option<Value>,
-    product: &str,
+fn admit_one<'v>(
+    IntakeField { field, origin }: &'v IntakeField,
+    given: Option<ValueRef<'v>>,
+    product: &'v str,
     at_us: i64,
-) -> Result<Value, FieldError> {
+) -> Result<ValueRef<'v>, FieldError> {
     let value = given.filter(|v| !v.is_null());
     let value = match (value, origin) {
-        (Some(Value::Utf8(named)), Origin::Product) if named != product => {
+        (Some(ValueRef::Utf8(named)), Origin::Product) if named != product => {
             return Err(FieldError::of(
                 &field.name,
                 format!("it is `{named}`, the request is for `{product}`"),
             ));
         }
         (Some(value), _) => value,
-        (None, Origin::Product) => Value::Utf8(product.to_owned()),
+        (None, Origin::Product) => ValueRef::Utf8(product),
         (None, Origin::Now) => {
             Intake::now(at_us, field.ty).ok_or_else(|| FieldError::of(&field.name, "it is missing"))?
         }
-        (None, Origin::Key) => return Ok(Value::Null),
-        (None, Origin::Caller) => field.default.clone().unwrap_or_default(),
+        (None, Origin::Key) => return Ok(ValueRef::Null),
+        (None, Origin::Caller) => field.default.as_ref().map(Value::as_ref).unwrap_or_default(),
     };
-    let broken = field.check(&value);
+    let broken = field.check(value);
     if !broken.is_empty() {
         let messages: Vec<&str> = broken.iter().map(|b| b.message.as_str()).collect();
         return Err(FieldError::of(&field.name, messages.join("; ")));
@@ -198,11 +248,16 @@ fn admit_one(
     Ok(value)
 }
 
-/// The value, if it is of a type; an integer is a float too, unless it is too large to be one exactly.
-pub(super) fn of_type(value: &Value, ty: Type) -> Option<Value> {
-    match (value, ty) {
-        (value, ty) if value.type_of() == Some(ty) => Some(value.clone()),
-        (Value::Int64(i), Type::Float64) if i.unsigned_abs() <= 1 << 53 => Some(Value::Float64(*i as f64)),
-        _ => None,
+/// A value that is of the field's type; an integer is a float too, unless it is too large to be one exactly.
+impl Sent for Value {
+    fn value(&self, field: &Field) -> Result<ValueRef<'_>, String> {
+        match (self.as_ref(), field.ty) {
+            (ValueRef::Null, _) => Ok(ValueRef::Null),
+            (value, ty) if value.type_of() == Some(ty) => Ok(value),
+            (ValueRef::Int64(i), Type::Float64) if i.unsigned_abs() <= 1 << 53 => {
+                Ok(ValueRef::Float64(i as f64))
+            }
+            (_, ty) => Err(format!("it is not a {ty}")),
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tarim_datamart::Value;
 use tarim_features::{
-    row::{Dictionary, Row, RowError},
+    row::{Dictionary, Layout, Row, RowBuilder, RowError},
     store::Snapshot,
 };
 
@@ -29,6 +29,35 @@ pub struct Inputs {
     pub(super) hits: Vec<ListHit>,
     /// Whose dictionaries the entities' rows use; None: the rows carry their texts.
     pub(super) snapshot: Option<Arc<Snapshot>>,
+    /// What it is gathered with.
+    pub(super) tools: Tools,
+}
+
+/// Kept from one request to the next, so that gathering allocates nothing.
+#[derive(Clone, Default)]
+pub(super) struct Tools {
+    /// Tokens of personal fields, one after the other.
+    pub tokens: String,
+    /// Packs rows of one layout after the other.
+    packers: Vec<RowBuilder>,
+}
+
+impl Tools {
+    /// A packer of that layout with nothing set.
+    pub fn packer(&mut self, layout: &Arc<Layout>) -> &mut RowBuilder {
+        let at = self.packers.iter().position(|p| Arc::ptr_eq(p.layout(), layout));
+        let at = at.unwrap_or_else(|| {
+            // A rulebook has two such layouts: more are of rulebooks that were replaced.
+            if self.packers.len() > 2 {
+                self.packers.clear();
+            }
+            self.packers.push(RowBuilder::new(layout));
+            self.packers.len() - 1
+        });
+        let packer = &mut self.packers[at];
+        packer.clear();
+        packer
+    }
 }
 
 /// An entry of a list that was hit.

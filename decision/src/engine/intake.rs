@@ -1,8 +1,7 @@
 //! The fields of an application, as the standard `applications` has them.
 
-use std::collections::HashMap;
-
-use tarim_datamart::{Broken, Field, RowChecks, Type, Value};
+use hashbrown::HashMap;
+use tarim_datamart::{Broken, Field, RowChecks, Type, ValueRef};
 
 use crate::rulebook::{APPLICATION, Rulebook};
 
@@ -71,13 +70,12 @@ impl Intake {
     }
 
     /// Every rule over the whole application that it breaks. `values` are those of the fields, in order.
-    pub fn check(&self, member: &str, values: &[Value]) -> Vec<Broken> {
+    pub fn check(&self, member: &str, values: &[ValueRef<'_>]) -> Vec<Broken> {
         let Some(checks) = &self.checks else { return Vec::new() };
-        let value = |column: &Option<usize>| match column {
-            Some(column) => values[*column].clone(),
-            None => Value::Utf8(member.to_owned()),
-        };
-        checks.check(&self.checked.iter().map(value).collect::<Vec<_>>())
+        checks.check(|field| match self.checked[field] {
+            Some(column) => values[column],
+            None => ValueRef::Utf8(member),
+        })
     }
 
     /// Column of a field in the relation `application`.
@@ -86,10 +84,10 @@ impl Intake {
     }
 
     /// The time of a decision as a value of a date or timestamp field.
-    pub fn now(at_us: i64, ty: Type) -> Option<Value> {
+    pub fn now(at_us: i64, ty: Type) -> Option<ValueRef<'static>> {
         match ty {
-            Type::Timestamp => Some(Value::Timestamp(at_us)),
-            Type::Date32 => i32::try_from(at_us.div_euclid(86_400_000_000)).ok().map(Value::Date32),
+            Type::Timestamp => Some(ValueRef::Timestamp(at_us)),
+            Type::Date32 => i32::try_from(at_us.div_euclid(86_400_000_000)).ok().map(ValueRef::Date32),
             _ => None,
         }
     }

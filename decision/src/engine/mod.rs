@@ -33,7 +33,7 @@ pub use self::{
     build::InputsBuilder,
     course::{DecisionScratch, Judged},
     encode::DecodeError,
-    gather::FieldError,
+    gather::{FieldError, Sent},
     inputs::{Inputs, ListHit},
 };
 use crate::{
@@ -67,6 +67,9 @@ pub struct Engine {
     snapshot: Arc<Snapshot>,
     tokeniser: Arc<Tokeniser>,
     intake: Intake,
+    /// Of each entity and of each list, the application's column that it is looked up by.
+    entity_keys: Vec<Option<usize>>,
+    list_keys: Vec<Option<usize>>,
     /// Programs of the rulebook's courses with their constants as codes of the snapshot's dictionaries.
     bound: Vec<Bound>,
 }
@@ -76,7 +79,10 @@ impl Engine {
     pub fn new(rulebook: Arc<Rulebook>, snapshot: Arc<Snapshot>, tokeniser: Arc<Tokeniser>) -> Self {
         let intake = Intake::new(&rulebook);
         let bound = bind(&rulebook, Some(&snapshot));
-        Self { rulebook, snapshot, tokeniser, intake, bound }
+        let features = rulebook.features();
+        let entity_keys = features.entities().iter().map(|e| intake.column(&e.application)).collect();
+        let list_keys = features.lists().iter().map(|l| intake.column(&l.field)).collect();
+        Self { rulebook, snapshot, tokeniser, intake, entity_keys, list_keys, bound }
     }
 
     pub fn rulebook(&self) -> &Arc<Rulebook> {
@@ -133,8 +139,12 @@ impl<'a> Replayer<'a> {
     }
 
     pub fn decide(&mut self, inputs: &Inputs, call: Call) -> Result<Decision, DecideError> {
+        Ok(self.judge(inputs, call)?.tell())
+    }
+
+    pub fn judge<'s>(&'s mut self, inputs: &'s Inputs, call: Call) -> Result<Judged<'s>, DecideError> {
         let bound = |course: &Course| Cow::Borrowed(&self.bound[course.index]);
-        Ok(course::run(self.rulebook, bound, inputs, call, &mut self.scratch)?.tell())
+        course::run(self.rulebook, bound, inputs, call, &mut self.scratch)
     }
 }
 

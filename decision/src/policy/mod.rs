@@ -20,13 +20,15 @@
 //! application whose limit or rate is not known.
 
 pub mod answer;
-mod conclude;
+mod judge;
 pub mod limit;
 pub mod rate;
 pub mod rules;
 pub mod score;
 pub mod show;
 pub mod table;
+mod tell;
+mod words;
 
 use std::sync::Arc;
 
@@ -34,8 +36,10 @@ use tarim_features::expr::Answers;
 
 pub use self::{
     answer::{Finding, Out, Work},
-    conclude::{Granted, Verdict, judge, reason_ids, tell},
+    judge::{Granted, Verdict, judge},
     show::{Facts, Show, Source},
+    tell::{named, score, tell},
+    words::{Told, Words, reason_ids, reasons},
 };
 
 /// What a step does with its answers.

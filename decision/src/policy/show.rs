@@ -3,8 +3,6 @@
 use tarim_datamart::Value;
 use tarim_features::expr::ExprId;
 
-use crate::outcome::NamedValue;
-
 /// One value to show.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Show {
@@ -29,16 +27,4 @@ pub trait Facts {
 
     /// What an expression of a step came to; the step by its index in the plan.
     fn expr(&self, step: usize, id: ExprId) -> Value;
-}
-
-/// Puts names to the values of `shows`, which are of a step.
-pub(super) fn render(shows: &[Show], step: usize, facts: &impl Facts) -> Vec<NamedValue> {
-    let value = |show: &Show| {
-        let (value, stale) = match show.source {
-            Source::Column { relation, column } => facts.column(relation, column),
-            Source::Expr(id) => (facts.expr(step, id), false),
-        };
-        NamedValue { name: show.name.clone(), value, stale }
-    };
-    shows.iter().map(value).collect()
 }

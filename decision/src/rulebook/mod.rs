@@ -28,7 +28,9 @@ mod relation;
 mod text;
 mod variables;
 
-use std::{collections::HashMap, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
+
+use hashbrown::HashMap;
 
 use tarim_datamart::{Place, Problems, Standards};
 use tarim_features::{row::Dictionary, view::FeatureSet};

@@ -14,7 +14,7 @@ use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use prost::Message;
-use tarim_datamart::{Tokeniser, Value};
+use tarim_datamart::{Tokeniser, ValueRef};
 use tarim_proto::{
     decision::v1::{self as wire, DecisionRequest},
     encoded::{Decision, JournalEntry},
@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     convert,
-    engine::{Application, Engine, FieldError},
+    engine::Engine,
     journal::{EntryHead, Journal, JournalError, Record},
     outcome::Call,
     wire::{Heading, encode_decision},
@@ -223,10 +223,10 @@ impl Desk {
         let serving = self.serving.load();
         let engine = &serving.engine;
         let at_us = self.clock.now_us();
-        let application = application(engine, &request)?;
         let entry = serving.work(|Work { inputs, scratch }| {
-            engine.gather(&application, at_us, inputs)?;
-            let decision = engine.decide(inputs, call, scratch).map_err(|e| damaged(&e))?;
+            let fields = request.application.iter().map(|(name, value)| (name.as_str(), value));
+            engine.gather_fields(&request.member, &request.product, fields, at_us, inputs)?;
+            let judged = engine.judge(inputs, call, scratch).map_err(|e| damaged(&e))?;
             let heading = Heading {
                 request_id: &request.request_id,
                 member: &request.member,
@@ -244,7 +244,7 @@ impl Desk {
             };
             head.encode(
                 |out| inputs.encode(engine.rulebook(), out),
-                |out| encode_decision(&decision, &heading, out),
+                |out| encode_decision(&judged, &heading, out),
             )
             .map_err(|e| damaged(&e))
         })?;
@@ -263,10 +263,10 @@ impl Desk {
         let standard = engine.rulebook().standards().table(APPLICATIONS);
         for field in standard.iter().flat_map(|table| &table.fields).filter(|field| field.personal) {
             if let Some(value) = application.get_mut(&field.name)
-                && let Ok(Value::Utf8(text)) = convert::field_value(field, value)
+                && let Ok(ValueRef::Utf8(text)) = convert::field_value(field, value)
             {
                 *value = wire::Value {
-                    kind: Some(wire::value::Kind::StringValue(self.tokeniser.token(&field.kind, &text))),
+                    kind: Some(wire::value::Kind::StringValue(self.tokeniser.token(&field.kind, text))),
                 };
             }
         }
@@ -321,20 +321,6 @@ fn check_key(member: &str, request_id: &str) -> Result<(), Refusal> {
         _ if member.is_empty() => Err(Refusal::invalid("member", "it is empty")),
         _ => Ok(()),
     }
-}
-
-/// The request's fields as values of the standard.
-fn application(engine: &Engine, request: &DecisionRequest) -> Result<Application, FieldError> {
-    let standard = engine.rulebook().standards().table(APPLICATIONS);
-    let mut fields = Vec::with_capacity(request.application.len());
-    for (name, value) in &request.application {
-        let wrong = |message| FieldError { field: format!("application.{name}"), message };
-        let field = standard
-            .and_then(|table| table.field(name))
-            .ok_or_else(|| wrong("the standard `applications` has no such field".into()))?;
-        fields.push((name.clone(), convert::field_value(field, value).map_err(wrong)?));
-    }
-    Ok(Application { member: request.member.clone(), product: request.product.clone(), fields })
 }
 
 /// The decision as it was answered.

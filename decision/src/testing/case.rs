@@ -188,7 +188,7 @@ impl Reader<'_> {
     fn check_field(&mut self, relation: usize, name: &str, value: &At<Value>) {
         let table = self.rulebook.standards().table("applications").filter(|_| relation == APPLICATION);
         let field = table.and_then(|t| t.field(name)).filter(|f| !f.personal);
-        for broken in field.map(|f| f.check(&value.value)).unwrap_or_default() {
+        for broken in field.map(|f| f.check(value.value.as_ref())).unwrap_or_default() {
             self.problems.push(value.place.problem(
                 format!("`{name}` breaks the standard's rule {}: {}", broken.rule, broken.message),
                 "write a value that an application could have",

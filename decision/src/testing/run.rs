@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use tarim_datamart::{Value, nearest};
+use tarim_datamart::{Value, ValueRef, nearest};
 
 use super::Case;
 use crate::{
@@ -79,7 +79,7 @@ fn inputs(case: &Case, intake: &Intake, builder: &mut InputsBuilder<'_>) -> Resu
     for (column, field) in intake.fields.iter().enumerate() {
         let implied = match field.origin {
             Origin::Product => Some(Value::Utf8(case.product.clone())),
-            Origin::Now => Intake::now(case.at_us, field.field.ty),
+            Origin::Now => Intake::now(case.at_us, field.field.ty).map(ValueRef::to_value),
             Origin::Key => None,
             Origin::Caller => field.field.default.clone(),
         };

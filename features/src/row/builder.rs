@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tarim_datamart::{Type, Value};
+use tarim_datamart::{Type, Value, ValueRef};
 
 use super::layout::{Cell, Layout};
 
@@ -63,17 +63,22 @@ impl RowBuilder {
 
     /// Sets a column; a text goes into the row's own tail. To set NULL is to unset.
     pub fn set(&mut self, column: usize, value: &Value) -> Result<(), CellError> {
+        self.set_ref(column, value.as_ref())
+    }
+
+    /// Sets a column to a borrowed value.
+    pub fn set_ref(&mut self, column: usize, value: ValueRef<'_>) -> Result<(), CellError> {
         match value {
-            Value::Null => {
+            ValueRef::Null => {
                 self.set_null(column);
                 Ok(())
             }
-            Value::Boolean(v) => self.set_bool(column, *v),
-            Value::Int64(v) => self.set_int(column, *v),
-            Value::Float64(v) => self.set_float(column, *v),
-            Value::Utf8(v) => self.set_text(column, v),
-            Value::Date32(v) => self.set_date(column, *v),
-            Value::Timestamp(v) => self.set_timestamp(column, *v),
+            ValueRef::Boolean(v) => self.set_bool(column, v),
+            ValueRef::Int64(v) => self.set_int(column, v),
+            ValueRef::Float64(v) => self.set_float(column, v),
+            ValueRef::Utf8(v) => self.set_text(column, v),
+            ValueRef::Date32(v) => self.set_date(column, v),
+            ValueRef::Timestamp(v) => self.set_timestamp(column, v),
         }
     }
 

@@ -1,0 +1,81 @@
+//! From findings to the verdict: the worst outcome, and what is granted.
+
+use super::{Finding, answer::Out, rate::ppm};
+use crate::{
+    outcome::{Call, Outcome, Stage},
+    rulebook::Plan,
+};
+
+/// A decision without its words: what was found stands beside it, in the order in which it is told.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Verdict {
+    pub outcome: Outcome,
+    /// By stage; those that were not asked for approve.
+    pub stages: [Outcome; 5],
+    pub limit_fen: Option<i64>,
+    pub rate_ppm: Option<i64>,
+    /// The product is stopped, which is the first stage's reason to decline.
+    pub(super) stopped: Option<Stage>,
+    /// Of limit and rate: it is unknown, and no reason says why.
+    pub(super) untold: [bool; 2],
+}
+
+impl Verdict {
+    /// The stages that were asked for, in order.
+    pub fn stages(&self, call: Call) -> impl Iterator<Item = (Stage, Outcome)> {
+        Stage::ALL.into_iter().zip(self.stages).filter(move |(stage, _)| call.includes(*stage))
+    }
+}
+
+/// What a limit and a rate step left, if the plan has run them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Granted {
+    pub limit: Option<Out>,
+    pub rate: Option<Out>,
+}
+
+/// Judges what steps found. `findings` are of the steps that [`Plan::runs`] names for the call, in any order;
+/// those of other stages are dropped, the rest is put in the order in which it is told.
+pub fn judge(plan: &Plan, call: Call, findings: &mut Vec<Finding>, granted: Granted) -> Verdict {
+    let stage = |f: &Finding| plan.steps[f.step].stage;
+    findings.retain(|f| call.includes(stage(f)));
+    // Steps stand in the order in which they run; reasons are told by stage, then in the rulebook's order.
+    findings.sort_by_key(|f| (stage(f), plan.steps[f.step].rank));
+    let mut stages = [Outcome::Approve; 5];
+    for f in findings.iter() {
+        let worst = &mut stages[stage(f) as usize];
+        *worst = (*worst).max(f.effect.outcome());
+    }
+    let stopped = plan.stopped.then(|| Stage::ALL.into_iter().find(|s| call.includes(*s))).flatten();
+    if let Some(stage) = stopped {
+        stages[stage as usize] = Outcome::Decline;
+    }
+    let limit_fen = match granted.limit {
+        Some(Out::Int64(fen)) if call.includes(Stage::Limit) => Some(fen),
+        _ => None,
+    };
+    let rate_ppm = match granted.rate {
+        Some(Out::Float64(bp)) if call.includes(Stage::Rate) => ppm(bp),
+        _ => None,
+    };
+    // A limit or rate that is unknown has referred or declined already: this holds the line should a
+    // formula ever come to nothing without saying so.
+    let untold =
+        [(Stage::Limit, limit_fen.is_some()), (Stage::Rate, rate_ppm.is_some())].map(|(stage, known)| {
+            let untold = call.includes(stage) && !known && stages[stage as usize] < Outcome::Refer;
+            if untold {
+                stages[stage as usize] = Outcome::Refer;
+            }
+            untold
+        });
+    let outcome = stages.into_iter().max().unwrap_or(Outcome::Approve);
+    let granted = outcome != Outcome::Decline;
+    Verdict {
+        outcome,
+        stages,
+        limit_fen: limit_fen.filter(|_| granted),
+        rate_ppm: rate_ppm.filter(|_| granted),
+        stopped,
+        untold,
+    }
+}

@@ -1,0 +1,62 @@
+//! A verdict in words, as a value: for batches, tests and people. (The service writes bytes: `crate::wire`.)
+
+use tarim_datamart::Value;
+
+use super::{
+    Facts, Finding, Verdict,
+    show::{Show, Source},
+    words::{Told, reasons},
+};
+use crate::{
+    outcome::{Call, Decision, NamedValue, Reason, Score, Stage},
+    rulebook::Plan,
+};
+
+/// Puts a verdict and its findings into words; `facts` are what they were made from.
+pub fn tell(
+    plan: &Plan,
+    call: Call,
+    verdict: &Verdict,
+    findings: &[Finding],
+    facts: &impl Facts,
+) -> Decision {
+    Decision {
+        outcome: verdict.outcome,
+        stages: verdict.stages(call).collect(),
+        score: score(plan, call, facts),
+        limit_fen: verdict.limit_fen,
+        rate_ppm: verdict.rate_ppm,
+        reasons: reasons(plan, verdict, findings).map(|told| reason(&told, facts)).collect(),
+    }
+}
+
+/// The score, if it was asked for and is known.
+pub fn score(plan: &Plan, call: Call, facts: &impl Facts) -> Option<Score> {
+    let relation = plan.score.filter(|_| call.includes(Stage::Score))?;
+    match [0, 1, 2].map(|column| facts.column(relation, column).0) {
+        [Value::Float64(points), Value::Float64(pd), Value::Utf8(grade)] => Some(Score { points, pd, grade }),
+        _ => None,
+    }
+}
+
+fn reason(told: &Told<'_>, facts: &impl Facts) -> Reason {
+    Reason {
+        id: told.id.concat(),
+        stage: told.stage,
+        effect: told.effect,
+        zh: told.zh.concat(),
+        en: told.en.concat(),
+        unknown: told.unknown,
+        values: told.show.iter().map(|show| named(show, told.step, facts)).collect(),
+        points_lost: told.points_lost,
+    }
+}
+
+/// A value to show, under its name.
+pub fn named(show: &Show, step: usize, facts: &impl Facts) -> NamedValue {
+    let (value, stale) = match show.source {
+        Source::Column { relation, column } => facts.column(relation, column),
+        Source::Expr(id) => (facts.expr(step, id), false),
+    };
+    NamedValue { name: show.name.clone(), value, stale }
+}

@@ -1,0 +1,143 @@
+//! The words of reasons. They stand in the rulebook and here; none is made when a decision is made.
+
+use std::collections::BTreeSet;
+
+use super::{Finding, Logic, Show, Verdict, answer::What};
+use crate::{
+    outcome::{Effect, Stage},
+    rulebook::Plan,
+};
+
+/// A text in up to three pieces, so that it can be written down without being put together first.
+pub type Words<'a> = [&'a str; 3];
+
+/// One reason, as it is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    pub id: Words<'a>,
+    pub zh: Words<'a>,
+    pub en: Words<'a>,
+    pub stage: Stage,
+    pub effect: Effect,
+    /// It could not be evaluated.
+    pub unknown: bool,
+    /// Values to show, of the step.
+    pub show: &'a [Show],
+    pub step: usize,
+    pub points_lost: Option<f64>,
+}
+
+/// Every reason of a verdict, in the order in which it is told.
+pub fn reasons<'a>(
+    plan: &'a Plan,
+    verdict: &Verdict,
+    findings: &'a [Finding],
+) -> impl Iterator<Item = Told<'a>> {
+    let stopped = verdict.stopped.map(|stage| {
+        let effect = Effect::Decline;
+        bare(stage, effect, STOPPED, "产品已停办", "the product is stopped")
+    });
+    let untold = [
+        (Stage::Limit, "limit", "额度未知", "no limit is known"),
+        (Stage::Rate, "rate", "利率未知", "no rate is known"),
+    ];
+    let untold = untold.into_iter().zip(verdict.untold).filter(|(_, untold)| *untold);
+    let untold = untold
+        .map(|((stage, id, zh, en), _)| Told { unknown: true, ..bare(stage, Effect::Refer, id, zh, en) });
+    stopped.into_iter().chain(findings.iter().map(|f| told(plan, f))).chain(untold)
+}
+
+/// Reason of a product that is no longer sold.
+const STOPPED: &str = "product_stopped";
+
+/// A reason that no step gives.
+fn bare<'a>(stage: Stage, effect: Effect, id: &'a str, zh: &'a str, en: &'a str) -> Told<'a> {
+    let one = |text| [text, "", ""];
+    let (id, zh, en) = (one(id), one(zh), one(en));
+    Told { id, zh, en, stage, effect, unknown: false, show: &[], step: 0, points_lost: None }
+}
+
+/// The words of a finding.
+fn told<'a>(plan: &'a Plan, finding: &Finding) -> Told<'a> {
+    let step = &plan.steps[finding.step];
+    let told = |id: Words<'a>, zh: Words<'a>, en: Words<'a>, unknown: bool, show: &'a [Show]| Told {
+        id,
+        zh,
+        en,
+        stage: step.stage,
+        effect: finding.effect,
+        unknown,
+        show,
+        step: finding.step,
+        points_lost: match finding.what {
+            What::Lost { points, .. } => Some(points),
+            _ => None,
+        },
+    };
+    match (&*step.step.logic, finding.what) {
+        (Logic::Rules(set), What::RuleFired(i)) => {
+            let rule = &set.rules[i];
+            told([&rule.id, "", ""], [&rule.zh, "", ""], [&rule.en, "", ""], false, &rule.show)
+        }
+        (Logic::Rules(set), What::RuleUnknown(i)) => {
+            let rule = &set.rules[i];
+            let (zh, en) = (["无法判断：", &rule.zh, ""], ["cannot be told: ", &rule.en, ""]);
+            told([&rule.id, "", ""], zh, en, true, &rule.show)
+        }
+        (Logic::Table(t), What::NoRow) => {
+            let (zh, en) = ([&t.zh, "：没有适用的行", ""], [&t.en, ": no row applies", ""]);
+            told([&t.id, "", ""], zh, en, false, &t.show)
+        }
+        (Logic::Table(t), _) => {
+            let (zh, en) = ([&t.zh, "：所需信息缺失", ""], [&t.en, ": not enough is known", ""]);
+            told([&t.id, "", ""], zh, en, true, &t.show)
+        }
+        (Logic::Score(score), What::Lost { characteristic, bin, .. }) => {
+            let c = &score.card.characteristics()[characteristic];
+            let show = &score.show[characteristic];
+            match &c.bins()[bin].reason {
+                Some(own) => told([&own.id, "", ""], [&own.zh, "", ""], [&own.en, "", ""], false, show),
+                None => told([&score.card.id, ".", &c.name], [&c.zh, "", ""], [&c.en, "", ""], false, show),
+            }
+        }
+        (Logic::Score(score), What::NoBin(i)) => {
+            let c = &score.card.characteristics()[i];
+            let (zh, en) = ([&c.zh, "：无法评分", ""], [&c.en, ": cannot be scored", ""]);
+            told([&score.card.id, ".", &c.name], zh, en, true, &score.show[i])
+        }
+        (Logic::Limit(limit), What::BelowMin) => {
+            let (zh, en) = ("可授额度低于产品最低额度", "the limit falls below the product's smallest");
+            told(["limit", "", ""], [zh, "", ""], [en, "", ""], false, &limit.show)
+        }
+        (Logic::Limit(limit), _) => {
+            let (zh, en) = ("无法计算额度", "the limit cannot be computed");
+            told(["limit", "", ""], [zh, "", ""], [en, "", ""], true, &limit.show)
+        }
+        (Logic::Rate(rate), _) => {
+            let (zh, en) = ("无法计算利率", "the rate cannot be computed");
+            told(["rate", "", ""], [zh, "", ""], [en, "", ""], true, &rate.show)
+        }
+        (Logic::Rules(_) | Logic::Score(_), what) => unreachable!("{what:?} is not of this step"),
+    }
+}
+
+/// Every id that a reason from these steps can have.
+pub fn reason_ids<'a>(steps: impl IntoIterator<Item = &'a Logic>) -> BTreeSet<String> {
+    let mut ids = BTreeSet::from([STOPPED.to_owned(), "limit".into(), "rate".into()]);
+    for logic in steps {
+        match logic {
+            Logic::Rules(set) => ids.extend(set.rules.iter().map(|r| r.id.clone())),
+            Logic::Table(table) => {
+                ids.insert(table.id.clone());
+            }
+            Logic::Score(score) => {
+                for c in score.card.characteristics() {
+                    ids.insert(format!("{}.{}", score.card.id, c.name));
+                    ids.extend(c.bins().iter().filter_map(|b| b.reason.as_ref()).map(|r| r.id.clone()));
+                }
+            }
+            Logic::Limit(_) | Logic::Rate(_) => {}
+        }
+    }
+    ids
+}
