@@ -1,5 +1,7 @@
 //! The course of one decision: the parts of its program and the logic of its steps, in turn.
 
+use std::borrow::Cow;
+
 use smallvec::SmallVec;
 use tarim_datamart::Value;
 use tarim_features::{
@@ -20,23 +22,23 @@ type Rows<'a> = SmallVec<[Row<'a>; 32]>;
 /// What a decision is worked out in, reused from one to the next by its thread.
 #[derive(Default)]
 pub struct DecisionScratch {
-    scratch: Scratch,
+    registers: Scratch,
     work: Work,
     /// Of each relation that a step fills, what it left.
     results: Vec<Vec<Out>>,
     /// Of each relation, a row of NULLs.
     blanks: Vec<Vec<u8>>,
-    /// The rulebook that all this is for.
-    version: String,
+    /// The rulebook that all this is for; 0: none.
+    rulebook: u64,
 }
 
 impl DecisionScratch {
     fn prepare(&mut self, rulebook: &Rulebook) {
-        if self.version != rulebook.version() {
+        if self.rulebook != rulebook.id() {
             let blank = |r: &crate::rulebook::Relation| RowBuilder::new(&r.layout).finish().to_vec();
             self.blanks = rulebook.relations().iter().map(blank).collect();
             self.results = vec![Vec::new(); self.blanks.len()];
-            self.version = rulebook.version().to_owned();
+            self.rulebook = rulebook.id();
         }
         self.results.iter_mut().for_each(Vec::clear);
         self.work.clear();
@@ -49,9 +51,11 @@ pub struct Judged<'a> {
     plan: &'a Plan,
     call: Call,
     course: &'a Course,
+    inputs: &'a Inputs,
     verdict: Verdict,
-    rows: Rows<'a>,
-    scratch: &'a DecisionScratch,
+    findings: &'a [Finding],
+    registers: &'a Scratch,
+    results: &'a [Vec<Out>],
 }
 
 impl Judged<'_> {
@@ -61,7 +65,7 @@ impl Judged<'_> {
 
     /// What was found, in the order in which it is told.
     pub fn findings(&self) -> &[Finding] {
-        &self.scratch.work.findings
+        self.findings
     }
 
     pub fn call(&self) -> Call {
@@ -70,7 +74,7 @@ impl Judged<'_> {
 
     /// Every reason, in order, in the rulebook's own words.
     pub fn reasons(&self) -> impl Iterator<Item = Told<'_>> {
-        reasons(self.plan, &self.verdict, self.findings())
+        reasons(self.plan, &self.verdict, self.findings)
     }
 
     /// The score, if it was asked for and is known.
@@ -80,7 +84,7 @@ impl Judged<'_> {
 
     /// Puts it into words.
     pub fn tell(&self) -> Decision {
-        tell(self.plan, self.call, &self.verdict, self.findings(), self)
+        tell(self.plan, self.call, &self.verdict, self.findings, self)
     }
 }
 
@@ -88,7 +92,7 @@ impl Judged<'_> {
 /// unless the rulebook has over 32 relations or hundreds of its rules fire.
 pub(super) fn run<'a>(
     rulebook: &'a Rulebook,
-    bound: impl FnOnce(&Course) -> std::borrow::Cow<'a, Bound>,
+    bound: impl FnOnce(&Course) -> Cow<'a, Bound>,
     inputs: &'a Inputs,
     call: Call,
     scratch: &'a mut DecisionScratch,
@@ -96,7 +100,7 @@ pub(super) fn run<'a>(
     let plan = rulebook.plan(&inputs.member, &inputs.product)?;
     let course = plan.courses.of(call);
     scratch.prepare(rulebook);
-    let DecisionScratch { scratch: registers, work, results, blanks, .. } = scratch;
+    let DecisionScratch { registers, work, results, blanks, .. } = scratch;
     let rows = rows(rulebook, inputs, blanks)?;
     let bound = bound(course);
     let mut evaluation = course.program.start(&bound, &rows, registers);
@@ -115,43 +119,41 @@ pub(super) fn run<'a>(
     let result = |relation: Option<usize>| results[relation?].first().copied();
     let granted = Granted { limit: result(plan.limit), rate: result(plan.rate) };
     let verdict = judge(plan, call, &mut work.findings, granted);
-    // The rows borrow the blanks: they are made again behind the scratch that is now only read.
-    drop(rows);
-    let scratch = &*scratch;
-    let rows = self::rows(rulebook, inputs, &scratch.blanks)?;
-    Ok(Judged { rulebook, plan, call, course, verdict, rows, scratch })
+    let findings = &work.findings;
+    Ok(Judged { rulebook, plan, call, course, inputs, verdict, findings, registers, results })
 }
 
-/// A row of each relation. Of what steps compute it is blank: what they left is in the scratch.
+/// A row of each relation. Of what steps compute it is blank: only its dictionary is looked at.
 fn rows<'a>(
     rulebook: &'a Rulebook,
     inputs: &'a Inputs,
     blanks: &'a [Vec<u8>],
 ) -> Result<Rows<'a>, DecideError> {
-    let row = |(i, relation): (usize, &'a crate::rulebook::Relation)| {
+    let mut rows = Rows::new();
+    for (i, relation) in rulebook.relations().iter().enumerate() {
         let row = match relation.source.is_input() {
             true => inputs.row(i, relation),
             false => Row::new(&relation.layout, &blanks[i], rulebook.texts(), inputs.at_us),
         };
-        row.map_err(|source| DecideError::Row { relation: relation.name.clone(), source })
-    };
-    rulebook.relations().iter().enumerate().map(row).collect()
+        rows.push(row.map_err(|source| DecideError::Row { relation: relation.name.clone(), source })?);
+    }
+    Ok(rows)
 }
 
 impl Facts for Judged<'_> {
     fn column(&self, relation: usize, column: usize) -> (Value, bool) {
-        if self.rulebook.relations()[relation].source.is_input() {
-            let row = &self.rows[relation];
+        let of = &self.rulebook.relations()[relation];
+        if of.source.is_input() {
+            let row = self.inputs.row(relation, of).expect("a program has read the row");
             return (row.get(column), row.is_stale(column));
         }
         // A result of a step that was not run is NULL.
-        let out = self.scratch.results[relation].get(column).copied().unwrap_or_default();
+        let out = self.results[relation].get(column).copied().unwrap_or_default();
         (out.value(self.rulebook.texts()), false)
     }
 
     fn expr(&self, step: usize, id: ExprId) -> Value {
-        let part =
-            self.course.steps.iter().position(|s| s.step == step).expect("a finding is of a step that ran");
-        self.scratch.scratch.answers(part).value(id)
+        let part = self.course.steps.iter().position(|s| s.step == step);
+        self.registers.answers(part.expect("a finding is of a step that ran")).value(id)
     }
 }

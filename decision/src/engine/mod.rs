@@ -1,12 +1,16 @@
 //! The online engine: one application in, one decision out.
 //!
 //! ```text
-//!   Application ── gather ──► Inputs ── decide ──► Decision
-//!     checked by the standard,  │  rows of application,   each step: row program, then its logic;
-//!     personal fields           │  entities and lists,    its result is packed as a row for the
-//!     tokenised                 ▼  at one time            steps after it
+//!   Application ── gather ──► Inputs ── judge ──► Judged ──┬─ tell ──► Decision, for people and tests
+//!     checked by the standard,  │  rows of application,    │
+//!     personal fields           │  entities and lists,     └─ crate::wire ──► bytes, for journal and answer
+//!     tokenised                 ▼  at one time
 //!                          encode / decode (journal, replay)
 //! ```
+//!
+//! To judge is to run a plan's course ([`crate::rulebook::Course`]): a part of its program, then the logic of
+//! the step, whose result the parts to come read, and so on. What a reason says is put into words only when it
+//! is told.
 //!
 //! An [`Engine`] is an immutable pair of a compiled rulebook and a snapshot of the store; the service
 //! swaps it whole when either changes. [`decide_recorded`] makes a decision again from inputs that were

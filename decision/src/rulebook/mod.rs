@@ -28,7 +28,13 @@ mod relation;
 mod text;
 mod variables;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use hashbrown::HashMap;
 
@@ -53,6 +59,7 @@ use self::{compile::Compiler, definitions::define, domains::Domains, outline::ou
 /// A rulebook, read, checked and compiled: every member × product has a [`Plan`].
 #[derive(Debug)]
 pub struct Rulebook {
+    id: u64,
     version: String,
     standards: Standards,
     features: FeatureSet,
@@ -161,7 +168,9 @@ impl Rulebook {
             plans: plans.values().map(HashMap::len).sum(),
             steps: steps.len(),
         };
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         problems.or(Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
             version,
             standards,
             features,
@@ -176,6 +185,11 @@ impl Rulebook {
             warnings: sorted(warnings),
             counts,
         })
+    }
+
+    /// Tells rulebooks apart within the process, for whoever keeps something that fits one of them.
+    pub fn id(&self) -> u64 {
+        self.id
     }
 
     /// BLAKE3 of the rulebook's contents, in hexadecimal.

@@ -10,6 +10,7 @@ use tarim_datamart::{Type, Value};
 
 use super::{
     ExprId,
+    op::Reg,
     program::{Output, Registers, Truth},
 };
 
@@ -52,6 +53,8 @@ pub trait Answers {
 #[derive(Clone, Copy, Debug)]
 pub struct RowAnswers<'a> {
     pub(super) outputs: &'a [Output],
+    /// Registers of the outputs up to the first that is not a boolean.
+    pub(super) conditions: &'a [Reg],
     pub(super) registers: &'a Registers,
 }
 
@@ -87,13 +90,11 @@ impl Answers for RowAnswers<'_> {
     }
 
     fn not_false(&self, mut ids: Range<u32>) -> Option<(ExprId, Option<bool>)> {
-        let outputs = &self.outputs[ids.start as usize..ids.end as usize];
-        let truth = |o: &Output| {
-            assert_eq!(o.ty, Type::Boolean, "a condition is a boolean");
-            self.registers.booleans[o.from as usize]
-        };
-        let at = outputs.iter().position(|o| truth(o) != Truth::FALSE)?;
-        ids.nth(at).map(|id| (ExprId(id), truth(&outputs[at]).get()))
+        assert!(ids.end as usize <= self.conditions.len(), "a condition is a boolean");
+        let truth = |from: &Reg| self.registers.booleans[*from as usize];
+        let conditions = &self.conditions[ids.start as usize..ids.end as usize];
+        let at = conditions.iter().position(|from| truth(from) != Truth::FALSE)?;
+        ids.nth(at).map(|id| (ExprId(id), truth(&conditions[at]).get()))
     }
 }
 

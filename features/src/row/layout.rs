@@ -206,6 +206,13 @@ impl Layout {
     }
 }
 
+impl Slot {
+    /// The byte of the row in which its present bit stands, and which bit of it.
+    pub(crate) fn present_bit(self) -> (u32, u8) {
+        (self.present / 8, (self.present % 8) as u8)
+    }
+}
+
 impl Width {
     pub fn bytes(self) -> usize {
         match self {

@@ -204,13 +204,9 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// A text as it stands: by code, or in the row.
+    /// The text of a cell that is known, as it stands: by code, or in the row.
     #[inline]
-    pub fn text_cell_at(&self, slot: Slot) -> Option<TextCell<'a>> {
-        let Cell::Text { at } = slot.cell else { return None };
-        if !self.is_known(slot) {
-            return None;
-        }
+    pub(crate) fn text_cell(&self, at: u32) -> Option<TextCell<'a>> {
         let cell = self.cell(at);
         if cell & IN_ROW == 0 { Some(TextCell::Code(cell)) } else { self.text_of(cell).map(TextCell::Text) }
     }
@@ -271,9 +267,13 @@ impl<'a> Row<'a> {
         std::str::from_utf8(tail.get(..u32::from_le_bytes(*len) as usize)?).ok()
     }
 
-    /// Bytes of the fixed part, whatever they mean.
+    /// A bit for each group, set if it is stale.
+    pub(crate) fn stale(&self) -> u64 {
+        self.stale
+    }
+
     #[inline]
-    pub(crate) fn bytes_at<const N: usize>(&self, at: u32) -> [u8; N] {
+    fn bytes_at<const N: usize>(&self, at: u32) -> [u8; N] {
         let at = at as usize;
         self.bytes[at..at + N].try_into().expect("a slice of N bytes is an array of N bytes")
     }

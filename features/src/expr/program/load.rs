@@ -19,15 +19,18 @@ pub struct Load {
     pub cells: Box<[Source]>,
 }
 
-/// Where a column is, without having to ask what kind of cell it has: that is the load's.
+/// Where a column is, small, and without having to ask what kind of cell it has: that is the load's.
 #[derive(Clone, Copy, Debug)]
 pub struct Source {
-    slot: Slot,
-    at: u32,
-    /// Of a boolean.
-    mask: u8,
     /// Of an integer.
     base: i64,
+    at: u32,
+    /// Byte of its present bit.
+    present: u32,
+    bit: u8,
+    group: u8,
+    /// Of a boolean.
+    mask: u8,
 }
 
 impl From<Slot> for Source {
@@ -37,7 +40,22 @@ impl From<Slot> for Source {
             Cell::Int { at, base, .. } => (at, 0, base),
             Cell::Float { at } | Cell::Text { at } | Cell::Date { at } | Cell::Timestamp { at } => (at, 0, 0),
         };
-        Self { slot, at, mask, base }
+        let (present, bit) = slot.present_bit();
+        Self { base, at, present, bit, group: slot.group, mask }
+    }
+}
+
+impl Source {
+    /// Whether there is a value that is not stale.
+    #[inline]
+    fn is_known(&self, bytes: &[u8], stale: u64) -> bool {
+        (u64::from(bytes[self.present as usize] >> self.bit) & !(stale >> self.group)) & 1 == 1
+    }
+
+    #[inline]
+    fn bytes<const N: usize>(&self, bytes: &[u8]) -> [u8; N] {
+        let at = self.at as usize;
+        bytes[at..at + N].try_into().expect("a slice of N bytes is an array of N bytes")
     }
 }
 
@@ -87,18 +105,19 @@ impl Load {
 
     pub fn run(&self, rows: &[Row<'_>], bound: &Bound, r: &mut Registers) {
         let row = &rows[self.relation as usize];
+        let (bytes, stale) = (row.bytes(), row.stale());
         let to = self.to as usize;
         match self.kind {
             Kind::Boolean => {
                 for (to, cell) in r.booleans[to..].iter_mut().zip(&self.cells) {
-                    let (known, [byte]) = (row.is_known(cell.slot), row.bytes_at(cell.at));
+                    let (known, [byte]) = (cell.is_known(bytes, stale), cell.bytes(bytes));
                     *to = Truth::of(known, known & (byte & cell.mask != 0));
                 }
             }
             Kind::Float => {
                 for (to, cell) in r.floats[to..].iter_mut().zip(&self.cells) {
-                    let value = f64::from_le_bytes(row.bytes_at(cell.at));
-                    *to = if row.is_known(cell.slot) { value } else { f64::NAN };
+                    let value = f64::from_le_bytes(cell.bytes(bytes));
+                    *to = if cell.is_known(bytes, stale) { value } else { f64::NAN };
                 }
             }
             Kind::Int1 => self.ints(row, r, |[b]| b.into()),
@@ -108,7 +127,8 @@ impl Load {
             Kind::Date => self.ints(row, r, |b| i32::from_le_bytes(b).into()),
             Kind::Text => {
                 for (i, cell) in self.cells.iter().enumerate() {
-                    r.texts[to + i] = match row.text_cell_at(cell.slot) {
+                    let text = cell.is_known(bytes, stale).then(|| row.text_cell(cell.at)).flatten();
+                    r.texts[to + i] = match text {
                         Some(TextCell::Code(code)) => self.coded(row, code, bound),
                         Some(TextCell::Text(text)) => Some(r.push(text)),
                         None => None,
@@ -120,9 +140,10 @@ impl Load {
 
     #[inline]
     fn ints<const N: usize>(&self, row: &Row<'_>, r: &mut Registers, read: impl Fn([u8; N]) -> i64) {
+        let (bytes, stale) = (row.bytes(), row.stale());
         for (to, cell) in r.ints[self.to as usize..].iter_mut().zip(&self.cells) {
-            let value = cell.base.wrapping_add(read(row.bytes_at(cell.at)));
-            *to = Int { value, known: row.is_known(cell.slot) };
+            let value = cell.base.wrapping_add(read(cell.bytes(bytes)));
+            *to = Int { value, known: cell.is_known(bytes, stale) };
         }
     }
 

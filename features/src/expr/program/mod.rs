@@ -57,6 +57,8 @@ pub struct Program {
 struct Part {
     runs: Vec<Run>,
     outputs: Vec<Output>,
+    /// Registers of the answers up to the first that is not a boolean: conditions are looked at in one go.
+    conditions: Vec<Reg>,
     /// Registers of the answers that are texts.
     texts: Vec<Reg>,
 }
@@ -298,6 +300,7 @@ impl Scratch {
     /// If the scratch has not evaluated a program with that part.
     pub fn answers(&self, part: usize) -> RowAnswers<'_> {
         let parts = self.parts.as_ref().expect("a program was evaluated");
-        RowAnswers { outputs: &parts[part].outputs, registers: &self.registers }
+        let Part { outputs, conditions, .. } = &parts[part];
+        RowAnswers { outputs, conditions, registers: &self.registers }
     }
 }

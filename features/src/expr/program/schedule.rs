@@ -197,7 +197,9 @@ impl Draft {
             let mut texts: Vec<Reg> = outputs.iter().filter(|o| o.ty == Type::Utf8).map(|o| o.from).collect();
             texts.sort_unstable();
             texts.dedup();
-            parts.push(Part { runs, outputs, texts });
+            let booleans = outputs.iter().take_while(|o| o.ty == Type::Boolean);
+            let conditions = booleans.map(|o| o.from).collect();
+            parts.push(Part { runs, outputs, conditions, texts });
         }
         let inlets = self
             .inlets
