@@ -6,6 +6,7 @@ use tarim_features::{
     row::Dictionary,
 };
 
+use super::table::Pick;
 use crate::outcome::Effect;
 
 /// One value of a step's result. Texts are codes in the rulebook's own dictionary.
@@ -86,6 +87,7 @@ pub struct Work {
     /// Index of the step that runs now.
     pub step: usize,
     pub(super) keys: Vec<Option<i64>>,
+    pub(super) picks: Vec<Pick>,
     pub(super) bins: Vec<Option<usize>>,
 }
 

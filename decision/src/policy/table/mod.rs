@@ -1,7 +1,7 @@
 //! Decision tables: rows of cells against inputs, with an explicit hit policy and three-valued matching.
 //!
 //! ```text
-//!   inputs ─► keys ─► each row: TRUE, FALSE or unknown
+//!   inputs ─► keys ─► each row: TRUE, FALSE or unknown        (found by the index)
 //!   unique   the one row that matches          first   the first that does
 //!   collect  sum, min, max or count of all that do
 //! ```
@@ -14,7 +14,11 @@
 //! a value like any other, and cells that do not name it do not match it.
 
 mod analysis;
+mod hit;
+mod index;
 mod read;
+#[cfg(test)]
+mod scan;
 #[cfg(test)]
 mod tests;
 
@@ -22,8 +26,10 @@ use tarim_datamart::{Place, Type};
 use tarim_features::expr::{Answers, ExprId};
 use tarim_models::{cell::Cell, domain::Domain};
 
+use self::index::Index;
 pub use self::{
     analysis::{Check, Gap, Overlap, analyse},
+    index::Pick,
     read::{Header, TableText},
 };
 use super::{
@@ -69,6 +75,8 @@ pub struct Table {
     /// What an unknown answer means; None: outputs are NULL, nothing more.
     pub if_unknown: Option<Effect>,
     pub show: Vec<Show>,
+    /// Made of the rows, of which a run then looks only at the outputs.
+    index: Index,
 }
 
 /// An input column.
@@ -98,7 +106,7 @@ pub struct Row {
 }
 
 /// What a table says.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Answer {
     /// The outputs, written to `out`.
     Known,
@@ -108,16 +116,10 @@ enum Answer {
 
 impl Table {
     pub(super) fn run(&self, answers: &impl Answers, work: &mut Work) {
-        let mut keys = std::mem::take(&mut work.keys);
-        keys.clear();
-        keys.extend(self.inputs.iter().enumerate().map(|(i, c)| c.domain.ask(answers, ExprId(i as u32))));
-        let answer = match self.hit {
-            Hit::Unique => self.unique(&keys, &mut work.out),
-            Hit::First => self.first(&keys, &mut work.out),
-            Hit::Collect => self.collect(&keys, &mut work.out),
-        };
-        work.keys = keys;
-        let (what, effect) = match answer {
+        work.keys.clear();
+        let inputs = self.inputs.iter().enumerate();
+        work.keys.extend(inputs.map(|(i, input)| input.domain.ask(answers, ExprId(i as u32))));
+        let (what, effect) = match self.answer(&work.keys, &mut work.picks, &mut work.out) {
             Answer::Known => return,
             Answer::NoMatch => (What::NoRow, self.if_no_match),
             Answer::Unknown => (What::Unknown, self.if_unknown),
@@ -131,101 +133,6 @@ impl Table {
             _ => Out::Null,
         }));
     }
-
-    /// TRUE, FALSE or unknown (None).
-    fn matches(&self, row: &Row, keys: &[Option<i64>]) -> Option<bool> {
-        let mut known = Some(true);
-        for ((cell, key), input) in row.cells.iter().zip(keys).zip(&self.inputs) {
-            match cell.matches(*key) {
-                Some(false) => return Some(false),
-                None if input.names_null => return Some(false),
-                None => known = None,
-                Some(true) => {}
-            }
-        }
-        known
-    }
-
-    /// Rows that match for certain (true) or perhaps (false).
-    fn candidates(&self, keys: &[Option<i64>]) -> impl Iterator<Item = (bool, &Row)> {
-        self.rows.iter().filter_map(|row| match self.matches(row, keys) {
-            Some(true) => Some((true, row)),
-            Some(false) => None,
-            None => Some((false, row)),
-        })
-    }
-
-    /// One row must match for certain, and none that could match may say anything else. So two rows that
-    /// match (the check could not rule it out) are an answer only if they agree.
-    fn unique(&self, keys: &[Option<i64>], out: &mut Vec<Out>) -> Answer {
-        let mut certain = false;
-        let mut said: Option<&Row> = None;
-        for (sure, row) in self.candidates(keys) {
-            certain |= sure;
-            match said {
-                Some(before) if before.outs != row.outs => return Answer::Unknown,
-                _ => said = Some(row),
-            }
-        }
-        match said {
-            None => Answer::NoMatch,
-            Some(_) if !certain => Answer::Unknown,
-            Some(row) => {
-                out.extend_from_slice(&row.outs);
-                Answer::Known
-            }
-        }
-    }
-
-    /// The first row that matches for certain, unless one before it could match and say anything else.
-    fn first(&self, keys: &[Option<i64>], out: &mut Vec<Out>) -> Answer {
-        let mut said: Option<&Row> = None;
-        for (sure, row) in self.candidates(keys) {
-            if said.is_some_and(|before| before.outs != row.outs) {
-                return Answer::Unknown;
-            }
-            if sure {
-                out.extend_from_slice(&row.outs);
-                return Answer::Known;
-            }
-            said = Some(row);
-        }
-        if said.is_some() { Answer::Unknown } else { Answer::NoMatch }
-    }
-
-    /// Aggregates of the certain rows, if the uncertain ones could not change any of them.
-    fn collect(&self, keys: &[Option<i64>], out: &mut Vec<Out>) -> Answer {
-        let (mut certain, mut perhaps) = (Vec::new(), Vec::new());
-        for (sure, row) in self.candidates(keys) {
-            if sure { certain.push(row) } else { perhaps.push(row) }
-        }
-        if certain.is_empty() {
-            return if perhaps.is_empty() { Answer::NoMatch } else { Answer::Unknown };
-        }
-        for (i, output) in self.outputs.iter().enumerate() {
-            let collect = output.collect.unwrap_or(Collect::Count);
-            let cells = certain.iter().map(|r| r.outs[i]);
-            let Some(total) = fold(collect, output.of_nothing(), cells) else { return Answer::Unknown };
-            if perhaps.iter().any(|row| could_change(collect, total, row.outs[i])) {
-                return Answer::Unknown;
-            }
-            out.push(total);
-        }
-        Answer::Known
-    }
-}
-
-/// Could one more row with this cell change the total? If none of several rows could, no choice of them could.
-fn could_change(collect: Collect, total: Out, cell: Out) -> bool {
-    match (collect, cell) {
-        (Collect::Count, _) => true,
-        (_, Out::Null) => false,
-        (Collect::Sum, Out::Int64(i)) => i != 0,
-        (Collect::Sum, Out::Float64(x)) => x != 0.0,
-        (Collect::Min, cell) => total == Out::Null || less(cell, total),
-        (Collect::Max, cell) => total == Out::Null || less(total, cell),
-        (Collect::Sum, _) => true,
-    }
 }
 
 impl Output {
@@ -236,47 +143,5 @@ impl Output {
             (Some(Collect::Sum), _) => Out::Float64(0.0),
             _ => Out::Null,
         }
-    }
-}
-
-/// Aggregate of some cells; None if a sum of integers overflows.
-fn fold(collect: Collect, of_nothing: Out, cells: impl Iterator<Item = Out>) -> Option<Out> {
-    if collect == Collect::Count {
-        return Some(Out::Int64(cells.count() as i64));
-    }
-    let mut total = of_nothing;
-    for cell in cells {
-        total = match (collect, total, cell) {
-            (_, total, Out::Null) => total,
-            (_, Out::Null, cell) => cell,
-            (Collect::Sum, Out::Int64(a), Out::Int64(b)) => Out::Int64(a.checked_add(b)?),
-            (Collect::Sum, Out::Float64(a), Out::Float64(b)) => Out::Float64(a + b),
-            (Collect::Min, a, b) => {
-                if less(b, a) {
-                    b
-                } else {
-                    a
-                }
-            }
-            (Collect::Max, a, b) => {
-                if less(a, b) {
-                    b
-                } else {
-                    a
-                }
-            }
-            // The reader lets only numbers be summed, and an output has one type.
-            (_, total, _) => total,
-        };
-    }
-    Some(total)
-}
-
-fn less(a: Out, b: Out) -> bool {
-    match (a, b) {
-        (Out::Int64(a), Out::Int64(b)) | (Out::Timestamp(a), Out::Timestamp(b)) => a < b,
-        (Out::Float64(a), Out::Float64(b)) => a < b,
-        (Out::Date32(a), Out::Date32(b)) => a < b,
-        _ => false,
     }
 }

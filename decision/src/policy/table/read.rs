@@ -13,7 +13,7 @@ use tarim_models::{
     keys::{choice, one_of, texts},
 };
 
-use super::{Collect, Hit, Input, Output, Row, Table};
+use super::{Collect, Hit, Index, Input, Output, Row, Table};
 use crate::{
     outcome::{Effect, Stage},
     policy::answer::Out,
@@ -166,6 +166,10 @@ impl TableText {
                 )),
             }
         }
+        if inputs.is_empty() && problems.is_empty() {
+            let what = "the table has no input: every row would apply to everybody";
+            problems.push(header.id.place.problem(what, "add inputs = { name = \"application.name\" }"));
+        }
         if outputs.is_empty() && problems.is_empty() {
             let what = "the table has no output";
             problems.push(header.id.place.problem(what, "add outputs = { name = \"int64\" }"));
@@ -235,7 +239,10 @@ impl TableText {
             let place = self.csv.header_place();
             problems.push(place.problem("the table has no row", "write at least one row below the header"));
         }
-        problems.or(Table {
+        // An index is made of whole rows only.
+        problems.or(())?;
+        let index = Index::of(&inputs, &rows);
+        Ok(Table {
             id: self.id().to_owned(),
             zh: self.header.zh.clone(),
             en: self.header.en.clone(),
@@ -247,6 +254,7 @@ impl TableText {
             if_no_match: self.header.if_no_match.unwrap_or(Some(Effect::Refer)),
             if_unknown: self.header.if_unknown,
             show: Vec::new(),
+            index,
         })
     }
 

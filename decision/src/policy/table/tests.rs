@@ -49,13 +49,15 @@ fn table(hit: Hit, collect: Option<Collect>, rows: &[(&str, &str, Option<i64>)])
         domain: domain.clone(),
         names_null: rows.iter().any(|r: &Row| r.cells[i] == Cell::Null),
     };
+    let inputs = vec![input("a", 0), input("b", 1)];
     Table {
+        index: Index::of(&inputs, &rows),
         id: "t".into(),
         zh: "表".into(),
         en: "table".into(),
         place,
         hit,
-        inputs: vec![input("a", 0), input("b", 1)],
+        inputs,
         outputs: vec![Output { name: "out".into(), ty: Type::Int64, collect }],
         rows,
         if_no_match: Some(Effect::Decline),
