@@ -12,8 +12,7 @@
 //! closed ranges of keys, matching is two integer comparisons, and what a table covers can be worked
 //! out exactly: `[0,9]` and `[10,20]` meet for int64 and leave a gap for float64.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use tarim_datamart::{Type, Value, value::date};
 use tarim_features::expr::{Answers, ExprId};
 

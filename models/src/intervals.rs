@@ -64,6 +64,11 @@ impl Intervals {
         self.starts.len() + 1
     }
 
+    /// The first key of each.
+    pub fn firsts(&self) -> impl Iterator<Item = i64> {
+        std::iter::once(i64::MIN).chain(self.starts.iter().copied())
+    }
+
     /// Number of the interval that the key lies in.
     #[inline]
     pub fn of(&self, key: i64) -> usize {

@@ -29,7 +29,7 @@ impl Score {
     pub(super) fn run(&self, answers: &impl Answers, work: &mut Work) {
         let mut bins = std::mem::take(&mut work.bins);
         self.card.bins(answers, &mut bins);
-        for loss in self.card.losses(&bins, REASONS) {
+        for loss in self.card.losses::<REASONS>(&bins).into_iter().flatten() {
             let what = What::Lost { characteristic: loss.characteristic, bin: loss.bin, points: loss.points };
             work.find(what, Effect::Score);
         }

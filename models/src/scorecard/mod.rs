@@ -9,11 +9,13 @@
 //! A characteristic without a bin for its value makes the whole score unknown: a score that leaves
 //! something out is not this score. What unknown means is the scorecard's `if_unknown`.
 
+mod lookup;
 mod read;
 
 use tarim_datamart::Place;
 use tarim_features::expr::{Answers, ExprId};
 
+use self::lookup::Lookup;
 pub use self::read::{BinCheck, ScorecardText};
 use crate::{cell::Ranges, domain::Domain};
 
@@ -28,6 +30,8 @@ pub struct Scorecard {
     base_points: f64,
     scale: Scale,
     characteristics: Vec<Characteristic>,
+    /// Of each characteristic, its bins.
+    lookups: Vec<Lookup>,
     grades: Vec<Grade>,
 }
 
@@ -65,8 +69,6 @@ pub struct Characteristic {
     pub en: String,
     domain: Domain,
     bins: Vec<Bin>,
-    /// Points of the best bin.
-    best: f64,
 }
 
 /// One bin of a characteristic.
@@ -127,17 +129,15 @@ impl Scorecard {
     /// The bin of each characteristic, None where there is none for its value. `bins` is overwritten.
     pub fn bins(&self, answers: &impl Answers, bins: &mut Vec<Option<usize>>) {
         bins.clear();
-        bins.extend(self.characteristics.iter().enumerate().map(|(i, c)| {
-            let key = c.domain.ask(answers, ExprId(i as u32));
-            c.bin(key)
-        }));
+        let found = self.characteristics.iter().zip(&self.lookups).enumerate();
+        bins.extend(found.map(|(i, (c, lookup))| lookup.bin(c.domain.ask(answers, ExprId(i as u32)))));
     }
 
     /// Total points of these bins; None if one is missing.
     pub fn points(&self, bins: &[Option<usize>]) -> Option<f64> {
         let mut points = self.base_points;
-        for (c, bin) in self.characteristics.iter().zip(bins) {
-            points += c.bins[(*bin)?].points;
+        for (lookup, bin) in self.lookups.iter().zip(bins) {
+            points += lookup.points[(*bin)?];
         }
         Some(points)
     }
@@ -153,22 +153,22 @@ impl Scorecard {
         self.grades.iter().position(|g| points >= g.points_min).unwrap_or(self.grades.len() - 1)
     }
 
-    /// Up to `most` characteristics that lost points, most lost first; equal losses in the scorecard's order.
-    pub fn losses(&self, bins: &[Option<usize>], most: usize) -> Vec<Loss> {
-        let mut losses: Vec<Loss> = self
-            .characteristics
-            .iter()
-            .zip(bins)
-            .enumerate()
-            .filter_map(|(characteristic, (c, bin))| {
-                let bin = (*bin)?;
-                let points = c.best - c.bins[bin].points;
-                (points > 0.0).then_some(Loss { characteristic, bin, points })
-            })
-            .collect();
-        losses.sort_by(|a, b| b.points.total_cmp(&a.points));
-        losses.truncate(most);
-        losses
+    /// The characteristics that lost points, at most so many, most lost first; equal losses in the
+    /// scorecard's order.
+    pub fn losses<const MOST: usize>(&self, bins: &[Option<usize>]) -> [Option<Loss>; MOST] {
+        let mut worst: [Option<Loss>; MOST] = [None; MOST];
+        for (characteristic, (lookup, bin)) in self.lookups.iter().zip(bins).enumerate() {
+            let Some(bin) = *bin else { continue };
+            let points = lookup.lost[bin];
+            let before = |other: &Option<Loss>| other.is_some_and(|other| other.points >= points);
+            if points > 0.0
+                && let Some(at) = worst.iter().position(|other| !before(other))
+            {
+                worst[at..].rotate_right(1);
+                worst[at] = Some(Loss { characteristic, bin, points });
+            }
+        }
+        worst
     }
 }
 
@@ -177,6 +177,7 @@ impl Characteristic {
         &self.bins
     }
 
+    /// The bin that holds this key: the first that does, as written. A run finds it by its [`Lookup`].
     fn bin(&self, key: Option<i64>) -> Option<usize> {
         let other = || self.bins.iter().position(|b| matches!(b.holds, Holds::Other));
         match key {

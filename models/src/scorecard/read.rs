@@ -8,7 +8,7 @@ use std::path::Path;
 
 use tarim_datamart::{At, Document, Place, Problem, Problems, Section, SourceText, Type};
 
-use super::{Bin, Characteristic, Grade, Holds, IfUnknown, ReasonText, Scale, Scorecard};
+use super::{Bin, Characteristic, Grade, Holds, IfUnknown, Lookup, ReasonText, Scale, Scorecard};
 use crate::{
     cell::{Cell, Ranges},
     csv::{Csv, Line},
@@ -212,18 +212,12 @@ impl ScorecardText {
                 en: c.en.clone(),
                 domain,
                 bins: Vec::new(),
-                best: f64::NEG_INFINITY,
             })
             .collect();
         for line in self.bins.lines() {
             let name = line.cell(columns.characteristic);
             match characteristics.iter_mut().find(|c| c.name == name) {
-                Some(c) => {
-                    if let Some(bin) = problems.take(columns.bin(&line, &mut c.domain)) {
-                        c.best = c.best.max(bin.points);
-                        c.bins.push(bin);
-                    }
-                }
+                Some(c) => c.bins.extend(problems.take(columns.bin(&line, &mut c.domain))),
                 None => problems.push(line.place().problem(
                     format!("`{name}` is not a characteristic of this scorecard"),
                     format!("write one of {}", names(&self.characteristics)),
@@ -241,6 +235,7 @@ impl ScorecardText {
             if_unknown: self.if_unknown,
             base_points: self.base_points,
             scale: self.scale,
+            lookups: characteristics.iter().map(Lookup::of).collect(),
             characteristics,
             grades: self
                 .grades

@@ -1,5 +1,9 @@
 use std::path::Path;
 
+use proptest::{
+    collection::vec,
+    prelude::{Just, Strategy, prop_assert_eq, prop_oneof, proptest},
+};
 use tarim_datamart::{Problems, Type, Value};
 
 use super::*;
@@ -88,13 +92,14 @@ fn points_grade_and_what_was_lost() {
     let best = bins(&card, Value::Int64(30), Value::Utf8("own".into()));
     assert_eq!(card.points(&best), Some(610.5));
     assert_eq!(card.grades()[card.grade(610.5)].name, "A");
-    assert_eq!(card.losses(&best, 4), []);
+    assert_eq!(card.losses::<4>(&best), [None; 4]);
     let poor = bins(&card, Value::Int64(60), Value::Utf8("rented".into()));
     assert_eq!(card.points(&poor), Some(560.0));
     assert_eq!(card.grades()[card.grade(560.0)].name, "B");
-    let lost: Vec<_> = card.losses(&poor, 4).iter().map(|l| (l.characteristic, l.points)).collect();
+    let lost: Vec<_> =
+        card.losses::<4>(&poor).iter().flatten().map(|l| (l.characteristic, l.points)).collect();
     assert_eq!(lost, [(1, 30.0), (0, 20.5)]);
-    assert_eq!(card.losses(&poor, 1).len(), 1);
+    assert_eq!(card.losses::<1>(&poor).map(|l| l.unwrap().characteristic), [1]);
 }
 
 #[test]
@@ -134,5 +139,65 @@ fn mistakes_are_named_with_their_line() {
         if place.contains(':') {
             assert!(line.starts_with(&format!("{place}:")), "{what}: {problems}");
         }
+    }
+}
+
+/// A bin over small numbers.
+fn holds() -> impl Strategy<Value = Holds> {
+    let key = || -1i64..25;
+    let keys = prop_oneof![
+        key().prop_map(|a| a.to_string()),
+        (key(), 0i64..9).prop_map(|(a, n)| format!("[{a},{}]", a + n)),
+        (key(), key(), key()).prop_map(|(a, b, c)| format!("{a}|{b}|(,{c})")),
+        key().prop_map(|a| format!(">={a}")),
+    ];
+    let keys = keys.prop_map(|text| Ranges::parse(&text, &mut Domain::new(Type::Int64)).unwrap());
+    prop_oneof![6 => keys.prop_map(Holds::Keys), 1 => Just(Holds::Missing), 1 => Just(Holds::Other)]
+}
+
+/// Bins as (what it holds, points); the points are few, so that losses are often equal.
+fn characteristic() -> impl Strategy<Value = Characteristic> {
+    vec((holds(), -3i64..4), 1..12).prop_map(|bins| Characteristic {
+        name: "c".into(),
+        zh: "特征".into(),
+        en: "characteristic".into(),
+        domain: Domain::new(Type::Int64),
+        bins: (bins.into_iter())
+            .map(|(holds, points)| Bin {
+                holds,
+                points: points as f64 / 2.0,
+                reason: None,
+                place: Place::file(Path::new("card.csv")),
+            })
+            .collect(),
+    })
+}
+
+proptest! {
+    #[test]
+    fn bins_points_and_losses_are_those_of_the_bins_as_written(
+        characteristics in vec(characteristic(), 1..12),
+        keys in vec(prop_oneof![1 => Just(Value::Null), 5 => (-3i64..28).prop_map(Value::Int64)], 12),
+    ) {
+        let (mut card, _) = read(TOML, CSV).unwrap();
+        card.lookups = characteristics.iter().map(Lookup::of).collect();
+        card.characteristics = characteristics;
+        let mut bins = Vec::new();
+        card.bins(&Given(keys.clone()), &mut bins);
+        let written = || card.characteristics.iter().zip(&keys);
+        prop_assert_eq!(&bins, &written().map(|(c, key)| c.bin(c.domain.key(key))).collect::<Vec<_>>());
+        let points = |(c, bin): (&Characteristic, &Option<usize>)| Some(c.bins[(*bin)?].points);
+        let each: Option<Vec<f64>> = card.characteristics.iter().zip(&bins).map(points).collect();
+        prop_assert_eq!(card.points(&bins), each.map(|each| each.iter().fold(card.base_points, |a, b| a + b)));
+        let mut losses: Vec<Loss> = Vec::new();
+        for (characteristic, (c, bin)) in card.characteristics.iter().zip(&bins).enumerate() {
+            let best = c.bins.iter().map(|bin| bin.points).fold(f64::NEG_INFINITY, f64::max);
+            let Some(bin) = *bin else { continue };
+            losses.push(Loss { characteristic, bin, points: best - c.bins[bin].points });
+        }
+        losses.retain(|loss| loss.points > 0.0);
+        losses.sort_by(|a, b| b.points.total_cmp(&a.points));
+        losses.truncate(4);
+        prop_assert_eq!(card.losses::<4>(&bins).into_iter().flatten().collect::<Vec<_>>(), losses);
     }
 }
