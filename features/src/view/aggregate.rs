@@ -34,7 +34,7 @@ use tarim_datamart::Type;
 use super::{
     distinct,
     exact::{self, Kind},
-    source::{Facts, Refusal, Source, check_expr, first_line},
+    source::{Facts, Refusal, Source, check_expr, first_line, unplanned},
 };
 
 /// The column that holds the time at which facts are looked at.
@@ -62,10 +62,7 @@ pub(crate) fn parse(
     ty: Type,
 ) -> Result<Expr, Refusal> {
     let planning = |e: DataFusionError| {
-        Refusal::new(
-            first_line(&e),
-            "correct the SQL: DataFusion's, over the columns of the view's source and `as_of`",
-        )
+        unplanned(&e, "correct the SQL: DataFusion's, over the columns of the view's source and `as_of`")
     };
     let parsed = state.create_logical_expr(sql, scope).map_err(planning)?.unalias_nested().data;
     check_expr(&parsed)?;

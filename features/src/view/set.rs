@@ -233,7 +233,8 @@ impl<'s> Planner<'s> {
             Ok(plan) => plan,
             Err(e) => {
                 let fix = "correct the SQL: it reads the tables of the standards";
-                problems.push(raw.source.place.problem(first_line(&e), fix));
+                let Refusal { what, fix } = source::unplanned(&e, fix);
+                problems.push(raw.source.place.problem(what, fix));
                 return None;
             }
         };

@@ -23,7 +23,7 @@ use datafusion::{
         MemorySchemaProvider, default_table_source::provider_as_source,
     },
     common::{
-        Column, DFSchema,
+        Column, DFSchema, SchemaError,
         tree_node::{TreeNode, TreeNodeRecursion},
     },
     datasource::empty::EmptyTable,
@@ -37,6 +37,8 @@ use datafusion::{
     prelude::SessionContext,
 };
 use tarim_datamart::{Standards, Type};
+
+use super::read::near_or;
 
 /// Column of versioned tables: when the next version of the row's key became known; NULL: the newest.
 pub(crate) const SUPERSEDED_AT: &str = "superseded_at";
@@ -367,6 +369,18 @@ pub(super) fn type_of(schema: &DFSchema, column: &str) -> Option<Option<Type>> {
         other => Type::from_arrow(other),
     };
     Some(ty)
+}
+
+/// Why SQL cannot be planned, and what to do: write the column that was meant, if one is near, or `otherwise`.
+pub(super) fn unplanned(error: &DataFusionError, otherwise: &str) -> Refusal {
+    if let DataFusionError::SchemaError(e, _) = error.find_root()
+        && let SchemaError::FieldNotFound { field, valid_fields } = &**e
+    {
+        let known: Vec<&str> = valid_fields.iter().map(|column| column.name.as_str()).collect();
+        let fix = near_or(&field.name, &known, || otherwise.to_owned());
+        return Refusal::new(format!("there is no column `{}`", field.name), fix);
+    }
+    Refusal::new(first_line(error), otherwise)
 }
 
 /// The first line of an error, without DataFusion's prefixes, catalogue names and back-trace.
