@@ -23,7 +23,12 @@ use super::{
 };
 use crate::{
     outcome::Call,
-    policy::{Logic, Show, Source as ShowSource, limit::Limit, rate::Rate, rules},
+    policy::{
+        Logic, Show, Source as ShowSource,
+        limit::{self, Limit},
+        rate::{self, Rate},
+        rules,
+    },
 };
 
 /// What makes two steps the same: their part, and the parameters that they name with their values.
@@ -157,6 +162,7 @@ impl<'a> Compiler<'a> {
         let checked: Vec<Option<Checked>> =
             expressions.iter().map(|e| problems.take(e.parsed.with(parameters))).collect();
         self.note_conditions(part, &checked);
+        self.check_bounds(part, &checked, parameters, problems);
         let checked: Option<Vec<Checked>> = checked.into_iter().collect();
         let set = checked.and_then(|c| problems.take(ExprSet::compile(&self.definitions.scope, c)));
         let logic = self.logic(part);
@@ -174,6 +180,42 @@ impl<'a> Compiler<'a> {
                 let constant = condition.as_ref().and_then(Checked::constant);
                 self.conditions.entry(*rule).or_default().push(constant);
             }
+        }
+    }
+
+    /// A limit or rate whose bounds leave nothing between them would be unknown for everybody.
+    fn check_bounds(
+        &self,
+        part: &Part,
+        checked: &[Option<Checked>],
+        parameters: &BTreeMap<String, Value>,
+        problems: &mut Problems,
+    ) {
+        let (low, high, names) = match part {
+            Part::Limit(_) => (limit::expr::MIN, limit::expr::MAX, ["min", "max"]),
+            Part::Rate(_) => (rate::expr::FLOOR, rate::expr::CAP, ["floor", "cap"]),
+            _ => return,
+        };
+        let constant = |id: ExprId| checked[id.0 as usize].as_ref().and_then(Checked::constant);
+        let (Some(low_value), Some(high_value)) = (constant(low), constant(high)) else { return };
+        let number = |value: &Value| match *value {
+            Value::Int64(i) => Some(i as f64),
+            Value::Float64(x) => Some(x),
+            _ => None,
+        };
+        if number(&low_value).zip(number(&high_value)).is_some_and(|(low, high)| low > high) {
+            let of = |name: &str| parameters.get(name).map(Value::to_string).unwrap_or_default();
+            let place = part.expressions(self.definitions)[low.0 as usize].parsed.place();
+            problems.push(place.problem(
+                format!(
+                    "`{}` ({low_value}) lies above `{}` ({high_value}) for product `{}` of member `{}`",
+                    names[0],
+                    names[1],
+                    of("product"),
+                    of("member"),
+                ),
+                format!("lower `{}` or raise `{}`, or the parameters that they name", names[0], names[1]),
+            ));
         }
     }
 

@@ -227,6 +227,7 @@ fn rate(section: Section<'_>, problems: &mut Problems) -> Option<RateText> {
     let floor = section.need_text("floor", problems);
     let cap = section.need_text("cap", problems);
     let mut margins = Vec::new();
+    let mut names: Vec<At<String>> = Vec::new();
     for item in section.item("margins").map(|m| m.items(problems)).unwrap_or_default() {
         let Some(margin) = item.section(problems) else { continue };
         let name = margin.need_text("name", problems);
@@ -234,8 +235,14 @@ fn rate(section: Section<'_>, problems: &mut Problems) -> Option<RateText> {
         texts(&margin, &what, problems);
         margins.extend(margin.need_text("sql", problems));
         margin.finish(problems);
-        if let Some(name) = name {
-            check_name(&name, problems);
+        let Some(name) = name else { continue };
+        check_name(&name, problems);
+        match names.iter().find(|before| before.value == name.value) {
+            Some(first) => problems.push(name.place.problem(
+                format!("margin `{}` stands twice; the first at {}", name.value, first.place),
+                "rename one of them, or remove it if it was added twice",
+            )),
+            None => names.push(name),
         }
     }
     let if_unknown = choice(&section, "if_unknown", &CAUTIOUS, problems).unwrap_or(Effect::Refer);
