@@ -73,7 +73,15 @@ fn bounds(
         }
         (Some(min), Some(max), None) => {
             let (min, max) = (min.value(ty, problems), max.value(ty, problems));
-            Some(Bounds::Range(min?.value, max?.value))
+            let (min, max) = (min?, max?);
+            if order(&min.value, &max.value).is_some_and(|o| o.is_gt()) {
+                problems.push(min.place.problem(
+                    format!("the min of `{}` ({}) lies above its max ({})", name.value, min.value, max.value),
+                    "exchange them, or correct one",
+                ));
+                return None;
+            }
+            Some(Bounds::Range(min.value, max.value))
         }
         (None, None, Some(choices)) if ty == Type::Utf8 => {
             Some(Bounds::Choices(choices.texts(problems).into_iter().map(|c| c.value).collect()))
