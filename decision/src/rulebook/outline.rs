@@ -170,7 +170,10 @@ impl Walk<'_> {
                 continue;
             }
             match self.producers.get(&source).cloned() {
-                Some(producer) => self.visit(&producer),
+                Some(producer) => {
+                    self.check_stages(part, &producer, place);
+                    self.visit(&producer);
+                }
                 None => {
                     let problem = self.not_for_product(source, place);
                     self.problems.push(problem);
@@ -181,6 +184,21 @@ impl Walk<'_> {
             self.path.pop();
         }
         self.parts.push(part.clone());
+    }
+
+    /// Stages go one after the other, so nothing of a stage may hang on what a later one works out: the
+    /// answer of `CheckAdmission` would depend on a rate that has not been asked for.
+    fn check_stages(&mut self, part: &Part, producer: &Part, place: &Place) {
+        let (stage, later) = (part.stage(self.definitions), producer.stage(self.definitions));
+        if let Some(source) = producer.result()
+            && stage < later
+        {
+            let name = self.name(source);
+            self.problems.push(place.problem(
+                format!("something of stage {stage} reads `{name}`, which is of the later stage {later}"),
+                format!("move it to stage {later}, or do without `{name}`"),
+            ));
+        }
     }
 
     fn name(&self, source: Source) -> &str {
