@@ -84,6 +84,15 @@ pub fn read(rulebook: &Rulebook, folder: &Path) -> Result<Vec<Case>, Problems> {
             ));
         }
     }
+    // With a problem, what could not be read may have been the expectation.
+    if problems.is_empty() {
+        for draft in drafts.iter().filter(|d| d.expected == Expected::default()) {
+            problems.push(draft.name.place.problem(
+                format!("the case \"{}\" expects nothing: it would pass whatever is decided", draft.name.value),
+                "add [case.expect] with an outcome, reasons, no_reasons, limit_fen, rate_ppm, grade or points",
+            ));
+        }
+    }
     let cases = drafts.iter().filter_map(|d| complete(d, &drafts, rulebook, &mut problems)).collect();
     problems.or(cases)
 }
@@ -157,14 +166,12 @@ impl Reader<'_> {
 
     /// Values of the application, or of an entity, which is known then.
     fn relation(&mut self, name: &str, key: &At<&str>, item: Item<'_>, draft: &mut Draft) {
-        let given = self.rulebook.relations().iter().enumerate();
-        let mut named = given.filter(|(_, r)| matches!(r.source, Source::Application | Source::Entity(_)));
-        let Some((index, relation)) = named.find(|(_, r)| r.name == name) else {
+        let mut relations = self.rulebook.relations().iter().enumerate();
+        let Some((index, relation)) = relations.find(|(_, r)| can_be_given(r) && r.name == name) else {
             let mut keys =
                 vec!["name", "like", "member", "product", "at", "lists", "missing", "stale", "expect"];
-            keys.extend(
-                self.rulebook.relations().iter().filter(|r| r.source.is_input()).map(|r| r.name.as_str()),
-            );
+            let given = self.rulebook.relations().iter().filter(|r| can_be_given(r));
+            keys.extend(given.map(|r| r.name.as_str()));
             let fix = match nearest(name, &keys) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("remove it; a case has {}", keys.join(", ")),
@@ -259,7 +266,10 @@ impl Reader<'_> {
         let lists: Vec<&str> = self.rulebook.features().lists().iter().map(|l| l.name.as_str()).collect();
         let found = lists.iter().position(|l| *l == name.value);
         if found.is_none() {
-            let fix = format!("write one of {}", lists.join(", "));
+            let fix = match nearest(&name.value, &lists) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("write one of {}", lists.join(", ")),
+            };
             self.problems.push(name.place.problem(format!("there is no list `{}`", name.value), fix));
         }
         found
@@ -282,6 +292,11 @@ impl Reader<'_> {
             points: points.and_then(|p| if let Value::Float64(x) = p.value { Some(x) } else { None }),
         }
     }
+}
+
+/// Has a case a table of its values? Of lists it names those that hit.
+fn can_be_given(relation: &Relation) -> bool {
+    matches!(relation.source, Source::Application | Source::Entity(_))
 }
 
 /// Puts a case together from itself and the cases that it is like.
