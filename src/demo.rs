@@ -103,7 +103,7 @@ impl Demo {
 
     /// Serves, sends the bank's newest applications down one stream, and shows one decision of each outcome.
     fn serve_and_decide(&self, folder: &Path, requests: &Path) -> anyhow::Result<()> {
-        let command = ["serve", "--listen", "127.0.0.1:0", "--now", AS_OF];
+        let command = ["serve", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--now", AS_OF];
         announce("The service, with its clock on the bank's last day", &command);
         let Verb::Serve(args) = self.cli(&command)?.verb else { unreachable!("the command is serve") };
         let home = Home::at(&self.home, &self.rulebook);

@@ -6,6 +6,7 @@ mod demo;
 mod features;
 mod home;
 mod load;
+mod log;
 mod materialize;
 mod replay;
 mod rulebook;
@@ -13,7 +14,10 @@ mod serve;
 mod sql;
 mod synth;
 
-use std::process::ExitCode;
+use std::{
+    panic,
+    process::{self, ExitCode},
+};
 
 use clap::{Parser, Subcommand};
 
@@ -25,6 +29,16 @@ use crate::home::Home;
 struct Cli {
     #[command(flatten)]
     home: Home,
+    /// How the log looks, on standard error; TARIM_LOG=info or TARIM_LOG=warn,tarim_decision=debug says what is in it
+    #[arg(
+        long,
+        global = true,
+        env = "TARIM_LOG_FORMAT",
+        value_enum,
+        default_value = "text",
+        value_name = "FORMAT"
+    )]
+    log_format: log::Format,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -76,19 +90,29 @@ impl Cli {
 }
 
 fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("TARIM_LOG").unwrap_or_else(|_| "warn".into()),
-        )
-        .with_writer(std::io::stderr)
-        .init();
-    match Cli::parse().run() {
+    let cli = Cli::parse();
+    log::start(cli.log_format);
+    quiet_when_nobody_reads();
+    match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("{}", told(&e));
             ExitCode::FAILURE
         }
     }
+}
+
+/// `tarim … | head`: whoever reads has seen enough, which is no panic. Rust ignores SIGPIPE and `println!` panics
+/// instead; this ends the process as the signal would have, with the status that a shell gives for it.
+fn quiet_when_nobody_reads() {
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        let what = panic.payload_as_str().unwrap_or_default();
+        if what.starts_with("failed printing to stdout") && what.contains("Broken pipe") {
+            process::exit(128 + 13);
+        }
+        usual(panic);
+    }));
 }
 
 /// An error and its causes, each once: libraries often repeat the cause in their own words.

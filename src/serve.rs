@@ -1,6 +1,6 @@
 //! `tarim serve`: decisions over gRPC.
 
-use std::{io::Write, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{io::Write, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tarim_datamart::{Tokeniser, gate::dates::iso_timestamp};
@@ -16,15 +16,24 @@ use crate::home::Home;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     tarim serve\n  \
-    tarim serve --listen 127.0.0.1:0\n  \
+    tarim serve --listen 127.0.0.1:0 --metrics 127.0.0.1:0\n  \
+    TARIM_LOG=info tarim --log-format json serve\n  \
     tarim serve --listen 0.0.0.0:50051 --tls-cert server.pem --tls-key server.key --tls-client-ca clients.pem\n\n\
     The published rulebook and the online store are looked at every second, at once on SIGHUP; a new \
     version is served from the next decision on. SIGTERM and ctrl-c finish what was accepted.\n\n\
+    Prometheus is answered at http://127.0.0.1:9464/metrics; examples/grafana/tarim.json is a dashboard. Every \
+    request that is refused has a line in the log, with its id.\n\n\
     grpcurl -plaintext 127.0.0.1:50051 list")]
 pub struct Args {
     /// Address to listen on; port 0 takes a free one and prints it
     #[arg(long, default_value = "127.0.0.1:50051", value_name = "ADDRESS")]
     listen: SocketAddr,
+    /// Loopback address to answer Prometheus on
+    #[arg(long, default_value = "127.0.0.1:9464", value_name = "ADDRESS")]
+    metrics: SocketAddr,
+    /// Tell no metrics
+    #[arg(long, conflicts_with = "metrics")]
+    no_metrics: bool,
     /// Certificate of this server, PEM; needed on any other address than loopback
     #[arg(long, requires = "tls_key", value_name = "FILE")]
     tls_cert: Option<PathBuf>,
@@ -40,23 +49,28 @@ pub struct Args {
     /// Single requests in flight at once; one more is refused
     #[arg(long, default_value_t = 1024, value_name = "N")]
     max_in_flight: usize,
-    /// Streams open at once; one more is refused
+    /// Streams open, and batches in flight, at once; one more is refused
     #[arg(long, default_value_t = 64, value_name = "N")]
     max_streams: usize,
     /// Requests of one stream in flight at once
     #[arg(long, default_value_t = 256, value_name = "N")]
     stream_window: usize,
+    /// Seconds from one look for a new rulebook or new features to the next
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    look_every: u64,
 }
 
 impl Args {
     fn config(&self) -> Config {
         let tls = self.tls_cert.clone().zip(self.tls_key.clone());
         Config {
+            metrics: (!self.no_metrics).then_some(self.metrics),
             tls: tls.map(|(cert, key)| Tls { cert, key, client_ca: self.tls_client_ca.clone() }),
             clock: self.now.map_or(Clock::System, Clock::Fixed),
             max_in_flight: self.max_in_flight,
             max_streams: self.max_streams,
             stream_window: self.stream_window,
+            poll: Duration::from_secs(self.look_every),
             ..Config::on(self.listen)
         }
     }
@@ -117,6 +131,9 @@ fn say(running: &Running, args: &Args) -> anyhow::Result<()> {
     }
     writeln!(out, "rulebook {}", serving.engine.rulebook().version())?;
     writeln!(out, "features {}", serving.engine.snapshot().version())?;
+    if let Some(address) = running.metrics() {
+        writeln!(out, "metrics at http://{address}/metrics")?;
+    }
     let scheme = if args.tls_cert.is_some() { "https" } else { "http" };
     writeln!(out, "decisions at {scheme}://{}", running.address())?;
     out.flush().context("cannot write to standard output")

@@ -116,3 +116,61 @@ fn what_cannot_be_served_is_told() {
     fs::remove_file(installation.path("home/rulebooks/CURRENT")).expect("published");
     refused(&["serve", "--listen", "127.0.0.1:0"], "tarim rulebook publish");
 }
+
+/// SIGHUP: what was published is served at once, not at the next look, and the log says so. A refused request has
+/// a line of its own.
+#[test]
+fn a_hangup_loads_what_was_published() {
+    let installation = Installation::new();
+    let mut server = installation
+        .serve_with(&["--look-every", "86400", "--log-format", "json"], std::process::Stdio::piped());
+    let mut log = server.log().map(|line| serde_json::from_str::<Json>(&line).expect("JSON"));
+    let decide = |id: &'static str, customer: &str| {
+        let application = format!(r#"{{"customer_id": "{customer}", "amount_fen": 5000000}}"#);
+        let args = ["--member", "001", "--product", "loan", "--json", "--request-id", id, "--application"];
+        let output =
+            installation.output(&[&["decide", "--server", &server.url], &args[..], &[&application]].concat());
+        serde_json::from_slice::<Json>(&output.stdout).expect("JSON")
+    };
+    let before = decide("1", "c1");
+    let federation = installation.path("rulebook/federation.toml");
+    let text = fs::read_to_string(&federation).expect("the rulebook");
+    fs::write(&federation, text.replace("value = 10000000", "value = 3000000")).expect("writable");
+    installation.run(&["rulebook", "publish"]);
+    let published = fs::read_to_string(installation.path("home/rulebooks/CURRENT")).expect("published");
+    server.signal("-HUP");
+    let swapped = log
+        .find(|line| line["message"].as_str().is_some_and(|message| message.starts_with("serving rulebook")))
+        .expect("it says what it serves");
+    assert!(swapped["message"].as_str().expect("text").contains(published.trim()), "{swapped}");
+    let after = decide("2", "c1");
+    assert_eq!((&before["limit_fen"], &after["limit_fen"]), (&5_000_000.into(), &3_000_000.into()));
+
+    decide("3", &"c".repeat(40));
+    let refused = log.find(|line| line["request_id"] == "3").expect("a refused request is logged");
+    assert_eq!(
+        (&refused["level"], &refused["code"]),
+        (&"WARN".into(), &"InvalidArgument".into()),
+        "{refused}"
+    );
+    assert_eq!(refused["member"], "001");
+    assert!(server.terminate().success());
+}
+
+/// `tarim … | head`: no panic when nobody reads any more.
+#[test]
+fn a_reader_that_leaves_is_no_panic() {
+    let installation = Installation::new();
+    for args in [&["rulebook", "check"][..], &["features", "list"], &["sql", "SHOW TABLES"], &["--help"]] {
+        let mut process = installation
+            .command(args)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        drop(process.stdout.take());
+        let output = process.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!said.contains("panicked"), "{args:?}: {said}");
+    }
+}

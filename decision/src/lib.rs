@@ -22,6 +22,7 @@ pub mod batch;
 pub mod convert;
 pub mod engine;
 pub mod journal;
+pub mod metrics;
 pub mod outcome;
 pub mod policy;
 pub mod rulebook;

@@ -19,6 +19,8 @@ impl Installation {
     /// The small rulebook of the service's own tests, with three customers of member 001.
     pub fn new() -> Self {
         let installation = Self { folder: tempfile::tempdir().expect("a folder") };
+        let rulebook = Path::new(env!("CARGO_MANIFEST_DIR")).join("decision/src/service/tests/rulebook");
+        copy(&rulebook, &installation.path("rulebook"));
         let bank = installation.path("bank");
         fs::create_dir(&bank).expect("a folder");
         let customers = "member,customer_id,since,city,salary\n\
@@ -41,7 +43,7 @@ impl Installation {
 
     /// `tarim` on this installation.
     pub fn command(&self, args: &[&str]) -> Command {
-        let rulebook = Path::new(env!("CARGO_MANIFEST_DIR")).join("decision/src/service/tests/rulebook");
+        let rulebook = self.path("rulebook");
         let mut command = Command::new(env!("CARGO_BIN_EXE_tarim"));
         command.arg("--home").arg(self.path("home")).arg("--rulebook").arg(rulebook).args(args);
         command
@@ -68,8 +70,15 @@ impl Installation {
 
     /// Starts `tarim serve`, and returns when it accepts connections.
     pub fn serve(&self) -> Server {
-        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
-        let mut process = command.stdout(Stdio::piped()).spawn().expect("the binary runs");
+        self.serve_with(&[], Stdio::inherit())
+    }
+
+    /// As [`Installation::serve`], with more arguments; `log` takes its standard error.
+    pub fn serve_with(&self, more: &[&str], log: Stdio) -> Server {
+        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]);
+        command.env("TARIM_LOG", "info");
+        let mut process =
+            command.args(more).stdout(Stdio::piped()).stderr(log).spawn().expect("the binary runs");
         let mut lines = BufReader::new(process.stdout.take().expect("it is piped")).lines();
         let url = lines
             .by_ref()
@@ -96,10 +105,20 @@ impl Server {
 
     /// SIGTERM; returns when it has ended.
     pub fn terminate(mut self) -> ExitStatus {
-        let id = self.process.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &id]).status().expect("kill(1) runs");
-        assert!(sent.success());
+        self.signal("-TERM");
         self.process.wait().expect("it is our child")
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let id = self.process.id().to_string();
+        let sent = Command::new("kill").args([signal, &id]).status().expect("kill(1) runs");
+        assert!(sent.success());
+    }
+
+    /// Lines of its log, if that was piped.
+    pub fn log(&mut self) -> impl Iterator<Item = String> + use<> {
+        let log = self.process.stderr.take().expect("it is piped");
+        BufReader::new(log).lines().map(|line| line.expect("text"))
     }
 }
 
@@ -108,5 +127,18 @@ impl Drop for Server {
         // It may have ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let (entry, target) =
+            entry.map(|entry| (entry.path(), to.join(entry.file_name()))).expect("an entry");
+        if entry.is_dir() {
+            copy(&entry, &target);
+        } else {
+            fs::copy(entry, target).expect("a file");
+        }
     }
 }

@@ -68,6 +68,10 @@ impl Judged<'_> {
         self.findings
     }
 
+    pub fn plan(&self) -> &Plan {
+        self.plan
+    }
+
     pub fn call(&self) -> Call {
         self.call
     }

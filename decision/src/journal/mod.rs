@@ -31,6 +31,7 @@ pub(crate) mod power;
 mod record;
 pub mod replay;
 mod scan;
+mod stats;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -54,6 +55,7 @@ pub use self::{
     error::JournalError,
     index::Place,
     record::{EncodedEntry, EntryHead, Record},
+    stats::Stats,
 };
 use self::{
     index::Index,
@@ -69,6 +71,7 @@ pub struct Journal {
     log: Arc<Log>,
     index: Arc<Index>,
     open: Arc<AtomicBool>,
+    stats: Arc<Stats>,
     orders: mpsc::Sender<Order>,
     writer: Mutex<Option<JoinHandle<Ended>>>,
     /// Held as long as the journal is open.
@@ -122,11 +125,12 @@ impl Journal {
         let (orders, taken) = mpsc::channel();
         let writer = std::thread::Builder::new().name("journal".into());
         let open = Arc::new(AtomicBool::new(true));
-        let shared = (index.clone(), open.clone());
+        let stats = Arc::new(Stats::new());
+        let shared = (index.clone(), open.clone(), stats.clone());
         let writer = writer
-            .spawn(move || writer::run(appender, &shared.0, &shared.1, &taken))
+            .spawn(move || writer::run(appender, &shared.0, &shared.1, &shared.2, &taken))
             .map_err(JournalError::io("start the writer of", disk.path("")))?;
-        Ok(Self { log, index, open, orders, writer: Mutex::new(Some(writer)), _lock: None })
+        Ok(Self { log, index, open, stats, orders, writer: Mutex::new(Some(writer)), _lock: None })
     }
 
     /// Hands records over to be written together, and returns at once. `done` is called on the writer's thread:
@@ -140,6 +144,7 @@ impl Journal {
         done: impl FnOnce(Result<u64, Arc<JournalError>>) + Send + 'static,
     ) {
         debug_assert!(!records.is_empty(), "there is a first");
+        self.stats.submitted(records.len());
         let write = Write { records, done: Box::new(done) };
         if let Err(mpsc::SendError(Order::Write(write))) = self.orders.send(Order::Write(write)) {
             (write.done)(Err(Arc::new(JournalError::Closed("the service is shutting down".into()))));
@@ -162,6 +167,11 @@ impl Journal {
     /// Does it still take entries? Not after a failed write, and not after [`Journal::close`].
     pub fn is_open(&self) -> bool {
         self.open.load(Ordering::Acquire)
+    }
+
+    /// How it fares.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
     }
 
     /// Hash of a key, in this journal and process.

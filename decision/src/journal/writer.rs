@@ -6,7 +6,7 @@ use std::sync::{
     mpsc,
 };
 
-use super::{JournalError, Record, index::Index, log::Appender};
+use super::{JournalError, Record, Stats, index::Index, log::Appender};
 
 /// Told of the number of the first of its records once all are durable, or why they never will be.
 pub type Done = Box<dyn FnOnce(Result<u64, Arc<JournalError>>) + Send>;
@@ -38,6 +38,7 @@ pub fn run(
     mut appender: Appender,
     index: &Index,
     open: &AtomicBool,
+    stats: &Stats,
     orders: &mpsc::Receiver<Order>,
 ) -> Ended {
     let mut batch = Vec::new();
@@ -47,22 +48,24 @@ pub fn run(
         let more = take(orders, &mut batch);
         let mut number = appender.next();
         places.clear();
-        if failed.is_ok() && !batch.is_empty() {
-            let payloads = batch.iter().flat_map(|write: &Write| &write.records).map(|r| &r.payload[..]);
-            failed = appender.append(payloads, &mut places).map_err(Arc::new);
-            if let Err(e) = &failed {
-                open.store(false, Ordering::Release);
-                tracing::error!("the journal takes no more decisions: {e}");
+        if !batch.is_empty() {
+            let since = stats.writing();
+            let payloads = || batch.iter().flat_map(|write: &Write| &write.records).map(|r| &r.payload[..]);
+            if failed.is_ok() {
+                failed = appender.append(payloads(), &mut places).map_err(Arc::new);
+                if let Err(e) = &failed {
+                    open.store(false, Ordering::Release);
+                    tracing::error!("the journal takes no more decisions: {e}");
+                }
             }
+            let bytes = failed.is_ok().then(|| payloads().map(<[u8]>::len).sum());
+            stats.written(since, payloads().count(), bytes);
         }
         let mut places = places.iter();
         for Write { records, done } in batch.drain(..) {
             done(match &failed {
                 Ok(()) => {
-                    records
-                        .iter()
-                        .zip(&mut places)
-                        .for_each(|(record, place)| index.insert(record.hash, *place));
+                    records.iter().zip(&mut places).for_each(|(r, place)| index.insert(r.hash, *place));
                     let first = number;
                     number += records.len() as u64;
                     Ok(first)

@@ -39,7 +39,7 @@ pub use self::{
     judge::{Granted, Verdict, judge},
     show::{Facts, Show, Source},
     tell::{named, score, tell},
-    words::{Told, Words, reason_ids, reasons},
+    words::{STOPPED, Told, Words, reason_ids, reasons},
 };
 
 /// What a step does with its answers.

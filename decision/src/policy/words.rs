@@ -48,7 +48,7 @@ pub fn reasons<'a>(
 }
 
 /// Reason of a product that is no longer sold.
-const STOPPED: &str = "product_stopped";
+pub const STOPPED: &str = "product_stopped";
 
 /// A reason that no step gives.
 fn bare<'a>(stage: Stage, effect: Effect, id: &'a str, zh: &'a str, en: &'a str) -> Told<'a> {

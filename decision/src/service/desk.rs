@@ -9,7 +9,7 @@
 //! Everything up to the journal takes microseconds and runs on the caller's task. The rest is waiting for
 //! the disk; it is driven by the journal's own thread, so a caller that goes away changes nothing.
 
-use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
+use std::{cell::RefCell, collections::BTreeMap, mem, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -23,6 +23,7 @@ use tokio::{sync::oneshot, task::coop::consume_budget};
 
 use super::{
     Clock, Deadline, Refusal,
+    metrics::{Lap, Metrics, Stopwatch},
     pending::{Claim, Identity, Pending, Taken},
     serving::{Serving, Work},
 };
@@ -30,7 +31,7 @@ use crate::{
     convert,
     engine::Engine,
     journal::{EntryHead, Journal, JournalError, Record},
-    outcome::Call,
+    outcome::{Call, Outcome},
     wire::{Heading, encode_decision},
 };
 
@@ -44,6 +45,7 @@ pub struct Desk {
     pub tokeniser: Arc<Tokeniser>,
     pub clock: Clock,
     pub pending: Pending,
+    pub metrics: Arc<Metrics>,
 }
 
 /// A decision on its way into the journal.
@@ -51,6 +53,7 @@ struct Made {
     record: Record,
     /// The decision, which has no number yet.
     body: Bytes,
+    outcome: Outcome,
     claim: Claim,
 }
 
@@ -59,28 +62,32 @@ enum Course {
     /// Decided; it is written with the others.
     Made(Bytes),
     /// Others have, or had, its key.
-    Repeat(DecisionRequest),
+    Repeat,
     Refused(Refusal),
 }
 
 impl Desk {
     /// Decides a request, or gives the answer that it had before. `slot` is held until the decision is
-    /// durable: it bounds how many are in flight.
+    /// durable: it bounds how many are in flight. The application is taken out of the request.
     pub async fn decide<S: Send + 'static>(
         &self,
-        request: DecisionRequest,
+        request: &mut DecisionRequest,
         call: Call,
         deadline: Deadline,
         slot: S,
     ) -> Result<Decision, Refusal> {
-        let mut identity = self.identify(&request, call, deadline)?;
+        let arrived = Instant::now();
+        let mut identity = self.identify(request, call, deadline)?;
         let claim = loop {
             let Taken { first, repeat } = match self.pending.claim(identity) {
                 Ok(claim) => break claim,
                 Err(taken) => taken,
             };
             match deadline.wait(first.answer()).await? {
-                Some(decision) if first.of.fingerprint == repeat.fingerprint => return Ok(decision),
+                Some(decision) if first.of.fingerprint == repeat.fingerprint => {
+                    self.metrics.mine().repeated();
+                    return Ok(decision);
+                }
                 Some(_) => return Err(Refusal::Differs),
                 // It came to nothing: this one may be the first now.
                 None => identity = repeat,
@@ -91,41 +98,42 @@ impl Desk {
             if entry.fingerprint != claim.of().fingerprint {
                 return Err(Refusal::Differs);
             }
+            self.metrics.mine().repeated();
             return answer(number, entry);
         }
-        let made = self.make(request, call, claim, deadline)?;
+        let made = self.make(request, call, claim, deadline, arrived)?;
         let body = made.body.clone();
-        let number = deadline.wait(self.record(vec![made], slot)).await??;
+        let number = deadline.wait(self.record(vec![made], call, slot)).await??;
         Ok(Decision::numbered(body, number))
     }
 
     /// Decides many requests, in their order. What is decided anew is written together, and waited for once.
     pub async fn decide_all<S: Clone + Send + 'static>(
         &self,
-        requests: Vec<DecisionRequest>,
+        requests: &mut [DecisionRequest],
         call: Call,
         deadline: Deadline,
         slot: S,
     ) -> Vec<Result<Decision, Refusal>> {
         let mut made = Vec::with_capacity(requests.len());
         let mut courses = Vec::with_capacity(requests.len());
-        for request in requests {
+        for request in &mut *requests {
             // Many decisions in a row would keep others from this thread.
             consume_budget().await;
             courses.push(self.start(request, call, deadline, &mut made));
         }
         let written = match made.is_empty() {
             true => Ok(0),
-            false => deadline.wait(self.record(made, slot.clone())).await.flatten(),
+            false => deadline.wait(self.record(made, call, slot.clone())).await.flatten(),
         };
         let mut answers = Vec::with_capacity(courses.len());
         let mut nth = 0..;
-        for course in courses {
+        for (course, request) in courses.into_iter().zip(requests) {
             answers.push(match course {
                 Course::Made(body) => written
                     .clone()
                     .map(|first| Decision::numbered(body, first + nth.next().expect("without end"))),
-                Course::Repeat(request) => self.decide(request, call, deadline, slot.clone()).await,
+                Course::Repeat => self.decide(request, call, deadline, slot.clone()).await,
                 Course::Refused(refusal) => Err(refusal),
             });
         }
@@ -135,22 +143,23 @@ impl Desk {
     /// Decides a request of many, unless its key is known.
     fn start(
         &self,
-        request: DecisionRequest,
+        request: &mut DecisionRequest,
         call: Call,
         deadline: Deadline,
         made: &mut Vec<Made>,
     ) -> Course {
+        let arrived = Instant::now();
         let start = || {
-            let identity = self.identify(&request, call, deadline)?;
+            let identity = self.identify(request, call, deadline)?;
             let claim = self.pending.claim(identity).ok();
             Ok(claim.filter(|claim| !self.journal.may_hold(claim.of().hash)))
         };
         let claim = match start() {
             Ok(Some(claim)) => claim,
-            Ok(None) => return Course::Repeat(request),
+            Ok(None) => return Course::Repeat,
             Err(refusal) => return Course::Refused(refusal),
         };
-        match self.make(request, call, claim, deadline) {
+        match self.make(request, call, claim, deadline, arrived) {
             Ok(decided) => {
                 let body = decided.body.clone();
                 made.push(decided);
@@ -215,18 +224,23 @@ impl Desk {
     /// Gathers and decides, with one engine throughout.
     fn make(
         &self,
-        request: DecisionRequest,
+        request: &mut DecisionRequest,
         call: Call,
         claim: Claim,
         deadline: Deadline,
+        arrived: Instant,
     ) -> Result<Made, Refusal> {
+        let mut watch = Stopwatch::since(arrived, self.metrics.mine());
         let serving = self.serving.load();
         let engine = &serving.engine;
         let at_us = self.clock.now_us();
-        let entry = serving.work(|Work { inputs, scratch }| {
+        let (entry, outcome) = serving.work(|Work { inputs, scratch }| {
             let fields = request.application.iter().map(|(name, value)| (name.as_str(), value));
             engine.gather_fields(&request.member, &request.product, fields, at_us, inputs)?;
+            watch.lap(Lap::Gather);
             let judged = engine.judge(inputs, call, scratch).map_err(|e| damaged(&e))?;
+            watch.lap(Lap::Decide);
+            serving.hits.count(&judged);
             let heading = Heading {
                 request_id: &request.request_id,
                 member: &request.member,
@@ -240,18 +254,19 @@ impl Desk {
                 request_id: &request.request_id,
                 call: convert::wire_call(call),
                 fingerprint: &claim.of().fingerprint,
-                application: &self.tokenised(engine, request.application),
+                application: &self.tokenised(engine, mem::take(&mut request.application)),
             };
-            head.encode(
+            let entry = head.encode(
                 |out| inputs.encode(engine.rulebook(), out),
                 |out| encode_decision(&judged, &heading, out),
-            )
-            .map_err(|e| damaged(&e))
+            );
+            watch.lap(Lap::Encode);
+            entry.map(|entry| (entry, judged.verdict().outcome)).map_err(|e| damaged(&e))
         })?;
         let record = Record::new(claim.of().hash, entry.payload).map_err(|e| unavailable(&e))?;
         // What is past its deadline does not become a decision.
         deadline.check()?;
-        Ok(Made { record, body: entry.decision, claim })
+        Ok(Made { record, body: entry.decision, outcome, claim })
     }
 
     /// The application as it came, but for personal fields.
@@ -278,18 +293,24 @@ impl Desk {
     fn record<S: Send + 'static>(
         &self,
         made: Vec<Made>,
+        call: Call,
         slot: S,
     ) -> impl Future<Output = Result<u64, Refusal>> + use<S> {
         let (sender, receiver) = oneshot::channel();
         let mut records = Vec::with_capacity(made.len());
         let mut claims = Vec::with_capacity(made.len());
-        for Made { record, body, claim } in made {
+        for Made { record, body, outcome, claim } in made {
             records.push(record);
-            claims.push((claim, body));
+            claims.push((claim, body, outcome));
         }
+        let metrics = self.metrics.clone();
+        let submitted = Instant::now();
         self.journal.submit(records, move |durable| {
             if let Ok(first) = durable {
-                for (number, (claim, body)) in (first..).zip(claims) {
+                let counters = metrics.mine();
+                counters.lap(Lap::Journal).times(submitted.elapsed(), claims.len());
+                for (number, (claim, body, outcome)) in (first..).zip(claims) {
+                    counters.decided(call, outcome);
                     claim.resolve(Decision::numbered(body, number));
                 }
             }

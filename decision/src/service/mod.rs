@@ -3,7 +3,7 @@
 //! ```text
 //!            tonic ── Rpc ── Desk ── Engine (rulebook + features, swapped as one) ── Journal
 //!  deadline, slot ──┘         └── Pending (repeats in flight)                          └── index (repeats)
-//!  health, reflection
+//!  health, reflection                     metrics ──► Exposition ──► Prometheus
 //! ```
 //!
 //! - **Idempotent**: (member, request id) is decided once. A repeat, also one in flight or after a restart,
@@ -15,14 +15,20 @@
 //!   when told ([`Running::reload`]).
 //! - **Shutdown**: finishes what it accepted; a stream is told to go elsewhere once everything it sent so
 //!   far is answered.
+//! - **Watched**: counters on the way of every request, told on a listener of its own ([`exposition`]); a line in
+//!   the log for every request that is refused, with its id.
 //! - **Not in the open**: another address than loopback needs TLS.
 
 mod clock;
 mod deadline;
 mod desk;
+mod exporter;
+mod exposition;
+mod metrics;
 mod pending;
 mod refusal;
 mod rpc;
+mod rule_hits;
 mod server;
 mod serving;
 #[cfg(test)]

@@ -38,6 +38,17 @@ impl Refusal {
         Self::Invalid { field: field.into(), what: what.into() }
     }
 
+    /// Every code that a refusal can have.
+    pub const CODES: [Code; 7] = [
+        Code::InvalidArgument,
+        Code::AlreadyExists,
+        Code::ResourceExhausted,
+        Code::DeadlineExceeded,
+        Code::NotFound,
+        Code::Unavailable,
+        Code::Internal,
+    ];
+
     /// As google.rpc.Code.
     pub fn code(&self) -> Code {
         match self {

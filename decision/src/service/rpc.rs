@@ -4,6 +4,7 @@ use std::{
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Instant,
 };
 
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, future::BoxFuture, stream::TryReadyChunksError};
@@ -17,7 +18,11 @@ use tarim_proto::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Deadline, Refusal, desk::Desk};
+use super::{
+    Deadline, Refusal,
+    desk::Desk,
+    metrics::{Counters, Lap},
+};
 use crate::outcome::{Call, Stage};
 
 /// The decision service. Clones share everything.
@@ -46,10 +51,39 @@ impl Rpc {
     }
 
     async fn single(&self, request: Request<DecisionRequest>, call: Call) -> Answer {
-        let slot = self.slot(&self.slots, "requests")?;
+        let arrived = Instant::now();
         let deadline = Deadline::of(request.extensions());
-        let decision = self.desk.decide(request.into_inner(), call, deadline, slot).await?;
-        Ok(Response::new(decision))
+        let mut request = request.into_inner();
+        let answer = match self.slot(&self.slots, "requests") {
+            Ok(slot) => self.desk.decide(&mut request, call, deadline, slot).await,
+            Err(refusal) => Err(refusal),
+        };
+        let counters = self.desk.metrics.mine();
+        counters.lap(Lap::Total).time(arrived.elapsed());
+        note(counters, &request, call, &answer);
+        Ok(Response::new(answer?))
+    }
+
+    /// The answers to many requests, in their order.
+    async fn many(
+        self,
+        mut requests: Vec<DecisionRequest>,
+        deadline: Deadline,
+        slot: Arc<OwnedSemaphorePermit>,
+    ) -> Vec<StreamedDecision> {
+        let arrived = Instant::now();
+        let answers = self.desk.decide_all(&mut requests, Call::All, deadline, slot).await;
+        let counters = self.desk.metrics.mine();
+        counters.lap(Lap::Total).times(arrived.elapsed(), requests.len());
+        let streamed = |(request, answer): (DecisionRequest, _)| {
+            note(counters, &request, Call::All, &answer);
+            let result = match answer {
+                Ok(decision) => streamed_decision::Result::Decision(decision),
+                Err(refusal) => streamed_decision::Result::Error(Refusal::streamed(&refusal)),
+            };
+            StreamedDecision { request_id: request.request_id, result: Some(result) }
+        };
+        requests.into_iter().zip(answers).map(streamed).collect()
     }
 }
 
@@ -90,17 +124,17 @@ impl DecisionService for Rpc {
     ) -> Result<Response<Self::DecideStreamStream>, Status> {
         let slot = Arc::new(self.slot(&self.streams, "streams and batches")?);
         let deadline = Deadline::of(request.extensions());
-        let desk = self.desk.clone();
+        let rpc = self.clone();
         let answers = Accepted::new(request.into_inner(), deadline, self.stopping.clone())
             .try_ready_chunks(self.stream_window.div_ceil(2))
             .map(move |arrived| {
-                let (desk, slot) = (desk.clone(), slot.clone());
+                let (rpc, slot) = (rpc.clone(), slot.clone());
                 let (requests, ended) = match arrived {
                     Ok(requests) => (requests, None),
                     Err(TryReadyChunksError(requests, status)) => (requests, Some(Err(status))),
                 };
                 async move {
-                    let answers = many(&desk, requests, deadline, slot).await;
+                    let answers = rpc.many(requests, deadline, slot).await;
                     futures::stream::iter(answers.into_iter().map(Ok).chain(ended))
                 }
             })
@@ -120,7 +154,8 @@ impl DecisionService for Rpc {
             let what = format!("there are {}; send 1 to {BATCH_MAX}", requests.len());
             return Err(Refusal::invalid("requests", what).into());
         }
-        Ok(Response::new(BatchDecideResponse { answers: many(&self.desk, requests, deadline, slot).await }))
+        let answers = self.clone().many(requests, deadline, slot).await;
+        Ok(Response::new(BatchDecideResponse { answers }))
     }
 
     async fn get_decision(&self, request: Request<GetDecisionRequest>) -> Answer {
@@ -178,21 +213,38 @@ impl Stream for Accepted {
     }
 }
 
-/// The answers to many requests, in their order.
-async fn many(
-    desk: &Desk,
-    requests: Vec<DecisionRequest>,
-    deadline: Deadline,
-    slot: Arc<OwnedSemaphorePermit>,
-) -> Vec<StreamedDecision> {
-    let ids: Vec<String> = requests.iter().map(|request| request.request_id.clone()).collect();
-    let answers = desk.decide_all(requests, Call::All, deadline, slot).await;
-    let streamed = |(request_id, answer)| {
-        let result = match answer {
-            Ok(decision) => streamed_decision::Result::Decision(decision),
-            Err(refusal) => streamed_decision::Result::Error(Refusal::streamed(&refusal)),
+/// Counts a refusal, and writes it to the log with what the caller knows its request by. Of a good request the
+/// log tells at level `debug` only, and so it does of what is too much: a service that is behind does not
+/// spend its time on telling so.
+fn note(counters: &Counters, request: &DecisionRequest, call: Call, answer: &Result<Decision, Refusal>) {
+    // A caller chooses these; until they are checked they may be of any length.
+    let (request_id, member) = (start(&request.request_id, 64), start(&request.member, 64));
+    macro_rules! line {
+        ($level:ident, $refusal:expr) => {
+            tracing::$level!(
+                request_id,
+                member,
+                ?call,
+                code = ?$refusal.code(),
+                "{}",
+                start(&$refusal.message(), 1024)
+            )
         };
-        StreamedDecision { request_id, result: Some(result) }
-    };
-    ids.into_iter().zip(answers).map(streamed).collect()
+    }
+    match answer {
+        Ok(_) => tracing::debug!(request_id, member, ?call, "decided"),
+        Err(refusal) => {
+            counters.refused(refusal.code());
+            match refusal {
+                Refusal::Busy(_) => line!(debug, refusal),
+                Refusal::Internal(_) => line!(error, refusal),
+                _ => line!(warn, refusal),
+            }
+        }
+    }
+}
+
+/// The first `bytes` of a text, or nearly.
+fn start(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
 }

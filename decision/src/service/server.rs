@@ -19,7 +19,15 @@ use tonic::{
 };
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use super::{Clock, Deadline, LoadError, Serving, Sources, desk::Desk, pending::Pending, rpc::Rpc, watcher};
+use super::{
+    Clock, Deadline, LoadError, Serving, Sources,
+    desk::Desk,
+    exporter::Exporter,
+    exposition::Exposition,
+    pending::Pending,
+    rpc::Rpc,
+    watcher::{self, Reloads},
+};
 use crate::journal::{Journal, JournalError};
 
 /// How to serve.
@@ -27,6 +35,8 @@ use crate::journal::{Journal, JournalError};
 pub struct Config {
     /// Where to listen. Port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where Prometheus is answered, in clear: a loopback address. None: nowhere.
+    pub metrics: Option<SocketAddr>,
     /// Needed unless `listen` is a loopback address.
     pub tls: Option<Tls>,
     /// What time it is when a decision is made.
@@ -50,6 +60,7 @@ impl Config {
     pub fn on(listen: SocketAddr) -> Self {
         Self {
             listen,
+            metrics: None,
             tls: None,
             clock: Clock::System,
             max_in_flight: 1024,
@@ -81,11 +92,19 @@ pub enum ServeError {
         "{0} is not a loopback address, and there is no TLS\n    fix: give --tls-cert and --tls-key, or listen on 127.0.0.1"
     )]
     InTheOpen(SocketAddr),
+    /// Metrics are told in clear.
+    #[error(
+        "--metrics {0} is not a loopback address, and metrics are told in clear\n    fix: listen on 127.0.0.1, and \
+         let an agent on this machine or a proxy with TLS pass them on"
+    )]
+    MetricsInTheOpen(SocketAddr),
     /// The address cannot be had.
-    #[error("cannot listen on {address}: {source}\n    fix: choose another --listen, or stop what has it")]
+    #[error("cannot listen on {address}: {source}\n    fix: choose another {option}, or stop what has it")]
     Listen {
         /// The address.
         address: SocketAddr,
+        /// What it was given by.
+        option: &'static str,
         /// What the system said.
         source: io::Error,
     },
@@ -122,6 +141,7 @@ pub enum ServeError {
 /// A service that runs.
 pub struct Running {
     address: SocketAddr,
+    metrics: Option<SocketAddr>,
     serving: Arc<ArcSwap<Serving>>,
     reload: Arc<Notify>,
     swaps: watch::Receiver<u64>,
@@ -132,6 +152,11 @@ impl Running {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it answers Prometheus.
+    pub fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics
     }
 
     /// What it decides with at present.
@@ -170,6 +195,9 @@ pub async fn serve(
     if !config.listen.ip().is_loopback() && config.tls.is_none() {
         return Err(ServeError::InTheOpen(config.listen));
     }
+    if let Some(open) = config.metrics.filter(|address| !address.ip().is_loopback()) {
+        return Err(ServeError::MetricsInTheOpen(open));
+    }
     let sources = Arc::new(sources);
     let loader = sources.clone();
     let first = tokio::task::spawn_blocking(move || loader.load()).await??;
@@ -178,13 +206,19 @@ pub async fn serve(
     let (rpc, stop) = rpc(&config, serving.clone(), sources.tokeniser(), journal.clone());
     let stopping = rpc.stopping.clone();
     let drained = drained(rpc.clone(), config.clone());
+    let exposed = rpc.clone();
     let health = HealthReporter::new();
     let router = router(&config, rpc, &health)?;
     health.set_service_status(SERVICE, ServingStatus::Serving).await;
 
-    let failed = |source| ServeError::Listen { address: config.listen, source };
+    let failed = |source| ServeError::Listen { address: config.listen, option: "--listen", source };
     let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
+    let reloads = Arc::new(Reloads::default());
+    let exported = match config.metrics {
+        None => None,
+        Some(address) => Some(export(&config, address, exposed, reloads.clone()).await?),
+    };
     let reload = Arc::new(Notify::new());
     let (swapped, swaps) = watch::channel(0);
     let watcher = tokio::spawn(watcher::watch(
@@ -193,6 +227,7 @@ pub async fn serve(
             serving: serving.clone(),
             journal: journal.clone(),
             health: health.clone(),
+            reloads,
         },
         config.poll,
         reload.clone(),
@@ -203,8 +238,31 @@ pub async fn serve(
         TcpIncoming::from(listener).with_nodelay(Some(true)),
         stopped(stopping),
     );
-    let task = tokio::spawn(run(server, shutdown, stop, drained, watcher, health, journal));
-    Ok(Running { address, serving, reload, swaps, task })
+    let metrics = exported.as_ref().map(|(address, _)| *address);
+    let task = tokio::spawn(async move {
+        let ended = run(server, shutdown, stop, drained, watcher, health, journal).await;
+        // Told until the very end: a shutdown is worth watching, too.
+        if let Some((_, exporter)) = exported {
+            exporter.abort();
+            let _ = exporter.await;
+        }
+        ended
+    });
+    Ok(Running { address, metrics, serving, reload, swaps, task })
+}
+
+/// Tells metrics to whoever asks at an address.
+async fn export(
+    config: &Config,
+    address: SocketAddr,
+    rpc: Rpc,
+    reloads: Arc<Reloads>,
+) -> Result<(SocketAddr, JoinHandle<()>), ServeError> {
+    let failed = |source| ServeError::Listen { address, option: "--metrics", source };
+    let exporter = Exporter::listen(address).await.map_err(failed)?;
+    let bound = exporter.address().map_err(failed)?;
+    let registry = Exposition::new(config, rpc, reloads).registry();
+    Ok((bound, tokio::spawn(exporter.run(registry))))
 }
 
 /// The calls, and what tells them to stop.
@@ -216,7 +274,14 @@ pub(super) fn rpc(
 ) -> (Rpc, watch::Sender<bool>) {
     let (stop, stopping) = watch::channel(false);
     let tokeniser = tokeniser.clone();
-    let desk = Desk { serving, journal, tokeniser, clock: config.clock, pending: Pending::default() };
+    let desk = Desk {
+        serving,
+        journal,
+        tokeniser,
+        clock: config.clock,
+        pending: Pending::default(),
+        metrics: Arc::default(),
+    };
     let rpc = Rpc {
         desk: Arc::new(desk),
         slots: Arc::new(Semaphore::new(config.max_in_flight)),
@@ -247,6 +312,8 @@ fn router(config: &Config, rpc: Rpc, health: &HealthReporter) -> Result<Router<L
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(tarim_proto::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // The details of errors, which are in no call's signature.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     Ok(server
         .layer(InterceptorLayer::new(Deadline::stamp as Stamp))

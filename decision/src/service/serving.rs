@@ -15,6 +15,7 @@ use tarim_features::{
     view::FeatureSet,
 };
 
+use super::rule_hits::RuleHits;
 use crate::{
     engine::{DecisionScratch, Engine, Inputs},
     rulebook::{PublishError, Rulebook, current},
@@ -52,6 +53,8 @@ pub enum LoadError {
 /// A rulebook and a generation of features, bound together.
 pub struct Serving {
     pub engine: Engine,
+    /// Counts the rules of this rulebook.
+    pub hits: RuleHits,
     folder: PathBuf,
     store: Arc<dyn OnlineStore>,
     /// Dropped with the pair: rows that were read hold on to their generation.
@@ -92,7 +95,7 @@ impl Sources {
         let folder = current(&self.published)?;
         let rulebook = read(&folder)?;
         let store = (self.open_store)(features(&rulebook))?;
-        Ok(self.bind(folder, Arc::new(rulebook), store))
+        Ok(self.bind(folder, Arc::new(rulebook), store, None))
     }
 
     /// Loads what has become current since `present`; None: nothing new.
@@ -101,9 +104,9 @@ impl Sources {
         if folder == present.folder {
             present.store.reload()?;
             let changed = present.store.snapshot().version() != present.engine.snapshot().version();
-            return Ok(
-                changed.then(|| self.bind(folder, present.engine.rulebook().clone(), present.store.clone()))
-            );
+            let rulebook = present.engine.rulebook().clone();
+            let bind = || self.bind(folder, rulebook, present.store.clone(), Some(present));
+            return Ok(changed.then(bind));
         }
         let rulebook = read(&folder)?;
         let former = present.engine.rulebook().features();
@@ -115,12 +118,19 @@ impl Sources {
             }
             false => (self.open_store)(features(&rulebook))?,
         };
-        Ok(Some(self.bind(folder, Arc::new(rulebook), store)))
+        Ok(Some(self.bind(folder, Arc::new(rulebook), store, Some(present))))
     }
 
-    fn bind(&self, folder: PathBuf, rulebook: Arc<Rulebook>, store: Arc<dyn OnlineStore>) -> Serving {
+    fn bind(
+        &self,
+        folder: PathBuf,
+        rulebook: Arc<Rulebook>,
+        store: Arc<dyn OnlineStore>,
+        former: Option<&Serving>,
+    ) -> Serving {
+        let hits = RuleHits::new(&rulebook, former.map(|former| &former.hits));
         let engine = Engine::new(rulebook, store.snapshot(), self.tokeniser.clone());
-        Serving { engine, folder, store, idle: Mutex::default() }
+        Serving { engine, hits, folder, store, idle: Mutex::default() }
     }
 }
 

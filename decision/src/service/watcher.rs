@@ -1,6 +1,12 @@
 //! Looks for a new rulebook or a new generation of features, and swaps them in.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
@@ -9,12 +15,22 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use super::serving::{LoadError, Serving, Sources};
 use crate::journal::Journal;
 
+/// How looking for something new went.
+#[derive(Default)]
+pub struct Reloads {
+    /// What was swapped in.
+    pub swaps: AtomicU64,
+    /// What is published cannot be served.
+    pub failing: AtomicBool,
+}
+
 /// What is looked after.
 pub struct Watched {
     pub sources: Arc<Sources>,
     pub serving: Arc<ArcSwap<Serving>>,
     pub journal: Arc<Journal>,
     pub health: HealthReporter,
+    pub reloads: Arc<Reloads>,
 }
 
 /// Looks every `every`, and whenever `now` is notified; counts what it swaps in `swapped`. Ends when
@@ -40,8 +56,11 @@ pub async fn watch(
                 watched.health.set_service_status(service, ServingStatus::NotServing).await;
             }
         }
-        match watched.refresh().await {
+        let refreshed = watched.refresh().await;
+        watched.reloads.failing.store(refreshed.is_err(), Ordering::Relaxed);
+        match refreshed {
             Ok(swap) => {
+                watched.reloads.swaps.fetch_add(u64::from(swap), Ordering::Relaxed);
                 logged.clear();
                 swapped.send_modify(|count| *count += u64::from(swap));
             }

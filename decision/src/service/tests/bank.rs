@@ -160,6 +160,7 @@ impl Bank {
 fn config() -> Config {
     Config {
         clock: Clock::Fixed(us("2026-06-30T10:00:00Z")),
+        metrics: Some(([127, 0, 0, 1], 0).into()),
         poll: std::time::Duration::from_secs(3600),
         ..Config::on(([127, 0, 0, 1], 0).into())
     }

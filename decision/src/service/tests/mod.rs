@@ -8,3 +8,4 @@ mod calls;
 mod edges;
 mod once;
 mod swaps;
+mod watched;
