@@ -47,7 +47,9 @@ pub fn field_value<'v>(field: &Field, value: &'v wire::Value) -> Result<ValueRef
             ValueRef::Float64(*i as f64)
         }
         (Type::Utf8 | Type::Date32 | Type::Timestamp, Kind::StringValue(text))
-        | (Type::Date32, Kind::DateValue(text)) => field.parse(text).map_err(|broken| broken.message)?,
+        | (Type::Date32, Kind::DateValue(text)) => {
+            field.parse(text).map_err(|broken| broken.of_field(&field.name).to_owned())?
+        }
         (Type::Timestamp, Kind::TimestampValue(time)) => ValueRef::Timestamp(microseconds(time)?),
         (ty, kind) => return Err(format!("a {} is no {ty}", kind_name(kind))),
     })

@@ -24,6 +24,14 @@ pub struct Broken {
     pub message: String,
 }
 
+impl Broken {
+    /// The message without the field's name, for whoever has told that already.
+    pub fn of_field(&self, field: &str) -> &str {
+        let rest = self.message.strip_prefix(field).and_then(|rest| rest.strip_prefix(": "));
+        rest.unwrap_or(&self.message)
+    }
+}
+
 /// Order of two values of one numeric or time type; None for others.
 pub fn order(a: &Value, b: &Value) -> Option<Ordering> {
     order_refs(a.as_ref(), b.as_ref())

@@ -242,7 +242,7 @@ fn admit_one<'v>(
     };
     let broken = field.check(value);
     if !broken.is_empty() {
-        let messages: Vec<&str> = broken.iter().map(|b| b.message.as_str()).collect();
+        let messages: Vec<&str> = broken.iter().map(|b| b.of_field(&field.name)).collect();
         return Err(FieldError::of(&field.name, messages.join("; ")));
     }
     Ok(value)

@@ -101,6 +101,8 @@ async fn a_mistake_is_told_with_its_field() {
         let status = served.decide(&request).await.expect_err(field);
         assert_eq!(status.code(), Code::InvalidArgument, "{field}: {status}");
         assert!(status.message().starts_with(&format!("{field}: ")), "{field}: {}", status.message());
+        let name = field.trim_start_matches("application.");
+        assert_eq!(status.message().matches(&format!("{name}: ")).count(), 1, "{}", status.message());
         let details = status.get_error_details();
         let violation = &details.bad_request().expect("details").field_violations[0];
         assert_eq!(violation.field, field);
@@ -266,5 +268,16 @@ async fn health_and_reflection_are_there() {
         assert!(services.contains(&"tarim.decision.v1.DecisionService".to_owned()), "{services:?}");
         assert!(services.contains(&"grpc.health.v1.Health".to_owned()), "{services:?}");
     }
+    // Without it grpcurl cannot show which field is wrong.
+    use tonic_reflection::pb::v1::{
+        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+    };
+    let symbol = MessageRequest::FileContainingSymbol("google.rpc.BadRequest".into());
+    let request = ServerReflectionRequest { message_request: Some(symbol), ..Default::default() };
+    let mut client = ServerReflectionClient::new(served.channel.clone());
+    let answer = client.server_reflection_info(tokio_stream::once(request)).await.expect("an answer");
+    let answer = answer.into_inner().message().await.expect("an answer").expect("a message");
+    assert!(matches!(answer.message_response, Some(MessageResponse::FileDescriptorResponse(_))));
     served.end().await.expect("in order");
 }
