@@ -150,10 +150,10 @@ impl Engine {
             let value = value.value(&self.intake.fields[column].field);
             given[column] = Some(value.map_err(|what| FieldError::of(name, what))?);
         }
-        let fields = self.intake.fields.iter().zip(given);
-        let values = fields
-            .map(|(field, value)| admit_one(field, value, product, at_us))
-            .collect::<Result<Values<'x>, _>>()?;
+        let mut values = Values::with_capacity(given.len());
+        for (field, value) in self.intake.fields.iter().zip(given) {
+            values.push(admit_one(field, value, product, at_us)?);
+        }
         let broken = self.intake.check(member, &values);
         if !broken.is_empty() {
             let told: Vec<String> = broken.iter().map(|b| format!("{}: {}", b.rule, b.message)).collect();

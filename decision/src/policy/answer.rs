@@ -86,6 +86,8 @@ pub struct Work {
     pub findings: Vec<Finding>,
     /// Index of the step that runs now.
     pub step: usize,
+    /// Conditions that are not FALSE.
+    pub(super) found: Vec<ExprId>,
     pub(super) keys: Vec<Option<i64>>,
     pub(super) picks: Vec<Pick>,
     pub(super) bins: Vec<Option<usize>>,

@@ -33,13 +33,12 @@ pub struct RuleSet {
 impl RuleSet {
     /// Most rules are FALSE of most applications: only the others are looked at.
     pub(super) fn run(&self, answers: &impl Answers, work: &mut Work) {
-        let end = self.rules.len() as u32;
-        let mut next = 0;
-        while let Some((id, truth)) = answers.not_false(next..end) {
-            next = id.0 + 1;
+        let mut found = std::mem::take(&mut work.found);
+        answers.not_false(0..self.rules.len() as u32, &mut found);
+        for id in &found {
             let i = id.0 as usize;
             let rule = &self.rules[i];
-            match truth {
+            match answers.truth(*id) {
                 Some(_) => work.find(What::RuleFired(i), rule.then),
                 None => {
                     if let Some(effect) = rule.if_unknown {
@@ -48,5 +47,6 @@ impl RuleSet {
                 }
             }
         }
+        work.found = found;
     }
 }

@@ -28,11 +28,10 @@ pub trait Answers {
     /// Of whichever type. Allocates for a text.
     fn value(&self, id: ExprId) -> Value;
 
-    /// The first of some conditions that is not FALSE, and what it is.
-    fn not_false(&self, mut ids: Range<u32>) -> Option<(ExprId, Option<bool>)> {
-        ids.find_map(|id| {
-            Some((ExprId(id), self.truth(ExprId(id)))).filter(|(_, truth)| *truth != Some(false))
-        })
+    /// Those of some conditions that are not FALSE, in order; `found` is overwritten.
+    fn not_false(&self, ids: Range<u32>, found: &mut Vec<ExprId>) {
+        found.clear();
+        found.extend(ids.map(ExprId).filter(|id| self.truth(*id) != Some(false)));
     }
 
     /// The value of an expression of a type. Allocates for a text.
@@ -89,12 +88,18 @@ impl Answers for RowAnswers<'_> {
         self.value_as(id, self.outputs[id.0 as usize].ty)
     }
 
-    fn not_false(&self, mut ids: Range<u32>) -> Option<(ExprId, Option<bool>)> {
+    /// Without a branch: every id is written down, and the next one over it if it was FALSE.
+    fn not_false(&self, ids: Range<u32>, found: &mut Vec<ExprId>) {
         assert!(ids.end as usize <= self.conditions.len(), "a condition is a boolean");
-        let truth = |from: &Reg| self.registers.booleans[*from as usize];
         let conditions = &self.conditions[ids.start as usize..ids.end as usize];
-        let at = conditions.iter().position(|from| truth(from) != Truth::FALSE)?;
-        ids.nth(at).map(|id| (ExprId(id), truth(&conditions[at]).get()))
+        found.clear();
+        found.resize(conditions.len() + 1, ExprId(0));
+        let mut count = 0;
+        for (id, from) in ids.zip(conditions) {
+            found[count] = ExprId(id);
+            count += usize::from(self.registers.booleans[*from as usize] != Truth::FALSE);
+        }
+        found.truncate(count);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Bound,
-    registers::{Int, Registers, Text, Truth},
+    registers::{Int, Registers, Text, Truth, known_or_nan},
 };
 use crate::{
     expr::op::{Bank, Reg},
@@ -116,8 +116,8 @@ impl Load {
             }
             Kind::Float => {
                 for (to, cell) in r.floats[to..].iter_mut().zip(&self.cells) {
-                    let value = f64::from_le_bytes(cell.bytes(bytes));
-                    *to = if cell.is_known(bytes, stale) { value } else { f64::NAN };
+                    let value = u64::from_le_bytes(cell.bytes(bytes));
+                    *to = known_or_nan(value, cell.is_known(bytes, stale));
                 }
             }
             Kind::Int1 => self.ints(row, r, |[b]| b.into()),

@@ -84,6 +84,12 @@ impl From<Option<i64>> for Int {
     }
 }
 
+/// A float by its bits, or NaN, without a branch: whether a value is known cannot be predicted.
+#[inline]
+pub fn known_or_nan(bits: u64, known: bool) -> f64 {
+    f64::from_bits(bits | u64::from(known).wrapping_sub(1))
+}
+
 /// A text: never copied out of a dictionary before it must be.
 #[derive(Clone, Copy, Debug)]
 pub enum Text {

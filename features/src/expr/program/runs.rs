@@ -8,7 +8,7 @@
 use super::{
     load::Load,
     machine::Machine,
-    registers::{Int, Truth},
+    registers::{Int, Truth, known_or_nan},
     schedule::Step,
 };
 use crate::expr::op::{Arithmetic, Comparison, Reg};
@@ -135,7 +135,7 @@ impl Machine<'_, '_> {
                 let read = self.r.ints.as_slice();
                 each(&mut self.r.floats[*to as usize..], of, |a| {
                     let Int { value, known } = read[a as usize];
-                    if known { value as f64 } else { f64::NAN }
+                    known_or_nan((value as f64).to_bits(), known)
                 });
             }
             Run::Each(steps) => steps.iter().for_each(|step| self.run(step)),
