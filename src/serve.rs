@@ -1,6 +1,6 @@
 //! `tarim serve`: decisions over gRPC.
 
-use std::{io::Write, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{io::Write, net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tarim_datamart::{Tokeniser, gate::dates::iso_timestamp};
@@ -55,6 +55,9 @@ pub struct Args {
     /// Requests of one stream in flight at once
     #[arg(long, default_value_t = 256, value_name = "N")]
     stream_window: usize,
+    /// Threads that decide; default: one a processor
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
     /// Seconds from one look for a new rulebook or new features to the next
     #[arg(long, default_value_t = 1, value_name = "N")]
     look_every: u64,
@@ -81,7 +84,11 @@ fn time(text: &str) -> Result<i64, String> {
 }
 
 pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
-    tokio::runtime::Runtime::new()?.block_on(async {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = args.threads {
+        runtime.worker_threads(threads.get());
+    }
+    runtime.enable_all().build()?.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut reload = signal(SignalKind::hangup())?;
         let shutdown = async move {

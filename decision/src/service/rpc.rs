@@ -214,8 +214,8 @@ impl Stream for Accepted {
 }
 
 /// Counts a refusal, and writes it to the log with what the caller knows its request by. Of a good request the
-/// log tells at level `debug` only, and so it does of what is too much: a service that is behind does not
-/// spend its time on telling so.
+/// log tells at level `debug` only, and so it does of what is too much or comes while nothing is decided: a
+/// service in trouble does not spend its time on telling so of each, when the log or the metrics have the cause.
 fn note(counters: &Counters, request: &DecisionRequest, call: Call, answer: &Result<Decision, Refusal>) {
     // A caller chooses these; until they are checked they may be of any length.
     let (request_id, member) = (start(&request.request_id, 64), start(&request.member, 64));
@@ -236,7 +236,7 @@ fn note(counters: &Counters, request: &DecisionRequest, call: Call, answer: &Res
         Err(refusal) => {
             counters.refused(refusal.code());
             match refusal {
-                Refusal::Busy(_) => line!(debug, refusal),
+                Refusal::Busy(_) | Refusal::Unavailable(_) => line!(debug, refusal),
                 Refusal::Internal(_) => line!(error, refusal),
                 _ => line!(warn, refusal),
             }

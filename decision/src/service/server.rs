@@ -299,7 +299,12 @@ type Layers = tower_layer::Stack<InterceptorLayer<Stamp>, tower_layer::Identity>
 type Stamp = fn(tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status>;
 
 fn router(config: &Config, rpc: Rpc, health: &HealthReporter) -> Result<Router<Layers>, ServeError> {
+    // More than are decided at once: what is too much is refused here, not queued by the caller's client, and one
+    // connection cannot fill the memory. Windows are hyper's 1 MiB, fixed: on any network that a lender's
+    // systems share with this one they hold more than is under way.
+    let per_connection = u32::try_from(2 * config.max_in_flight + config.max_streams).unwrap_or(u32::MAX);
     let mut server = Server::builder()
+        .max_concurrent_streams(per_connection)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)));
     if let Some(tls) = &config.tls {
