@@ -1,3 +1,19 @@
-//! Criterion benches, the load generator and peers.
+//! Measuring: the goals runner, the load generator, criterion benches.
 //!
-//! Nothing is here yet.
+//! ```text
+//!  fixture/  rulebooks and banks made for measuring ──┬──► goals (the binary): ours against a peer, side by side
+//!  load/     requests at a rate, or as fast as can be ┘          │ ratio, wanted, met
+//!                 │                                              ▼
+//!            tarim bench                                a table, target/goals.json
+//! ```
+//!
+//! - **A ratio in one run.** Machines differ and are noisy; what counts is ours beside a peer, measured in
+//!   alternating rounds of one process run, by the median of rounds.
+//! - **The same work.** Before anything is timed, both must give the same answers to the same thousands of
+//!   inputs: a peer that computes something else is no peer.
+//! - **Nothing is learnt by heart.** Inputs vary (from a fixed seed), or branch predictors would learn them.
+//! - To add a goal, add a file to `goals/` and a line to its list. Peers whose dependencies are heavy live in
+//!   `peers/`, a workspace of its own, which the runner builds.
+
+pub mod fixture;
+pub mod load;

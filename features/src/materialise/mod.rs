@@ -31,7 +31,7 @@ use crate::{
     entity::{Entity, KNOWN},
     row::{CellError, Dictionary, RowBuilder},
     spine::{Moment, member_counts, rows_at},
-    store::{EntityAbout, Generation, Publication, StoreError, hex},
+    store::{EntityAbout, Generation, Publication, StoreError},
     view::{FeatureSet, source::with_versions},
 };
 
@@ -194,9 +194,7 @@ async fn entity_part(
             progress(Progress::Rows { entity: &entity.name, done: file.records(), of });
         }
     }
-    let layout = hex(&entity.layout.fingerprint());
-    let about = EntityAbout { entity: entity.name.clone(), layout };
-    let written = file.finish(&packer.dictionary, &about)?;
+    let written = file.finish(&packer.dictionary, &EntityAbout::of(entity))?;
     let features = entity.layout.columns().len() - 1;
     let values = written.records * features as u64;
     let report = EntityReport {

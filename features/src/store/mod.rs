@@ -22,14 +22,12 @@ mod tests;
 
 use std::sync::Arc;
 
-pub use embedded::EmbeddedStore;
-pub(crate) use embedded::Publication;
+pub use embedded::{EmbeddedStore, Publication};
 pub use error::StoreError;
-pub(crate) use file::{FileWriter, Written};
+pub use file::{FileWriter, Written};
 pub use lists::{Entry, ListAnswer};
 pub(crate) use lists::{ListAbout, ListsAbout, encode_entries, write_lists};
 pub use manifest::{Generation, Part};
-pub(crate) use snapshot::hex;
 pub use snapshot::{EntityAbout, Snapshot};
 
 /// A store that decisions read from.

@@ -10,7 +10,7 @@ use super::{
     lists::ListsAbout,
     manifest::{Generation, Part, Pointer},
 };
-use crate::{row::Dictionary, view::FeatureSet};
+use crate::{entity::Entity, row::Dictionary, view::FeatureSet};
 
 /// What the part of an entity says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,13 @@ pub struct EntityAbout {
     pub entity: String,
     /// Fingerprint of the row layout, in hexadecimal.
     pub layout: String,
+}
+
+impl EntityAbout {
+    /// Of rows in the layout of this entity.
+    pub fn of(entity: &Entity) -> Self {
+        Self { entity: entity.name.clone(), layout: hex(&entity.layout.fingerprint()) }
+    }
 }
 
 /// All entities and lists at one version. Immutable; what one decision reads comes from one snapshot.
@@ -52,7 +59,7 @@ impl Snapshot {
                 None => Arc::new(KeyedFile::<EntityAbout>::open(&folder.join(&part.file), &part.written)?),
             };
             let about = file.about();
-            if about.entity != entity.name || about.layout != hex(&entity.layout.fingerprint()) {
+            if *about != EntityAbout::of(entity) {
                 let what = format!("it holds {:?} in another layout than the manifest says", about.entity);
                 return Err(StoreError::damaged(&folder.join(&part.file), what));
             }
@@ -129,6 +136,6 @@ fn check(generation: &Generation, features: &FeatureSet) -> Result<(), StoreErro
 }
 
 /// Hexadecimal, for checksums in manifests.
-pub(crate) fn hex(hash: &[u8; 32]) -> String {
+fn hex(hash: &[u8; 32]) -> String {
     blake3::Hash::from_bytes(*hash).to_hex().to_string()
 }

@@ -13,7 +13,7 @@ use tarim_datamart::{Standards, Value};
 
 use super::{
     EmbeddedStore, EntityAbout, Entry, ListAbout, ListAnswer, ListsAbout, OnlineStore, Publication, Snapshot,
-    StoreError, embedded::Step, encode_entries, hex, write_lists,
+    StoreError, embedded::Step, encode_entries, write_lists,
 };
 use crate::{
     row::{Dictionary, Row, RowBuilder},
@@ -49,8 +49,7 @@ fn write_rows(folder: &Path, features: &FeatureSet, mark: i64) -> Publication {
         let (member, customer) = key(i);
         file.push(&[&member, &customer], row.finish()).unwrap();
     }
-    let layout = hex(&entity.layout.fingerprint());
-    let written = file.finish(&dictionary, &EntityAbout { entity: entity.name.clone(), layout }).unwrap();
+    let written = file.finish(&dictionary, &EntityAbout::of(entity)).unwrap();
     publication.put(Some(&entity.name), mark, entity.definition().to_owned(), written);
     publication
 }
@@ -276,8 +275,7 @@ fn rows_of_another_definition_are_refused() {
     let mut publication = write_all(folder.path(), &features, 1);
     // The last word on a part counts.
     let file = publication.writer(Some("customer")).unwrap();
-    let layout = hex(&features.entities()[0].layout.fingerprint());
-    let about = EntityAbout { entity: "customer".into(), layout };
+    let about = EntityAbout::of(&features.entities()[0]);
     let written = file.finish(&Dictionary::new(), &about).unwrap();
     publication.put(Some("customer"), 1, "another".into(), written);
     publication.commit().unwrap();

@@ -1,0 +1,81 @@
+//! Peers in processes of their own: built from `peers/`, and asked for one pass at a time.
+
+use std::{
+    ffi::OsStr,
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+};
+
+use anyhow::{Context, bail, ensure};
+
+use super::Setting;
+
+/// Builds a peer of the workspace `peers/` and gives its executable.
+pub fn build(setting: &Setting, name: &str) -> anyhow::Result<PathBuf> {
+    let target = setting.target.join("peers");
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/Cargo.toml");
+    eprintln!("building {name} (the first time takes minutes) …");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--release", "--locked", "--quiet", "--package", name, "--manifest-path"])
+        .arg(&manifest)
+        .arg("--target-dir")
+        .arg(&target)
+        .status()
+        .context("the peer is missing: cargo cannot be run to build it")?;
+    if !status.success() {
+        bail!("the peer {name} is missing: cargo could not build {} ({status})", manifest.display());
+    }
+    Ok(target.join("release").join(name))
+}
+
+/// A peer that is ready. It writes one line of answers to all of its inputs, then for each line that it is sent
+/// one line: the nanoseconds per operation of a pass. It ends with its standard input.
+pub struct Contestant {
+    child: Child,
+    to: Option<ChildStdin>,
+    from: BufReader<ChildStdout>,
+}
+
+impl Contestant {
+    /// Starts a peer; gives its first line too.
+    pub fn start(executable: &Path, arguments: &[impl AsRef<OsStr>]) -> anyhow::Result<(Self, String)> {
+        let mut child = Command::new(executable)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| executable.display().to_string())?;
+        let to = child.stdin.take();
+        let from = BufReader::new(child.stdout.take().context("its standard output is piped")?);
+        let mut contestant = Self { child, to, from };
+        let first = contestant.line()?;
+        Ok((contestant, first))
+    }
+
+    /// Has it run once over its inputs; gives nanoseconds per operation.
+    pub fn pass(&mut self) -> anyhow::Result<f64> {
+        let to = self.to.as_mut().context("the peer has ended")?;
+        to.write_all(b"\n")?;
+        to.flush()?;
+        Ok(self.line()?.trim().parse()?)
+    }
+
+    fn line(&mut self) -> anyhow::Result<String> {
+        let mut line = String::new();
+        let read = self.from.read_line(&mut line)?;
+        ensure!(read > 0, "the peer ended without an answer; what it said stands above");
+        Ok(line)
+    }
+}
+
+impl Drop for Contestant {
+    fn drop(&mut self) {
+        // Its standard input ends, so it does; a peer that does not is ended.
+        drop(self.to.take());
+        if self.child.wait().is_err() {
+            let _ = self.child.kill();
+        }
+    }
+}

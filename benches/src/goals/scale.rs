@@ -1,0 +1,108 @@
+//! What members and rules cost: at a decision, and when a rulebook is published.
+
+use std::{hint::black_box, time::Instant};
+
+use tarim_benches::fixture::{Bank, bank::read, book::Book};
+use tarim_decision::{
+    engine::{DecisionScratch, Inputs},
+    outcome::{Call, Stage},
+    rulebook,
+};
+
+use super::{Goal, Line, Quantity, Setting, Wanted};
+use crate::measure::{rounds, timed};
+
+pub struct Scale;
+
+const CALL: Call = Call::One(Stage::Admission);
+
+/// How much slower a decision may be where nothing more applies: what is left of the noise after the medians.
+const NOISE: f64 = 1.1;
+
+/// Members and rules; the rules are dealt out to so many products.
+const SIZES: [(usize, usize, usize); 5] =
+    [(1, 50, 1), (83, 50, 1), (1, 5000, 1), (1, 5000, 100), (83, 5000, 1)];
+
+impl Goal for Scale {
+    fn name(&self) -> &'static str {
+        "scale"
+    }
+
+    fn about(&self) -> &'static str {
+        "members 1 to 83, rules 50 to 5,000: time of a decision, publishing, memory"
+    }
+
+    fn run(&self, setting: &Setting) -> anyhow::Result<Vec<Line>> {
+        let mut lines = Vec::new();
+        for (members, rules, _) in SIZES.into_iter().filter(|s| s.2 == 1) {
+            let what = format!("{members} members, {rules} rules");
+            lines.extend(publish(setting, members, rules, &what)?);
+        }
+        let [base, members, rules, products] =
+            [SIZES[0], SIZES[1], SIZES[2], SIZES[3]].map(|size| Federation::new(setting, size));
+        let (base, members, rules, products) = (base?, members?, rules?, products?);
+        let mut scratch = [(); 4].map(|()| DecisionScratch::default());
+        let [a, b, c, d] = &mut scratch;
+        let [base, members, rules, products] = rounds(
+            setting.budget(),
+            [&mut || Ok(base.pass(a)), &mut || Ok(members.pass(b)), &mut || Ok(rules.pass(c)), &mut || {
+                Ok(products.pass(d))
+            }],
+        )?;
+        let line = |what: &str, ours: f64, slower: f64| {
+            let beside = "1 member, 50 rules";
+            Line::new(what, Quantity::Time(ours), Wanted::Slower(slower)).beside(beside, Quantity::Time(base))
+        };
+        lines.splice(
+            0..0,
+            [
+                line("a decision: 83 members, 50 rules", members, NOISE),
+                line("a decision: 5,000 rules of which 50 apply", products, NOISE),
+                line("a decision: 5,000 rules, all apply", rules, 100.0),
+            ],
+        );
+        Ok(lines)
+    }
+}
+
+/// Reads, checks and compiles a rulebook, and copies it where it is served from.
+fn publish(setting: &Setting, members: usize, rules: usize, what: &str) -> anyhow::Result<[Line; 2]> {
+    let folder = setting.folder(&format!("scale-publish-{members}-{rules}"))?;
+    let book = Book { members, ..Book::of_rules(50, 200, rules) };
+    book.write(&folder.join("rulebook"))?;
+    let start = Instant::now();
+    rulebook::publish(&folder.join("rulebook"), &folder.join("published"))?;
+    let took = start.elapsed();
+    let mut compiled = None;
+    let memory = allocation_counter::measure(|| compiled = Some(read(&folder.join("rulebook"))));
+    compiled.expect("it was read")?;
+    Ok([
+        Line::new(format!("publishing {what}"), Quantity::Time(took.as_nanos() as f64), Wanted::Told),
+        Line::new(
+            format!("memory of {what}, compiled"),
+            Quantity::Bytes(memory.bytes_current as f64),
+            Wanted::Told,
+        ),
+    ])
+}
+
+/// A rulebook with applications at all of its members.
+struct Federation {
+    bank: Bank,
+    inputs: Vec<Inputs>,
+}
+
+impl Federation {
+    fn new(setting: &Setting, (members, rules, products): (usize, usize, usize)) -> anyhow::Result<Self> {
+        let folder = setting.folder(&format!("scale-{members}-{rules}-{products}"))?;
+        let book = Book { members, products, ..Book::of_rules(50, 200, rules) };
+        book.write(&folder.join("rulebook"))?;
+        let bank = Bank::open(&folder.join("rulebook"), &folder.join("store"), &mut &book)?;
+        let inputs = bank.gather(&book.applications(4096))?;
+        Ok(Self { bank, inputs })
+    }
+
+    fn pass(&self, scratch: &mut DecisionScratch) -> f64 {
+        timed(&self.inputs, |i| _ = black_box(self.bank.judge(i, CALL, scratch)))
+    }
+}

@@ -1,0 +1,76 @@
+//! Timing two or more things side by side.
+//!
+//! The machine is noisy, and noise lasts longer than a pass over a few thousand inputs. So contestants take
+//! turns, one pass each a round, in an order that rotates; of each the median over all rounds counts.
+
+use std::time::{Duration, Instant};
+
+/// Fewest rounds that a median is taken of.
+const ROUNDS: usize = 11;
+
+/// One pass of a contestant over its inputs: gives nanoseconds per operation.
+pub type Pass<'a> = &'a mut dyn FnMut() -> anyhow::Result<f64>;
+
+/// Median nanoseconds per operation of each contestant. Rounds go on for about `budget`.
+pub fn rounds<const N: usize>(budget: Duration, mut passes: [Pass<'_>; N]) -> anyhow::Result<[f64; N]> {
+    for pass in &mut passes {
+        pass()?; // Warms caches and scratch; does not count.
+    }
+    let mut taken: [Vec<f64>; N] = std::array::from_fn(|_| Vec::new());
+    let start = Instant::now();
+    let mut round = 0;
+    while round < ROUNDS || start.elapsed() < budget {
+        for turn in 0..N {
+            let i = (round + turn) % N;
+            taken[i].push(passes[i]()?);
+        }
+        round += 1;
+    }
+    Ok(taken.map(median))
+}
+
+/// Runs `work` on each input; gives nanoseconds per input.
+pub fn timed<T>(inputs: &[T], mut work: impl FnMut(&T)) -> f64 {
+    let start = Instant::now();
+    for input in inputs {
+        work(input);
+    }
+    start.elapsed().as_nanos() as f64 / inputs.len() as f64
+}
+
+/// The middle one; of an even number the mean of the two in the middle. NaN of none.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => f64::NAN,
+        n if n % 2 == 1 => values[middle],
+        _ => (values[middle - 1] + values[middle]) / 2.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert!(median(vec![]).is_nan());
+    }
+
+    #[test]
+    fn everybody_takes_a_turn_in_every_round() {
+        let mut turns = [0; 2];
+        let [first, second] = &mut turns;
+        let counted = |turns: &mut i32| {
+            *turns += 1;
+            Ok(f64::from(*turns))
+        };
+        let medians = rounds(Duration::ZERO, [&mut || counted(first), &mut || counted(second)]);
+        // The first turn warms: 2 to 12 count.
+        assert_eq!(medians.expect("no contestant fails"), [7.0, 7.0]);
+        assert_eq!(turns, [12, 12]);
+    }
+}
