@@ -17,6 +17,7 @@ use tonic::{
 };
 
 use self::card::Lang;
+pub use self::request::{new_id, read as read_requests};
 use crate::home::Home;
 
 #[derive(clap::Args)]

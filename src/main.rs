@@ -1,6 +1,7 @@
 //! The `tarim` command: one file per verb, no business logic.
 
 mod backtest;
+mod bench;
 mod decide;
 mod demo;
 mod features;
@@ -65,6 +66,8 @@ enum Verb {
     Decide(decide::Args),
     /// Decide a whole table of applications, each as of its own time
     Backtest(backtest::Args),
+    /// Put a load on a server and tell how fast it answered
+    Bench(bench::Args),
     /// Recompute journaled decisions and report any that differ by a bit
     Replay(replay::Args),
 }
@@ -84,6 +87,7 @@ impl Cli {
             Verb::Serve(args) => serve::run(home, args),
             Verb::Decide(args) => decide::run(home, args),
             Verb::Backtest(args) => backtest::run(home, args),
+            Verb::Bench(args) => bench::run(home, args),
             Verb::Replay(args) => replay::run(home, args),
         }
     }

@@ -22,7 +22,7 @@ mod run;
 
 pub use self::{
     client::Client,
-    measured::Measured,
+    measured::{Measured, QUANTILES},
     plan::{Mode, Pace, Plan},
     requests::Requests,
     run::run,
