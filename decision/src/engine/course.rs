@@ -105,7 +105,8 @@ pub(super) fn run<'a>(
     let course = plan.courses.of(call);
     scratch.prepare(rulebook);
     let DecisionScratch { registers, work, results, blanks, .. } = scratch;
-    let rows = rows(rulebook, inputs, blanks)?;
+    let mut rows = Rows::new();
+    add_rows(rulebook, inputs, blanks, &mut rows)?;
     let bound = bound(course);
     let mut evaluation = course.program.start(&bound, &rows, registers);
     for (part, step) in course.steps.iter().enumerate() {
@@ -127,13 +128,14 @@ pub(super) fn run<'a>(
     Ok(Judged { rulebook, plan, call, course, inputs, verdict, findings, registers, results })
 }
 
-/// A row of each relation. Of what steps compute it is blank: only its dictionary is looked at.
-fn rows<'a>(
+/// Adds a row of each relation. Of what steps compute it is blank: only its dictionary is looked at. (They are
+/// many bytes: they are written where they stay.)
+fn add_rows<'a>(
     rulebook: &'a Rulebook,
     inputs: &'a Inputs,
     blanks: &'a [Vec<u8>],
-) -> Result<Rows<'a>, DecideError> {
-    let mut rows = Rows::new();
+    rows: &mut Rows<'a>,
+) -> Result<(), DecideError> {
     for (i, relation) in rulebook.relations().iter().enumerate() {
         let row = match relation.source.is_input() {
             true => inputs.row(i, relation),
@@ -141,7 +143,7 @@ fn rows<'a>(
         };
         rows.push(row.map_err(|source| DecideError::Row { relation: relation.name.clone(), source })?);
     }
-    Ok(rows)
+    Ok(())
 }
 
 impl Facts for Judged<'_> {
