@@ -1,4 +1,4 @@
-//! Measuring: the goals runner, the load generator, criterion benches.
+//! Measuring: the goals runner, the load generator.
 //!
 //! ```text
 //!  fixture/  rulebooks and banks made for measuring ──┬──► goals (the binary): ours against a peer, side by side
