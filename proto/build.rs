@@ -5,8 +5,8 @@ use std::{error::Error, path::Path};
 use prost::Message;
 use prost_types::FileDescriptorSet;
 
-/// The message that the service has in bytes already when it answers.
-const DECISION: &str = ".tarim.decision.v1.Decision";
+/// Messages that the server reads and writes in its own way, as types of `crate::encoded`.
+const OWN: [&str; 2] = [".tarim.decision.v1.Decision", ".tarim.decision.v1.DecisionRequest"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let files = ["tarim/decision/v1/decision.proto", "tarim/decision/v1/journal.proto"];
@@ -19,21 +19,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     encoded(descriptors, &out.join("encoded"))
 }
 
-/// Generates the server once more, with decisions that are encoded already: what holds one is generated
-/// anew around that type, all else is the ordinary message.
+/// Generates the server once more, around our own types: what holds one is generated anew, all else is the
+/// ordinary message.
 fn encoded(descriptors: FileDescriptorSet, out: &Path) -> Result<(), Box<dyn Error>> {
     std::fs::create_dir_all(out)?;
-    let mut builder = tonic_prost_build::configure()
-        .btree_map(".")
-        .build_client(false)
-        .out_dir(out)
-        .extern_path(DECISION, "crate::encoded::Decision");
+    let mut builder = tonic_prost_build::configure().btree_map(".").build_client(false).out_dir(out);
+    for own in OWN {
+        builder = builder.extern_path(own, own.replace(".tarim.decision.v1.", "crate::encoded::"));
+    }
     for file in descriptors.file.iter().filter(|file| file.package() == "tarim.decision.v1") {
         let enums = file.enum_type.iter().map(|e| e.name());
-        let plain = file.message_type.iter().filter(|message| !holds_a_decision(&descriptors, message));
+        let plain = file.message_type.iter().filter(|message| !holds_an_own(&descriptors, message));
         for name in enums.chain(plain.map(|message| message.name())) {
             let path = format!(".tarim.decision.v1.{name}");
-            if path != DECISION {
+            if !OWN.contains(&path.as_str()) {
                 builder = builder.extern_path(path, format!("crate::decision::v1::{name}"));
             }
         }
@@ -41,14 +40,14 @@ fn encoded(descriptors: FileDescriptorSet, out: &Path) -> Result<(), Box<dyn Err
     Ok(builder.compile_fds(descriptors)?)
 }
 
-fn holds_a_decision(all: &FileDescriptorSet, message: &prost_types::DescriptorProto) -> bool {
+fn holds_an_own(all: &FileDescriptorSet, message: &prost_types::DescriptorProto) -> bool {
     message.field.iter().any(|field| {
-        field.type_name() == DECISION
+        OWN.contains(&field.type_name())
             || all
                 .file
                 .iter()
                 .flat_map(|file| &file.message_type)
                 .filter(|inner| field.type_name() == format!(".tarim.decision.v1.{}", inner.name()))
-                .any(|inner| holds_a_decision(all, inner))
+                .any(|inner| holds_an_own(all, inner))
     })
 }

@@ -2,15 +2,18 @@
 
 use std::{fmt, io};
 
+use anyhow::Context as _;
 use serde_json::{Map, Value};
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
 };
 use tracing_subscriber::{
-    EnvFilter,
+    filter::Targets,
     fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
+    layer::{Layer, SubscriberExt},
     registry::LookupSpan,
+    util::SubscriberInitExt,
 };
 
 /// How a line of the log looks.
@@ -22,15 +25,20 @@ pub enum Format {
     Json,
 }
 
-/// Starts the log. TARIM_LOG says what is logged, as env_logger's RUST_LOG does: `info`, or
-/// `warn,tarim_decision=debug`; warnings and errors when it says nothing.
-pub fn start(format: Format) {
-    let filter = EnvFilter::try_from_env("TARIM_LOG").unwrap_or_else(|_| "warn".into());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    match format {
-        Format::Text => log.init(),
-        Format::Json => log.event_format(Json).init(),
-    }
+/// Starts the log. TARIM_LOG says what is logged: `info`, or `warn,tarim_decision=debug`; warnings and errors
+/// when it says nothing.
+pub fn start(format: Format) -> anyhow::Result<()> {
+    let wanted = std::env::var("TARIM_LOG").unwrap_or_else(|_| "warn".to_owned());
+    let filter: Targets = wanted.parse().with_context(|| {
+        format!("TARIM_LOG={wanted} is not understood; write a level, or a crate and a level: warn,tarim_decision=debug")
+    })?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let lines = match format {
+        Format::Text => lines.boxed(),
+        Format::Json => lines.event_format(Json).boxed(),
+    };
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
+    Ok(())
 }
 
 /// An event and its fields as one flat object.

@@ -24,6 +24,10 @@ use clap::{Parser, Subcommand};
 
 use crate::home::Home;
 
+/// Fast where one thread frees what another has allocated, as the journal's does all the time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Real-time risk decisioning and early warning for lenders.
 #[derive(Parser)]
 #[command(name = "tarim", version, max_term_width = 100)]
@@ -75,6 +79,7 @@ enum Verb {
 impl Cli {
     /// Does what the verb says, with what the crates behind it offer.
     fn run(self) -> anyhow::Result<()> {
+        log::start(self.log_format)?;
         let home = &self.home;
         match self.verb {
             Verb::Demo(args) => demo::run(args),
@@ -95,7 +100,6 @@ impl Cli {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    log::start(cli.log_format);
     quiet_when_nobody_reads();
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,

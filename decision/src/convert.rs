@@ -18,7 +18,7 @@
 
 use prost_types::Timestamp;
 use tarim_datamart::{Type, Value, ValueRef, standards::Field};
-use tarim_proto::decision::v1 as wire;
+use tarim_proto::{decision::v1 as wire, encoded::FieldValue};
 
 use crate::engine::Sent;
 use crate::outcome::{Call, Decision, Effect, NamedValue, Outcome, Reason, Stage};
@@ -27,49 +27,48 @@ use crate::outcome::{Call, Decision, Effect, NamedValue, Outcome, Reason, Stage}
 const EXACT: i64 = 1 << 53;
 
 /// A request's value as a value of a field, or what is wrong with it. The field's rules are not yet checked.
-pub fn field_value<'v>(field: &Field, value: &'v wire::Value) -> Result<ValueRef<'v>, String> {
-    use wire::value::Kind;
-    let Some(kind) = &value.kind else { return Ok(ValueRef::Null) };
-    Ok(match (field.ty, kind) {
-        (Type::Boolean, Kind::BoolValue(b)) => ValueRef::Boolean(*b),
-        (Type::Int64, Kind::IntValue(i)) => ValueRef::Int64(*i),
-        (Type::Int64, Kind::DoubleValue(x)) => {
-            if x.trunc() != *x || x.abs() > EXACT as f64 {
+pub fn field_value<'v>(field: &Field, value: FieldValue<'v>) -> Result<ValueRef<'v>, String> {
+    Ok(match (field.ty, value) {
+        (_, FieldValue::None) => ValueRef::Null,
+        (Type::Boolean, FieldValue::Bool(b)) => ValueRef::Boolean(b),
+        (Type::Int64, FieldValue::Int(i)) => ValueRef::Int64(i),
+        (Type::Int64, FieldValue::Double(x)) => {
+            if x.trunc() != x || x.abs() > EXACT as f64 {
                 return Err(format!("{x} is not a whole number within ±2^53"));
             }
-            ValueRef::Int64(*x as i64)
+            ValueRef::Int64(x as i64)
         }
-        (Type::Float64, Kind::DoubleValue(x)) => ValueRef::Float64(*x),
-        (Type::Float64, Kind::IntValue(i)) => {
-            if !(-EXACT..=EXACT).contains(i) {
+        (Type::Float64, FieldValue::Double(x)) => ValueRef::Float64(x),
+        (Type::Float64, FieldValue::Int(i)) => {
+            if !(-EXACT..=EXACT).contains(&i) {
                 return Err(format!("{i} is not exact as a float64; send a double_value"));
             }
-            ValueRef::Float64(*i as f64)
+            ValueRef::Float64(i as f64)
         }
-        (Type::Utf8 | Type::Date32 | Type::Timestamp, Kind::StringValue(text))
-        | (Type::Date32, Kind::DateValue(text)) => {
+        (Type::Utf8 | Type::Date32 | Type::Timestamp, FieldValue::Text(text))
+        | (Type::Date32, FieldValue::Date(text)) => {
             field.parse(text).map_err(|broken| broken.of_field(&field.name).to_owned())?
         }
-        (Type::Timestamp, Kind::TimestampValue(time)) => ValueRef::Timestamp(microseconds(time)?),
-        (ty, kind) => return Err(format!("a {} is no {ty}", kind_name(kind))),
+        (Type::Timestamp, FieldValue::Timestamp(time)) => ValueRef::Timestamp(microseconds(&time)?),
+        (ty, value) => return Err(format!("a {} is no {ty}", kind_name(value))),
     })
 }
 
-impl Sent for wire::Value {
-    fn value(&self, field: &Field) -> Result<ValueRef<'_>, String> {
+impl<'v> Sent<'v> for FieldValue<'v> {
+    fn value(self, field: &Field) -> Result<ValueRef<'v>, String> {
         field_value(field, self)
     }
 }
 
-fn kind_name(kind: &wire::value::Kind) -> &'static str {
-    use wire::value::Kind;
-    match kind {
-        Kind::BoolValue(_) => "bool_value",
-        Kind::IntValue(_) => "int_value",
-        Kind::DoubleValue(_) => "double_value",
-        Kind::StringValue(_) => "string_value",
-        Kind::DateValue(_) => "date_value",
-        Kind::TimestampValue(_) => "timestamp_value",
+fn kind_name(value: FieldValue<'_>) -> &'static str {
+    match value {
+        FieldValue::None => "value without a kind",
+        FieldValue::Bool(_) => "bool_value",
+        FieldValue::Int(_) => "int_value",
+        FieldValue::Double(_) => "double_value",
+        FieldValue::Text(_) => "string_value",
+        FieldValue::Date(_) => "date_value",
+        FieldValue::Timestamp(_) => "timestamp_value",
     }
 }
 
@@ -278,7 +277,15 @@ mod tests {
         for (field, kind, expected) in cases {
             let field = table.field(field).expect("a field");
             let value = wire::Value { kind: Some(kind.clone()) };
-            let found = field_value(field, &value).ok().map(ValueRef::to_value);
+            let sent = match &kind {
+                Kind::BoolValue(b) => FieldValue::Bool(*b),
+                Kind::IntValue(i) => FieldValue::Int(*i),
+                Kind::DoubleValue(x) => FieldValue::Double(*x),
+                Kind::StringValue(s) => FieldValue::Text(s),
+                Kind::DateValue(s) => FieldValue::Date(s),
+                Kind::TimestampValue(time) => FieldValue::Timestamp(*time),
+            };
+            let found = field_value(field, sent).ok().map(ValueRef::to_value);
             assert_eq!(found, expected, "{kind:?} for {} {}", field.ty, field.name);
             if let (Some(found), Kind::DateValue(_) | Kind::TimestampValue(_) | Kind::BoolValue(_)) =
                 (found, kind)
@@ -287,7 +294,7 @@ mod tests {
             }
         }
         let field = table.field("income").expect("a field");
-        assert!(field_value(field, &wire::Value { kind: None }).is_ok_and(ValueRef::is_null));
+        assert!(field_value(field, FieldValue::None).is_ok_and(ValueRef::is_null));
     }
 
     #[test]

@@ -8,12 +8,13 @@ use prost::{
     bytes::BufMut,
     encoding::{self, WireType},
 };
+use tarim_datamart::ValueRef;
 
 use crate::{
     convert,
     engine::Judged,
-    outcome::{NamedValue, Score},
-    policy::{Facts, Told, Words, named},
+    outcome::{Score, Stage},
+    policy::{Facts, Finding, Line, Logic, Source, Told, What, Words, possible, shown, told},
 };
 
 /// Who asked, when, and what it was decided by.
@@ -40,8 +41,11 @@ pub fn encode_decision(judged: &Judged<'_>, heading: &Heading<'_>, out: &mut Vec
             number(2, convert::wire_outcome(outcome).into(), out);
         });
     }
-    for told in judged.reasons() {
-        message(6, out, |out| reason(&told, judged, out));
+    for line in judged.lines() {
+        message(6, out, |out| match line {
+            Line::Found(finding) => found(judged, finding, out),
+            Line::Bare(told) => head(&told, out),
+        });
     }
     if let Some(Score { points, pd, grade }) = judged.score() {
         encoding::double::encode(7, &points, out);
@@ -59,7 +63,71 @@ pub fn encode_decision(judged: &Judged<'_>, heading: &Heading<'_>, out: &mut Vec
     text(14, [heading.feature_version, "", ""], out);
 }
 
-fn reason(told: &Told<'_>, facts: &impl Facts, out: &mut Vec<u8>) {
+/// What the reasons of a step begin with, written when the rulebook is compiled: all but the values of a reason
+/// is known by then.
+#[derive(Debug)]
+pub struct Heads {
+    /// By [`Heads::number`]; what a step cannot find has an empty one.
+    all: Vec<Box<[u8]>>,
+    /// More than any characteristic has bins.
+    bins: usize,
+}
+
+impl Heads {
+    pub fn new(logic: &Logic, stage: Stage) -> Self {
+        let bins = match logic {
+            Logic::Score(score) => score.card.characteristics().iter().map(|c| c.bins().len() + 1).max(),
+            _ => None,
+        };
+        let mut heads = Self { all: Vec::new(), bins: bins.unwrap_or(1) };
+        for (what, effect) in possible(logic) {
+            let mut bytes = Vec::new();
+            head(&told(logic, stage, &Finding { step: 0, what, effect }), &mut bytes);
+            let number = heads.number(what);
+            heads.all.resize_with(heads.all.len().max(number + 1), Box::default);
+            heads.all[number] = bytes.into();
+        }
+        heads
+    }
+
+    fn number(&self, what: What) -> usize {
+        match what {
+            What::RuleFired(rule) => 2 * rule,
+            What::RuleUnknown(rule) => 2 * rule + 1,
+            What::NoBin(characteristic) => characteristic * self.bins,
+            What::Lost { characteristic, bin, .. } => characteristic * self.bins + 1 + bin,
+            What::NoRow | What::BelowMin => 0,
+            What::Unknown => 1,
+        }
+    }
+}
+
+/// The contents of a reason of what a step found.
+fn found(judged: &Judged<'_>, finding: &Finding, out: &mut Vec<u8>) {
+    let step = &judged.plan().steps[finding.step].step;
+    out.put_slice(&step.heads.all[step.heads.number(finding.what)]);
+    for show in shown(&step.logic, finding.what) {
+        message(7, out, |out| {
+            text(1, [&show.name, "", ""], out);
+            match show.source {
+                Source::Column { relation, column } => {
+                    let (known, stale) = judged.column(relation, column);
+                    value(2, known, out);
+                    if stale {
+                        encoding::bool::encode(3, &true, out);
+                    }
+                }
+                Source::Expr(id) => value(2, judged.expr(finding.step, id).as_ref(), out),
+            }
+        });
+    }
+    if let Some(points) = finding.what.points_lost() {
+        encoding::double::encode(8, &points, out);
+    }
+}
+
+/// The contents of a reason up to its values.
+fn head(told: &Told<'_>, out: &mut Vec<u8>) {
     text(1, told.id, out);
     number(2, convert::wire_stage(told.stage).into(), out);
     number(3, convert::wire_effect(told.effect).into(), out);
@@ -68,21 +136,26 @@ fn reason(told: &Told<'_>, facts: &impl Facts, out: &mut Vec<u8>) {
     if told.unknown {
         encoding::bool::encode(6, &true, out);
     }
-    for show in told.show {
-        message(7, out, |out| {
-            let NamedValue { name, value, stale } = named(show, told.step, facts);
-            text(1, [&name, "", ""], out);
-            if let Some(value) = convert::wire_value(&value) {
-                encoding::message::encode(2, &value, out);
-            }
-            if stale {
-                encoding::bool::encode(3, &true, out);
-            }
-        });
+}
+
+/// A value as the protobuf message `Value`; NULL is left out.
+fn value(tag: u32, value: ValueRef<'_>, out: &mut Vec<u8>) {
+    if value.is_null() {
+        return;
     }
-    if let Some(points) = told.points_lost {
-        encoding::double::encode(8, &points, out);
-    }
+    message(tag, out, |out| match value {
+        ValueRef::Null => {}
+        ValueRef::Boolean(b) => encoding::bool::encode(1, &b, out),
+        ValueRef::Int64(i) => encoding::int64::encode(2, &i, out),
+        ValueRef::Float64(x) => encoding::double::encode(3, &x, out),
+        ValueRef::Utf8(s) => {
+            encoding::encode_key(4, WireType::LengthDelimited, out);
+            encoding::encode_varint(s.len() as u64, out);
+            out.put_slice(s.as_bytes());
+        }
+        ValueRef::Date32(_) => encoding::string::encode(5, &value.to_value().to_string(), out),
+        ValueRef::Timestamp(us) => encoding::message::encode(6, &convert::timestamp(us), out),
+    });
 }
 
 /// A text; an empty one is left out, as proto3 does.

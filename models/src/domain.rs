@@ -14,10 +14,7 @@
 
 use hashbrown::HashMap;
 use tarim_datamart::{Type, Value, value::date};
-use tarim_features::expr::{Answers, ExprId};
-
-/// Key of the texts that no cell names.
-const OTHER_TEXT: i64 = -1;
+use tarim_features::expr::{Answers, ExprId, OTHER_TEXT};
 
 /// What values a column of cells can meet.
 #[derive(Clone, Debug)]
@@ -127,7 +124,7 @@ impl Domain {
             Type::Boolean => answers.truth(id).map(i64::from),
             Type::Int64 => answers.int(id),
             Type::Float64 => answers.float(id).and_then(known_float_key),
-            Type::Utf8 => answers.text(id).map(|t| self.text_key(t)),
+            Type::Utf8 => answers.text_key(id, |text| self.text_key(text)),
             Type::Date32 => answers.date(id).map(i64::from),
             Type::Timestamp => answers.timestamp(id),
         }

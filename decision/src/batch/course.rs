@@ -6,7 +6,7 @@ use arrow::array::{
     ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray,
     TimestampMicrosecondArray,
 };
-use tarim_datamart::{Type, Value};
+use tarim_datamart::{Type, ValueRef};
 use tarim_features::row::Dictionary;
 
 use super::{BacktestError, facts::Rows, features::with_columns};
@@ -74,11 +74,11 @@ fn array(ty: Type, outs: &[Out], texts: &Dictionary) -> ArrayRef {
         };
     }
     match ty {
-        Type::Boolean => column!(BooleanArray, Value::Boolean),
-        Type::Int64 => column!(Int64Array, Value::Int64),
-        Type::Float64 => column!(Float64Array, Value::Float64),
-        Type::Utf8 => column!(StringArray, Value::Utf8),
-        Type::Date32 => column!(Date32Array, Value::Date32),
-        Type::Timestamp => column!(TimestampMicrosecondArray, Value::Timestamp),
+        Type::Boolean => column!(BooleanArray, ValueRef::Boolean),
+        Type::Int64 => column!(Int64Array, ValueRef::Int64),
+        Type::Float64 => column!(Float64Array, ValueRef::Float64),
+        Type::Utf8 => column!(StringArray, ValueRef::Utf8),
+        Type::Date32 => column!(Date32Array, ValueRef::Date32),
+        Type::Timestamp => column!(TimestampMicrosecondArray, ValueRef::Timestamp),
     }
 }

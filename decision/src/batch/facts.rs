@@ -4,7 +4,7 @@ use arrow::{
     array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch},
     datatypes::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType},
 };
-use tarim_datamart::{Type, Value};
+use tarim_datamart::{Type, Value, ValueRef};
 use tarim_features::{
     expr::{BatchAnswers, ExprId},
     spine::stale_column,
@@ -63,8 +63,8 @@ impl<'a> Rows<'a> {
     }
 
     /// A value; NULL if no step has computed it.
-    pub fn value(&self, relation: usize, column: usize, row: usize) -> Value {
-        self.relations[relation].columns[column].as_ref().map_or(Value::Null, |c| value(c, row))
+    pub fn value(&self, relation: usize, column: usize, row: usize) -> ValueRef<'_> {
+        self.relations[relation].columns[column].as_ref().map_or(ValueRef::Null, |c| value(c, row))
     }
 }
 
@@ -76,14 +76,14 @@ pub struct RowFacts<'a> {
 }
 
 impl Facts for RowFacts<'_> {
-    fn column(&self, relation: usize, column: usize) -> (Value, bool) {
+    fn column(&self, relation: usize, column: usize) -> (ValueRef<'_>, bool) {
         let group = self.rows.rulebook.relations()[relation].layout.columns()[column].group;
         let stale = self.rows.is_stale(relation, usize::from(group), self.row);
         (self.rows.value(relation, column, self.row), stale)
     }
 
     fn expr(&self, step: usize, id: ExprId) -> Value {
-        value(self.answers[step].column(id), self.row)
+        value(self.answers[step].column(id), self.row).to_value()
     }
 }
 
@@ -91,16 +91,16 @@ impl Facts for RowFacts<'_> {
 ///
 /// # Panics
 /// If the column is of none of the six types.
-pub fn value(column: &ArrayRef, row: usize) -> Value {
+pub fn value(column: &ArrayRef, row: usize) -> ValueRef<'_> {
     if column.is_null(row) {
-        return Value::Null;
+        return ValueRef::Null;
     }
     match Type::from_arrow(column.data_type()).expect("a column is of one of the six types") {
-        Type::Boolean => Value::Boolean(column.as_boolean().value(row)),
-        Type::Int64 => Value::Int64(column.as_primitive::<Int64Type>().value(row)),
-        Type::Float64 => Value::Float64(column.as_primitive::<Float64Type>().value(row)),
-        Type::Utf8 => Value::Utf8(column.as_string::<i32>().value(row).to_owned()),
-        Type::Date32 => Value::Date32(column.as_primitive::<Date32Type>().value(row)),
-        Type::Timestamp => Value::Timestamp(column.as_primitive::<TimestampMicrosecondType>().value(row)),
+        Type::Boolean => ValueRef::Boolean(column.as_boolean().value(row)),
+        Type::Int64 => ValueRef::Int64(column.as_primitive::<Int64Type>().value(row)),
+        Type::Float64 => ValueRef::Float64(column.as_primitive::<Float64Type>().value(row)),
+        Type::Utf8 => ValueRef::Utf8(column.as_string::<i32>().value(row)),
+        Type::Date32 => ValueRef::Date32(column.as_primitive::<Date32Type>().value(row)),
+        Type::Timestamp => ValueRef::Timestamp(column.as_primitive::<TimestampMicrosecondType>().value(row)),
     }
 }

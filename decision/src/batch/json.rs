@@ -24,7 +24,7 @@ pub fn line(rulebook: &Rulebook, slice: &Slice, row: usize, features: bool) -> R
         let mut all = Map::new();
         for (name, column) in feature_names(rulebook) {
             let column = slice.known.column_by_name(&column).ok_or(BacktestError::Column(column))?;
-            all.insert(name, of_value(&facts::value(column, row)));
+            all.insert(name, of_value(&facts::value(column, row).to_value()));
         }
         line.insert("features".into(), Json::Object(all));
     }

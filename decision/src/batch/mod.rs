@@ -23,7 +23,7 @@ mod table;
 mod tally;
 mod verify;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array},
@@ -244,7 +244,7 @@ impl<'a> Backtest<'a> {
         let value = |field: &String| {
             let name = format!("application.{field}");
             let column: &ArrayRef = known.column_by_name(&name).ok_or(BacktestError::Column(name))?;
-            Ok(facts::value(column, row))
+            Ok(facts::value(column, row).to_value())
         };
         self.standard.key.iter().map(value).collect()
     }
@@ -252,7 +252,7 @@ impl<'a> Backtest<'a> {
 
 /// Rows of a slice that one plan decides.
 struct Rows<'a> {
-    plan: &'a Arc<Plan>,
+    plan: &'a Plan,
     indices: Vec<u32>,
 }
 

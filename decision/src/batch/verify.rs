@@ -32,7 +32,7 @@ impl<'a> Verifier<'a> {
             for relation in 0..self.builder.relations().len() {
                 let layout = &self.builder.relations()[relation].layout;
                 for column in 0..layout.columns().len() {
-                    self.builder.set(relation, column, &facts.value(relation, column, i))?;
+                    self.builder.set(relation, column, &facts.value(relation, column, i).to_value())?;
                 }
                 for group in 1..layout.groups().len() {
                     if facts.is_stale(relation, group, i) {

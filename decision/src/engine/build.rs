@@ -3,32 +3,32 @@
 use tarim_datamart::Value;
 use tarim_features::row::{CellError, RowBuilder};
 
-use super::inputs::{Inputs, Tools};
+use super::inputs::Inputs;
 use crate::rulebook::{Relation, Rulebook, Source};
 
 /// Builds the inputs of one decision after the other.
 pub struct InputsBuilder<'a> {
-    given: Vec<&'a Relation>,
+    given: &'a [Relation],
     builders: Vec<RowBuilder>,
     at_us: i64,
 }
 
 impl<'a> InputsBuilder<'a> {
     pub fn new(rulebook: &'a Rulebook) -> Self {
-        let given: Vec<_> = rulebook.relations().iter().filter(|r| r.source.is_input()).collect();
+        let given = rulebook.given();
         let builders = given.iter().map(|r| RowBuilder::new(&r.layout)).collect();
         Self { given, builders, at_us: 0 }
     }
 
     /// The relations that are given, by the index that [`InputsBuilder::set`] takes.
-    pub fn relations(&self) -> &[&'a Relation] {
-        &self.given
+    pub fn relations(&self) -> &'a [Relation] {
+        self.given
     }
 
     /// Starts over: every entity is unknown, all else NULL, and nothing is stale.
     pub fn start(&mut self, at_us: i64) {
         self.at_us = at_us;
-        for (builder, relation) in self.builders.iter_mut().zip(&self.given) {
+        for (builder, relation) in self.builders.iter_mut().zip(self.given) {
             builder.clear();
             for group in 1..relation.layout.groups().len() {
                 builder.set_group_time(group, at_us);
@@ -51,14 +51,13 @@ impl<'a> InputsBuilder<'a> {
 
     /// The inputs as they stand.
     pub fn finish(&self, member: &str, product: &str) -> Inputs {
-        Inputs {
+        let mut inputs = Inputs {
             member: member.to_owned(),
             product: product.to_owned(),
             at_us: self.at_us,
-            rows: self.builders.iter().map(|b| b.finish().to_vec()).collect(),
-            hits: Vec::new(),
-            snapshot: None,
-            tools: Tools::default(),
-        }
+            ..Inputs::default()
+        };
+        self.builders.iter().for_each(|row| inputs.rows.push(row.finish()));
+        inputs
     }
 }

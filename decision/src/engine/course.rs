@@ -3,21 +3,21 @@
 use std::borrow::Cow;
 
 use smallvec::SmallVec;
-use tarim_datamart::Value;
+use tarim_datamart::{Value, ValueRef};
 use tarim_features::{
     expr::{Answers, Bound, ExprId, Scratch},
-    row::{Row, RowBuilder},
+    row::Row,
 };
 
 use super::{DecideError, Inputs};
 use crate::{
     outcome::{Call, Decision, Score},
-    policy::{Facts, Finding, Granted, Out, Told, Verdict, Work, judge, reasons, score, tell},
+    policy::{Facts, Finding, Granted, Line, Out, Verdict, Work, judge, lines, score, tell},
     rulebook::{Course, Plan, Rulebook},
 };
 
-/// Rows of relations; a rulebook with more has them on the heap.
-type Rows<'a> = SmallVec<[Row<'a>; 32]>;
+/// Rows of the relations that are given; a rulebook with more has them on the heap.
+type Rows<'a> = SmallVec<[Row<'a>; 16]>;
 
 /// What a decision is worked out in, reused from one to the next by its thread.
 #[derive(Default)]
@@ -26,8 +26,6 @@ pub struct DecisionScratch {
     work: Work,
     /// Of each relation that a step fills, what it left.
     results: Vec<Vec<Out>>,
-    /// Of each relation, a row of NULLs.
-    blanks: Vec<Vec<u8>>,
     /// The rulebook that all this is for; 0: none.
     rulebook: u64,
 }
@@ -35,9 +33,7 @@ pub struct DecisionScratch {
 impl DecisionScratch {
     fn prepare(&mut self, rulebook: &Rulebook) {
         if self.rulebook != rulebook.id() {
-            let blank = |r: &crate::rulebook::Relation| RowBuilder::new(&r.layout).finish().to_vec();
-            self.blanks = rulebook.relations().iter().map(blank).collect();
-            self.results = vec![Vec::new(); self.blanks.len()];
+            self.results = vec![Vec::new(); rulebook.relations().len()];
             self.rulebook = rulebook.id();
         }
         self.results.iter_mut().for_each(Vec::clear);
@@ -51,7 +47,7 @@ pub struct Judged<'a> {
     plan: &'a Plan,
     call: Call,
     course: &'a Course,
-    inputs: &'a Inputs,
+    rows: Rows<'a>,
     verdict: Verdict,
     findings: &'a [Finding],
     registers: &'a Scratch,
@@ -76,9 +72,9 @@ impl Judged<'_> {
         self.call
     }
 
-    /// Every reason, in order, in the rulebook's own words.
-    pub fn reasons(&self) -> impl Iterator<Item = Told<'_>> {
-        reasons(self.plan, &self.verdict, self.findings)
+    /// Every reason, in order.
+    pub fn lines(&self) -> impl Iterator<Item = Line<'_>> {
+        lines(&self.verdict, self.findings)
     }
 
     /// The score, if it was asked for and is known.
@@ -93,7 +89,7 @@ impl Judged<'_> {
 }
 
 /// Runs the steps that a call needs and judges what they find. Allocates nothing once the scratch is warm,
-/// unless the rulebook has over 32 relations or hundreds of its rules fire.
+/// unless the rulebook is given over 16 relations or hundreds of its rules fire.
 pub(super) fn run<'a>(
     rulebook: &'a Rulebook,
     bound: impl FnOnce(&Course) -> Cow<'a, Bound>,
@@ -101,14 +97,17 @@ pub(super) fn run<'a>(
     call: Call,
     scratch: &'a mut DecisionScratch,
 ) -> Result<Judged<'a>, DecideError> {
-    let plan = rulebook.plan(&inputs.member, &inputs.product)?;
+    let plan = match inputs.plan {
+        Some((of, plan)) if of == rulebook.id() => &rulebook.plans()[plan],
+        _ => rulebook.plan(&inputs.member, &inputs.product)?,
+    };
     let course = plan.courses.of(call);
     scratch.prepare(rulebook);
-    let DecisionScratch { registers, work, results, blanks, .. } = scratch;
+    let DecisionScratch { registers, work, results, .. } = scratch;
     let mut rows = Rows::new();
-    add_rows(rulebook, inputs, blanks, &mut rows)?;
+    add_rows(rulebook, inputs, &mut rows)?;
     let bound = bound(course);
-    let mut evaluation = course.program.start(&bound, &rows, registers);
+    let mut evaluation = course.program.start(&bound, &rows, rulebook.texts(), registers);
     for (part, step) in course.steps.iter().enumerate() {
         evaluation.run(part);
         step.logic.run(step.step, &evaluation.answers(part), work);
@@ -125,33 +124,22 @@ pub(super) fn run<'a>(
     let granted = Granted { limit: result(plan.limit), rate: result(plan.rate) };
     let verdict = judge(plan, call, &mut work.findings, granted);
     let findings = &work.findings;
-    Ok(Judged { rulebook, plan, call, course, inputs, verdict, findings, registers, results })
+    Ok(Judged { rulebook, plan, call, course, rows, verdict, findings, registers, results })
 }
 
-/// Adds a row of each relation. Of what steps compute it is blank: only its dictionary is looked at. (They are
-/// many bytes: they are written where they stay.)
-fn add_rows<'a>(
-    rulebook: &'a Rulebook,
-    inputs: &'a Inputs,
-    blanks: &'a [Vec<u8>],
-    rows: &mut Rows<'a>,
-) -> Result<(), DecideError> {
-    for (i, relation) in rulebook.relations().iter().enumerate() {
-        let row = match relation.source.is_input() {
-            true => inputs.row(i, relation),
-            false => Row::new(&relation.layout, &blanks[i], rulebook.texts(), inputs.at_us),
-        };
+/// Adds a row of each relation that is given. (They are many bytes: they are written where they stay.)
+fn add_rows<'a>(rulebook: &'a Rulebook, inputs: &'a Inputs, rows: &mut Rows<'a>) -> Result<(), DecideError> {
+    for (i, relation) in rulebook.given().iter().enumerate() {
+        let row = inputs.row(i, relation);
         rows.push(row.map_err(|source| DecideError::Row { relation: relation.name.clone(), source })?);
     }
     Ok(())
 }
 
 impl Facts for Judged<'_> {
-    fn column(&self, relation: usize, column: usize) -> (Value, bool) {
-        let of = &self.rulebook.relations()[relation];
-        if of.source.is_input() {
-            let row = self.inputs.row(relation, of).expect("a program has read the row");
-            return (row.get(column), row.is_stale(column));
+    fn column(&self, relation: usize, column: usize) -> (ValueRef<'_>, bool) {
+        if let Some(row) = self.rows.get(relation) {
+            return (row.get_ref(column), row.is_stale(column));
         }
         // A result of a step that was not run is NULL.
         let out = self.results[relation].get(column).copied().unwrap_or_default();

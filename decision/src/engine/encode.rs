@@ -8,9 +8,9 @@
 //!
 //! Texts and bytes are a `u32` length and their bytes; numbers are little-endian.
 
-use tarim_features::row::Row;
+use tarim_features::row::{Dictionary, Row};
 
-use super::inputs::{Inputs, ListHit, no_texts};
+use super::inputs::{Inputs, ListHit};
 use crate::rulebook::Rulebook;
 
 const MAGIC: &[u8; 3] = b"TI1";
@@ -42,10 +42,9 @@ impl Inputs {
         put(out, self.member.as_bytes());
         put(out, self.product.as_bytes());
         out.extend_from_slice(&self.at_us.to_le_bytes());
-        let given = || rulebook.relations().iter().filter(|r| r.source.is_input());
-        put_len(out, given().count());
+        put_len(out, rulebook.given().len());
         let mut contained = Vec::new();
-        for (i, relation) in given().enumerate() {
+        for (i, relation) in rulebook.given().iter().enumerate() {
             put(out, relation.name.as_bytes());
             out.extend_from_slice(&relation.layout.fingerprint());
             let damaged = |source| DecodeError::Row { relation: relation.name.clone(), source };
@@ -71,23 +70,23 @@ impl Inputs {
         }
         let mut inputs =
             Self { member: from.text()?, product: from.text()?, at_us: from.int()?, ..Self::default() };
-        let relations: Vec<_> = rulebook.relations().iter().filter(|r| r.source.is_input()).collect();
+        let relations = rulebook.given();
         let mut names = Vec::new();
         let mut fingerprints = Vec::new();
         for _ in 0..from.len()? {
             names.push(from.text()?);
             fingerprints.push(from.take(32)?.to_vec());
-            inputs.rows.push(from.bytes()?.to_vec());
+            inputs.rows.push(from.bytes()?);
         }
         if !names.iter().eq(relations.iter().map(|r| &r.name)) {
             let expected = relations.iter().map(|r| r.name.as_str()).collect::<Vec<_>>().join(", ");
             return Err(DecodeError::Relations { found: names.join(", "), expected });
         }
-        for ((relation, fingerprint), row) in relations.iter().zip(&fingerprints).zip(&inputs.rows) {
+        for (i, (relation, fingerprint)) in relations.iter().zip(&fingerprints).enumerate() {
             if *fingerprint != relation.layout.fingerprint() {
                 return Err(DecodeError::Layout(relation.name.clone()));
             }
-            Row::new(&relation.layout, row, no_texts(), inputs.at_us)
+            Row::new(&relation.layout, inputs.rows.get(i), Dictionary::none(), inputs.at_us)
                 .and_then(|row| row.verify())
                 .map_err(|source| DecodeError::Row { relation: relation.name.clone(), source })?;
         }

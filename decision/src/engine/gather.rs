@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use smallvec::{SmallVec, smallvec};
 use tarim_datamart::{Field, Type, Value, ValueRef};
-use tarim_features::{row::RowBuilder, store::ListAnswer};
+use tarim_features::{
+    row::RowBuilder,
+    store::{ListAnswer, Rows},
+};
 
 use super::{
     Application, Engine, Inputs, ListHit,
@@ -39,9 +42,9 @@ impl From<NoPlan> for FieldError {
 }
 
 /// A value as a caller sends it.
-pub trait Sent {
+pub trait Sent<'v> {
     /// As a value of a field, or what is wrong with it. The field's rules are not yet checked.
-    fn value(&self, field: &Field) -> Result<ValueRef<'_>, String>;
+    fn value(self, field: &Field) -> Result<ValueRef<'v>, String>;
 }
 
 /// Values of an application's fields in the order of its columns.
@@ -64,15 +67,16 @@ impl Engine {
     /// (microseconds since 1970-01-01T00:00:00Z). `inputs` is overwritten; it is of no use after an error.
     /// Allocates nothing once it is warm, unless a list is hit or a rule over the whole application looks at
     /// something that is known.
-    pub fn gather_fields<'v, S: Sent + 'v>(
+    pub fn gather_fields<'v, S: Sent<'v>>(
         &self,
         member: &str,
         product: &str,
-        fields: impl Iterator<Item = (&'v str, &'v S)>,
+        fields: impl Iterator<Item = (&'v str, S)>,
         at_us: i64,
         inputs: &mut Inputs,
     ) -> Result<(), FieldError> {
-        self.rulebook.plan(member, product)?;
+        let plan = self.rulebook.plan_index(member, product)?;
+        inputs.plan = Some((self.rulebook.id(), plan));
         let mut tools = std::mem::take(&mut inputs.tools);
         let mut tokens = std::mem::take(&mut tools.tokens);
         let gathered = self.gather_values(member, product, fields, at_us, &mut tools, &mut tokens, inputs);
@@ -82,18 +86,18 @@ impl Engine {
     }
 
     #[allow(clippy::too_many_arguments)]
-    fn gather_values<'v, S: Sent + 'v>(
+    fn gather_values<'v, S: Sent<'v>>(
         &self,
         member: &str,
         product: &str,
-        fields: impl Iterator<Item = (&'v str, &'v S)>,
+        fields: impl Iterator<Item = (&'v str, S)>,
         at_us: i64,
         tools: &mut Tools,
         tokens: &mut String,
         inputs: &mut Inputs,
     ) -> Result<(), FieldError> {
         let mut values = self.admit(member, product, fields, at_us)?;
-        self.tokenise(&mut values, tokens);
+        self.tokenise(&mut values, tokens, &mut tools.token_ends);
         inputs.member.clear();
         inputs.member.push_str(member);
         inputs.product.clear();
@@ -104,12 +108,10 @@ impl Engine {
         if !inputs.snapshot.as_ref().is_some_and(|s| Arc::ptr_eq(s, &self.snapshot)) {
             inputs.snapshot = Some(self.snapshot.clone());
         }
-        let relations = self.rulebook.relations();
-        let given = relations.iter().filter(|r| r.source.is_input()).count();
-        inputs.rows.resize_with(given, Vec::new);
         let Inputs { rows, hits, .. } = inputs;
-        for (row, relation) in rows.iter_mut().zip(relations.iter().filter(|r| r.source.is_input())) {
-            row.clear();
+        let found = self.entity_rows(member, &values);
+        rows.clear();
+        for relation in self.rulebook.given() {
             match relation.source {
                 Source::Application => {
                     let packer = tools.packer(&relation.layout);
@@ -118,13 +120,16 @@ impl Engine {
                             FieldError::of(&self.intake.fields[column].field.name, e.to_string())
                         })?;
                     }
-                    row.extend_from_slice(packer.finish());
+                    rows.push(packer.finish());
                 }
-                Source::Entity(entity) => row.extend_from_slice(self.entity_row(entity, member, &values)),
+                Source::Entity(entity) => {
+                    let unknown = || self.rulebook.features().entities()[entity].unknown_row();
+                    rows.push(found[entity].unwrap_or_else(unknown));
+                }
                 _ => {
                     let packer = tools.packer(&relation.layout);
                     self.ask_lists(member, &values, at_us, packer, hits);
-                    row.extend_from_slice(packer.finish());
+                    rows.push(packer.finish());
                 }
             }
         }
@@ -132,11 +137,11 @@ impl Engine {
     }
 
     /// Values of the application in the order of its columns, checked.
-    fn admit<'x, 'v: 'x, S: Sent + 'v>(
+    fn admit<'x, 'v: 'x, S: Sent<'v>>(
         &'x self,
         member: &str,
         product: &'x str,
-        sent: impl Iterator<Item = (&'v str, &'v S)>,
+        sent: impl Iterator<Item = (&'v str, S)>,
         at_us: i64,
     ) -> Result<Values<'x>, FieldError> {
         let mut given: SmallVec<[Option<ValueRef<'x>>; 48]> = smallvec![None; self.intake.fields.len()];
@@ -163,9 +168,9 @@ impl Engine {
     }
 
     /// Puts tokens in the place of what is personal. Only now: checks look at it as it is.
-    fn tokenise<'v>(&self, values: &mut Values<'v>, tokens: &'v mut String) {
+    fn tokenise<'v>(&self, values: &mut Values<'v>, tokens: &'v mut String, ends: &mut Vec<(usize, usize)>) {
         tokens.clear();
-        let mut ends: SmallVec<[(usize, usize); 8]> = SmallVec::new();
+        ends.clear();
         for (i, IntakeField { field, .. }) in self.intake.fields.iter().enumerate() {
             if let (true, ValueRef::Utf8(text)) = (field.personal, values[i]) {
                 self.tokeniser.write_token(&field.kind, text, tokens);
@@ -173,19 +178,29 @@ impl Engine {
             }
         }
         let mut start = 0;
-        for (i, end) in ends {
-            values[i] = ValueRef::Utf8(&tokens[start..end]);
-            start = end;
+        for (i, end) in ends.iter() {
+            values[*i] = ValueRef::Utf8(&tokens[start..*end]);
+            start = *end;
         }
     }
 
-    /// The row of the entity that the application names, or that of nobody.
-    fn entity_row(&self, index: usize, member: &str, values: &[ValueRef<'_>]) -> &[u8] {
-        let found = match self.entity_keys[index].map(|c| values[c]) {
-            Some(ValueRef::Utf8(key)) => self.snapshot.get(index, member, key),
+    /// The token that stands in the place of a personal field's value in what was gathered last; None: it is not
+    /// personal, or not known.
+    pub(crate) fn token<'i>(&self, inputs: &'i Inputs, name: &str) -> Option<&'i str> {
+        let Tools { tokens, token_ends, .. } = &inputs.tools;
+        let at = token_ends.iter().position(|(column, _)| self.intake.fields[*column].field.name == name)?;
+        let start = at.checked_sub(1).map_or(0, |before| token_ends[before].1);
+        Some(&tokens[start..token_ends[at].1])
+    }
+
+    /// The rows of the entities that the application names; None: it names none, or it is unknown.
+    fn entity_rows(&self, member: &str, values: &[ValueRef<'_>]) -> Rows<'_> {
+        let key = |column: &Option<usize>| match values[(*column)?] {
+            ValueRef::Utf8(key) => Some(key),
             _ => None,
         };
-        found.unwrap_or_else(|| self.rulebook.features().entities()[index].unknown_row())
+        let keys: SmallVec<[Option<&str>; 8]> = self.entity_keys.iter().map(key).collect();
+        self.snapshot.get_each(member, &keys)
     }
 
     fn ask_lists(
@@ -249,8 +264,8 @@ fn admit_one<'v>(
 }
 
 /// A value that is of the field's type; an integer is a float too, unless it is too large to be one exactly.
-impl Sent for Value {
-    fn value(&self, field: &Field) -> Result<ValueRef<'_>, String> {
+impl<'v> Sent<'v> for &'v Value {
+    fn value(self, field: &Field) -> Result<ValueRef<'v>, String> {
         match (self.as_ref(), field.ty) {
             (ValueRef::Null, _) => Ok(ValueRef::Null),
             (value, ty) if value.type_of() == Some(ty) => Ok(value),

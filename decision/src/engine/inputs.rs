@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use tarim_datamart::Value;
 use tarim_features::{
     row::{Dictionary, Layout, Row, RowBuilder, RowError},
@@ -17,14 +18,16 @@ use crate::{
 ///
 /// Rows may refer to texts by code of the snapshot they were read from, which is held; written down
 /// ([`Inputs::encode`]) they carry their texts themselves.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Inputs {
     pub(super) member: String,
     pub(super) product: String,
+    /// Id of the rulebook that they were gathered for, and the plan there; None: it is looked up by name.
+    pub(super) plan: Option<(u64, usize)>,
     /// When the decision is made, microseconds since 1970-01-01T00:00:00Z.
     pub(super) at_us: i64,
     /// Packed rows of the relations that are given, in order: application, entities, lists.
-    pub(super) rows: Vec<Vec<u8>>,
+    pub(super) rows: Packed,
     /// Entries of lists that were hit.
     pub(super) hits: Vec<ListHit>,
     /// Whose dictionaries the entities' rows use; None: the rows carry their texts.
@@ -33,13 +36,58 @@ pub struct Inputs {
     pub(super) tools: Tools,
 }
 
+/// Packed rows one behind the other, in one piece of memory.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Packed {
+    bytes: Vec<u8>,
+    ends: SmallVec<[usize; 8]>,
+}
+
+impl Packed {
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    pub fn push(&mut self, row: &[u8]) {
+        self.bytes.extend_from_slice(row);
+        self.ends.push(self.bytes.len());
+    }
+
+    /// Empty if there is no such row, which no layout fits.
+    pub fn get(&self, index: usize) -> &[u8] {
+        let start = index.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied());
+        let row = start.zip(self.ends.get(index).copied());
+        row.map_or(&[], |(start, end)| &self.bytes[start..end])
+    }
+}
+
 /// Kept from one request to the next, so that gathering allocates nothing.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(super) struct Tools {
     /// Tokens of personal fields, one after the other.
     pub tokens: String,
+    /// Of each, the application's column, and where it ends.
+    pub token_ends: Vec<(usize, usize)>,
     /// Packs rows of one layout after the other.
     packers: Vec<RowBuilder>,
+}
+
+/// A copy is made to be kept: it has no tools.
+impl Clone for Inputs {
+    fn clone(&self) -> Self {
+        let Self { member, product, plan, at_us, rows, hits, snapshot, tools: _ } = self;
+        Self {
+            member: member.clone(),
+            product: product.clone(),
+            plan: *plan,
+            at_us: *at_us,
+            rows: rows.clone(),
+            hits: hits.clone(),
+            snapshot: snapshot.clone(),
+            tools: Tools::default(),
+        }
+    }
 }
 
 impl Tools {
@@ -99,10 +147,10 @@ impl Inputs {
 
     /// The row of a given relation.
     pub(super) fn row<'a>(&'a self, index: usize, relation: &'a Relation) -> Result<Row<'a>, RowError> {
-        let bytes = self.rows.get(index).map_or(&[][..], Vec::as_slice);
+        let bytes = self.rows.get(index);
         let dictionary = match (&self.snapshot, relation.source) {
             (Some(snapshot), Source::Entity(entity)) => snapshot.dictionary(entity),
-            _ => no_texts(),
+            _ => Dictionary::none(),
         };
         Row::new(&relation.layout, bytes, dictionary, self.at_us)
     }
@@ -110,7 +158,7 @@ impl Inputs {
     /// Every value that was given, by name, in order of relations: for the journal, and for people.
     pub fn named_values(&self, rulebook: &Rulebook) -> Result<Vec<NamedValue>, RowError> {
         let mut values = Vec::new();
-        for (i, relation) in rulebook.relations().iter().enumerate().filter(|(_, r)| r.source.is_input()) {
+        for (i, relation) in rulebook.given().iter().enumerate() {
             let row = self.row(i, relation)?;
             for (j, column) in relation.layout.columns().iter().enumerate() {
                 values.push(NamedValue {
@@ -133,10 +181,4 @@ impl Inputs {
         }
         Ok(values)
     }
-}
-
-/// A dictionary without texts, for rows that carry their own.
-pub(super) fn no_texts() -> &'static Dictionary {
-    static EMPTY: std::sync::OnceLock<Dictionary> = std::sync::OnceLock::new();
-    EMPTY.get_or_init(Dictionary::new)
 }

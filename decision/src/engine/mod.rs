@@ -44,7 +44,6 @@ use crate::{
     outcome::{Call, Decision},
     rulebook::{Course, NoPlan, Relation, Rulebook, Source},
 };
-use inputs::no_texts;
 
 /// One request as the caller sent it, decoded from the wire.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -162,7 +161,7 @@ fn bind(rulebook: &Rulebook, snapshot: Option<&Snapshot>) -> Vec<Bound> {
 fn dictionaries<'a>(rulebook: &'a Rulebook, snapshot: Option<&'a Snapshot>) -> Vec<&'a Dictionary> {
     let dictionary = |r: &'a Relation| match (r.source, snapshot) {
         (Source::Entity(entity), Some(snapshot)) => snapshot.dictionary(entity),
-        (source, _) if source.is_input() => no_texts(),
+        (source, _) if source.is_input() => Dictionary::none(),
         _ => &**rulebook.texts(),
     };
     rulebook.relations().iter().map(dictionary).collect()

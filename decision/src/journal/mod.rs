@@ -6,9 +6,10 @@
 //! request → decide → submit ─┘            └─ up during the last  ─┘
 //! ```
 //!
-//! Group commit without a delay: one thread takes what is queued, writes it at once, syncs once, and
-//! tells everyone. While it syncs the next batch gathers, so one caller waits for one sync and a
-//! thousand callers share it.
+//! Group commit: one thread takes what is queued, writes it, syncs once, and tells everyone. While it syncs the next
+//! group gathers, so one caller waits for one sync and a thousand callers share it. A lone record is written at
+//! once; where records come in company, a group is given as long to gather as the one before took to write (and no
+//! longer than a quarter of a millisecond), since a sync costs the processor too.
 //!
 //! - **What was answered is there.** A record is reported durable only after its sync. If a write or a
 //!   sync fails, everything waiting is told so and nothing more is taken: after a failed sync only a
@@ -40,7 +41,7 @@ use std::{
     fs::File,
     path::Path,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
@@ -54,13 +55,14 @@ pub use self::{
     disk::{Disk, DiskFile, Folder},
     error::JournalError,
     index::Place,
-    record::{EncodedEntry, EntryHead, Record},
+    record::{APPLICATION, EncodedEntry, EntryHead, Record},
     stats::Stats,
+    writer::Telling,
 };
 use self::{
     index::Index,
     log::Log,
-    writer::{Ended, Order, Write},
+    writer::{Ended, Order, Shared, Write},
 };
 
 /// A segment that has reached this length is followed by another.
@@ -69,9 +71,7 @@ const SEGMENT_BYTES: u64 = 64 << 20;
 /// A journal that is open for reading and writing. One per folder.
 pub struct Journal {
     log: Arc<Log>,
-    index: Arc<Index>,
-    open: Arc<AtomicBool>,
-    stats: Arc<Stats>,
+    shared: Arc<Shared>,
     orders: mpsc::Sender<Order>,
     writer: Mutex<Option<JoinHandle<Ended>>>,
     /// Held as long as the journal is open.
@@ -107,7 +107,7 @@ impl Journal {
 
     /// As [`Journal::open`], on any disk. Whoever calls sees to it that nobody else writes there.
     pub fn open_on(disk: Arc<dyn Disk>, segment_bytes: u64) -> Result<Self, JournalError> {
-        let index = Arc::new(Index::new());
+        let index = Index::new();
         let (appender, torn) = log::open(disk.clone(), segment_bytes, &mut |place, _, payload| {
             let key = EntryKey::decode(payload).map_err(|e| format!("not a journal entry: {e}"))?;
             index.insert(index.hash(&key.member, &key.request_id), place);
@@ -124,17 +124,24 @@ impl Journal {
         let log = appender.log().clone();
         let (orders, taken) = mpsc::channel();
         let writer = std::thread::Builder::new().name("journal".into());
-        let open = Arc::new(AtomicBool::new(true));
-        let stats = Arc::new(Stats::new());
-        let shared = (index.clone(), open.clone(), stats.clone());
+        let (open, stats, teller) = (AtomicBool::new(true), Stats::new(), OnceLock::new());
+        let shared = Arc::new(Shared { index, open, stats, teller });
+        let with = shared.clone();
         let writer = writer
-            .spawn(move || writer::run(appender, &shared.0, &shared.1, &shared.2, &taken))
+            .spawn(move || writer::run(appender, &with, &taken))
             .map_err(JournalError::io("start the writer of", disk.path("")))?;
-        Ok(Self { log, index, open, stats, orders, writer: Mutex::new(Some(writer)), _lock: None })
+        Ok(Self { log, shared, orders, writer: Mutex::new(Some(writer)), _lock: None })
     }
 
-    /// Hands records over to be written together, and returns at once. `done` is called on the writer's thread:
-    /// once all are durable and found by [`Journal::find`], with the number of the first (the others follow),
+    /// From now on what is to be done once records are durable is handed to `teller`, all of a group in one, instead of
+    /// being done on the writer's thread. A second call changes nothing.
+    pub fn tell_through(&self, teller: impl Fn(Telling) + Send + Sync + 'static) {
+        // Fails on a second call.
+        let _ = self.shared.teller.set(Box::new(teller));
+    }
+
+    /// Hands records over to be written together, and returns at once. `done` is called on the writer's thread (or
+    /// where [`Journal::tell_through`] has it called): once all are durable and found by [`Journal::find`], with the number of the first (the others follow),
     /// or with the reason why they never will be. (When the journal has been closed it may be dropped uncalled.)
     ///
     /// The queue has no bound of its own: callers bound what they have in flight.
@@ -144,7 +151,7 @@ impl Journal {
         done: impl FnOnce(Result<u64, Arc<JournalError>>) + Send + 'static,
     ) {
         debug_assert!(!records.is_empty(), "there is a first");
-        self.stats.submitted(records.len());
+        self.shared.stats.submitted(records.len());
         let write = Write { records, done: Box::new(done) };
         if let Err(mpsc::SendError(Order::Write(write))) = self.orders.send(Order::Write(write)) {
             (write.done)(Err(Arc::new(JournalError::Closed("the service is shutting down".into()))));
@@ -166,23 +173,23 @@ impl Journal {
 
     /// Does it still take entries? Not after a failed write, and not after [`Journal::close`].
     pub fn is_open(&self) -> bool {
-        self.open.load(Ordering::Acquire)
+        self.shared.open.load(Ordering::Acquire)
     }
 
     /// How it fares.
     pub fn stats(&self) -> &Stats {
-        &self.stats
+        &self.shared.stats
     }
 
     /// Hash of a key, in this journal and process.
     pub fn hash(&self, member: &str, request_id: &str) -> u64 {
-        self.index.hash(member, request_id)
+        self.shared.index.hash(member, request_id)
     }
 
     /// Can a key of this hash be in the journal? FALSE is certain and costs nothing; TRUE asks for
     /// [`Journal::find`].
     pub fn may_hold(&self, hash: u64) -> bool {
-        self.index.holds(hash)
+        self.shared.index.holds(hash)
     }
 
     /// The entry of a key and its number, if there is one. Its decision is as it was encoded. Reads the disk:
@@ -192,7 +199,7 @@ impl Journal {
         member: &str,
         request_id: &str,
     ) -> Result<Option<(u64, encoded::JournalEntry)>, JournalError> {
-        for place in self.index.places(self.hash(member, request_id)) {
+        for place in self.shared.index.places(self.hash(member, request_id)) {
             let (number, payload) = self.log.read(place)?;
             let entry = self.log.decode::<encoded::JournalEntry>(place, payload.into())?;
             if entry.member == member && entry.request_id == request_id {
@@ -209,7 +216,7 @@ impl Journal {
         let Some(writer) = self.writer.lock().expect("not poisoned").take() else {
             return Ok(());
         };
-        self.open.store(false, Ordering::Release);
+        self.shared.open.store(false, Ordering::Release);
         // If nobody takes the order, the writer has ended by itself; joining tells how.
         let _ = self.orders.send(Order::Close);
         writer.join().unwrap_or_else(|_| Err(Arc::new(JournalError::Closed("its writer panicked".into()))))

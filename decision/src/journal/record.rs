@@ -3,11 +3,11 @@
 //! The service does not build a `JournalEntry` to have it encoded: inputs and decision are written in place,
 //! and the decision's bytes, which are the greater part of the answer too, are shared with it.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{cell::RefCell, ops::Range};
 
 use bytes::Bytes;
 use prost::encoding;
-use tarim_proto::decision::v1::{Call, Value};
+use tarim_proto::decision::v1::Call;
 
 use super::{JournalError, frame::PAYLOAD_MAX};
 
@@ -27,14 +27,15 @@ impl Record {
     }
 }
 
-/// What an entry begins with; its inputs and its decision follow.
+/// Number of an entry's field `application`.
+pub const APPLICATION: u32 = 5;
+
+/// What an entry begins with; its application, its inputs and its decision follow.
 pub struct EntryHead<'a> {
     pub member: &'a String,
     pub request_id: &'a String,
     pub call: Call,
     pub fingerprint: &'a [u8; 32],
-    /// Personal fields tokenised.
-    pub application: &'a BTreeMap<String, Value>,
 }
 
 /// An encoded `JournalEntry`.
@@ -45,32 +46,32 @@ pub struct EncodedEntry {
 }
 
 impl EntryHead<'_> {
-    /// Encodes the entry, with the inputs and the decision that the two closures append.
+    /// Encodes the entry, with the application, the inputs and the decision that the closures append: the first as
+    /// the field [`APPLICATION`], personal fields tokenised, the others as what is in their fields.
     pub fn encode<E>(
         &self,
+        application: impl FnOnce(&mut Vec<u8>),
         inputs: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
         decision: impl FnOnce(&mut Vec<u8>),
     ) -> Result<EncodedEntry, E> {
-        let mut out = Vec::with_capacity(4096);
-        encoding::string::encode(1, self.member, &mut out);
-        encoding::string::encode(2, self.request_id, &mut out);
-        encoding::int32::encode(3, &self.call.into(), &mut out);
-        nested(4, &mut out, |out| out.extend_from_slice(self.fingerprint));
-        encoding::btree_map::encode(
-            encoding::string::encode,
-            encoding::string::encoded_len,
-            encoding::message::encode,
-            encoding::message::encoded_len,
-            5,
-            self.application,
-            &mut out,
-        );
-        let mut written = Ok(());
-        nested(6, &mut out, |out| written = inputs(out));
-        written?;
-        let decision = nested(7, &mut out, decision);
-        let payload = Bytes::from(out);
-        Ok(EncodedEntry { decision: payload.slice(decision), payload })
+        thread_local! {
+            // Warm, and large enough; what is kept is copied out in its own size.
+            static OUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        }
+        OUT.with_borrow_mut(|out| {
+            out.clear();
+            encoding::string::encode(1, self.member, out);
+            encoding::string::encode(2, self.request_id, out);
+            encoding::int32::encode(3, &self.call.into(), out);
+            nested(4, out, |out| out.extend_from_slice(self.fingerprint));
+            application(out);
+            let mut written = Ok(());
+            nested(6, out, |out| written = inputs(out));
+            written?;
+            let decision = nested(7, out, decision);
+            let payload = Bytes::copy_from_slice(out);
+            Ok(EncodedEntry { decision: payload.slice(decision), payload })
+        })
     }
 }
 
@@ -94,8 +95,13 @@ fn nested(tag: u32, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> Rang
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use prost::Message;
-    use tarim_proto::decision::v1::{Decision, JournalEntry, value::Kind};
+    use tarim_proto::{
+        decision::v1::{Decision, DecisionRequest, JournalEntry, Value, value::Kind},
+        encoded,
+    };
 
     use super::*;
 
@@ -120,14 +126,17 @@ mod tests {
                 request_id: &entry.request_id,
                 call: entry.call(),
                 fingerprint: &[7; 32],
-                application: &entry.application,
             };
             let decision = entry.decision.as_ref().expect("set above").encode_to_vec();
             let inputs = |out: &mut Vec<u8>| {
                 out.extend_from_slice(&entry.inputs);
                 Ok::<_, ()>(())
             };
-            let encoded = head.encode(inputs, |out| out.extend_from_slice(&decision)).expect("written");
+            let request = DecisionRequest { application: entry.application.clone(), ..Default::default() };
+            let request = encoded::DecisionRequest::decode(&request.encode_to_vec()[..]).expect("a request");
+            let application = |out: &mut Vec<u8>| request.encode_application(APPLICATION, |_| None, out);
+            let encoded = head.encode(application, inputs, |out| out.extend_from_slice(&decision));
+            let encoded = encoded.expect("written");
             assert_eq!(encoded.decision, decision);
             assert_eq!(JournalEntry::decode(encoded.payload), Ok(entry));
         }

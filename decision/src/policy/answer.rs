@@ -1,6 +1,6 @@
 //! What steps leave behind: results for later steps, and findings for the decision.
 
-use tarim_datamart::{Type, Value};
+use tarim_datamart::{Type, ValueRef};
 use tarim_features::{
     expr::{Answers, ExprId, Given},
     row::Dictionary,
@@ -37,15 +37,15 @@ impl Out {
     }
 
     /// The value, with its text looked up.
-    pub fn value(self, texts: &Dictionary) -> Value {
+    pub fn value(self, texts: &Dictionary) -> ValueRef<'_> {
         match self {
-            Out::Null => Value::Null,
-            Out::Boolean(b) => Value::Boolean(b),
-            Out::Int64(i) => Value::Int64(i),
-            Out::Float64(x) => Value::Float64(x),
-            Out::Text(code) => texts.get(code).map_or(Value::Null, |t| Value::Utf8(t.to_owned())),
-            Out::Date32(d) => Value::Date32(d),
-            Out::Timestamp(t) => Value::Timestamp(t),
+            Out::Null => ValueRef::Null,
+            Out::Boolean(b) => ValueRef::Boolean(b),
+            Out::Int64(i) => ValueRef::Int64(i),
+            Out::Float64(x) => ValueRef::Float64(x),
+            Out::Text(code) => texts.get(code).map_or(ValueRef::Null, ValueRef::Utf8),
+            Out::Date32(d) => ValueRef::Date32(d),
+            Out::Timestamp(t) => ValueRef::Timestamp(t),
         }
     }
 }
@@ -78,6 +78,16 @@ pub enum What {
     BelowMin,
 }
 
+impl What {
+    /// Of a characteristic that lost some.
+    pub fn points_lost(self) -> Option<f64> {
+        match self {
+            What::Lost { points, .. } => Some(points),
+            _ => None,
+        }
+    }
+}
+
 /// Reused from step to step: what a step writes its result and findings to.
 #[derive(Debug, Default)]
 pub struct Work {
@@ -86,8 +96,6 @@ pub struct Work {
     pub findings: Vec<Finding>,
     /// Index of the step that runs now.
     pub step: usize,
-    /// Conditions that are not FALSE.
-    pub(super) found: Vec<ExprId>,
     pub(super) keys: Vec<Option<i64>>,
     pub(super) picks: Vec<Pick>,
     pub(super) bins: Vec<Option<usize>>,

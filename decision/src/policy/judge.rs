@@ -39,8 +39,11 @@ pub struct Granted {
 pub fn judge(plan: &Plan, call: Call, findings: &mut Vec<Finding>, granted: Granted) -> Verdict {
     let stage = |f: &Finding| plan.steps[f.step].stage;
     findings.retain(|f| call.includes(stage(f)));
-    // Steps stand in the order in which they run; reasons are told by stage, then in the rulebook's order.
-    findings.sort_by_key(|f| (stage(f), plan.steps[f.step].rank));
+    // Steps stand in the order in which they run, which mostly is that of the telling already.
+    let told = |f: &Finding| plan.steps[f.step].told;
+    if !findings.is_sorted_by_key(told) {
+        findings.sort_by_key(told);
+    }
     let mut stages = [Outcome::Approve; 5];
     for f in findings.iter() {
         let worst = &mut stages[stage(f) as usize];

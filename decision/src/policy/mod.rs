@@ -35,11 +35,11 @@ use std::sync::Arc;
 use tarim_features::expr::Answers;
 
 pub use self::{
-    answer::{Finding, Out, Work},
+    answer::{Finding, Out, What, Work},
     judge::{Granted, Verdict, judge},
     show::{Facts, Show, Source},
-    tell::{named, score, tell},
-    words::{STOPPED, Told, Words, reason_ids, reasons},
+    tell::{score, tell},
+    words::{Line, STOPPED, Told, Words, lines, possible, reason_ids, reasons, shown, told},
 };
 
 /// What a step does with its answers.

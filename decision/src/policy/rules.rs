@@ -28,25 +28,26 @@ pub struct Rule {
 #[derive(Clone, Debug)]
 pub struct RuleSet {
     pub rules: Vec<Rule>,
+    /// Of each rule what it does when it fires, and when it is unknown: all that a run looks at.
+    effects: Box<[(Effect, Option<Effect>)]>,
 }
 
 impl RuleSet {
+    pub fn new(rules: Vec<Rule>) -> Self {
+        let effects = rules.iter().map(|r| (r.then, r.if_unknown)).collect();
+        Self { rules, effects }
+    }
+
     /// Most rules are FALSE of most applications: only the others are looked at.
     pub(super) fn run(&self, answers: &impl Answers, work: &mut Work) {
-        let mut found = std::mem::take(&mut work.found);
-        answers.not_false(0..self.rules.len() as u32, &mut found);
-        for id in &found {
+        answers.each_not_false(0..self.effects.len() as u32, |id, truth| {
             let i = id.0 as usize;
-            let rule = &self.rules[i];
-            match answers.truth(*id) {
-                Some(_) => work.find(What::RuleFired(i), rule.then),
-                None => {
-                    if let Some(effect) = rule.if_unknown {
-                        work.find(What::RuleUnknown(i), effect);
-                    }
-                }
+            let (fired, unknown) = self.effects[i];
+            match (truth, unknown) {
+                (Some(_), _) => work.find(What::RuleFired(i), fired),
+                (None, Some(effect)) => work.find(What::RuleUnknown(i), effect),
+                (None, None) => {}
             }
-        }
-        work.found = found;
+        });
     }
 }

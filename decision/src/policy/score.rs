@@ -26,6 +26,14 @@ pub struct Score {
 }
 
 impl Score {
+    /// What it does that a characteristic has no bin for its value.
+    pub fn if_no_bin(&self) -> Effect {
+        match self.card.if_unknown {
+            IfUnknown::Refer => Effect::Refer,
+            IfUnknown::Decline => Effect::Decline,
+        }
+    }
+
     pub(super) fn run(&self, answers: &impl Answers, work: &mut Work) {
         let mut bins = std::mem::take(&mut work.bins);
         self.card.bins(answers, &mut bins);
@@ -40,12 +48,8 @@ impl Score {
                 Out::Text(self.grade_codes[self.card.grade(points)]),
             ]),
             None => {
-                let effect = match self.card.if_unknown {
-                    IfUnknown::Refer => Effect::Refer,
-                    IfUnknown::Decline => Effect::Decline,
-                };
                 for (i, _) in bins.iter().enumerate().filter(|(_, bin)| bin.is_none()) {
-                    work.find(What::NoBin(i), effect);
+                    work.find(What::NoBin(i), self.if_no_bin());
                 }
                 work.out.extend([Out::Null; 3]);
             }

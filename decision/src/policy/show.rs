@@ -1,6 +1,6 @@
 //! Values that stand beside a reason.
 
-use tarim_datamart::Value;
+use tarim_datamart::{Value, ValueRef};
 use tarim_features::expr::ExprId;
 
 /// One value to show.
@@ -23,7 +23,7 @@ pub enum Source {
 /// What a decision was made from.
 pub trait Facts {
     /// A column's value, by index of relation and column, and whether it is NULL only because it was stale.
-    fn column(&self, relation: usize, column: usize) -> (Value, bool);
+    fn column(&self, relation: usize, column: usize) -> (ValueRef<'_>, bool);
 
     /// What an expression of a step came to; the step by its index in the plan.
     fn expr(&self, step: usize, id: ExprId) -> Value;

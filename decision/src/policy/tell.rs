@@ -1,6 +1,6 @@
 //! A verdict in words, as a value: for batches, tests and people. (The service writes bytes: `crate::wire`.)
 
-use tarim_datamart::Value;
+use tarim_datamart::ValueRef;
 
 use super::{
     Facts, Finding, Verdict,
@@ -34,7 +34,9 @@ pub fn tell(
 pub fn score(plan: &Plan, call: Call, facts: &impl Facts) -> Option<Score> {
     let relation = plan.score.filter(|_| call.includes(Stage::Score))?;
     match [0, 1, 2].map(|column| facts.column(relation, column).0) {
-        [Value::Float64(points), Value::Float64(pd), Value::Utf8(grade)] => Some(Score { points, pd, grade }),
+        [ValueRef::Float64(points), ValueRef::Float64(pd), ValueRef::Utf8(grade)] => {
+            Some(Score { points, pd, grade: grade.to_owned() })
+        }
         _ => None,
     }
 }
@@ -53,9 +55,12 @@ fn reason(told: &Told<'_>, facts: &impl Facts) -> Reason {
 }
 
 /// A value to show, under its name.
-pub fn named(show: &Show, step: usize, facts: &impl Facts) -> NamedValue {
+fn named(show: &Show, step: usize, facts: &impl Facts) -> NamedValue {
     let (value, stale) = match show.source {
-        Source::Column { relation, column } => facts.column(relation, column),
+        Source::Column { relation, column } => {
+            let (value, stale) = facts.column(relation, column);
+            (value.to_value(), stale)
+        }
         Source::Expr(id) => (facts.expr(step, id), false),
     };
     NamedValue { name: show.name.clone(), value, stale }

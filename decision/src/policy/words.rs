@@ -27,12 +27,17 @@ pub struct Told<'a> {
     pub points_lost: Option<f64>,
 }
 
+/// One reason of a verdict.
+#[derive(Clone, Copy, Debug)]
+pub enum Line<'a> {
+    /// Of what a step found.
+    Found(&'a Finding),
+    /// Of no step.
+    Bare(Told<'a>),
+}
+
 /// Every reason of a verdict, in the order in which it is told.
-pub fn reasons<'a>(
-    plan: &'a Plan,
-    verdict: &Verdict,
-    findings: &'a [Finding],
-) -> impl Iterator<Item = Told<'a>> {
+pub fn lines<'a>(verdict: &Verdict, findings: &'a [Finding]) -> impl Iterator<Item = Line<'a>> {
     let stopped = verdict.stopped.map(|stage| {
         let effect = Effect::Decline;
         bare(stage, effect, STOPPED, "产品已停办", "the product is stopped")
@@ -44,7 +49,22 @@ pub fn reasons<'a>(
     let untold = untold.into_iter().zip(verdict.untold).filter(|(_, untold)| *untold);
     let untold = untold
         .map(|((stage, id, zh, en), _)| Told { unknown: true, ..bare(stage, Effect::Refer, id, zh, en) });
-    stopped.into_iter().chain(findings.iter().map(|f| told(plan, f))).chain(untold)
+    stopped.into_iter().map(Line::Bare).chain(findings.iter().map(Line::Found)).chain(untold.map(Line::Bare))
+}
+
+/// The same, in words.
+pub fn reasons<'a>(
+    plan: &'a Plan,
+    verdict: &Verdict,
+    findings: &'a [Finding],
+) -> impl Iterator<Item = Told<'a>> {
+    lines(verdict, findings).map(|line| match line {
+        Line::Found(finding) => {
+            let step = &plan.steps[finding.step];
+            told(&step.step.logic, step.stage, finding)
+        }
+        Line::Bare(told) => told,
+    })
 }
 
 /// Reason of a product that is no longer sold.
@@ -57,24 +77,20 @@ fn bare<'a>(stage: Stage, effect: Effect, id: &'a str, zh: &'a str, en: &'a str)
     Told { id, zh, en, stage, effect, unknown: false, show: &[], step: 0, points_lost: None }
 }
 
-/// The words of a finding.
-fn told<'a>(plan: &'a Plan, finding: &Finding) -> Told<'a> {
-    let step = &plan.steps[finding.step];
+/// The words of what a step of a stage found.
+pub fn told<'a>(logic: &'a Logic, stage: Stage, finding: &Finding) -> Told<'a> {
     let told = |id: Words<'a>, zh: Words<'a>, en: Words<'a>, unknown: bool, show: &'a [Show]| Told {
         id,
         zh,
         en,
-        stage: step.stage,
+        stage,
         effect: finding.effect,
         unknown,
         show,
         step: finding.step,
-        points_lost: match finding.what {
-            What::Lost { points, .. } => Some(points),
-            _ => None,
-        },
+        points_lost: finding.what.points_lost(),
     };
-    match (&*step.step.logic, finding.what) {
+    match (logic, finding.what) {
         (Logic::Rules(set), What::RuleFired(i)) => {
             let rule = &set.rules[i];
             told([&rule.id, "", ""], [&rule.zh, "", ""], [&rule.en, "", ""], false, &rule.show)
@@ -118,6 +134,50 @@ fn told<'a>(plan: &'a Plan, finding: &Finding) -> Told<'a> {
             told(["rate", "", ""], [zh, "", ""], [en, "", ""], true, &rate.show)
         }
         (Logic::Rules(_) | Logic::Score(_), what) => unreachable!("{what:?} is not of this step"),
+    }
+}
+
+/// Values that are shown beside what was found.
+pub fn shown(logic: &Logic, what: What) -> &[Show] {
+    match (logic, what) {
+        (Logic::Rules(set), What::RuleFired(i) | What::RuleUnknown(i)) => &set.rules[i].show,
+        (Logic::Score(score), What::Lost { characteristic, .. }) => &score.show[characteristic],
+        (Logic::Score(score), What::NoBin(characteristic)) => &score.show[characteristic],
+        (Logic::Table(table), _) => &table.show,
+        (Logic::Limit(limit), _) => &limit.show,
+        (Logic::Rate(rate), _) => &rate.show,
+        (Logic::Rules(_) | Logic::Score(_), what) => unreachable!("{what:?} is not of this step"),
+    }
+}
+
+/// Everything that a step can find (points aside), with what it does.
+pub fn possible(logic: &Logic) -> Vec<(What, Effect)> {
+    let some = |what: What, effect: Option<Effect>| effect.map(|effect| (what, effect));
+    match logic {
+        Logic::Rules(set) => {
+            let of = |(i, rule): (usize, &super::rules::Rule)| {
+                let fired = (What::RuleFired(i), rule.then);
+                [Some(fired), some(What::RuleUnknown(i), rule.if_unknown)]
+            };
+            set.rules.iter().enumerate().flat_map(of).flatten().collect()
+        }
+        Logic::Table(table) => {
+            let all = [some(What::NoRow, table.if_no_match), some(What::Unknown, table.if_unknown)];
+            all.into_iter().flatten().collect()
+        }
+        Logic::Score(score) => {
+            let mut all = Vec::new();
+            for (characteristic, c) in score.card.characteristics().iter().enumerate() {
+                all.push((What::NoBin(characteristic), score.if_no_bin()));
+                let lost = |bin| What::Lost { characteristic, bin, points: 0.0 };
+                all.extend((0..c.bins().len()).map(|bin| (lost(bin), Effect::Score)));
+            }
+            all
+        }
+        Logic::Limit(limit) => {
+            vec![(What::BelowMin, limit.if_below_min), (What::Unknown, limit.if_unknown)]
+        }
+        Logic::Rate(rate) => vec![(What::Unknown, rate.if_unknown)],
     }
 }
 

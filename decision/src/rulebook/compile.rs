@@ -29,6 +29,7 @@ use crate::{
         rate::{self, Rate},
         rules,
     },
+    wire::Heads,
 };
 
 /// What makes two steps the same: their part, and the parameters that they name with their values.
@@ -75,13 +76,16 @@ impl<'a> Compiler<'a> {
             let Some(step) = self.step(part, &parameters, &mut problems) else { continue };
             let stage = part.stage(self.definitions);
             let relation = part.result().and_then(|r| self.relation(r));
-            steps.push(PlanStep { step, stage, rank: part.rank(), relation, needed_by: StageSet::of(stage) });
+            steps.push(PlanStep { step, stage, told: 0, relation, needed_by: StageSet::of(stage) });
         }
         // A step that failed in an earlier plan is missing here without a problem of its own.
         if steps.len() < outline.parts.len() {
             return Err(problems);
         }
         self.spread_needs(outline, &mut steps);
+        let mut told: Vec<usize> = (0..steps.len()).collect();
+        told.sort_by_key(|i| (steps[*i].stage, outline.parts[*i].rank()));
+        told.iter().enumerate().for_each(|(place, step)| steps[*step].told = place);
         let result = |kind: fn(&Source) -> bool| {
             let source = outline.parts.iter().filter_map(Part::result).find(kind);
             source.and_then(|s| self.relation(s))
@@ -164,10 +168,12 @@ impl<'a> Compiler<'a> {
         self.note_conditions(part, &checked);
         self.check_bounds(part, &checked, parameters, problems);
         let checked: Option<Vec<Checked>> = checked.into_iter().collect();
-        let set = checked.and_then(|c| problems.take(ExprSet::compile(&self.definitions.scope, c)));
+        let names = part.names(self.definitions);
+        let set = checked.and_then(|c| problems.take(ExprSet::with_keys(&self.definitions.scope, c, names)));
         let logic = self.logic(part);
         let index = self.steps.len();
-        let step = set.map(|exprs| Arc::new(Step { index, exprs, logic }));
+        let heads = Heads::new(&logic, part.stage(self.definitions));
+        let step = set.map(|exprs| Arc::new(Step { index, exprs, logic, heads }));
         self.steps.extend(step.clone());
         self.shared.insert(key, step.clone());
         step
@@ -280,5 +286,5 @@ fn rule_set(definitions: &Definitions, rules: &[usize]) -> Logic {
             }
         })
         .collect();
-    Logic::Rules(rules::RuleSet { rules })
+    Logic::Rules(rules::RuleSet::new(rules))
 }

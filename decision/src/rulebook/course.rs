@@ -74,8 +74,8 @@ impl Course {
         index: usize,
         steps: &[(usize, &PlanStep)],
     ) -> Self {
-        let computed: Vec<bool> = relations.iter().map(|r| !r.source.is_input()).collect();
-        let program = fuse(scope, &computed, steps.iter().map(|(_, s)| &s.step.exprs));
+        let given = relations.iter().take_while(|r| r.source.is_input()).count();
+        let program = fuse(scope, given, steps.iter().map(|(_, s)| (&s.step.exprs, s.relation)));
         let result = |relation: usize| {
             let columns = 0..relations[relation].layout.columns().len();
             ResultOf { relation, inlets: columns.map(|c| program.inlet(relation, c)).collect() }

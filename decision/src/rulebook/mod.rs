@@ -70,8 +70,11 @@ pub struct Rulebook {
     texts: Arc<Dictionary>,
     steps: Vec<Arc<Step>>,
     courses: Vec<Arc<Course>>,
-    /// By member, then by product.
-    plans: HashMap<String, HashMap<String, Arc<Plan>>>,
+    /// How many relations are given, rather than results of steps: the first ones.
+    given: usize,
+    plans: Vec<Plan>,
+    /// By member, then by product: indexes of plans.
+    plan_of: HashMap<String, HashMap<String, usize>>,
     warnings: Problems,
     counts: Counts,
 }
@@ -142,12 +145,15 @@ impl Rulebook {
         check::products_named(&definitions, &products, &mut problems);
         let mut compiler = Compiler::new(&definitions, &federation);
         let mut outlines = Vec::new();
-        let mut plans: HashMap<String, HashMap<String, Arc<Plan>>> = HashMap::new();
+        let mut plans = Vec::new();
+        let mut plan_of: HashMap<String, HashMap<String, usize>> = HashMap::new();
         for product in &products {
             let Some(outline) = keep(outline(&definitions, product), &mut problems) else { continue };
             for member in members.iter().filter(|m| m.products.contains(&product.id)) {
                 if let Some(plan) = keep(compiler.plan(&outline, member, product), &mut problems) {
-                    plans.entry(member.code.clone()).or_default().insert(product.id.clone(), Arc::new(plan));
+                    let products = plan_of.entry(member.code.clone()).or_default();
+                    products.insert(product.id.clone(), plans.len());
+                    plans.push(plan);
                 }
             }
             outlines.push(outline);
@@ -165,7 +171,7 @@ impl Rulebook {
             scorecards: definitions.cards.len(),
             products: products.len(),
             members: members.len(),
-            plans: plans.values().map(HashMap::len).sum(),
+            plans: plans.len(),
             steps: steps.len(),
         };
         static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -177,11 +183,13 @@ impl Rulebook {
             federation,
             products,
             members,
+            given: definitions.relations.iter().take_while(|r| r.source.is_input()).count(),
             relations: definitions.relations,
             texts: Arc::new(definitions.texts),
             steps,
             courses,
             plans,
+            plan_of,
             warnings: sorted(warnings),
             counts,
         })
@@ -224,6 +232,11 @@ impl Rulebook {
         &self.relations
     }
 
+    /// Those that are given, rather than results of steps: they come first.
+    pub fn given(&self) -> &[Relation] {
+        &self.relations[..self.given]
+    }
+
     /// Texts that steps put out, by code.
     pub fn texts(&self) -> &Arc<Dictionary> {
         &self.texts
@@ -249,9 +262,18 @@ impl Rulebook {
     }
 
     /// How a member decides a product.
-    pub fn plan(&self, member: &str, product: &str) -> Result<&Arc<Plan>, NoPlan> {
-        if let Some(plan) = self.plans.get(member).and_then(|p| p.get(product)) {
-            return Ok(plan);
+    pub fn plan(&self, member: &str, product: &str) -> Result<&Plan, NoPlan> {
+        Ok(&self.plans[self.plan_index(member, product)?])
+    }
+
+    /// All plans, by the index that [`Rulebook::plan_index`] gives.
+    pub(crate) fn plans(&self) -> &[Plan] {
+        &self.plans
+    }
+
+    pub(crate) fn plan_index(&self, member: &str, product: &str) -> Result<usize, NoPlan> {
+        if let Some(plan) = self.plan_of.get(member).and_then(|p| p.get(product)) {
+            return Ok(*plan);
         }
         if !self.members.iter().any(|m| m.code == member) {
             return Err(NoPlan::UnknownMember(member.to_owned()));

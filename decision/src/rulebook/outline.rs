@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use tarim_datamart::{Place, Problem, Problems};
+use tarim_datamart::{Place, Problem, Problems, Type};
+use tarim_models::domain::Domain;
 
 use super::{
     definitions::{BUILT_IN, Definitions, Expression, Shown, results_read},
@@ -44,6 +45,19 @@ impl Part {
             Part::Card(i) => definitions.cards[*i].inputs.iter().collect(),
             Part::Limit(i) => definitions.limits[*i].exprs.iter().collect(),
             Part::Rate(i) => definitions.rates[*i].exprs.iter().collect(),
+        }
+    }
+
+    /// Of each expression the names of texts, if the step asks for nothing but their keys.
+    pub fn names(&self, definitions: &Definitions) -> Vec<Option<Vec<String>>> {
+        let names = |domain: &Domain| (domain.ty() == Type::Utf8).then(|| domain.texts().to_vec());
+        match self {
+            Part::Table(i) => definitions.tables[*i].table.inputs.iter().map(|i| names(&i.domain)).collect(),
+            Part::Card(i) => {
+                let card = &definitions.cards[*i].score.card;
+                card.characteristics().iter().map(|c| names(c.domain())).collect()
+            }
+            _ => vec![None; self.expressions(definitions).len()],
         }
     }
 

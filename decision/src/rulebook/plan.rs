@@ -8,6 +8,7 @@ use super::course::Courses;
 use crate::{
     outcome::{Call, Stage},
     policy::Logic,
+    wire::Heads,
 };
 
 /// How one member decides one product: steps, each after those whose results it reads.
@@ -30,8 +31,8 @@ pub struct Plan {
 pub struct PlanStep {
     pub step: Arc<Step>,
     pub stage: Stage,
-    /// Orders the reasons within a stage.
-    pub rank: (u8, usize),
+    /// Its place among the steps in the order in which reasons are told: by stage, then as the rulebook has them.
+    pub told: usize,
     /// Relation that takes its result; rules leave none.
     pub relation: Option<usize>,
     /// Stages that need it: its own, and those of the steps that read its result.
@@ -45,6 +46,8 @@ pub struct Step {
     pub index: usize,
     pub exprs: ExprSet,
     pub logic: Arc<Logic>,
+    /// What its reasons begin with on the wire.
+    pub heads: Heads,
 }
 
 /// A set of stages.

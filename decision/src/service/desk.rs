@@ -7,18 +7,15 @@
 //! ```
 //!
 //! Everything up to the journal takes microseconds and runs on the caller's task. The rest is waiting for
-//! the disk; it is driven by the journal's own thread, so a caller that goes away changes nothing.
+//! the disk; what follows it is a task of its own for each group, so a caller that goes away changes nothing.
 
-use std::{cell::RefCell, collections::BTreeMap, mem, sync::Arc, time::Instant};
+use std::{cell::RefCell, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use prost::Message;
-use tarim_datamart::{Tokeniser, ValueRef};
-use tarim_proto::{
-    decision::v1::{self as wire, DecisionRequest},
-    encoded::{Decision, JournalEntry},
-};
+use tarim_datamart::Tokeniser;
+use tarim_proto::encoded::{Decision, DecisionRequest, JournalEntry};
 use tokio::{sync::oneshot, task::coop::consume_budget};
 
 use super::{
@@ -29,8 +26,7 @@ use super::{
 };
 use crate::{
     convert,
-    engine::Engine,
-    journal::{EntryHead, Journal, JournalError, Record},
+    journal::{self, EntryHead, Journal, JournalError, Record},
     outcome::{Call, Outcome},
     wire::{Heading, encode_decision},
 };
@@ -68,10 +64,10 @@ enum Course {
 
 impl Desk {
     /// Decides a request, or gives the answer that it had before. `slot` is held until the decision is
-    /// durable: it bounds how many are in flight. The application is taken out of the request.
+    /// durable: it bounds how many are in flight.
     pub async fn decide<S: Send + 'static>(
         &self,
-        request: &mut DecisionRequest,
+        request: &DecisionRequest,
         call: Call,
         deadline: Deadline,
         slot: S,
@@ -110,14 +106,14 @@ impl Desk {
     /// Decides many requests, in their order. What is decided anew is written together, and waited for once.
     pub async fn decide_all<S: Clone + Send + 'static>(
         &self,
-        requests: &mut [DecisionRequest],
+        requests: &[DecisionRequest],
         call: Call,
         deadline: Deadline,
         slot: S,
     ) -> Vec<Result<Decision, Refusal>> {
         let mut made = Vec::with_capacity(requests.len());
         let mut courses = Vec::with_capacity(requests.len());
-        for request in &mut *requests {
+        for request in requests {
             // Many decisions in a row would keep others from this thread.
             consume_budget().await;
             courses.push(self.start(request, call, deadline, &mut made));
@@ -143,7 +139,7 @@ impl Desk {
     /// Decides a request of many, unless its key is known.
     fn start(
         &self,
-        request: &mut DecisionRequest,
+        request: &DecisionRequest,
         call: Call,
         deadline: Deadline,
         made: &mut Vec<Made>,
@@ -224,7 +220,7 @@ impl Desk {
     /// Gathers and decides, with one engine throughout.
     fn make(
         &self,
-        request: &mut DecisionRequest,
+        request: &DecisionRequest,
         call: Call,
         claim: Claim,
         deadline: Deadline,
@@ -235,8 +231,7 @@ impl Desk {
         let engine = &serving.engine;
         let at_us = self.clock.now_us();
         let (entry, outcome) = serving.work(|Work { inputs, scratch }| {
-            let fields = request.application.iter().map(|(name, value)| (name.as_str(), value));
-            engine.gather_fields(&request.member, &request.product, fields, at_us, inputs)?;
+            engine.gather_fields(&request.member, &request.product, request.application(), at_us, inputs)?;
             watch.lap(Lap::Gather);
             let judged = engine.judge(inputs, call, scratch).map_err(|e| damaged(&e))?;
             watch.lap(Lap::Decide);
@@ -254,9 +249,11 @@ impl Desk {
                 request_id: &request.request_id,
                 call: convert::wire_call(call),
                 fingerprint: &claim.of().fingerprint,
-                application: &self.tokenised(engine, mem::take(&mut request.application)),
             };
+            // As it came, but for personal fields.
+            let token = |name: &str| engine.token(inputs, name);
             let entry = head.encode(
+                |out| request.encode_application(journal::APPLICATION, token, out),
                 |out| inputs.encode(engine.rulebook(), out),
                 |out| encode_decision(&judged, &heading, out),
             );
@@ -267,25 +264,6 @@ impl Desk {
         // What is past its deadline does not become a decision.
         deadline.check()?;
         Ok(Made { record, body: entry.decision, outcome, claim })
-    }
-
-    /// The application as it came, but for personal fields.
-    fn tokenised(
-        &self,
-        engine: &Engine,
-        mut application: BTreeMap<String, wire::Value>,
-    ) -> BTreeMap<String, wire::Value> {
-        let standard = engine.rulebook().standards().table(APPLICATIONS);
-        for field in standard.iter().flat_map(|table| &table.fields).filter(|field| field.personal) {
-            if let Some(value) = application.get_mut(&field.name)
-                && let Ok(ValueRef::Utf8(text)) = convert::field_value(field, value)
-            {
-                *value = wire::Value {
-                    kind: Some(wire::value::Kind::StringValue(self.tokeniser.token(&field.kind, text))),
-                };
-            }
-        }
-        application
     }
 
     /// Gives decisions to the journal, together; the future is the caller's part of the waiting, and gives the
@@ -329,9 +307,6 @@ impl Desk {
 
 /// Said when the journal takes nothing more. Why it does not is for the log, not for callers.
 const CLOSED: &str = "the decision journal cannot be written, so nothing is decided; see the service's log";
-
-/// The standard that requests are checked by.
-const APPLICATIONS: &str = "applications";
 
 fn check_key(member: &str, request_id: &str) -> Result<(), Refusal> {
     match request_id.chars().count() {

@@ -9,10 +9,10 @@ use std::{
 
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, future::BoxFuture, stream::TryReadyChunksError};
 use tarim_proto::{
-    decision::v1::{BatchDecideRequest, DecisionRequest, GetDecisionRequest},
+    decision::v1::GetDecisionRequest,
     encoded::{
-        BatchDecideResponse, Decision, StreamedDecision, decision_service_server::DecisionService,
-        streamed_decision,
+        BatchDecideRequest, BatchDecideResponse, Decision, DecisionRequest, StreamedDecision,
+        decision_service_server::DecisionService, streamed_decision,
     },
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -53,9 +53,9 @@ impl Rpc {
     async fn single(&self, request: Request<DecisionRequest>, call: Call) -> Answer {
         let arrived = Instant::now();
         let deadline = Deadline::of(request.extensions());
-        let mut request = request.into_inner();
+        let request = request.into_inner();
         let answer = match self.slot(&self.slots, "requests") {
-            Ok(slot) => self.desk.decide(&mut request, call, deadline, slot).await,
+            Ok(slot) => self.desk.decide(&request, call, deadline, slot).await,
             Err(refusal) => Err(refusal),
         };
         let counters = self.desk.metrics.mine();
@@ -67,12 +67,12 @@ impl Rpc {
     /// The answers to many requests, in their order.
     async fn many(
         self,
-        mut requests: Vec<DecisionRequest>,
+        requests: Vec<DecisionRequest>,
         deadline: Deadline,
         slot: Arc<OwnedSemaphorePermit>,
     ) -> Vec<StreamedDecision> {
         let arrived = Instant::now();
-        let answers = self.desk.decide_all(&mut requests, Call::All, deadline, slot).await;
+        let answers = self.desk.decide_all(&requests, Call::All, deadline, slot).await;
         let counters = self.desk.metrics.mine();
         counters.lap(Lap::Total).times(arrived.elapsed(), requests.len());
         let streamed = |(request, answer): (DecisionRequest, _)| {

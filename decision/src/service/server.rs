@@ -203,6 +203,9 @@ pub async fn serve(
     let first = tokio::task::spawn_blocking(move || loader.load()).await??;
     let serving = Arc::new(ArcSwap::from_pointee(first));
     let journal = Arc::new(journal);
+    // One task wakes all callers of a group: from the journal's thread each would be a call to the system.
+    let runtime = tokio::runtime::Handle::current();
+    journal.tell_through(move |tell| _ = runtime.spawn(async { tell() }));
     let (rpc, stop) = rpc(&config, serving.clone(), sources.tokeniser(), journal.clone());
     let stopping = rpc.stopping.clone();
     let drained = drained(rpc.clone(), config.clone());

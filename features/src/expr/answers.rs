@@ -10,7 +10,6 @@ use tarim_datamart::{Type, Value};
 
 use super::{
     ExprId,
-    op::Reg,
     program::{Output, Registers, Truth},
 };
 
@@ -28,10 +27,20 @@ pub trait Answers {
     /// Of whichever type. Allocates for a text.
     fn value(&self, id: ExprId) -> Value;
 
-    /// Those of some conditions that are not FALSE, in order; `found` is overwritten.
-    fn not_false(&self, ids: Range<u32>, found: &mut Vec<ExprId>) {
-        found.clear();
-        found.extend(ids.map(ExprId).filter(|id| self.truth(*id) != Some(false)));
+    /// The key of a text: what `key_of` says of it, unless the program was compiled to say it
+    /// ([`ExprSet::with_keys`](super::ExprSet::with_keys)); then both say the same.
+    fn text_key(&self, id: ExprId, key_of: impl Fn(&str) -> i64) -> Option<i64> {
+        self.text(id).map(key_of)
+    }
+
+    /// Tells of those of some conditions that are not FALSE, in order, and whether they are TRUE (None: unknown).
+    fn each_not_false(&self, ids: Range<u32>, mut tell: impl FnMut(ExprId, Option<bool>)) {
+        for id in ids.map(ExprId) {
+            match self.truth(id) {
+                Some(false) => {}
+                truth => tell(id, truth),
+            }
+        }
     }
 
     /// The value of an expression of a type. Allocates for a text.
@@ -52,8 +61,8 @@ pub trait Answers {
 #[derive(Clone, Copy, Debug)]
 pub struct RowAnswers<'a> {
     pub(super) outputs: &'a [Output],
-    /// Registers of the outputs up to the first that is not a boolean.
-    pub(super) conditions: &'a [Reg],
+    /// The outputs up to the first that is not a boolean.
+    pub(super) conditions: &'a [Truth],
     pub(super) registers: &'a Registers,
 }
 
@@ -72,7 +81,16 @@ impl Answers for RowAnswers<'_> {
     }
 
     fn text(&self, id: ExprId) -> Option<&str> {
+        let output = self.outputs[id.0 as usize];
+        assert!(!output.keyed, "expression {} was compiled to tell its key, not its text", id.0);
         self.registers.text_in_buffer(self.from(id, Type::Utf8) as u32)
+    }
+
+    fn text_key(&self, id: ExprId, key_of: impl Fn(&str) -> i64) -> Option<i64> {
+        match self.outputs[id.0 as usize] {
+            Output { keyed: true, from, .. } => self.registers.ints[from as usize].get(),
+            _ => self.text(id).map(key_of),
+        }
     }
 
     fn date(&self, id: ExprId) -> Option<i32> {
@@ -88,18 +106,17 @@ impl Answers for RowAnswers<'_> {
         self.value_as(id, self.outputs[id.0 as usize].ty)
     }
 
-    /// Without a branch: every id is written down, and the next one over it if it was FALSE.
-    fn not_false(&self, ids: Range<u32>, found: &mut Vec<ExprId>) {
-        assert!(ids.end as usize <= self.conditions.len(), "a condition is a boolean");
+    /// Eight at a time: nearly all are FALSE.
+    fn each_not_false(&self, ids: Range<u32>, mut tell: impl FnMut(ExprId, Option<bool>)) {
         let conditions = &self.conditions[ids.start as usize..ids.end as usize];
-        found.clear();
-        found.resize(conditions.len() + 1, ExprId(0));
-        let mut count = 0;
-        for (id, from) in ids.zip(conditions) {
-            found[count] = ExprId(id);
-            count += usize::from(self.registers.booleans[*from as usize] != Truth::FALSE);
+        for (first, eight) in ids.step_by(8).zip(conditions.chunks(8)) {
+            let mut rest = Truth::not_false(eight);
+            while rest != 0 {
+                let i = rest.trailing_zeros() / 8;
+                rest &= !(0xff << (8 * i));
+                tell(ExprId(first + i), eight[i as usize].get());
+            }
         }
-        found.truncate(count);
     }
 }
 

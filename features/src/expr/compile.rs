@@ -16,20 +16,20 @@ use super::{
     names::quote,
     op::{Arithmetic, Bank, Comparison, Op, Reg},
     parsed::column_ref,
-    program::{Column, Draft, Inlet, Output, PartDraft, Program, Step},
+    program::{Column, Draft, Inlet, Names, Output, PartDraft, Program, Step},
     scope::Relations,
 };
 
 /// Whether an expression can run as a row program.
 pub(super) fn verify(relations: &Relations, expr: &Expr, place: &Place) -> Result<(), Problem> {
-    Builder::new(relations, &[]).expr(expr).map(|_| ()).map_err(|e| e.at(place))
+    Builder::new(relations, usize::MAX).expr(expr).map(|_| ()).map_err(|e| e.at(place))
 }
 
 /// Builds a program, part by part.
 pub(super) struct Builder<'a> {
     relations: &'a Relations,
-    /// Of each relation, whether it is computed between parts instead of being given as a row.
-    computed: &'a [bool],
+    /// So many relations are given as rows, the first ones; others are computed between parts.
+    given: usize,
     draft: Draft,
     /// The part that expressions are added to.
     part: PartDraft,
@@ -60,11 +60,11 @@ impl Unsupported {
 type Compiled<T> = Result<T, Unsupported>;
 
 impl<'a> Builder<'a> {
-    /// `computed` tells of each relation whether it is computed between parts.
-    pub fn new(relations: &'a Relations, computed: &'a [bool]) -> Self {
+    /// The first `given` relations are given as rows, others are computed between parts.
+    pub fn new(relations: &'a Relations, given: usize) -> Self {
         Self {
             relations,
-            computed,
+            given,
             draft: Draft::default(),
             part: PartDraft::default(),
             known_columns: HashMap::new(),
@@ -73,21 +73,27 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Adds an expression whose answer will be read.
-    pub fn output(&mut self, expr: &Expr, ty: Type) -> Compiled<()> {
-        let (_, from) = self.expr(expr)?;
-        self.part.outputs.push(Output { ty, from });
+    /// Adds an expression whose answer will be read; with `names`, a text that will be asked for by its key: the
+    /// index of its name.
+    pub fn output(&mut self, expr: &Expr, ty: Type, names: Option<&[String]>) -> Compiled<()> {
+        let (_, mut from) = self.expr(expr)?;
+        if let Some(names) = names {
+            let names = position(&mut self.draft.constants.names, Names(names.to_vec()));
+            from = self.op(Op::TextKey(from, names));
+        }
+        self.part.outputs.push(Output { ty, from, keyed: names.is_some() });
         Ok(())
     }
 
-    /// What follows belongs to the next part.
-    pub fn end_part(&mut self) {
+    /// What follows belongs to the next part, before which the relation `puts` is put.
+    pub fn end_part(&mut self, puts: Option<usize>) {
+        self.part.puts = puts.map(|relation| relation as u32);
         self.draft.parts.push(std::mem::take(&mut self.part));
     }
 
     pub fn finish(self) -> Program {
         let layouts = self.relations.iter().map(|(_, layout)| Arc::clone(layout)).collect();
-        self.draft.schedule(layouts)
+        self.draft.schedule(layouts, self.given)
     }
 
     /// Compiles an expression; gives the register of its value.
@@ -326,7 +332,7 @@ impl<'a> Builder<'a> {
         let to = self.draft.registers.add(bank);
         self.known_columns.insert(key, to);
         let relation = column.relation as u32;
-        if self.computed.get(column.relation).is_some_and(|computed| *computed) {
+        if column.relation >= self.given {
             self.draft.inlets.insert(key, Inlet { relation, bank, to });
         } else {
             self.part.columns.push(Column { relation, slot, to });

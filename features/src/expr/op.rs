@@ -69,6 +69,8 @@ pub(super) enum Op {
     ParseInt(Reg),
     ParseDate(Reg),
     ParseTimestamp(Reg),
+    /// A text's key among some names that the program keeps.
+    TextKey(Reg, u32),
     // → text
     Text(TextFn, Reg),
     Concat(Reg, Reg),
@@ -110,7 +112,8 @@ impl Op {
             | Op::Length(_)
             | Op::ParseInt(_)
             | Op::ParseDate(_)
-            | Op::ParseTimestamp(_) => Bank::Int,
+            | Op::ParseTimestamp(_)
+            | Op::TextKey(..) => Bank::Int,
             Op::Text(..) | Op::Concat(..) | Op::Substr(..) | Op::Write(..) => Bank::Text,
             Op::Choose(_, bank, ..) | Op::Select(bank, ..) => bank,
         }
@@ -146,6 +149,7 @@ impl Op {
             Op::ParseInt(a) => Op::ParseInt(f(Text, a)),
             Op::ParseDate(a) => Op::ParseDate(f(Text, a)),
             Op::ParseTimestamp(a) => Op::ParseTimestamp(f(Text, a)),
+            Op::TextKey(a, names) => Op::TextKey(f(Text, a), names),
             Op::Text(x, a) => Op::Text(x, f(Text, a)),
             Op::Concat(a, b) => Op::Concat(f(Text, a), f(Text, b)),
             Op::Substr(a, start, count) => Op::Substr(f(Text, a), f(Int, start), f(Int, count)),
@@ -217,6 +221,17 @@ impl Comparison {
         })
     }
 
+    /// The comparison of the same two the other way round.
+    pub fn mirrored(self) -> Self {
+        match self {
+            Comparison::Lt => Comparison::Gt,
+            Comparison::LtEq => Comparison::GtEq,
+            Comparison::Gt => Comparison::Lt,
+            Comparison::GtEq => Comparison::LtEq,
+            same => same,
+        }
+    }
+
     #[inline]
     pub fn apply<T: PartialOrd>(self, a: Option<T>, b: Option<T>) -> Option<bool> {
         match (self, a, b) {
@@ -240,8 +255,9 @@ impl Comparison {
         }
     }
 
+    /// Of two known values in this order.
     #[inline]
-    fn holds(self, o: Ordering) -> bool {
+    pub fn holds(self, o: Ordering) -> bool {
         match self {
             Comparison::Eq | Comparison::NotDistinct => o.is_eq(),
             Comparison::NotEq | Comparison::Distinct => o.is_ne(),

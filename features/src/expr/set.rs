@@ -38,6 +38,8 @@ pub struct ExprSet {
     physical: Vec<Arc<dyn PhysicalExpr>>,
     schema: SchemaRef,
     columns: Vec<ColumnRef>,
+    /// Of each expression: the names of texts, if it is asked for their keys only.
+    names: Vec<Option<Vec<String>>>,
 }
 
 /// Why a batch cannot be evaluated.
@@ -54,6 +56,17 @@ pub enum BatchError {
 impl ExprSet {
     /// Compiles expressions of a scope; [`ExprId`] counts in the order of `exprs`.
     pub fn compile(scope: &Scope, exprs: Vec<Checked>) -> Result<Self, Problem> {
+        let names = vec![None; exprs.len()];
+        Self::with_keys(scope, exprs, names)
+    }
+
+    /// As [`ExprSet::compile`]; texts whose `names` are given are only asked for their keys
+    /// ([`super::Answers::text_key`]), which are the indexes of their names.
+    pub fn with_keys(
+        scope: &Scope,
+        exprs: Vec<Checked>,
+        names: Vec<Option<Vec<String>>>,
+    ) -> Result<Self, Problem> {
         let relations = scope.shared_relations();
         let columns: BTreeSet<ColumnRef> = exprs.iter().flat_map(|e| e.columns().iter().cloned()).collect();
         let columns: Vec<ColumnRef> = columns.into_iter().collect();
@@ -71,8 +84,8 @@ impl ExprSet {
                 })
             })
             .collect::<Result<_, _>>()?;
-        let set = Self { exprs, physical, schema, columns };
-        set.lower(&mut Builder::new(relations, &[]))?;
+        let set = Self { exprs, physical, schema, columns, names };
+        set.lower(&mut Builder::new(relations, usize::MAX), None)?;
         Ok(set)
     }
 
@@ -96,15 +109,16 @@ impl ExprSet {
 
     /// The expressions as a program of their own.
     pub fn program(&self, scope: &Scope) -> Program {
-        fuse(scope, &[], [self])
+        fuse(scope, usize::MAX, [(self, None)])
     }
 
-    /// Adds the expressions to a program, as its next part.
-    fn lower(&self, builder: &mut Builder<'_>) -> Result<(), Problem> {
-        for e in &self.exprs {
-            builder.output(&e.expr, e.ty()).map_err(|unsupported| unsupported.at(e.place()))?;
+    /// Adds the expressions to a program, as its next part, after which a relation may be put.
+    fn lower(&self, builder: &mut Builder<'_>, puts: Option<usize>) -> Result<(), Problem> {
+        for (e, names) in self.exprs.iter().zip(&self.names) {
+            let output = builder.output(&e.expr, e.ty(), names.as_deref());
+            output.map_err(|unsupported| unsupported.at(e.place()))?;
         }
-        builder.end_part();
+        builder.end_part(puts);
         Ok(())
     }
 
@@ -153,12 +167,16 @@ impl ExprSet {
 }
 
 /// Compiles sets of one scope to one program, each a part of it, in order: what they share is computed once.
-/// `computed` tells of each relation of the scope whether it is computed between parts, and put
-/// ([`super::Evaluation::put`]) before the parts that read it; relations behind its end are given as rows.
-pub fn fuse<'s>(scope: &Scope, computed: &[bool], sets: impl IntoIterator<Item = &'s ExprSet>) -> Program {
-    let mut builder = Builder::new(scope.shared_relations(), computed);
-    for set in sets {
-        set.lower(&mut builder).expect("a set was lowered when it was compiled");
+/// The first `given` relations of the scope are given as rows. Of the others, each set says which is computed from
+/// its answers and put ([`super::Evaluation::put`]) when its part has run, before the parts that read it.
+pub fn fuse<'s>(
+    scope: &Scope,
+    given: usize,
+    sets: impl IntoIterator<Item = (&'s ExprSet, Option<usize>)>,
+) -> Program {
+    let mut builder = Builder::new(scope.shared_relations(), given);
+    for (set, puts) in sets {
+        set.lower(&mut builder, puts).expect("a set was lowered when it was compiled");
     }
     builder.finish()
 }

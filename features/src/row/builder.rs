@@ -126,7 +126,7 @@ impl RowBuilder {
         let Cell::Text { at } = self.layout.slot(column).cell else {
             return Err(self.mismatch(column, Type::Utf8));
         };
-        append_text(&mut self.bytes, at, value)
+        append_text(&mut self.bytes, 0, at, value)
             .ok_or_else(|| CellError::TooLong { column: self.layout.columns()[column].name.clone() })?;
         self.present(column);
         Ok(())
@@ -191,12 +191,14 @@ impl RowBuilder {
     }
 }
 
-/// Appends `text` to a row and points the cell at `at` to it. None if the row becomes too long.
-pub(super) fn append_text(row: &mut Vec<u8>, at: u32, text: &str) -> Option<()> {
-    let start = u32::try_from(row.len()).ok().filter(|s| s & IN_ROW == 0)?;
+/// Appends `text` to a row, which begins at `row` in `bytes` and is the last thing there, and points the cell at `at`
+/// to it. None if the row becomes too long.
+pub(super) fn append_text(bytes: &mut Vec<u8>, row: usize, at: u32, text: &str) -> Option<()> {
+    let start = u32::try_from(bytes.len() - row).ok().filter(|s| s & IN_ROW == 0)?;
     let len = u32::try_from(text.len()).ok()?;
-    row.extend_from_slice(&len.to_le_bytes());
-    row.extend_from_slice(text.as_bytes());
-    row[at as usize..at as usize + 4].copy_from_slice(&(start | IN_ROW).to_le_bytes());
+    bytes.extend_from_slice(&len.to_le_bytes());
+    bytes.extend_from_slice(text.as_bytes());
+    let cell = row + at as usize;
+    bytes[cell..cell + 4].copy_from_slice(&(start | IN_ROW).to_le_bytes());
     Some(())
 }

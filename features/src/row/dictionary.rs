@@ -2,7 +2,10 @@
 
 use std::{
     hash::BuildHasher,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use hashbrown::{DefaultHashBuilder, HashTable};
@@ -36,6 +39,12 @@ impl Dictionary {
             codes: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
         }
+    }
+
+    /// One without texts, for rows that carry their own.
+    pub fn none() -> &'static Self {
+        static NONE: OnceLock<Dictionary> = OnceLock::new();
+        NONE.get_or_init(Self::new)
     }
 
     /// Changes whenever a code might: whoever keeps codes keeps this beside them. Equal within a process only

@@ -79,6 +79,8 @@ pub struct Layout {
     columns: Vec<Column>,
     groups: Vec<Group>,
     slots: Vec<Slot>,
+    /// Columns that are texts.
+    texts: Vec<usize>,
     by_name: HashMap<String, usize>,
     /// Where the times of groups 1, 2, … stand.
     times_at: usize,
@@ -166,7 +168,8 @@ impl Layout {
             })
             .collect();
         let fingerprint = fingerprint(&columns, &groups);
-        Ok(Self { columns, groups, slots, by_name, times_at, fixed_len: end, fingerprint })
+        let texts = (0..columns.len()).filter(|i| columns[*i].ty == Type::Utf8).collect();
+        Ok(Self { columns, groups, slots, texts, by_name, times_at, fixed_len: end, fingerprint })
     }
 
     pub fn columns(&self) -> &[Column] {
@@ -181,6 +184,11 @@ impl Layout {
     /// Index of the column of that name.
     pub fn index(&self, name: &str) -> Option<usize> {
         self.by_name.get(name).copied()
+    }
+
+    /// Columns that are texts.
+    pub(super) fn texts(&self) -> &[usize] {
+        &self.texts
     }
 
     /// # Panics

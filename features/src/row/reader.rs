@@ -1,6 +1,6 @@
 //! Reads a packed row.
 
-use tarim_datamart::{Type, Value};
+use tarim_datamart::{Type, Value, ValueRef};
 
 use super::{
     builder::{IN_ROW, NEVER, append_text},
@@ -116,16 +116,21 @@ impl<'a> Row<'a> {
 
     /// The value of a column, NULL if it is stale.
     pub fn get(&self, column: usize) -> Value {
+        self.get_ref(column).to_value()
+    }
+
+    /// As [`Row::get`], with the text where it stands.
+    pub fn get_ref(&self, column: usize) -> ValueRef<'a> {
         let slot = self.layout.slot(column);
         match self.layout.columns()[column].ty {
-            Type::Boolean => self.bool_at(slot).map(Value::Boolean),
-            Type::Int64 => self.int_at(slot).map(Value::Int64),
-            Type::Float64 => self.float_at(slot).map(Value::Float64),
-            Type::Utf8 => self.text_at(slot).map(|s| Value::Utf8(s.to_owned())),
-            Type::Date32 => self.date_at(slot).map(Value::Date32),
-            Type::Timestamp => self.timestamp_at(slot).map(Value::Timestamp),
+            Type::Boolean => self.bool_at(slot).map(ValueRef::Boolean),
+            Type::Int64 => self.int_at(slot).map(ValueRef::Int64),
+            Type::Float64 => self.float_at(slot).map(ValueRef::Float64),
+            Type::Utf8 => self.text_at(slot).map(ValueRef::Utf8),
+            Type::Date32 => self.date_at(slot).map(ValueRef::Date32),
+            Type::Timestamp => self.timestamp_at(slot).map(ValueRef::Timestamp),
         }
-        .unwrap_or(Value::Null)
+        .unwrap_or(ValueRef::Null)
     }
 
     /// A boolean; None also if the column is of another type (so are all of these).
@@ -222,19 +227,16 @@ impl<'a> Row<'a> {
     pub fn to_self_contained(&self, out: &mut Vec<u8>) -> Result<(), RowError> {
         let start = out.len();
         out.extend_from_slice(&self.bytes[..self.layout.fixed_len()]);
-        // Offsets count from the row's first byte, so the row is split off while texts are appended.
-        let mut row = out.split_off(start);
-        for (i, c) in self.layout.columns().iter().enumerate() {
+        for &i in self.layout.texts() {
             let slot = self.layout.slot(i);
             if let Cell::Text { at } = slot.cell
                 && self.is_set(slot)
             {
-                let text =
-                    self.text_of(self.cell(at)).ok_or_else(|| RowError::Text { column: c.name.clone() })?;
-                append_text(&mut row, at, text).ok_or(RowError::TooLong)?;
+                let damaged = || RowError::Text { column: self.layout.columns()[i].name.clone() };
+                let text = self.text_of(self.cell(at)).ok_or_else(damaged)?;
+                append_text(out, start, at, text).ok_or(RowError::TooLong)?;
             }
         }
-        out.append(&mut row);
         Ok(())
     }
 

@@ -15,13 +15,13 @@
 
 use std::{
     fs::File,
-    hash::Hasher,
     io::{BufWriter, Read, Seek, SeekFrom, Write},
     ops::Range,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use smallvec::SmallVec;
 use twox_hash::XxHash64;
 
 use super::StoreError;
@@ -63,13 +63,13 @@ pub struct Written {
 }
 
 /// Hash of a key. XXH64 of each part behind its length: the same on every machine and in every version.
-fn hash_of(key: &[&str]) -> u64 {
-    let mut hasher = XxHash64::with_seed(0);
+pub(super) fn hash_of(key: &[&str]) -> u64 {
+    let mut bytes: SmallVec<[u8; 128]> = SmallVec::new();
     for part in key {
-        hasher.write(&(part.len() as u32).to_le_bytes());
-        hasher.write(part.as_bytes());
+        bytes.extend_from_slice(&(part.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(part.as_bytes());
     }
-    hasher.finish()
+    XxHash64::oneshot(0, &bytes)
 }
 
 /// Writes one file; nothing is at its place until [`FileWriter::finish`].
@@ -301,12 +301,32 @@ impl<About> KeyedFile<About> {
 
     /// The payload of a key.
     pub fn get(&self, key: &[&str]) -> Option<&[u8]> {
+        self.get_hashed(hash_of(key), key)
+    }
+
+    /// The first word of the index that a key of this hash is looked for by: reading it fetches it from memory.
+    pub(super) fn first_word(&self, hash: u64) -> u64 {
+        self.word(hash & self.mask)
+    }
+
+    /// The beginning of the record that a word of the index points to, 0 of none: reading it fetches it from
+    /// memory.
+    pub(super) fn first_byte(&self, word: u64) -> u8 {
+        let at = (word & OFFSET_MASK).checked_sub(1);
+        at.and_then(|at| self.bytes.get(at as usize)).copied().unwrap_or(0)
+    }
+
+    fn word(&self, slot: u64) -> u64 {
+        let at = self.index.start + slot as usize * 8;
+        u64::from_le_bytes(self.bytes[at..at + 8].try_into().expect("eight bytes"))
+    }
+
+    /// The payload of a key, by its hash.
+    pub(super) fn get_hashed(&self, hash: u64, key: &[&str]) -> Option<&[u8]> {
         debug_assert_eq!(key.len(), self.key_parts);
-        let hash = hash_of(key);
         let mut slot = hash & self.mask;
         loop {
-            let at = self.index.start + slot as usize * 8;
-            let word = u64::from_le_bytes(self.bytes[at..at + 8].try_into().expect("eight bytes"));
+            let word = self.word(slot);
             if word == 0 {
                 return None;
             }

@@ -28,7 +28,7 @@ pub use file::{FileWriter, Written};
 pub use lists::{Entry, ListAnswer};
 pub(crate) use lists::{ListAbout, ListsAbout, encode_entries, write_lists};
 pub use manifest::{Generation, Part};
-pub use snapshot::{EntityAbout, Snapshot};
+pub use snapshot::{EntityAbout, Rows, Snapshot};
 
 /// A store that decisions read from.
 ///

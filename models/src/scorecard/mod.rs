@@ -173,6 +173,11 @@ impl Scorecard {
 }
 
 impl Characteristic {
+    /// What its input can be.
+    pub fn domain(&self) -> &Domain {
+        &self.domain
+    }
+
     pub fn bins(&self) -> &[Bin] {
         &self.bins
     }

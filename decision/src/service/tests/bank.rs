@@ -230,9 +230,14 @@ fn field(name: &str, kind: Kind) -> (String, Value) {
     (name.into(), Value { kind: Some(kind) })
 }
 
+/// A message as the server reads it.
+pub fn arrived<T: Message + Default>(sent: &impl Message) -> T {
+    T::decode(&sent.encode_to_vec()[..]).expect("the same on the wire")
+}
+
 /// A call without a network.
 pub async fn direct(rpc: &crate::service::rpc::Rpc, request: DecisionRequest) -> Result<Decision, Status> {
-    Ok(plain(&rpc.decide(Request::new(request)).await?.into_inner()))
+    Ok(plain(&rpc.decide(Request::new(arrived(&request))).await?.into_inner()))
 }
 
 /// A decision as a client has it.

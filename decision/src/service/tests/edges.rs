@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::poll;
 use tarim_proto::{
     decision::v1::{DecisionRequest, streamed_decision},
-    encoded::decision_service_server::DecisionService,
+    encoded::{self, decision_service_server::DecisionService},
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -14,7 +14,7 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use super::bank::{Bank, Served, direct, request};
+use super::bank::{Bank, Served, arrived, direct, request};
 use crate::{
     journal::{
         Journal,
@@ -66,13 +66,13 @@ async fn only_so_many_streams_are_open_at_once() {
     served.end().await.expect("in order");
 }
 
-fn with_deadline(request: DecisionRequest, timeout: Duration) -> Request<DecisionRequest> {
+fn with_deadline(request: DecisionRequest, timeout: Duration) -> Request<encoded::DecisionRequest> {
     let mut stamped = Request::new(());
     let nanos = format!("{}n", timeout.as_nanos());
     stamped.metadata_mut().insert("grpc-timeout", nanos.parse().expect("ASCII"));
     let stamped = Deadline::stamp(stamped).expect("a timeout");
     let (metadata, extensions, ()) = stamped.into_parts();
-    Request::from_parts(metadata, extensions, request)
+    Request::from_parts(metadata, extensions, arrived(&request))
 }
 
 #[tokio::test]

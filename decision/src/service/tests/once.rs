@@ -8,7 +8,7 @@ use tarim_proto::{
 };
 use tonic::{Code, Request};
 
-use super::bank::{Bank, direct, plain, request, text};
+use super::bank::{Bank, arrived, direct, plain, request, text};
 use crate::journal::{self, Journal, power::Power};
 
 #[tokio::test]
@@ -87,7 +87,8 @@ async fn a_batch_waits_for_one_sync() {
     let first = direct(&rpc, request("r7", "c1", [])).await.expect("decided");
     let before = disk.syncs();
     let requests = (0..100).map(|i| request(&format!("r{i}"), "c1", [])).collect();
-    let answers = rpc.batch_decide(Request::new(BatchDecideRequest { requests })).await.expect("answers");
+    let answers =
+        rpc.batch_decide(Request::new(arrived(&BatchDecideRequest { requests }))).await.expect("answers");
     let decisions = answers.into_inner().answers.into_iter().map(|answer| match answer.result {
         Some(streamed_decision::Result::Decision(decision)) => plain(&decision),
         other => panic!("{other:?}"),

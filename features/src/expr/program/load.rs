@@ -14,9 +14,8 @@ use crate::{
 pub struct Load {
     pub relation: u32,
     pub kind: Kind,
-    /// First register; the others follow.
-    pub to: Reg,
-    pub cells: Box<[Source]>,
+    /// Each with the register that it is read to.
+    pub cells: Box<[(Source, Reg)]>,
 }
 
 /// Where a column is, small, and without having to ask what kind of cell it has: that is the load's.
@@ -106,18 +105,17 @@ impl Load {
     pub fn run(&self, rows: &[Row<'_>], bound: &Bound, r: &mut Registers) {
         let row = &rows[self.relation as usize];
         let (bytes, stale) = (row.bytes(), row.stale());
-        let to = self.to as usize;
         match self.kind {
             Kind::Boolean => {
-                for (to, cell) in r.booleans[to..].iter_mut().zip(&self.cells) {
+                for (cell, to) in &self.cells {
                     let (known, [byte]) = (cell.is_known(bytes, stale), cell.bytes(bytes));
-                    *to = Truth::of(known, known & (byte & cell.mask != 0));
+                    r.booleans[*to as usize] = Truth::of(known, known & (byte & cell.mask != 0));
                 }
             }
             Kind::Float => {
-                for (to, cell) in r.floats[to..].iter_mut().zip(&self.cells) {
+                for (cell, to) in &self.cells {
                     let value = u64::from_le_bytes(cell.bytes(bytes));
-                    *to = known_or_nan(value, cell.is_known(bytes, stale));
+                    r.floats[*to as usize] = known_or_nan(value, cell.is_known(bytes, stale));
                 }
             }
             Kind::Int1 => self.ints(row, r, |[b]| b.into()),
@@ -126,10 +124,10 @@ impl Load {
             Kind::Int8 | Kind::Timestamp => self.ints(row, r, i64::from_le_bytes),
             Kind::Date => self.ints(row, r, |b| i32::from_le_bytes(b).into()),
             Kind::Text => {
-                for (i, cell) in self.cells.iter().enumerate() {
+                for (cell, to) in &self.cells {
                     let text = cell.is_known(bytes, stale).then(|| row.text_cell(cell.at)).flatten();
-                    r.texts[to + i] = match text {
-                        Some(TextCell::Code(code)) => self.coded(row, code, bound),
+                    r.texts[*to as usize] = match text {
+                        Some(TextCell::Code(code)) => self.coded(code, bound),
                         Some(TextCell::Text(text)) => Some(r.push(text)),
                         None => None,
                     };
@@ -141,19 +139,15 @@ impl Load {
     #[inline]
     fn ints<const N: usize>(&self, row: &Row<'_>, r: &mut Registers, read: impl Fn([u8; N]) -> i64) {
         let (bytes, stale) = (row.bytes(), row.stale());
-        for (to, cell) in r.ints[self.to as usize..].iter_mut().zip(&self.cells) {
+        for (cell, to) in &self.cells {
             let value = cell.base.wrapping_add(read(cell.bytes(bytes)));
-            *to = Int { value, known: cell.is_known(bytes, stale) };
+            r.ints[*to as usize] = Int { value, known: cell.is_known(bytes, stale) };
         }
     }
 
-    fn coded(&self, row: &Row<'_>, code: u32, bound: &Bound) -> Option<Text> {
-        let version = row.dictionary().version();
-        assert_eq!(
-            version, bound.versions[self.relation as usize],
-            "the constants were bound to another dictionary"
-        );
+    fn coded(&self, code: u32, bound: &Bound) -> Option<Text> {
         // A code that the dictionary lacks is a damaged row: it reads as NULL, as Row does.
-        ((code as usize) < version.1).then_some(Text::Code { relation: self.relation, code })
+        ((code as usize) < bound.texts(self.relation as usize))
+            .then_some(Text::Code { relation: self.relation, code })
     }
 }

@@ -3,7 +3,8 @@
 use tarim_datamart::Type;
 
 use super::{
-    Bound, Constants,
+    Bound, Constants, OTHER_TEXT, dictionary,
+    predicate::has_code,
     registers::{Registers, Text, Truth},
     schedule::Step,
 };
@@ -12,7 +13,7 @@ use crate::{
         kernel,
         op::{Bank, Op, Reg},
     },
-    row::Row,
+    row::{Dictionary, Row},
 };
 
 /// What operations work with.
@@ -20,6 +21,8 @@ pub struct Machine<'m, 'r> {
     pub constants: &'m Constants,
     pub bound: &'m Bound,
     pub rows: &'m [Row<'r>],
+    /// Texts of the relations that are not given as rows.
+    pub texts: &'m Dictionary,
     pub r: &'m mut Registers,
     pub work: &'m mut String,
 }
@@ -83,6 +86,8 @@ impl Machine<'_, '_> {
             Op::ParseDate(a) => self.r.ints[to] = self.text(a).and_then(kernel::parse_date).into(),
             Op::ParseTimestamp(a) => self.r.ints[to] = self.text(a).and_then(kernel::parse_timestamp).into(),
 
+            Op::TextKey(a, names) => self.r.ints[to] = self.text_key(a, names as usize).into(),
+
             Op::Text(f, a) => self.make(to, |m, out| {
                 f.apply(m.text(a)?, out);
                 Some(())
@@ -143,20 +148,31 @@ impl Machine<'_, '_> {
 
     fn text(&self, a: Reg) -> Option<&str> {
         match self.r.texts[a as usize]? {
-            Text::Code { relation, code } => self.rows[relation as usize].dictionary().get(code),
+            Text::Code { relation, code } => dictionary(self.rows, self.texts, relation).get(code),
             Text::Buffer { start, end } => Some(&self.r.buffer[start as usize..end as usize]),
         }
     }
 
     fn text_is(&self, a: Reg, constant: u32) -> Option<bool> {
         Some(match self.r.texts[a as usize]? {
-            Text::Code { relation, code } => {
-                self.bound.codes[constant as usize * self.bound.versions.len() + relation as usize] == code
-            }
+            Text::Code { relation, code } => self.bound.code(constant as usize, relation as usize) == code,
             Text::Buffer { start, end } => {
                 self.r.buffer[start as usize..end as usize] == self.constants.texts[constant as usize]
             }
         })
+    }
+
+    fn text_key(&self, a: Reg, names: usize) -> Option<i64> {
+        let key = match self.r.texts[a as usize]? {
+            Text::Code { relation, code } => {
+                let codes = &self.bound.keys[names * self.bound.versions.len() + relation as usize];
+                codes.iter().find(|(named, _)| *named == code).map(|(_, key)| *key)
+            }
+            Text::Buffer { start, end } => {
+                self.constants.names[names].key(&self.r.buffer[start as usize..end as usize])
+            }
+        };
+        Some(key.unwrap_or(OTHER_TEXT))
     }
 
     fn is_in(&self, bank: Bank, a: Reg, set: usize) -> Option<bool> {
@@ -169,16 +185,9 @@ impl Machine<'_, '_> {
                 (!x.is_nan()).then(|| set.binary_search_by(|y| y.total_cmp(&(x + 0.0))).is_ok())
             }
             Bank::Text => Some(match self.r.texts[a as usize]? {
-                Text::Code { relation, code } => self.bound.sets
-                    [set * self.bound.versions.len() + relation as usize]
-                    .binary_search(&code)
-                    .is_ok(),
+                Text::Code { relation, code } => has_code(self.bound.set(set, relation as usize), code),
                 Text::Buffer { start, end } => {
-                    let text = &self.r.buffer[start as usize..end as usize];
-                    let texts = &self.constants.texts;
-                    self.constants.text_sets[set]
-                        .binary_search_by(|t| texts[*t as usize].as_str().cmp(text))
-                        .is_ok()
+                    self.constants.has_text(set, &self.r.buffer[start as usize..end as usize])
                 }
             }),
             Bank::Boolean => unreachable!("a boolean IN is compiled to comparisons"),

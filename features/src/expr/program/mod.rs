@@ -1,29 +1,25 @@
 //! The row program: what many expressions compile to, and how it runs.
 //!
 //! ```text
-//!  part 0: packed rows ─► loads ─► runs of operations ─► answers ─┐
-//!          ┌──────── results of what asked, by `put` ◄────────────┘ policy logic
+//!  part 0: packed rows ─┬─► predicates ─┬─► runs of operations ─► answers ─┐
+//!                       └─► loads ──────┘                                  │
+//!          ┌──────── results of what asked, by `put` ◄──────── policy logic┘
 //!  part 1: └─► runs of operations ─► answers …
 //! ```
 //!
 //! A program is made of several sets of expressions (its *parts*), run one after the other: what a later part
 //! reads of the results of an earlier one is put in between. A register is written once (static single
-//! assignment), so equal operations share one register, however many expressions and parts they come from:
-//! a part computes what none before it has. [`schedule`] puts equal operations together, [`runs`] says why.
+//! assignment), so equal operations share one register, however many expressions and parts they come from, and
+//! run with the first part that can. [`schedule`] puts equal operations together, [`runs`] says why.
 
 mod load;
 mod machine;
+mod predicate;
 mod registers;
 mod runs;
 mod schedule;
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{ops::Range, sync::Arc};
 
 use tarim_datamart::Type;
 
@@ -45,10 +41,13 @@ pub struct Program {
     /// Tells programs apart, so that a scratch knows whose it is.
     id: u64,
     layouts: Vec<Arc<Layout>>,
+    /// So many relations are given as rows, the first ones; others are computed between parts.
+    given: usize,
     parts: Arc<[Part]>,
     /// All registers before anything is read: constants in their places.
     start: Registers,
-    inlets: BTreeMap<(usize, usize), Inlet>,
+    /// By relation and column.
+    inlets: Vec<((usize, usize), Inlet)>,
     constants: Constants,
 }
 
@@ -58,8 +57,8 @@ struct Part {
     runs: Vec<Run>,
     outputs: Vec<Output>,
     /// Registers of the answers up to the first that is not a boolean: conditions are looked at in one go.
-    conditions: Vec<Reg>,
-    /// Registers of the answers that are texts.
+    conditions: Range<Reg>,
+    /// Registers of the answers that are texts and will be read as such.
     texts: Vec<Reg>,
 }
 
@@ -67,7 +66,16 @@ struct Part {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Output {
     pub ty: Type,
+    /// Of a text that is asked for by its key only: of the key.
     pub from: Reg,
+    /// It is a text that is asked for by its key only.
+    pub keyed: bool,
+}
+
+impl Output {
+    fn bank(&self) -> Bank {
+        if self.keyed { Bank::Int } else { Bank::of(self.ty) }
+    }
 }
 
 /// Where a program takes a value that is computed between two parts.
@@ -90,6 +98,25 @@ pub(super) struct Constants {
     /// Sorted; no NaN, no −0.
     pub float_sets: Vec<Vec<f64>>,
     pub patterns: Vec<LikePattern>,
+    /// Texts that have a key, by set of them.
+    pub names: Vec<Names>,
+}
+
+/// Texts that have a key: each its index.
+#[derive(Debug, PartialEq)]
+pub(super) struct Names(pub Vec<String>);
+
+impl Names {
+    fn key(&self, text: &str) -> Option<i64> {
+        self.0.iter().position(|name| name == text).map(|key| key as i64)
+    }
+}
+
+impl Constants {
+    /// Is the text among those of a set?
+    fn has_text(&self, set: usize, text: &str) -> bool {
+        self.text_sets[set].binary_search_by(|t| self.texts[*t as usize].as_str().cmp(text)).is_ok()
+    }
 }
 
 /// A program's text constants as codes of the dictionaries in use.
@@ -102,10 +129,32 @@ pub struct Bound {
     codes: Vec<u32>,
     /// By set and relation: sorted codes.
     sets: Vec<Vec<u32>>,
+    /// By set of names and relation: codes that have a key, and the key.
+    keys: Vec<Vec<(u32, i64)>>,
 }
+
+/// Key of the texts that have no name.
+pub const OTHER_TEXT: i64 = -1;
 
 /// No dictionary has this code.
 const ABSENT: u32 = u32::MAX;
+
+impl Bound {
+    /// Code of a constant in the dictionary of a relation.
+    fn code(&self, text: usize, relation: usize) -> u32 {
+        self.codes[text * self.versions.len() + relation]
+    }
+
+    /// Codes of a set in the dictionary of a relation.
+    fn set(&self, set: usize, relation: usize) -> &[u32] {
+        &self.sets[set * self.versions.len() + relation]
+    }
+
+    /// How many texts the dictionary of a relation has.
+    fn texts(&self, relation: usize) -> usize {
+        self.versions[relation].1
+    }
+}
 
 /// Registers to evaluate programs with; reusable, and warm once it has seen a program.
 #[derive(Clone, Debug, Default)]
@@ -124,6 +173,7 @@ pub struct Evaluation<'a> {
     program: &'a Program,
     bound: &'a Bound,
     rows: &'a [Row<'a>],
+    texts: &'a Dictionary,
     scratch: &'a mut Scratch,
 }
 
@@ -141,18 +191,6 @@ pub enum Given {
 }
 
 impl Program {
-    fn new(
-        layouts: Vec<Arc<Layout>>,
-        parts: Vec<Part>,
-        start: Registers,
-        inlets: BTreeMap<(usize, usize), Inlet>,
-        constants: Constants,
-    ) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self { id, layouts, parts: parts.into(), start, inlets, constants }
-    }
-
     /// Number of operations run for one row of each relation, loads included.
     pub fn len(&self) -> usize {
         self.parts.iter().flat_map(|p| &p.runs).map(Run::len).sum()
@@ -164,7 +202,7 @@ impl Program {
 
     /// Where a column of a relation that is computed between parts is taken; None: nothing reads it.
     pub fn inlet(&self, relation: usize, column: usize) -> Option<Inlet> {
-        self.inlets.get(&(relation, column)).copied()
+        self.inlets.iter().find(|(of, _)| *of == (relation, column)).map(|(_, inlet)| *inlet)
     }
 
     /// Looks the text constants up in the dictionaries that rows will be read with, one per relation. To be
@@ -190,39 +228,50 @@ impl Program {
                 })
             })
             .collect();
+        let named = |names: &Names, d: &Dictionary| -> Vec<(u32, i64)> {
+            (0..).zip(&names.0).filter_map(|(key, text)| Some((d.code(text)?, key))).collect()
+        };
+        let keys = self.constants.names.iter();
+        let keys = keys.flat_map(|names| dictionaries.iter().map(move |d| named(names, d))).collect();
         let versions = dictionaries.iter().map(|d| d.version()).collect();
-        Bound { program: self.id, versions, codes, sets }
+        Bound { program: self.id, versions, codes, sets, keys }
     }
 
-    /// Begins to evaluate over one row of each relation, in the order of the scope; of a relation that is
-    /// computed between parts only the row's dictionary counts. Allocates nothing once the scratch is warm (but
-    /// see [`super`]: `lower` of Greek), and nor do the parts.
+    /// Begins to evaluate over one row of each relation that is given, in the order of the scope. `texts` is the
+    /// dictionary of whatever is put between parts. Allocates nothing once the scratch is warm (but see [`super`]:
+    /// `lower` of Greek), and nor do the parts.
     ///
     /// # Panics
-    /// If `bound` is of another program or of another dictionary than a row's codes, or a row is not of its
-    /// relation's layout: slips of the caller that must not become wrong answers.
+    /// If `bound` is of another program or of another dictionary than a row's, or a row is not of its relation's
+    /// layout: slips of the caller that must not become wrong answers.
     pub fn start<'a>(
         &'a self,
         bound: &'a Bound,
         rows: &'a [Row<'a>],
+        texts: &'a Dictionary,
         scratch: &'a mut Scratch,
     ) -> Evaluation<'a> {
         assert_eq!(bound.program, self.id, "the constants were bound for another program");
-        assert_eq!(rows.len(), self.layouts.len(), "one row per relation");
-        for (row, layout) in rows.iter().zip(&self.layouts) {
+        assert_eq!(rows.len(), self.given, "one row per relation that is given");
+        for ((row, layout), version) in rows.iter().zip(&self.layouts).zip(&bound.versions) {
             assert!(
                 std::ptr::eq(row.layout(), layout.as_ref())
                     || row.layout().fingerprint() == layout.fingerprint(),
                 "a row is of another layout than its relation"
             );
+            assert_eq!(
+                row.dictionary().version(),
+                *version,
+                "the constants were bound to another dictionary"
+            );
         }
         scratch.prepare(self);
-        Evaluation { program: self, bound, rows, scratch }
+        Evaluation { program: self, bound, rows, texts, scratch }
     }
 
     /// Evaluates all parts, with nothing put in between.
     pub fn evaluate(&self, bound: &Bound, rows: &[Row<'_>], scratch: &mut Scratch) {
-        let mut evaluation = self.start(bound, rows, scratch);
+        let mut evaluation = self.start(bound, rows, Dictionary::none(), scratch);
         for part in 0..self.parts.len() {
             evaluation.run(part);
         }
@@ -238,6 +287,7 @@ impl Evaluation<'_> {
             constants: &self.program.constants,
             bound: self.bound,
             rows: self.rows,
+            texts: self.texts,
             r: registers,
             work,
         };
@@ -246,7 +296,7 @@ impl Evaluation<'_> {
         }
         // Answers outlive the rows.
         for text in &part.texts {
-            registers.keep(*text, self.rows);
+            registers.keep(*text, self.rows, self.texts);
         }
     }
 
@@ -275,6 +325,11 @@ impl Evaluation<'_> {
     }
 }
 
+/// The dictionary that a relation's codes are of.
+fn dictionary<'a>(rows: &[Row<'a>], texts: &'a Dictionary, relation: u32) -> &'a Dictionary {
+    rows.get(relation as usize).map_or(texts, Row::dictionary)
+}
+
 impl Scratch {
     pub fn new() -> Self {
         Self::default()
@@ -289,7 +344,7 @@ impl Scratch {
         }
         self.registers.buffer.truncate(self.constant_len);
         // Nothing of the row before is seen, even by a part whose step was left out.
-        for inlet in program.inlets.values() {
+        for (_, inlet) in &program.inlets {
             self.registers.set_null(inlet.bank, inlet.to);
         }
     }
@@ -301,6 +356,7 @@ impl Scratch {
     pub fn answers(&self, part: usize) -> RowAnswers<'_> {
         let parts = self.parts.as_ref().expect("a program was evaluated");
         let Part { outputs, conditions, .. } = &parts[part];
+        let conditions = &self.registers.booleans[conditions.start as usize..conditions.end as usize];
         RowAnswers { outputs, conditions, registers: &self.registers }
     }
 }

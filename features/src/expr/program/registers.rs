@@ -1,7 +1,10 @@
 //! What a program works in: registers, a bank for each kind of value.
 
-use crate::expr::op::{Bank, Reg};
-use crate::row::Row;
+use super::dictionary;
+use crate::{
+    expr::op::{Bank, Reg},
+    row::{Dictionary, Row},
+};
 
 /// FALSE, unknown or TRUE, ordered so that Kleene's AND is the least of two, OR the greatest, and NOT the
 /// mirror image: no branch in any of them.
@@ -9,7 +12,6 @@ use crate::row::Row;
 pub struct Truth(u8);
 
 impl Truth {
-    pub const FALSE: Self = Self(0);
     pub const UNKNOWN: Self = Self(1);
     pub const TRUE: Self = Self(2);
 
@@ -28,6 +30,15 @@ impl Truth {
     #[inline]
     pub fn or(self, other: Self) -> Self {
         Self(self.0.max(other.0))
+    }
+
+    /// Of up to eight a byte each, the first the lowest, that is 0 where it is FALSE.
+    #[inline]
+    pub fn not_false(truths: &[Self]) -> u64 {
+        match <[Self; 8]>::try_from(truths) {
+            Ok(eight) => u64::from_le_bytes(eight.map(|truth| truth.0)),
+            Err(_) => truths.iter().rev().fold(0, |bytes, truth| bytes << 8 | u64::from(truth.0)),
+        }
     }
 
     #[inline]
@@ -160,9 +171,9 @@ impl Registers {
     }
 
     /// Moves the text of a register into the buffer, where it outlives the rows.
-    pub fn keep(&mut self, register: Reg, rows: &[Row<'_>]) {
+    pub fn keep(&mut self, register: Reg, rows: &[Row<'_>], texts: &Dictionary) {
         if let Some(Text::Code { relation, code }) = self.texts[register as usize] {
-            let text = rows[relation as usize].dictionary().get(code).unwrap_or_default();
+            let text = dictionary(rows, texts, relation).get(code).unwrap_or_default();
             self.texts[register as usize] = Some(self.push(text));
         }
     }

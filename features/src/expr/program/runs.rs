@@ -2,55 +2,45 @@
 //!
 //! An interpreter that looks at one operation after the other spends more on choosing what to do than on
 //! doing it. So operations of one kind that do not depend on each other stand together, and what is chosen
-//! is a loop. The registers that a run writes lie side by side, so the loop walks through them; and as they
-//! lie behind all that it can read, one split of the bank separates what is read from what is written.
+//! is a loop. Each says which register it writes, so that the answers of a part can lie side by side.
 
 use super::{
     load::Load,
     machine::Machine,
+    predicate::Predicates,
     registers::{Int, Truth, known_or_nan},
     schedule::Step,
 };
 use crate::expr::op::{Arithmetic, Comparison, Reg};
 
-/// Operands of an operation of two.
-pub type Pair = [Reg; 2];
+/// An operation of one operand.
+#[derive(Clone, Copy, Debug)]
+pub struct Unary {
+    pub of: Reg,
+    pub to: Reg,
+}
 
-/// One operation many times. `to` is the first register that it writes; the others follow.
+/// An operation of two operands.
+#[derive(Clone, Copy, Debug)]
+pub struct Binary {
+    pub of: [Reg; 2],
+    pub to: Reg,
+}
+
+/// One operation many times.
 #[derive(Debug)]
 pub enum Run {
+    Predicates(Predicates),
     Load(Load),
-    Not {
-        to: Reg,
-        of: Box<[Reg]>,
-    },
-    And {
-        to: Reg,
-        of: Box<[Pair]>,
-    },
-    Or {
-        to: Reg,
-        of: Box<[Pair]>,
-    },
-    CompareFloats {
-        comparison: Comparison,
-        to: Reg,
-        of: Box<[Pair]>,
-    },
-    CompareInts {
-        comparison: Comparison,
-        to: Reg,
-        of: Box<[Pair]>,
-    },
-    Arithmetic {
-        f: Arithmetic,
-        to: Reg,
-        of: Box<[Pair]>,
-    },
-    Widen {
-        to: Reg,
-        of: Box<[Reg]>,
-    },
+    /// Of booleans.
+    Copy(Box<[Unary]>),
+    Not(Box<[Unary]>),
+    And(Box<[Binary]>),
+    Or(Box<[Binary]>),
+    CompareFloats(Comparison, Box<[Binary]>),
+    CompareInts(Comparison, Box<[Binary]>),
+    Arithmetic(Arithmetic, Box<[Binary]>),
+    Widen(Box<[Unary]>),
     /// One after the other.
     Each(Box<[Step]>),
 }
@@ -59,13 +49,14 @@ impl Run {
     /// Number of operations.
     pub fn len(&self) -> usize {
         match self {
+            Run::Predicates(predicates) => predicates.len(),
             Run::Load(load) => load.len(),
-            Run::Not { of, .. } | Run::Widen { of, .. } => of.len(),
-            Run::And { of, .. }
-            | Run::Or { of, .. }
-            | Run::CompareFloats { of, .. }
-            | Run::CompareInts { of, .. }
-            | Run::Arithmetic { of, .. } => of.len(),
+            Run::Copy(of) | Run::Not(of) | Run::Widen(of) => of.len(),
+            Run::And(of)
+            | Run::Or(of)
+            | Run::CompareFloats(_, of)
+            | Run::CompareInts(_, of)
+            | Run::Arithmetic(_, of) => of.len(),
             Run::Each(steps) => steps.len(),
         }
     }
@@ -74,22 +65,16 @@ impl Run {
 impl Machine<'_, '_> {
     pub fn run_all(&mut self, run: &Run) {
         match run {
+            Run::Predicates(predicates) => {
+                predicates.run(self.rows, self.constants, self.bound, &mut self.r.booleans);
+            }
             Run::Load(load) => load.run(self.rows, self.bound, self.r),
-            Run::Not { to, of } => {
-                let (read, write) = self.r.booleans.split_at_mut(*to as usize);
-                each(write, of, |a| !read[a as usize]);
-            }
-            Run::And { to, of } => {
-                let (read, write) = self.r.booleans.split_at_mut(*to as usize);
-                each(write, of, |[a, b]| read[a as usize].and(read[b as usize]));
-            }
-            Run::Or { to, of } => {
-                let (read, write) = self.r.booleans.split_at_mut(*to as usize);
-                each(write, of, |[a, b]| read[a as usize].or(read[b as usize]));
-            }
-            Run::CompareFloats { comparison, to, of } => {
-                let write = &mut self.r.booleans[*to as usize..];
-                let read = self.r.floats.as_slice();
+            Run::Copy(of) => inside(&mut self.r.booleans, of, |a| a),
+            Run::Not(of) => inside(&mut self.r.booleans, of, |a| !a),
+            Run::And(of) => pairs(&mut self.r.booleans, of, Truth::and),
+            Run::Or(of) => pairs(&mut self.r.booleans, of, Truth::or),
+            Run::CompareFloats(comparison, of) => {
+                let (write, read) = (&mut self.r.booleans, self.r.floats.as_slice());
                 match comparison {
                     Comparison::Eq => floats(write, of, read, |a, b| a == b),
                     Comparison::NotEq => floats(write, of, read, |a, b| a != b),
@@ -98,15 +83,12 @@ impl Machine<'_, '_> {
                     Comparison::Gt => floats(write, of, read, |a, b| a > b),
                     Comparison::GtEq => floats(write, of, read, |a, b| a >= b),
                     Comparison::Distinct | Comparison::NotDistinct => {
-                        each(write, of, |[a, b]| {
-                            comparison.floats(read[a as usize], read[b as usize]).into()
-                        });
+                        compare(write, of, read, |a, b| comparison.floats(a, b).into());
                     }
                 }
             }
-            Run::CompareInts { comparison, to, of } => {
-                let write = &mut self.r.booleans[*to as usize..];
-                let read = self.r.ints.as_slice();
+            Run::CompareInts(comparison, of) => {
+                let (write, read) = (&mut self.r.booleans, self.r.ints.as_slice());
                 match comparison {
                     Comparison::Eq => ints(write, of, read, |a, b| a == b),
                     Comparison::NotEq => ints(write, of, read, |a, b| a != b),
@@ -115,54 +97,62 @@ impl Machine<'_, '_> {
                     Comparison::Gt => ints(write, of, read, |a, b| a > b),
                     Comparison::GtEq => ints(write, of, read, |a, b| a >= b),
                     Comparison::Distinct | Comparison::NotDistinct => {
-                        let get = |a: Reg| read[a as usize].get();
-                        each(write, of, |[a, b]| comparison.apply(get(a), get(b)).into());
+                        compare(write, of, read, |a, b| comparison.apply(a.get(), b.get()).into());
                     }
                 }
             }
-            Run::Arithmetic { f, to, of } => {
-                let (read, write) = self.r.floats.split_at_mut(*to as usize);
-                let read = &*read;
-                match f {
-                    Arithmetic::Add => each(write, of, |[a, b]| read[a as usize] + read[b as usize]),
-                    Arithmetic::Subtract => each(write, of, |[a, b]| read[a as usize] - read[b as usize]),
-                    Arithmetic::Multiply => each(write, of, |[a, b]| read[a as usize] * read[b as usize]),
-                    Arithmetic::Divide => each(write, of, |[a, b]| read[a as usize] / read[b as usize]),
-                    Arithmetic::Remainder => each(write, of, |[a, b]| read[a as usize] % read[b as usize]),
+            Run::Arithmetic(f, of) => match f {
+                Arithmetic::Add => pairs(&mut self.r.floats, of, |a, b| a + b),
+                Arithmetic::Subtract => pairs(&mut self.r.floats, of, |a, b| a - b),
+                Arithmetic::Multiply => pairs(&mut self.r.floats, of, |a, b| a * b),
+                Arithmetic::Divide => pairs(&mut self.r.floats, of, |a, b| a / b),
+                Arithmetic::Remainder => pairs(&mut self.r.floats, of, |a, b| a % b),
+            },
+            Run::Widen(of) => {
+                for Unary { of, to } in of {
+                    let Int { value, known } = self.r.ints[*of as usize];
+                    self.r.floats[*to as usize] = known_or_nan((value as f64).to_bits(), known);
                 }
-            }
-            Run::Widen { to, of } => {
-                let read = self.r.ints.as_slice();
-                each(&mut self.r.floats[*to as usize..], of, |a| {
-                    let Int { value, known } = read[a as usize];
-                    known_or_nan((value as f64).to_bits(), known)
-                });
             }
             Run::Each(steps) => steps.iter().for_each(|step| self.run(step)),
         }
     }
 }
 
+/// From one register of a bank to another.
 #[inline]
-fn each<T, O: Copy>(write: &mut [T], of: &[O], f: impl Fn(O) -> T) {
-    for (to, of) in write.iter_mut().zip(of) {
-        *to = f(*of);
+fn inside<T: Copy>(bank: &mut [T], of: &[Unary], f: impl Fn(T) -> T) {
+    for Unary { of, to } in of {
+        bank[*to as usize] = f(bank[*of as usize]);
+    }
+}
+
+/// From two registers of a bank to one of the same.
+#[inline]
+fn pairs<T: Copy>(bank: &mut [T], of: &[Binary], f: impl Fn(T, T) -> T) {
+    for Binary { of: [a, b], to } in of {
+        bank[*to as usize] = f(bank[*a as usize], bank[*b as usize]);
     }
 }
 
 #[inline]
-fn floats(write: &mut [Truth], of: &[Pair], read: &[f64], holds: impl Fn(f64, f64) -> bool) {
-    each(write, of, |[a, b]| {
-        let (a, b) = (read[a as usize], read[b as usize]);
+fn compare<T: Copy>(write: &mut [Truth], of: &[Binary], read: &[T], f: impl Fn(T, T) -> Truth) {
+    for Binary { of: [a, b], to } in of {
+        write[*to as usize] = f(read[*a as usize], read[*b as usize]);
+    }
+}
+
+#[inline]
+fn floats(write: &mut [Truth], of: &[Binary], read: &[f64], holds: impl Fn(f64, f64) -> bool) {
+    compare(write, of, read, |a, b| {
         let known = !(a.is_nan() | b.is_nan());
         Truth::of(known, known & holds(a, b))
     });
 }
 
 #[inline]
-fn ints(write: &mut [Truth], of: &[Pair], read: &[Int], holds: impl Fn(i64, i64) -> bool) {
-    each(write, of, |[a, b]| {
-        let (a, b) = (read[a as usize], read[b as usize]);
+fn ints(write: &mut [Truth], of: &[Binary], read: &[Int], holds: impl Fn(i64, i64) -> bool) {
+    compare(write, of, read, |a, b| {
         let known = a.known & b.known;
         Truth::of(known, known & holds(a.value, b.value))
     });

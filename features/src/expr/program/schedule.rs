@@ -1,22 +1,35 @@
 //! From operations in the order in which they were compiled to runs of equal ones.
 //!
 //! ```text
-//!   constants, results of steps | part 0: loads, level 1, level 2, … | part 1: loads, level 1, …
+//!   constants, results of steps | part 0: predicates, loads, level 1, level 2, … | part 1: level 1, …
 //! ```
 //!
-//! An operation's level is one more than the highest among its operands of the same part, so those of one
-//! level can run in any order: equal ones become a run. Then registers are numbered anew, in the order in
-//! which they are written.
+//! - Columns that are held against constants become [predicates](super::predicate), and a column that nothing else
+//!   looks at is not loaded.
+//! - An operation runs with the first part that has all of its operands, whichever part asks for it: what depends on
+//!   rows alone runs at once, however many steps there are.
+//! - Its level is one more than the highest among its operands of the same part, so those of one level can run in
+//!   any order: equal ones become a run.
+//! - Registers are numbered anew: the conditions of each part side by side, all others in the order in which
+//!   they are written.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use tarim_datamart::Type;
 
 use super::{
     Constants, Inlet, Output, Part, Program,
-    load::{Kind as LoadKind, Load},
-    registers::Registers,
-    runs::Run,
+    load::{Kind as LoadKind, Load, Source},
+    predicate::{Against, Kind as PredicateKind, Predicate, Predicates},
+    registers::{Int, Registers, Truth},
+    runs::{Binary, Run, Unary},
 };
 use crate::{
     expr::op::{Arithmetic, Bank, Comparison, Op, Reg},
@@ -54,6 +67,8 @@ pub struct PartDraft {
     pub columns: Vec<Column>,
     pub steps: Vec<Step>,
     pub outputs: Vec<Output>,
+    /// The relation that is put when this part has run.
+    pub puts: Option<u32>,
 }
 
 /// What can share a loop.
@@ -107,22 +122,14 @@ impl<T: Copy> PerBank<T> {
 struct Numbers {
     new: PerBank<Reg>,
     next: [Reg; 4],
-    /// Old numbers in their new order.
-    order: PerBank<Reg>,
+    /// Old numbers in their new order; None: a register that is new.
+    order: PerBank<Option<Reg>>,
 }
 
 impl Numbers {
     /// What nothing writes (constants and inlets) comes first.
     fn new(draft: &Draft) -> Self {
-        let mut written = PerBank::of(&draft.registers, false);
-        for part in &draft.parts {
-            for c in &part.columns {
-                written.set(LoadKind::of(c.slot.cell).bank(), c.to, true);
-            }
-            for s in &part.steps {
-                written.set(s.op.bank(), s.to, true);
-            }
-        }
+        let written = draft.written();
         let mut numbers =
             Self { new: PerBank::of(&draft.registers, Reg::MAX), next: [0; 4], order: PerBank::default() };
         for bank in [Bank::Boolean, Bank::Float, Bank::Int, Bank::Text] {
@@ -135,45 +142,98 @@ impl Numbers {
         numbers
     }
 
+    /// The number of a register, which it is given if it has none.
+    fn of(&mut self, bank: Bank, old: Reg) -> Reg {
+        match self.new.get(bank, old) {
+            Reg::MAX => self.give(bank, old),
+            number => number,
+        }
+    }
+
     fn give(&mut self, bank: Bank, old: Reg) -> Reg {
+        let number = self.add(bank, Some(old));
+        self.new.set(bank, old, number);
+        number
+    }
+
+    fn add(&mut self, bank: Bank, old: Option<Reg>) -> Reg {
         let number = self.next[bank as usize];
         self.next[bank as usize] += 1;
-        self.new.set(bank, old, number);
         self.order.0[bank as usize].push(old);
         number
     }
 
+    /// Puts conditions side by side, in their order. What has its place already, since it is a constant or is asked
+    /// twice, is copied when the part has run.
+    fn conditions(&mut self, outputs: &[Output]) -> Conditions {
+        let first = self.next[Bank::Boolean as usize];
+        let mut copies = Vec::new();
+        for output in outputs {
+            match self.new.get(Bank::Boolean, output.from) {
+                Reg::MAX => _ = self.give(Bank::Boolean, output.from),
+                of => copies.push(Unary { of, to: self.add(Bank::Boolean, None) }),
+            }
+        }
+        Conditions { at: first..self.next[Bank::Boolean as usize], copies: copies.into() }
+    }
+
     fn registers(&self, draft: &Registers) -> Registers {
-        fn take<T: Copy>(order: &[Reg], from: &[T]) -> Vec<T> {
-            order.iter().map(|old| from[*old as usize]).collect()
+        fn take<T: Copy>(order: &[Option<Reg>], from: &[T], null: T) -> Vec<T> {
+            order.iter().map(|old| old.map_or(null, |old| from[old as usize])).collect()
         }
         let [booleans, floats, ints, texts] = &self.order.0;
         Registers {
-            booleans: take(booleans, &draft.booleans),
-            floats: take(floats, &draft.floats),
-            ints: take(ints, &draft.ints),
-            texts: take(texts, &draft.texts),
+            booleans: take(booleans, &draft.booleans, Truth::UNKNOWN),
+            floats: take(floats, &draft.floats, f64::NAN),
+            ints: take(ints, &draft.ints, Int::default()),
+            texts: take(texts, &draft.texts, None),
             buffer: draft.buffer.clone(),
         }
     }
 }
 
+/// Where the conditions of a part are.
+struct Conditions {
+    at: Range<Reg>,
+    copies: Box<[Unary]>,
+}
+
+impl PartDraft {
+    /// The answers up to the first that is not a boolean.
+    fn conditions(&self) -> &[Output] {
+        let count = self.outputs.iter().take_while(|o| o.ty == Type::Boolean).count();
+        &self.outputs[..count]
+    }
+}
+
 impl Draft {
     /// Puts equal operations together.
-    pub fn schedule(mut self, layouts: Vec<Arc<Layout>>) -> Program {
+    pub fn schedule(mut self, layouts: Vec<Arc<Layout>>, given: usize) -> Program {
         let mut numbers = Numbers::new(&self);
+        let predicates = self.take_predicates();
+        self.advance();
+        let drafts = std::mem::take(&mut self.parts);
+        // Before anything else has a number: their places are theirs, whenever they are computed.
+        let conditions: Vec<Conditions> =
+            drafts.iter().map(|part| numbers.conditions(part.conditions())).collect();
         let mut levels = PerBank::of(&self.registers, 0_u32);
-        let mut parts = Vec::with_capacity(self.parts.len());
-        for part in std::mem::take(&mut self.parts) {
-            let mut runs = Vec::new();
-            let mut loads: BTreeMap<(u32, LoadKind), Vec<Column>> = BTreeMap::new();
-            for column in part.columns {
-                loads.entry((column.relation, LoadKind::of(column.slot.cell))).or_default().push(column);
+        let mut parts = Vec::with_capacity(drafts.len());
+        let mut runs: Vec<Run> = predicates
+            .into_iter()
+            .map(|(kind, mut of)| {
+                of.iter_mut().for_each(|(_, p)| p.to = numbers.of(Bank::Boolean, p.to));
+                Run::Predicates(Predicates::new(kind, of))
+            })
+            .collect();
+        for (part, Conditions { at, copies }) in drafts.into_iter().zip(conditions) {
+            let mut loads: BTreeMap<(u32, LoadKind), Vec<(Source, Reg)>> = BTreeMap::new();
+            for c in part.columns {
+                let kind = LoadKind::of(c.slot.cell);
+                let cell = (c.slot.into(), numbers.of(kind.bank(), c.to));
+                loads.entry((c.relation, kind)).or_default().push(cell);
             }
-            for ((relation, kind), columns) in loads {
-                let to = columns.iter().map(|c| numbers.give(kind.bank(), c.to)).min().unwrap_or_default();
-                let cells = columns.iter().map(|c| c.slot.into()).collect();
-                runs.push(Run::Load(Load { relation, kind, to, cells }));
+            for ((relation, kind), cells) in loads {
+                runs.push(Run::Load(Load { relation, kind, cells: cells.into() }));
             }
             let mut steps: BTreeMap<(u32, Kind), Vec<Step>> = BTreeMap::new();
             for step in part.steps {
@@ -192,52 +252,169 @@ impl Draft {
             for step in steps.values().flatten() {
                 levels.set(step.op.bank(), step.to, 0);
             }
-            let new = |o: Output| Output { from: numbers.new.get(Bank::of(o.ty), o.from), ..o };
-            let outputs: Vec<Output> = part.outputs.into_iter().map(new).collect();
-            let mut texts: Vec<Reg> = outputs.iter().filter(|o| o.ty == Type::Utf8).map(|o| o.from).collect();
+            if !copies.is_empty() {
+                runs.push(Run::Copy(copies));
+            }
+            let outputs: Vec<Output> = part
+                .outputs
+                .into_iter()
+                .enumerate()
+                .map(|(i, o)| match at.clone().nth(i) {
+                    Some(from) => Output { from, ..o },
+                    None => Output { from: numbers.new.get(o.bank(), o.from), ..o },
+                })
+                .collect();
+            let read = outputs.iter().filter(|o| o.bank() == Bank::Text);
+            let mut texts: Vec<Reg> = read.map(|o| o.from).collect();
             texts.sort_unstable();
             texts.dedup();
-            let booleans = outputs.iter().take_while(|o| o.ty == Type::Boolean);
-            let conditions = booleans.map(|o| o.from).collect();
-            parts.push(Part { runs, outputs, conditions, texts });
+            parts.push(Part { runs: std::mem::take(&mut runs), outputs, conditions: at, texts });
         }
         let inlets = self
             .inlets
             .into_iter()
             .map(|(column, inlet)| (column, Inlet { to: numbers.new.get(inlet.bank, inlet.to), ..inlet }));
-        Program::new(layouts, parts, numbers.registers(&self.registers), inlets.collect(), self.constants)
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Program {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            given: given.min(layouts.len()),
+            layouts,
+            parts: parts.into(),
+            inlets: inlets.collect(),
+            start: numbers.registers(&self.registers),
+            constants: self.constants,
+        }
+    }
+
+    /// Moves each operation to the first part that has its operands, and columns to the very first.
+    fn advance(&mut self) {
+        let mut since = PerBank::of(&self.registers, 0_usize);
+        for (part, draft) in self.parts.iter().enumerate() {
+            for inlet in self.inlets.values().filter(|inlet| draft.puts == Some(inlet.relation)) {
+                since.set(inlet.bank, inlet.to, part + 1);
+            }
+        }
+        for part in 0..self.parts.len() {
+            let PartDraft { columns, steps, .. } = &mut self.parts[part];
+            let (columns, steps) = (std::mem::take(columns), std::mem::take(steps));
+            self.parts[0].columns.extend(columns);
+            for step in steps {
+                let mut first = 0;
+                step.op.map(|bank, register| {
+                    first = first.max(since.get(bank, register));
+                    register
+                });
+                debug_assert!(first <= part, "a part reads what is put before it");
+                since.set(step.op.bank(), step.to, first);
+                self.parts[first].steps.push(step);
+            }
+        }
+    }
+
+    /// Which registers something writes.
+    fn written(&self) -> PerBank<bool> {
+        let mut written = PerBank::of(&self.registers, false);
+        for part in &self.parts {
+            for c in &part.columns {
+                written.set(LoadKind::of(c.slot.cell).bank(), c.to, true);
+            }
+            for s in &part.steps {
+                written.set(s.op.bank(), s.to, true);
+            }
+        }
+        written
+    }
+
+    /// Takes predicates out of the steps, and columns that nothing looks at any more out of what is loaded.
+    fn take_predicates(&mut self) -> BTreeMap<PredicateKind, Vec<(u32, Predicate)>> {
+        let mut variable = self.written();
+        for inlet in self.inlets.values() {
+            variable.set(inlet.bank, inlet.to, true);
+        }
+        let columns = self.parts.iter().flat_map(|part| &part.columns);
+        let columns: HashMap<(Bank, Reg), Column> =
+            columns.map(|c| ((LoadKind::of(c.slot.cell).bank(), c.to), *c)).collect();
+        let against = |op: Op| -> Option<(Column, Against)> {
+            let constant = |bank, register| !variable.get(bank, register);
+            let registers = &self.registers;
+            match op {
+                Op::Compare(c, bank, a, b) => {
+                    let (c, a, b) = if constant(bank, a) { (c.mirrored(), b, a) } else { (c, a, b) };
+                    let against = match bank {
+                        _ if !constant(bank, b) => return None,
+                        Bank::Float => Against::Float(c, registers.floats[b as usize]),
+                        Bank::Int => Against::Int(c, registers.ints[b as usize].get()?),
+                        Bank::Boolean | Bank::Text => return None,
+                    };
+                    Some((*columns.get(&(bank, a))?, against))
+                }
+                Op::TextIs(a, text) => Some((*columns.get(&(Bank::Text, a))?, Against::Text(text))),
+                Op::In(Bank::Text, a, set) => Some((*columns.get(&(Bank::Text, a))?, Against::Set(set))),
+                _ => None,
+            }
+        };
+        let mut predicates: BTreeMap<PredicateKind, Vec<(u32, Predicate)>> = BTreeMap::new();
+        for part in &mut self.parts {
+            let mut take = |column: &Column, against, to| {
+                let Some((kind, predicate)) = Predicate::of(column.slot, against, to) else { return false };
+                predicates.entry(kind).or_default().push((column.relation, predicate));
+                true
+            };
+            part.columns.retain(|c| !take(c, Against::Itself, c.to));
+            part.steps
+                .retain(|s| !against(s.op).is_some_and(|(column, against)| take(&column, against, s.to)));
+        }
+        let mut read: BTreeSet<(Bank, Reg)> = BTreeSet::new();
+        for part in &self.parts {
+            for step in &part.steps {
+                step.op.map(|bank, register| {
+                    read.insert((bank, register));
+                    register
+                });
+            }
+            read.extend(part.outputs.iter().map(|o| (o.bank(), o.from)));
+        }
+        for part in &mut self.parts {
+            part.columns.retain(|c| read.contains(&(LoadKind::of(c.slot.cell).bank(), c.to)));
+        }
+        predicates
     }
 }
 
 /// A run of steps of one kind and level, their registers numbered.
 fn run(kind: Kind, steps: &[Step], numbers: &mut Numbers) -> Run {
-    // Operands first: they stand before, whatever number this run gives.
-    let mapped: Vec<Op> =
-        steps.iter().map(|s| s.op.map(|bank, register| numbers.new.get(bank, register))).collect();
-    let to: Vec<Reg> = steps.iter().map(|s| numbers.give(s.op.bank(), s.to)).collect();
-    let first = to[0];
+    // Operands stand before, so they have their numbers.
+    let mapped: Vec<Step> = steps
+        .iter()
+        .map(|s| Step {
+            op: s.op.map(|bank, register| numbers.new.get(bank, register)),
+            to: numbers.of(s.op.bank(), s.to),
+        })
+        .collect();
     let one = || {
-        let operand = |op: &Op| match *op {
-            Op::Not(a) | Op::Widen(a) => a,
+        let unary = |s: &Step| match s.op {
+            Op::Not(of) | Op::Widen(of) => Unary { of, to: s.to },
             op => unreachable!("{op:?} has not one operand"),
         };
-        mapped.iter().map(operand).collect()
+        mapped.iter().map(unary).collect()
     };
     let two = || {
-        let operands = |op: &Op| match *op {
-            Op::And(a, b) | Op::Or(a, b) | Op::Compare(_, _, a, b) | Op::Arithmetic(_, a, b) => [a, b],
+        let binary = |s: &Step| match s.op {
+            Op::And(a, b) | Op::Or(a, b) | Op::Compare(_, _, a, b) | Op::Arithmetic(_, a, b) => {
+                Binary { of: [a, b], to: s.to }
+            }
             op => unreachable!("{op:?} has not two operands"),
         };
-        mapped.iter().map(operands).collect()
+        mapped.iter().map(binary).collect()
     };
     match kind {
-        Kind::Not => Run::Not { to: first, of: one() },
-        Kind::And => Run::And { to: first, of: two() },
-        Kind::Or => Run::Or { to: first, of: two() },
-        Kind::CompareFloats(comparison) => Run::CompareFloats { comparison, to: first, of: two() },
-        Kind::CompareInts(comparison) => Run::CompareInts { comparison, to: first, of: two() },
-        Kind::Arithmetic(f) => Run::Arithmetic { f, to: first, of: two() },
-        Kind::Widen => Run::Widen { to: first, of: one() },
-        Kind::Each(_) => Run::Each(mapped.iter().zip(to).map(|(op, to)| Step { op: *op, to }).collect()),
+        Kind::Not => Run::Not(one()),
+        Kind::And => Run::And(two()),
+        Kind::Or => Run::Or(two()),
+        Kind::CompareFloats(comparison) => Run::CompareFloats(comparison, two()),
+        Kind::CompareInts(comparison) => Run::CompareInts(comparison, two()),
+        Kind::Arithmetic(f) => Run::Arithmetic(f, two()),
+        Kind::Widen => Run::Widen(one()),
+        Kind::Each(_) => Run::Each(mapped.into()),
     }
 }

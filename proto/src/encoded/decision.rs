@@ -1,13 +1,7 @@
-//! The server's side of the wire, with decisions that are bytes already.
+//! A decision that is bytes already.
 //!
-//! ```text
-//!  decide ──► encode once ──► bytes ─┬─► field `decision` of the journal's entry, on disk
-//!                                    └─► the answer: the same bytes, and behind them its `decision_id`
-//! ```
-//!
-//! The fields of a protobuf message may come in any order, so a decision that is encoded before its number
-//! is known needs nothing but the number appended. Clients, replay and whoever looks into a decision use
-//! the ordinary messages of [`crate::decision::v1`]; both are the same on the wire.
+//! The fields of a protobuf message may come in any order, so a decision that is encoded before its number is
+//! known needs nothing but the number appended.
 
 use std::mem;
 
@@ -15,15 +9,6 @@ use bytes::{Buf, Bytes, BytesMut};
 use prost::{
     DecodeError, Message,
     encoding::{self, DecodeContext, WireType},
-};
-
-#[allow(missing_docs, clippy::all)]
-mod generated {
-    include!(concat!(env!("OUT_DIR"), "/encoded/tarim.decision.v1.rs"));
-}
-
-pub use generated::{
-    BatchDecideResponse, JournalEntry, StreamedDecision, decision_service_server, streamed_decision,
 };
 
 /// Number of the field `decision_id` of a decision.
@@ -103,6 +88,7 @@ impl Message for Decision {
 mod tests {
     use super::*;
     use crate::decision::v1::{self as plain, value::Kind};
+    use crate::encoded::{StreamedDecision, streamed_decision};
 
     fn decision() -> plain::Decision {
         let value = |kind| plain::NamedValue {

@@ -1,0 +1,348 @@
+//! Predicates: a column of a row held against a constant, straight from the row's bytes.
+//!
+//! Most conditions of lenders are of this kind. The value goes to no register, and one loop does all those whose
+//! cells have one width. All comparisons of order are one, `value > constant`, taken as it is or the other way
+//! round: `a < 18` is "not `a > 17`".
+
+use super::{Bound, Constants, registers::Truth};
+use crate::{
+    expr::op::{Comparison, Reg},
+    row::{Cell, Row, Slot, TextCell, Width},
+};
+
+/// One predicate. Small, for a program with thousands of them is read from memory at each decision.
+#[derive(Clone, Copy, Debug)]
+pub struct Predicate {
+    /// What is compared with: the bits of a float, an integer less the cell's base, an index of a text or a set,
+    /// a boolean's mask.
+    constant: u64,
+    /// Byte of the cell.
+    at: u32,
+    /// Byte of its present bit.
+    present: u32,
+    pub to: Reg,
+    /// The present bit in its byte.
+    mask: u8,
+    group: u8,
+    /// It holds where the comparison does not.
+    other_way: bool,
+}
+
+/// Predicates that share a loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Is TRUE.
+    Flag,
+    /// Is more than the constant.
+    Over(Number),
+    /// Is the constant.
+    Is(Number),
+    /// A text is the constant.
+    TextIs,
+    /// A text is among those of a set.
+    TextIn,
+}
+
+/// Cells that hold a number, or what is compared as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Number {
+    Float,
+    Int1,
+    Int2,
+    Int4,
+    Int8,
+    Date,
+}
+
+/// What a column is held against.
+#[derive(Clone, Copy, Debug)]
+pub enum Against {
+    /// Nothing: it is a boolean.
+    Itself,
+    Float(Comparison, f64),
+    Int(Comparison, i64),
+    /// An index of [`Constants::texts`].
+    Text(u32),
+    /// An index of [`Constants::text_sets`].
+    Set(u32),
+}
+
+/// Predicates of one kind.
+#[derive(Debug)]
+pub struct Predicates {
+    pub kind: Kind,
+    /// By relation, then in the order of their cells, so that memory is read forwards.
+    of: Box<[Predicate]>,
+    /// Of each relation that has some, where its predicates end.
+    relations: Box<[(u32, u32)]>,
+}
+
+impl Predicate {
+    /// None: it is to be computed in registers.
+    pub fn of(slot: Slot, against: Against, to: Reg) -> Option<(Kind, Self)> {
+        let (present, bit) = slot.present_bit();
+        let predicate = |at: u32, constant: u64, other_way: bool| Self {
+            constant,
+            at,
+            present,
+            to,
+            mask: 1 << bit,
+            group: slot.group,
+            other_way,
+        };
+        let int = |at: u32, number: Number, c: Comparison, i: i64| {
+            let (kind, i, other_way) = match c {
+                Comparison::Gt => (Kind::Over(number), i, false),
+                Comparison::LtEq => (Kind::Over(number), i, true),
+                Comparison::GtEq => (Kind::Over(number), i.checked_sub(1)?, false),
+                Comparison::Lt => (Kind::Over(number), i.checked_sub(1)?, true),
+                Comparison::Eq => (Kind::Is(number), i, false),
+                Comparison::NotEq => (Kind::Is(number), i, true),
+                // They have an answer for NULL.
+                Comparison::Distinct | Comparison::NotDistinct => return None,
+            };
+            Some((kind, predicate(at, i as u64, other_way)))
+        };
+        match (slot.cell, against) {
+            (Cell::Boolean { at, mask }, Against::Itself) => {
+                Some((Kind::Flag, predicate(at, mask.into(), false)))
+            }
+            // Nothing lies below −∞; to be at least that needs another loop.
+            (Cell::Float { at }, Against::Float(c, x)) if x > f64::NEG_INFINITY => {
+                let number = Number::Float;
+                let (kind, x, other_way) = match c {
+                    Comparison::Gt => (Kind::Over(number), x, false),
+                    Comparison::LtEq => (Kind::Over(number), x, true),
+                    Comparison::GtEq => (Kind::Over(number), x.next_down(), false),
+                    Comparison::Lt => (Kind::Over(number), x.next_down(), true),
+                    Comparison::Eq => (Kind::Is(number), x, false),
+                    Comparison::NotEq => (Kind::Is(number), x, true),
+                    Comparison::Distinct | Comparison::NotDistinct => return None,
+                };
+                Some((kind, predicate(at, x.to_bits(), other_way)))
+            }
+            (Cell::Int { at, width, base }, Against::Int(c, i)) => {
+                let number = match width {
+                    Width::W1 => Number::Int1,
+                    Width::W2 => Number::Int2,
+                    Width::W4 => Number::Int4,
+                    Width::W8 => Number::Int8,
+                };
+                int(at, number, c, i.checked_sub(base)?)
+            }
+            (Cell::Timestamp { at }, Against::Int(c, us)) => int(at, Number::Int8, c, us),
+            (Cell::Date { at }, Against::Int(c, day)) => int(at, Number::Date, c, day),
+            (Cell::Text { at }, Against::Text(text)) => {
+                Some((Kind::TextIs, predicate(at, text.into(), false)))
+            }
+            (Cell::Text { at }, Against::Set(set)) => Some((Kind::TextIn, predicate(at, set.into(), false))),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn bytes<const N: usize>(&self, row: &Row<'_>) -> [u8; N] {
+        let at = self.at as usize;
+        row.bytes()[at..at + N].try_into().expect("a slice of N bytes is an array of N bytes")
+    }
+
+    /// Without a branch: neither values nor whether they are known can be foreseen.
+    #[inline]
+    fn truth(&self, known: bool, holds: bool) -> Truth {
+        Truth::of(known, known & (holds ^ self.other_way))
+    }
+
+    /// A text by what is to be said of its code, or of itself where the row keeps it. A code that the dictionary
+    /// (of so many texts) lacks is a damaged row: it reads as NULL, as [`Row`] does.
+    #[inline]
+    fn text(
+        &self,
+        row: &Row<'_>,
+        known: bool,
+        texts: usize,
+        by_code: impl FnOnce(u32) -> bool,
+        by_text: impl FnOnce(&str) -> bool,
+    ) -> Truth {
+        match row.text_cell(self.at) {
+            Some(TextCell::Code(code)) => {
+                let known = known & ((code as usize) < texts);
+                Truth::of(known, known & by_code(code))
+            }
+            Some(TextCell::Text(text)) if known => by_text(text).into(),
+            _ => Truth::UNKNOWN,
+        }
+    }
+}
+
+impl Predicates {
+    /// Of one kind, each with its relation.
+    pub fn new(kind: Kind, mut all: Vec<(u32, Predicate)>) -> Self {
+        all.sort_by_key(|(relation, p)| (*relation, p.at));
+        let mut relations: Vec<(u32, u32)> = Vec::new();
+        for (i, (relation, _)) in (1..).zip(&all) {
+            match relations.last_mut() {
+                Some((last, end)) if last == relation => *end = i,
+                _ => relations.push((*relation, i)),
+            }
+        }
+        Self { kind, of: all.into_iter().map(|(_, p)| p).collect(), relations: relations.into() }
+    }
+
+    pub fn len(&self) -> usize {
+        self.of.len()
+    }
+
+    /// Computes all of them.
+    pub fn run(&self, rows: &[Row<'_>], constants: &Constants, bound: &Bound, out: &mut [Truth]) {
+        let mut start = 0;
+        for (relation, end) in &self.relations {
+            let relation = *relation as usize;
+            let of = &self.of[start..*end as usize];
+            start = *end as usize;
+            let each = Each { of, row: &rows[relation], out };
+            match self.kind {
+                Kind::Flag => each.run(|p, row, known| {
+                    let [byte] = p.bytes(row);
+                    Truth::of(known, known & (u64::from(byte) & p.constant != 0))
+                }),
+                Kind::Over(number) => each.numbers(number, |value, constant| value > constant, |a, b| a > b),
+                Kind::Is(number) => each.numbers(number, |value, constant| value == constant, |a, b| a == b),
+                Kind::TextIs => each.run(|p, row, known| {
+                    let text = p.constant as usize;
+                    let code = bound.code(text, relation);
+                    p.text(row, known, bound.texts(relation), |c| c == code, |t| t == constants.texts[text])
+                }),
+                Kind::TextIn => each.run(|p, row, known| {
+                    let set = p.constant as usize;
+                    let codes = bound.set(set, relation);
+                    let by_text = |text: &str| constants.has_text(set, text);
+                    p.text(row, known, bound.texts(relation), |code| has_code(codes, code), by_text)
+                }),
+            }
+        }
+    }
+}
+
+/// Predicates over one row.
+struct Each<'a, 'r> {
+    of: &'a [Predicate],
+    row: &'a Row<'r>,
+    out: &'a mut [Truth],
+}
+
+impl Each<'_, '_> {
+    /// `truth` is told whether there is a value that is not stale.
+    #[inline]
+    fn run(self, truth: impl Fn(&Predicate, &Row<'_>, bool) -> Truth) {
+        let (row, stale) = (self.row, self.row.stale());
+        let is_set = |p: &Predicate| row.bytes()[p.present as usize] & p.mask != 0;
+        // Rows are rarely stale.
+        if stale == 0 {
+            for p in self.of {
+                self.out[p.to as usize] = truth(p, row, is_set(p));
+            }
+        } else {
+            for p in self.of {
+                self.out[p.to as usize] = truth(p, row, is_set(p) & (stale >> p.group & 1 == 0));
+            }
+        }
+    }
+
+    #[inline]
+    fn numbers(self, number: Number, ints: impl Fn(i64, i64) -> bool, floats: impl Fn(f64, f64) -> bool) {
+        let int = |p: &Predicate, known, value: i64| p.truth(known, ints(value, p.constant as i64));
+        match number {
+            Number::Float => self.run(|p, row, known| {
+                let value = f64::from_le_bytes(p.bytes(row));
+                p.truth(known & !value.is_nan(), floats(value, f64::from_bits(p.constant)))
+            }),
+            Number::Int1 => self.run(|p, row, known| int(p, known, u8::from_le_bytes(p.bytes(row)).into())),
+            Number::Int2 => self.run(|p, row, known| int(p, known, u16::from_le_bytes(p.bytes(row)).into())),
+            Number::Int4 => self.run(|p, row, known| int(p, known, u32::from_le_bytes(p.bytes(row)).into())),
+            Number::Int8 => self.run(|p, row, known| int(p, known, i64::from_le_bytes(p.bytes(row)))),
+            Number::Date => self.run(|p, row, known| int(p, known, i32::from_le_bytes(p.bytes(row)).into())),
+        }
+    }
+}
+
+/// Sets of so many codes are looked through, which has no branch to foresee.
+const FEW: usize = 16;
+
+/// Is the code among the sorted ones?
+#[inline]
+pub fn has_code(codes: &[u32], code: u32) -> bool {
+    match codes.len() {
+        0..=FEW => codes.iter().fold(false, |found, c| found | (*c == code)),
+        _ => codes.binary_search(&code).is_ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cmp::Ordering;
+
+    use super::*;
+    use crate::row::{Column, Dictionary, Layout, RowBuilder};
+    use tarim_datamart::{Type, Value};
+
+    const ALL: [Comparison; 6] = [
+        Comparison::Eq,
+        Comparison::NotEq,
+        Comparison::Lt,
+        Comparison::LtEq,
+        Comparison::Gt,
+        Comparison::GtEq,
+    ];
+
+    /// What a predicate says of a value; None: there is no such predicate.
+    fn says(column: &Column, value: &Value, against: Against) -> Option<Truth> {
+        let layout = std::sync::Arc::new(Layout::new(vec![column.clone()], vec![]).expect("one column"));
+        let mut builder = RowBuilder::new(&layout);
+        builder.set(0, value).expect("a value of the column's type");
+        let (kind, predicate) = Predicate::of(layout.slot(0), against, 0)?;
+        let row = Row::new(&layout, builder.finish(), Dictionary::none(), 0).expect("a whole row");
+        let mut out = [Truth::UNKNOWN];
+        let bound = Bound { program: 0, versions: vec![], codes: vec![], sets: vec![], keys: vec![] };
+        Predicates::new(kind, vec![(0, predicate)]).run(&[row], &Constants::default(), &bound, &mut out);
+        Some(out[0])
+    }
+
+    fn holds(c: Comparison, ordering: Option<Ordering>) -> Option<bool> {
+        ordering.map(|o| c.holds(o))
+    }
+
+    #[test]
+    fn integers_at_every_edge() {
+        let ranges = [None, Some((-3, 200)), Some((i64::MIN, i64::MIN + 300)), Some((0, 1 << 20))];
+        let edges = [i64::MIN, i64::MIN + 1, i64::MIN + 300, -4, -3, -1, 0, 1, 199, 200, 1 << 20, i64::MAX];
+        for range in ranges {
+            let column = Column { range, ..Column::new("i", Type::Int64) };
+            let (low, high) = range.unwrap_or((i64::MIN, i64::MAX));
+            for value in edges.into_iter().filter(|v| (low..=high).contains(v)) {
+                for (c, constant) in ALL.into_iter().flat_map(|c| edges.map(|e| (c, e))) {
+                    let said = says(&column, &Value::Int64(value), Against::Int(c, constant));
+                    let expected = holds(c, Some(value.cmp(&constant)));
+                    assert!(said.is_none_or(|s| s.get() == expected), "{range:?}: {value} {c:?} {constant}");
+                }
+            }
+            let null = says(&column, &Value::Null, Against::Int(Comparison::Lt, 7));
+            assert!(null.is_none_or(|said| said == Truth::UNKNOWN));
+        }
+    }
+
+    #[test]
+    fn floats_at_every_edge() {
+        let tiny = f64::from_bits(1);
+        let edges = [f64::NEG_INFINITY, f64::MIN, -1.5, -tiny, -0.0, 0.0, tiny, 1.5, f64::MAX, f64::INFINITY];
+        let column = Column::new("x", Type::Float64);
+        for value in edges.into_iter().chain([f64::NAN]) {
+            for (c, constant) in ALL.into_iter().flat_map(|c| edges.map(|e| (c, e))) {
+                let said = says(&column, &Value::Float64(value), Against::Float(c, constant));
+                let expected = holds(c, value.partial_cmp(&constant));
+                assert_eq!(said.is_none(), constant == f64::NEG_INFINITY, "only that has no predicate");
+                assert!(said.is_none_or(|s| s.get() == expected), "{value} {c:?} {constant}");
+            }
+        }
+        assert!(says(&column, &Value::Null, Against::Float(Comparison::Lt, f64::NAN)).is_none());
+    }
+}
