@@ -2,8 +2,10 @@
 
 mod big_table;
 mod full_decision;
+mod grpc;
 mod peer;
 mod report;
+mod row_read;
 mod rules_200;
 mod scale;
 mod table_policy;
@@ -37,6 +39,8 @@ fn all() -> Vec<Box<dyn Goal>> {
         Box::new(big_table::BigTable),
         Box::new(rules_200::Rules200),
         Box::new(full_decision::FullDecision),
+        Box::new(grpc::Grpc),
+        Box::new(row_read::RowRead),
         Box::new(scale::Scale),
     ]
 }

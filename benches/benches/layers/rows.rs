@@ -1,0 +1,49 @@
+//! Rows: found in the online store, packed, and gathered for an application.
+
+use std::hint::black_box;
+
+use criterion::{BatchSize, Criterion};
+use tarim_benches::fixture::{Bank, MEMBER, NOW_US, bank::key, book::Book};
+use tarim_decision::engine::Inputs;
+use tarim_features::row::RowBuilder;
+
+pub fn benches(c: &mut Criterion) {
+    let folder = crate::folder();
+    let book = Book::full(5, 200, 200, 100_000);
+    book.write(&folder.path().join("rulebook")).expect("a rulebook is written");
+    let bank = Bank::open(&folder.path().join("rulebook"), &folder.path().join("store"), &mut &book);
+    let bank = bank.expect("a bank that fits its rulebook");
+    let mut group = c.benchmark_group("row");
+
+    let keys: Vec<String> = book.customers(4096).map(|i| key("customer", i)).collect();
+    let mut next = keys.iter().cycle();
+    group.bench_function("read of 100,000 customers", |b| {
+        b.iter(|| black_box(bank.engine.snapshot().get(0, MEMBER, next.next().expect("a cycle"))));
+    });
+
+    let entity = &bank.rulebook.features().entities()[0];
+    let values: Vec<_> = book.values(0, 0).collect();
+    let mut builder = RowBuilder::new(&entity.layout);
+    group.bench_function("pack 50 features", |b| {
+        b.iter(|| {
+            builder.clear();
+            for (column, value) in (1..).zip(&values) {
+                builder.set(column, value).expect("a value of the column's type");
+            }
+            black_box(builder.finish());
+        });
+    });
+
+    let applications = book.applications(4096);
+    let mut next = applications.iter().cycle();
+    let mut inputs = Inputs::new();
+    group.bench_function("gather an application and four rows", |b| {
+        b.iter_batched(
+            || next.next().expect("a cycle"),
+            |application| {
+                bank.engine.gather(application, NOW_US, &mut inputs).expect("it keeps to its standard")
+            },
+            BatchSize::SmallInput,
+        );
+    });
+}

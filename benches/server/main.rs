@@ -1,0 +1,104 @@
+//! Servers that the goal `grpc` measures: the decision service, and an empty echo of the same messages. Each prints
+//! its address, and ends with its standard input.
+
+mod echo;
+
+use std::{
+    fs,
+    io::{BufRead, Write},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use clap::Parser;
+use prost::Message;
+use tarim_benches::fixture::{NOW_US, bank::tokeniser};
+use tarim_decision::{
+    journal::Journal,
+    service::{self, Clock, Config, Sources},
+};
+use tarim_features::store::{EmbeddedStore, OnlineStore};
+use tarim_proto::encoded::{Decision, decision_service_server::DecisionServiceServer};
+use tokio::{net::TcpListener, sync::oneshot};
+use tonic::transport::server::TcpIncoming;
+
+use self::echo::Echo;
+
+/// As `tarim` has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A server to be measured.
+#[derive(Parser)]
+#[command(name = "tarim-benches-server")]
+struct Args {
+    #[arg(value_enum)]
+    what: What,
+    /// Of `decide`: has published/ and store/, and gets journal/. Of `echo`: has answers
+    folder: PathBuf,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum What {
+    Decide,
+    Echo,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    // As many threads as `tarim serve` has.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (stop, stopped) = oneshot::channel();
+        std::thread::spawn(move || {
+            std::io::stdin().lock().lines().for_each(drop);
+            // Nobody is there any more if the server has broken down.
+            let _ = stop.send(());
+        });
+        let shutdown = async {
+            // An error: the thread is gone, and so is the standard input.
+            let _ = stopped.await;
+        };
+        match args.what {
+            What::Decide => decide(&args.folder, shutdown).await,
+            What::Echo => echo(&args.folder, shutdown).await,
+        }
+    })
+}
+
+async fn decide(folder: &Path, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
+    let store = folder.join("store");
+    let open =
+        move |features| EmbeddedStore::open(&store, features).map(|s| Arc::new(s) as Arc<dyn OnlineStore>);
+    let sources = Sources::new(&folder.join("published"), Box::new(open), tokeniser());
+    let journal = Journal::open(&folder.join("journal"))?;
+    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+    let config = Config { clock: Clock::Fixed(NOW_US), metrics: Some(loopback), ..Config::on(loopback) };
+    let running = service::serve(config, sources, journal, shutdown).await?;
+    tell(running.address())?;
+    Ok(running.ended().await?)
+}
+
+async fn echo(folder: &Path, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let mut file = Bytes::from(fs::read(folder.join("answers"))?);
+    let mut answers = Vec::new();
+    while !file.is_empty() {
+        answers.push(Decision::decode_length_delimited(&mut file)?.encode_to_vec().into());
+    }
+    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+    tell(listener.local_addr()?)?;
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    tonic::transport::Server::builder()
+        .add_service(DecisionServiceServer::new(Echo::new(answers)))
+        .serve_with_incoming_shutdown(incoming, shutdown)
+        .await?;
+    Ok(())
+}
+
+fn tell(address: SocketAddr) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{address}")?;
+    Ok(out.flush()?)
+}

@@ -1,0 +1,194 @@
+//! The five calls over gRPC, beside an empty echo of the same messages.
+//!
+//! ```text
+//!  this process: load ──┬─► server `decide`: the real service, journal on the disk
+//!    one thread         └─► server `echo`: decodes the same requests, answers with the same bytes
+//! ```
+//!
+//! Both servers are processes of their own, with as many threads as `tarim serve` has, and take turns.
+
+mod disk;
+mod server;
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::{Context, ensure};
+use tarim_benches::{
+    fixture::{Bank, book::Book},
+    load::{self, Client, Measured, Mode, Pace, Plan, Requests},
+};
+use tarim_decision::{convert, engine::Application, rulebook};
+use tarim_proto::decision::v1::DecisionRequest;
+use tokio::runtime::Runtime;
+
+use self::server::Server;
+use super::{Goal, Line, Quantity, Setting, Wanted};
+use crate::measure::median;
+
+pub struct Grpc;
+
+/// Single calls in flight.
+const UNARY: usize = 64;
+/// Requests in flight down a stream.
+const STREAM: usize = 512;
+/// Requests of a batch, and batches in flight.
+const BATCH: (usize, usize) = (200, 4);
+/// How much slower than the echo's a high quantile may be, besides a group commit.
+const SLOWER: f64 = 1.5;
+
+impl Goal for Grpc {
+    fn name(&self) -> &'static str {
+        "grpc"
+    }
+
+    fn about(&self) -> &'static str {
+        "Decide, DecideStream and BatchDecide with the journal on, beside an empty echo of the same messages"
+    }
+
+    fn run(&self, setting: &Setting) -> anyhow::Result<Vec<Line>> {
+        let folder = setting.folder("grpc")?;
+        let book = Book::full(5, 200, 200, setting.size(100_000, 4096));
+        book.write(&folder.join("rulebook"))?;
+        Bank::open(&folder.join("rulebook"), &folder.join("store"), &mut &book)?;
+        rulebook::publish(&folder.join("rulebook"), &folder.join("published"))?;
+        let requests: Vec<_> = book.applications(16_384).into_iter().map(request).collect();
+        // This thread sends, and nothing else does.
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+
+        let executable = server::build(setting)?;
+        let mut arena = Arena { decide: Server::decide(&executable, &folder)?, echo: None, runtime, setting };
+        let answers = arena.first_answers(&requests)?;
+        let answer = mean(answers.iter().map(Vec::len));
+        arena.echo = Some(Server::echo(&executable, &folder, &answers)?);
+        arena.lines(&folder, &requests, answer)
+    }
+}
+
+/// The two servers, and who asks them.
+struct Arena<'a> {
+    decide: Server,
+    echo: Option<Server>,
+    runtime: Runtime,
+    setting: &'a Setting,
+}
+
+/// Throughput of both servers, and their latencies' 99th percentile.
+struct Pair {
+    ours: f64,
+    echo: f64,
+}
+
+impl Arena<'_> {
+    /// What the service answers to each of the first requests.
+    fn first_answers(&self, requests: &[DecisionRequest]) -> anyhow::Result<Vec<Vec<u8>>> {
+        let some = requests.iter().take(1024).cloned();
+        let requests = Requests::new(some, "answers").context("there are requests")?;
+        self.runtime.block_on(async {
+            let mut client = self.decide.connect().await?;
+            let mut answers = Vec::with_capacity(requests.len());
+            for _ in 0..requests.len() {
+                answers.push(client.decide(requests.next()).await?.to_vec());
+            }
+            Ok(answers)
+        })
+    }
+
+    fn lines(&self, folder: &Path, requests: &[DecisionRequest], answer: f64) -> anyhow::Result<Vec<Line>> {
+        let unary = self.throughput(requests, Mode::Unary, UNARY)?;
+        let stream = self.throughput(requests, Mode::Stream, STREAM)?;
+        let batch = self.throughput(requests, Mode::Batch(BATCH.0), BATCH.1)?;
+        let rate = (unary.ours / 2.0).round();
+        let late = self.late(requests, rate)?;
+        let record = disk::bytes_per_record(&folder.join("journal"))?;
+        let commit = disk::commit_ns(folder, record, rate)?;
+        let bound = SLOWER * late.echo + commit;
+        let size = format!("answers of {answer:.0} bytes");
+        let rates = |what: String, pair: &Pair, wanted| {
+            Line::new(what, Quantity::Rate(pair.ours), wanted).beside("empty echo", Quantity::Rate(pair.echo))
+        };
+        let per_second = Quantity::Rate(rate);
+        Ok(vec![
+            rates(format!("Decide, {UNARY} in flight, {size}"), &unary, Wanted::Faster(0.8)),
+            Line::new(
+                format!("Decide at {per_second}, p99; wanted: {SLOWER} × echo + a group commit"),
+                Quantity::Time(late.ours),
+                Wanted::AtMost(Quantity::Time(bound)),
+            )
+            .beside("empty echo", Quantity::Time(late.echo)),
+            Line::new(
+                format!("DecideStream, {STREAM} in flight"),
+                Quantity::Rate(stream.ours),
+                Wanted::Faster(3.0),
+            )
+            .beside("Decide", Quantity::Rate(unary.ours)),
+            rates(format!("DecideStream, {STREAM} in flight"), &stream, Wanted::Told),
+            rates(format!("BatchDecide, {} of {}", BATCH.1, BATCH.0), &batch, Wanted::Told),
+            Line::new(
+                format!("p99 of a group commit at {per_second}, the disk alone"),
+                Quantity::Time(commit),
+                Wanted::Told,
+            ),
+            Line::new("journal, of each decision", Quantity::Bytes(record), Wanted::Told),
+        ])
+    }
+
+    /// Answers a second, of each server the median of rounds in which they take turns.
+    fn throughput(&self, requests: &[DecisionRequest], mode: Mode, in_flight: usize) -> anyhow::Result<Pair> {
+        self.rounds(requests, mode, Pace::InFlight(in_flight), Measured::throughput)
+    }
+
+    /// 99th percentile of the latency at a rate, in nanoseconds.
+    fn late(&self, requests: &[DecisionRequest], rate: f64) -> anyhow::Result<Pair> {
+        self.rounds(requests, Mode::Unary, Pace::PerSecond(rate), |m| m.at(0.99))
+    }
+
+    fn rounds(
+        &self,
+        requests: &[DecisionRequest],
+        mode: Mode,
+        pace: Pace,
+        figure: fn(&Measured) -> f64,
+    ) -> anyhow::Result<Pair> {
+        let echo = self.echo.as_ref().context("the echo was started")?;
+        let duration = self.setting.budget() / 4;
+        let plan = Plan { mode, pace, warmup: duration / 4, duration };
+        let (mut ours, mut echoed) = (Vec::new(), Vec::new());
+        for round in 0..if self.setting.quick { 1 } else { 5 } {
+            ours.push(figure(&self.once(&self.decide, requests, &plan, round)?));
+            echoed.push(figure(&self.once(echo, requests, &plan, round)?));
+        }
+        Ok(Pair { ours: median(ours), echo: median(echoed) })
+    }
+
+    fn once(
+        &self,
+        server: &Server,
+        requests: &[DecisionRequest],
+        plan: &Plan,
+        round: usize,
+    ) -> anyhow::Result<Measured> {
+        let run = format!("{}-{}-{round}", plan.mode, plan.pace);
+        let requests = Arc::new(Requests::new(requests.iter().cloned(), &run).context("there are requests")?);
+        let measured = self.runtime.block_on(async {
+            let clients: [Client; 1] = [server.connect().await?];
+            load::run(&clients, &requests, plan, &mut |_| {}).await
+        })?;
+        ensure!(measured.refused.is_empty(), "requests got no decision: {:?}", measured.refused);
+        Ok(measured)
+    }
+}
+
+fn request(application: Application) -> DecisionRequest {
+    let value = |(name, value)| Some((name, convert::wire_value(&value)?));
+    DecisionRequest {
+        member: application.member,
+        product: application.product,
+        application: application.fields.into_iter().filter_map(value).collect(),
+        ..Default::default()
+    }
+}
+
+fn mean(sizes: impl ExactSizeIterator<Item = usize>) -> f64 {
+    let n = sizes.len() as f64;
+    sizes.sum::<usize>() as f64 / n
+}

@@ -1,0 +1,85 @@
+//! Servers in processes of their own: `tarim-benches-server`, built beside this program.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, bail};
+use prost::Message;
+use tarim_benches::load::Client;
+use tarim_proto::decision::v1 as wire;
+use tonic::transport::Endpoint;
+
+use crate::goals::{Setting, peer::Contestant};
+
+/// The executable. Not this one, whose allocator counts.
+const NAME: &str = "tarim-benches-server";
+
+/// The file of answers for the echo: each behind its length, as protobuf delimits messages.
+const ANSWERS: &str = "answers";
+
+/// Builds the servers' executable, as this program was built.
+pub fn build(setting: &Setting) -> anyhow::Result<PathBuf> {
+    let this = std::env::current_exe()?;
+    let folder = this.parent().context("an executable is in a folder")?;
+    let profile = match folder.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(profile) => profile,
+    };
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--quiet", "--package", "tarim-benches", "--bin", NAME, "--profile", profile])
+        .arg("--manifest-path")
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(&setting.target)
+        .status()
+        .context("the servers are missing: cargo cannot be run to build them")?;
+    if !status.success() {
+        bail!("the servers are missing: cargo could not build {NAME} ({status})");
+    }
+    Ok(folder.join(NAME))
+}
+
+/// A server that runs; it is ended when this is dropped.
+pub struct Server {
+    address: SocketAddr,
+    _process: Contestant,
+}
+
+impl Server {
+    /// The service, over what is in a folder.
+    pub fn decide(executable: &Path, folder: &Path) -> anyhow::Result<Self> {
+        Self::start(executable, "decide", folder)
+    }
+
+    /// An echo that gives these answers.
+    pub fn echo(executable: &Path, folder: &Path, answers: &[Vec<u8>]) -> anyhow::Result<Self> {
+        let mut file = Vec::new();
+        for answer in answers {
+            // The number is appended anew.
+            let mut answer = wire::Decision::decode(&answer[..])?;
+            answer.decision_id.clear();
+            answer.encode_length_delimited(&mut file)?;
+        }
+        fs::write(folder.join(ANSWERS), file)?;
+        Self::start(executable, "echo", folder)
+    }
+
+    fn start(executable: &Path, what: &str, folder: &Path) -> anyhow::Result<Self> {
+        let arguments = [what.as_ref(), folder.as_os_str()];
+        let (process, address) = Contestant::start(executable, &arguments)?;
+        Ok(Self {
+            address: address.trim().parse().context("a server prints its address")?,
+            _process: process,
+        })
+    }
+
+    pub async fn connect(&self) -> anyhow::Result<Client> {
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.address))?.tcp_nodelay(true);
+        Ok(Client::connect(endpoint).await?)
+    }
+}
