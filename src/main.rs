@@ -79,7 +79,6 @@ enum Verb {
 impl Cli {
     /// Does what the verb says, with what the crates behind it offer.
     fn run(self) -> anyhow::Result<()> {
-        log::start(self.log_format)?;
         let home = &self.home;
         match self.verb {
             Verb::Demo(args) => demo::run(args),
@@ -101,7 +100,7 @@ impl Cli {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     quiet_when_nobody_reads();
-    match cli.run() {
+    match log::start(cli.log_format).and_then(|()| cli.run()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("{}", told(&e));
