@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Rows of the relations that are given; a rulebook with more has them on the heap.
-type Rows<'a> = SmallVec<[Row<'a>; 16]>;
+type Rows<'a> = SmallVec<[Row<'a>; 8]>;
 
 /// What a decision is worked out in, reused from one to the next by its thread.
 #[derive(Default)]
@@ -47,7 +47,7 @@ pub struct Judged<'a> {
     plan: &'a Plan,
     call: Call,
     course: &'a Course,
-    rows: Rows<'a>,
+    inputs: &'a Inputs,
     verdict: Verdict,
     findings: &'a [Finding],
     registers: &'a Scratch,
@@ -89,7 +89,7 @@ impl Judged<'_> {
 }
 
 /// Runs the steps that a call needs and judges what they find. Allocates nothing once the scratch is warm,
-/// unless the rulebook is given over 16 relations or hundreds of its rules fire.
+/// unless the rulebook is given over 8 relations or hundreds of its rules fire.
 pub(super) fn run<'a>(
     rulebook: &'a Rulebook,
     bound: impl FnOnce(&Course) -> Cow<'a, Bound>,
@@ -124,7 +124,7 @@ pub(super) fn run<'a>(
     let granted = Granted { limit: result(plan.limit), rate: result(plan.rate) };
     let verdict = judge(plan, call, &mut work.findings, granted);
     let findings = &work.findings;
-    Ok(Judged { rulebook, plan, call, course, rows, verdict, findings, registers, results })
+    Ok(Judged { rulebook, plan, call, course, inputs, verdict, findings, registers, results })
 }
 
 /// Adds a row of each relation that is given. (They are many bytes: they are written where they stay.)
@@ -138,7 +138,8 @@ fn add_rows<'a>(rulebook: &'a Rulebook, inputs: &'a Inputs, rows: &mut Rows<'a>)
 
 impl Facts for Judged<'_> {
     fn column(&self, relation: usize, column: usize) -> (ValueRef<'_>, bool) {
-        if let Some(row) = self.rows.get(relation) {
+        if let Some(given) = self.rulebook.given().get(relation) {
+            let row = self.inputs.row(relation, given).expect("a program has read the row");
             return (row.get_ref(column), row.is_stale(column));
         }
         // A result of a step that was not run is NULL.

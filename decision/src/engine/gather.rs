@@ -75,8 +75,14 @@ impl Engine {
         at_us: i64,
         inputs: &mut Inputs,
     ) -> Result<(), FieldError> {
-        let plan = self.rulebook.plan_index(member, product)?;
-        inputs.plan = Some((self.rulebook.id(), plan));
+        // Callers mostly ask for the same again.
+        let same = |(rulebook, _): &(u64, usize)| {
+            *rulebook == self.rulebook.id() && inputs.member == member && inputs.product == product
+        };
+        inputs.plan = match inputs.plan.filter(same) {
+            None => Some((self.rulebook.id(), self.rulebook.plan_index(member, product)?)),
+            known => known,
+        };
         let mut tools = std::mem::take(&mut inputs.tools);
         let mut tokens = std::mem::take(&mut tools.tokens);
         let gathered = self.gather_values(member, product, fields, at_us, &mut tools, &mut tokens, inputs);
@@ -96,7 +102,8 @@ impl Engine {
         tokens: &mut String,
         inputs: &mut Inputs,
     ) -> Result<(), FieldError> {
-        let mut values = self.admit(member, product, fields, at_us)?;
+        let mut values = Values::new();
+        self.admit(member, product, fields, at_us, &mut values)?;
         self.tokenise(&mut values, tokens, &mut tools.token_ends);
         inputs.member.clear();
         inputs.member.push_str(member);
@@ -136,14 +143,16 @@ impl Engine {
         Ok(())
     }
 
-    /// Values of the application in the order of its columns, checked.
+    /// Adds the values of the application in the order of its columns, checked. (They are many bytes: they are written
+    /// where they stay.)
     fn admit<'x, 'v: 'x, S: Sent<'v>>(
         &'x self,
         member: &str,
         product: &'x str,
         sent: impl Iterator<Item = (&'v str, S)>,
         at_us: i64,
-    ) -> Result<Values<'x>, FieldError> {
+        values: &mut Values<'x>,
+    ) -> Result<(), FieldError> {
         let mut given: SmallVec<[Option<ValueRef<'x>>; 48]> = smallvec![None; self.intake.fields.len()];
         for (name, value) in sent {
             let Some(column) = self.intake.column(name) else {
@@ -155,16 +164,15 @@ impl Engine {
             let value = value.value(&self.intake.fields[column].field);
             given[column] = Some(value.map_err(|what| FieldError::of(name, what))?);
         }
-        let mut values = Values::with_capacity(given.len());
         for (field, value) in self.intake.fields.iter().zip(given) {
             values.push(admit_one(field, value, product, at_us)?);
         }
-        let broken = self.intake.check(member, &values);
+        let broken = self.intake.check(member, values);
         if !broken.is_empty() {
             let told: Vec<String> = broken.iter().map(|b| format!("{}: {}", b.rule, b.message)).collect();
             return Err(FieldError { field: "application".into(), message: told.join("; ") });
         }
-        Ok(values)
+        Ok(())
     }
 
     /// Puts tokens in the place of what is personal. Only now: checks look at it as it is.
