@@ -65,12 +65,13 @@ impl Goal for RowRead {
         let file = open.snapshot().part(ENTITY).written.bytes;
 
         let keys = Keys::draw(n);
-        let (ours, theirs) = beside_a_map(setting, &open.snapshot(), &keys, n)?;
         let quiet = keys.latencies(&open, &AtomicBool::new(true))?;
         let busy = while_publishing(&open, &keys, || {
             bank::publish(rulebook.features(), &store, &mut rows)?;
             open.reload().map(drop).context("the second generation")
         })?;
+        // Last: of two generations and a map the memory would not be enough, and a map's is not given back.
+        let (ours, theirs) = beside_a_map(setting, &open.snapshot(), &keys, n)?;
         let told = |what: String, quantity| Line::new(what, quantity, Wanted::Told);
         let p99 = |h: &Histogram<u64>| Quantity::Time(h.value_at_quantile(0.99) as f64);
         Ok(vec![
