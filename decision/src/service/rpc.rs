@@ -134,8 +134,14 @@ impl DecisionService for Rpc {
                     Err(TryReadyChunksError(requests, status)) => (requests, Some(Err(status))),
                 };
                 async move {
-                    let answers = rpc.many(requests, deadline, slot).await;
-                    futures::stream::iter(answers.into_iter().map(Ok).chain(ended))
+                    // A task of its own: one half of the window is decided while the other is.
+                    let answers = tokio::spawn(rpc.many(requests, deadline, slot)).await;
+                    // An error: it panicked, which no request should be able to cause.
+                    let (answers, broken) = match answers {
+                        Ok(answers) => (answers, None),
+                        Err(e) => (Vec::new(), Some(Err(Status::internal(e.to_string())))),
+                    };
+                    futures::stream::iter(answers.into_iter().map(Ok).chain(broken).chain(ended))
                 }
             })
             .buffered(2)

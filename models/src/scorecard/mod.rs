@@ -160,8 +160,10 @@ impl Scorecard {
         for (characteristic, (lookup, bin)) in self.lookups.iter().zip(bins).enumerate() {
             let Some(bin) = *bin else { continue };
             let points = lookup.lost[bin];
+            // Most come after those that are worst already.
+            let least = worst.last().copied().flatten().map_or(0.0, |other| other.points);
             let before = |other: &Option<Loss>| other.is_some_and(|other| other.points >= points);
-            if points > 0.0
+            if points > least
                 && let Some(at) = worst.iter().position(|other| !before(other))
             {
                 worst[at..].rotate_right(1);
