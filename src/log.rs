@@ -28,7 +28,8 @@ pub enum Format {
 /// Starts the log. TARIM_LOG says what is logged: `info`, or `warn,tarim_decision=debug`; warnings and errors
 /// when it says nothing.
 pub fn start(format: Format) -> anyhow::Result<()> {
-    let wanted = std::env::var("TARIM_LOG").unwrap_or_else(|_| "warn".to_owned());
+    let wanted = std::env::var("TARIM_LOG").ok().filter(|wanted| !wanted.is_empty());
+    let wanted = wanted.unwrap_or_else(|| "warn".to_owned());
     let filter: Targets = wanted.parse().with_context(|| {
         format!("TARIM_LOG={wanted} is not understood; write a level, or a crate and a level: warn,tarim_decision=debug")
     })?;

@@ -1,8 +1,9 @@
 //! A decision as bytes.
 //!
 //! The one place where a decision that was just made becomes protobuf: the service journals these bytes and
-//! answers with them. They are written field by field from where the words stand, without making the messages
-//! of `tarim.decision.v1` first; a test holds both to be the same.
+//! answers with them. What a reason says was written down when the rulebook was compiled ([`Heads`]); its values are
+//! written from where they stand, without making the messages of `tarim.decision.v1` first. A test holds both to
+//! be the same.
 
 use prost::{
     bytes::BufMut,

@@ -108,6 +108,7 @@ impl Answers for RowAnswers<'_> {
 
     /// Eight at a time: nearly all are FALSE.
     fn each_not_false(&self, ids: Range<u32>, mut tell: impl FnMut(ExprId, Option<bool>)) {
+        assert!(ids.end as usize <= self.conditions.len(), "a condition is a boolean");
         let conditions = &self.conditions[ids.start as usize..ids.end as usize];
         for (first, eight) in ids.step_by(8).zip(conditions.chunks(8)) {
             let mut rest = Truth::not_false(eight);

@@ -2,7 +2,7 @@
 
 use super::{
     Bound,
-    registers::{Int, Registers, Text, Truth, known_or_nan},
+    registers::{Int, Registers, Text, known_or_nan},
 };
 use crate::{
     expr::op::{Bank, Reg},
@@ -28,19 +28,20 @@ pub struct Source {
     present: u32,
     bit: u8,
     group: u8,
-    /// Of a boolean.
-    mask: u8,
 }
 
 impl From<Slot> for Source {
     fn from(slot: Slot) -> Self {
-        let (at, mask, base) = match slot.cell {
-            Cell::Boolean { at, mask } => (at, mask, 0),
-            Cell::Int { at, base, .. } => (at, 0, base),
-            Cell::Float { at } | Cell::Text { at } | Cell::Date { at } | Cell::Timestamp { at } => (at, 0, 0),
+        let (at, base) = match slot.cell {
+            Cell::Int { at, base, .. } => (at, base),
+            Cell::Boolean { at, .. }
+            | Cell::Float { at }
+            | Cell::Text { at }
+            | Cell::Date { at }
+            | Cell::Timestamp { at } => (at, 0),
         };
         let (present, bit) = slot.present_bit();
-        Self { base, at, present, bit, group: slot.group, mask }
+        Self { base, at, present, bit, group: slot.group }
     }
 }
 
@@ -107,10 +108,7 @@ impl Load {
         let (bytes, stale) = (row.bytes(), row.stale());
         match self.kind {
             Kind::Boolean => {
-                for (cell, to) in &self.cells {
-                    let (known, [byte]) = (cell.is_known(bytes, stale), cell.bytes(bytes));
-                    r.booleans[*to as usize] = Truth::of(known, known & (byte & cell.mask != 0));
-                }
+                unreachable!("a boolean is a predicate, which reads the row itself")
             }
             Kind::Float => {
                 for (cell, to) in &self.cells {
