@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use chrono::Utc;
 use comfy_table::{ContentArrangement, Table};
 use serde_json::{Value as Json, json};
-use tarim_datamart::{Standards, Tokeniser, Value};
+use tarim_datamart::{Standards, Tokeniser, Type, Value};
 use tarim_features::{
     entity::Entity,
     row::Row,
@@ -266,7 +266,8 @@ fn definition_json(entity: &Entity, view: &View, feature: &Feature) -> Json {
         "name": feature.name,
         "type": feature.ty.to_string(),
         "default": to_json(&feature.default),
-        "range": feature.range.map(|(low, high)| [low, high]),
+        "range": feature.range.map(|(low, high)| [low, high].map(|end| bound(feature.ty, end))),
+        "codes": (!feature.codes.is_empty()).then_some(&feature.codes),
         "sql": feature.sql.text,
         "view": view.name,
         "source": view.source(),
@@ -274,6 +275,14 @@ fn definition_json(entity: &Entity, view: &View, feature: &Feature) -> Json {
         "zh": feature.zh,
         "en": feature.en,
     })
+}
+
+/// An end of a range as the rulebook writes it.
+fn bound(ty: Type, end: i64) -> Json {
+    match ty {
+        Type::Date32 => to_json(&Value::Date32(end as i32)),
+        _ => json!(end),
+    }
 }
 
 fn new_table(header: &[&str]) -> Table {

@@ -62,6 +62,7 @@ impl Entity {
                 name: f.name.clone(),
                 ty: f.ty,
                 range: f.range,
+                codes: f.codes.clone(),
                 group: u8::try_from(i + 1).unwrap_or(u8::MAX),
             }));
         }

@@ -178,7 +178,7 @@ fn run(case: &Case) -> Result<(), String> {
         .collect();
     let mut scratch = Scratch::new();
     program.evaluate(&bound, &rows, &mut scratch);
-    let row = scratch.answers(0);
+    let row = scratch.answers(&program, 0);
     let batch = set.evaluate_batch(&batch(&columns, &[values])).map_err(|e| format!("{e:?}"))?;
     for (what, id) in [("simplified", ExprId(0)), ("as written", ExprId(1))] {
         let (row, batch) = (row.value(id), batch.value(id));

@@ -49,7 +49,11 @@ fn a_key_is_that_of_the_text_however_the_row_keeps_it() {
                 let batch = batch(&[("a.purpose".into(), Type::Utf8)], &[vec![value.clone()]]);
                 let batch = set.evaluate_batch(&batch).expect("the batch has the column");
                 let expected = batch.text_key(ExprId(0), key);
-                assert_eq!(scratch.answers(0).text_key(ExprId(0), never), expected, "{value:?} {by_code}");
+                assert_eq!(
+                    scratch.answers(&program, 0).text_key(ExprId(0), never),
+                    expected,
+                    "{value:?} {by_code}"
+                );
             }
         }
     }
@@ -88,5 +92,5 @@ fn to_ask_such_a_program_for_a_text_is_a_slip() {
     let rows = [Row::new(columns, &bytes, &dictionary, NOW_US).expect("a whole row")];
     let mut scratch = Scratch::new();
     program.evaluate(&program.bind(&[&dictionary]), &rows, &mut scratch);
-    scratch.answers(0).text(ExprId(0));
+    scratch.answers(&program, 0).text(ExprId(0));
 }

@@ -6,9 +6,10 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use datafusion::prelude::SessionContext;
 use support::{rulebook, session};
-use tarim_datamart::Standards;
+use tarim_datamart::{Standards, Value};
 use tarim_features::{
     materialise::{MaterialiseError, MaterialiseReport, Progress, Selection, materialise},
+    row::Row,
     spine::point_in_time,
     store::{EmbeddedStore, ListAnswer, OnlineStore},
     view::FeatureSet,
@@ -18,9 +19,22 @@ use tarim_features::{
 const NOW: i64 = 1_782_777_600_000_000;
 
 fn bank(standards: &Standards, transactions: usize, entry: &str) -> SessionContext {
-    let customers = "member,customer_id,opened_at,known_at,city,income_fen\n\
-                     001,C1,2026-01-01T00:00:00,2026-01-01T00:00:00,南宁,900000\n\
-                     002,C1,2026-01-01T00:00:00,2026-01-01T00:00:00,,\n";
+    bank_of(standards, transactions, entry, "2026-01-01T00:00:00", 900_000)
+}
+
+/// With a customer who opened then and has this income.
+fn bank_of(
+    standards: &Standards,
+    transactions: usize,
+    entry: &str,
+    opened_at: &str,
+    income_fen: i64,
+) -> SessionContext {
+    let customers = format!(
+        "member,customer_id,opened_at,known_at,city,income_fen\n\
+         001,C1,{opened_at},2026-01-01T00:00:00,南宁,{income_fen}\n\
+         002,C1,2026-01-01T00:00:00,2026-01-01T00:00:00,,\n"
+    );
     let mut facts = "member,txn_id,customer_id,account_id,booked_at,known_at,amount_fen,rate\n".to_owned();
     for i in 0..transactions {
         facts.push_str(&format!("001,T{i},C1,A1,2026-06-20T00:00:00,2026-06-20T00:00:00,100,\n"));
@@ -29,7 +43,7 @@ fn bank(standards: &Standards, transactions: usize, entry: &str) -> SessionConte
         "member,entry_id,list,customer_id,device_id,reason,source,known_at,valid_from,expires_at\n\
          001,{entry},aml_black,C1,,,,2026-01-01T00:00:00,,\n"
     );
-    let tables = [("customers", customers.to_owned()), ("transactions", facts), ("list_entries", entries)];
+    let tables = [("customers", customers), ("transactions", facts), ("list_entries", entries)];
     session(standards, &BTreeMap::from(tables.map(|(name, text)| (name.to_owned(), text))))
 }
 
@@ -116,22 +130,63 @@ async fn a_report_says_what_was_made() {
 }
 
 #[tokio::test]
-async fn a_value_outside_its_range_is_an_error_online_and_in_batch() {
+async fn a_value_outside_its_range_or_codes_is_an_error_online_and_in_batch() {
     let (features, standards) = rulebook();
     let folder = tempfile::tempdir().unwrap();
-    // txn_count is declared to be 0 to 1,000.
-    let session = bank(&standards, 1001, "E1");
-    let error = run(&session, &features, folder.path(), Selection::All).await.unwrap_err().to_string();
-    assert!(
-        error.starts_with("customer \"C1\" of member 001: column \"txn_count\": 1001 is outside"),
-        "{error}"
-    );
-    assert_eq!(EmbeddedStore::generations(folder.path()).unwrap(), (vec![], None));
-    let spine = "spine_id,member,as_of,customer_id,device_id\n1,001,2026-06-30T00:00:00,C1,\n";
-    let spine = session.read_batch(support::csv(spine, &support::spine_schema())).unwrap();
-    let frame = point_in_time(&session, &features, spine).await.unwrap();
-    let error = frame.collect().await.unwrap_err().to_string();
-    assert!(error.contains("customer.txn_count is 1001, outside its range 0 to 1000"), "{error}");
+    let then = "2026-01-01T00:00:00";
+    for (transactions, opened_at, income_fen, online, batch) in [
+        (
+            1001,
+            then,
+            1,
+            "\"txn_count\": 1001 is outside",
+            "txn_count is 1001, outside its range 0 to 1000; widen",
+        ),
+        (
+            1,
+            "1999-12-31T10:00:00",
+            1,
+            "\"opened_on\": 1999-12-31 is outside its range 2000-01-01 to",
+            "opened_on is 1999-12-31, outside its range 2000-01-01 to 2026-12-31; widen the range where",
+        ),
+        (
+            1,
+            then,
+            77_777_777,
+            "\"income_class\": \"none\" is none of its codes",
+            "income_class is \"none\", none of its codes; add",
+        ),
+    ] {
+        let session = bank_of(&standards, transactions, "E1", opened_at, income_fen);
+        let error = run(&session, &features, folder.path(), Selection::All).await.unwrap_err().to_string();
+        let expected = format!("customer \"C1\" of member 001: column {online}");
+        assert!(error.starts_with(&expected), "{error}");
+        assert_eq!(EmbeddedStore::generations(folder.path()).unwrap(), (vec![], None));
+        let spine = "spine_id,member,as_of,customer_id,device_id\n1,001,2026-06-30T00:00:00,C1,\n";
+        let spine = session.read_batch(support::csv(spine, &support::spine_schema())).unwrap();
+        let frame = point_in_time(&session, &features, spine).await.unwrap();
+        let error = frame.collect().await.unwrap_err().to_string();
+        assert!(error.contains(&format!("customer.{batch}")), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_within_range_and_codes_is_read_as_it_was_computed() {
+    let (features, standards) = rulebook();
+    let features = Arc::new(features);
+    let folder = tempfile::tempdir().unwrap();
+    run(&bank(&standards, 3, "E1"), &features, folder.path(), Selection::All).await.unwrap();
+    let snapshot = EmbeddedStore::open(folder.path(), features.clone()).unwrap().snapshot();
+    let layout = &features.entities()[0].layout;
+    let row = |member| {
+        let bytes = snapshot.get(0, member, "C1").expect("C1 is known");
+        let row = Row::new(layout, bytes, snapshot.dictionary(0), NOW).unwrap();
+        ["opened_on", "income_class", "city"].map(|name| row.get(layout.index(name).unwrap()))
+    };
+    let opened = Value::Date32(20_454);
+    let text = |text: &str| Value::Utf8(text.into());
+    assert_eq!(row("001"), [opened.clone(), text("high"), text("南宁")]);
+    assert_eq!(row("002"), [opened, Value::Null, text("unknown")]);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use arrow::{
     array::{Array, AsArray, RecordBatch},
-    datatypes::{Float64Type, Int64Type, TimestampMicrosecondType},
+    datatypes::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType},
 };
 use datafusion::prelude::SessionContext;
 use rand::{Rng, SeedableRng};
@@ -264,6 +264,7 @@ fn value(batch: &RecordBatch, column: &str, row: usize) -> Value {
         Type::Int64 => Value::Int64(array.as_primitive::<Int64Type>().value(row)),
         Type::Float64 => Value::Float64(array.as_primitive::<Float64Type>().value(row)),
         Type::Utf8 => Value::Utf8(array.as_string::<i32>().value(row).to_owned()),
+        Type::Date32 => Value::Date32(array.as_primitive::<Date32Type>().value(row)),
         other => panic!("{column}: the test rulebook has no {other}"),
     }
 }

@@ -119,6 +119,7 @@ impl Domain {
     }
 
     /// Key of what an expression says; None when it is unknown.
+    #[inline]
     pub fn ask(&self, answers: &impl Answers, id: ExprId) -> Option<i64> {
         match self.ty {
             Type::Boolean => answers.truth(id).map(i64::from),

@@ -53,7 +53,7 @@ pub fn benches(c: &mut Criterion) {
             b.iter(|| {
                 let rows = [Row::new(&layout, black_box(row), &dictionary, 0).expect("a row of its layout")];
                 program.evaluate(&bound, &rows, &mut scratch);
-                black_box(scratch.answers(0).value(ExprId(0)));
+                black_box(scratch.answers(&program, 0).value(ExprId(0)));
             });
         });
     }

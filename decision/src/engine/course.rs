@@ -117,7 +117,8 @@ pub(super) fn run<'a>(
                     evaluation.put(*inlet, out.given());
                 }
             }
-            results[result.relation].extend_from_slice(&work.out);
+            // The next step begins with nothing, which is what stands there.
+            std::mem::swap(&mut results[result.relation], &mut work.out);
         }
     }
     let result = |relation: Option<usize>| results[relation?].first().copied();
@@ -149,6 +150,7 @@ impl Facts for Judged<'_> {
 
     fn expr(&self, step: usize, id: ExprId) -> Value {
         let part = self.course.steps.iter().position(|s| s.step == step);
-        self.registers.answers(part.expect("a finding is of a step that ran")).value(id)
+        let part = part.expect("a finding is of a step that ran");
+        self.registers.answers(&self.course.program, part).value(id)
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! Texts and bytes are a `u32` length and their bytes; numbers are little-endian.
 
-use tarim_features::row::{Dictionary, Row};
+use tarim_features::row::Row;
 
 use super::inputs::{Inputs, ListHit};
 use crate::rulebook::Rulebook;
@@ -86,7 +86,7 @@ impl Inputs {
             if *fingerprint != relation.layout.fingerprint() {
                 return Err(DecodeError::Layout(relation.name.clone()));
             }
-            Row::new(&relation.layout, inputs.rows.get(i), Dictionary::none(), inputs.at_us)
+            Row::new(&relation.layout, inputs.rows.get(i), relation.layout.codes(), inputs.at_us)
                 .and_then(|row| row.verify())
                 .map_err(|source| DecodeError::Row { relation: relation.name.clone(), source })?;
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use tarim_datamart::Value;
 use tarim_features::{
-    row::{Dictionary, Layout, Row, RowBuilder, RowError},
+    row::{Layout, Row, RowBuilder, RowError},
     store::Snapshot,
 };
 
@@ -150,7 +150,7 @@ impl Inputs {
         let bytes = self.rows.get(index);
         let dictionary = match (&self.snapshot, relation.source) {
             (Some(snapshot), Source::Entity(entity)) => snapshot.dictionary(entity),
-            _ => Dictionary::none(),
+            _ => relation.layout.codes(),
         };
         Row::new(&relation.layout, bytes, dictionary, self.at_us)
     }

@@ -161,7 +161,7 @@ fn bind(rulebook: &Rulebook, snapshot: Option<&Snapshot>) -> Vec<Bound> {
 fn dictionaries<'a>(rulebook: &'a Rulebook, snapshot: Option<&'a Snapshot>) -> Vec<&'a Dictionary> {
     let dictionary = |r: &'a Relation| match (r.source, snapshot) {
         (Source::Entity(entity), Some(snapshot)) => snapshot.dictionary(entity),
-        (source, _) if source.is_input() => Dictionary::none(),
+        (source, _) if source.is_input() => r.layout.codes(),
         _ => &**rulebook.texts(),
     };
     rulebook.relations().iter().map(dictionary).collect()

@@ -67,14 +67,17 @@ pub struct RowAnswers<'a> {
 }
 
 impl Answers for RowAnswers<'_> {
+    #[inline]
     fn truth(&self, id: ExprId) -> Option<bool> {
         self.registers.booleans[self.from(id, Type::Boolean)].get()
     }
 
+    #[inline]
     fn int(&self, id: ExprId) -> Option<i64> {
         self.registers.ints[self.from(id, Type::Int64)].get()
     }
 
+    #[inline]
     fn float(&self, id: ExprId) -> Option<f64> {
         let x = self.registers.floats[self.from(id, Type::Float64)];
         (!x.is_nan()).then_some(x)
@@ -86,6 +89,7 @@ impl Answers for RowAnswers<'_> {
         self.registers.text_in_buffer(self.from(id, Type::Utf8) as u32)
     }
 
+    #[inline]
     fn text_key(&self, id: ExprId, key_of: impl Fn(&str) -> i64) -> Option<i64> {
         match self.outputs[id.0 as usize] {
             Output { keyed: true, from, .. } => self.registers.ints[from as usize].get(),
@@ -93,6 +97,7 @@ impl Answers for RowAnswers<'_> {
         }
     }
 
+    #[inline]
     fn date(&self, id: ExprId) -> Option<i32> {
         // A register of a date holds nothing but dates.
         self.registers.ints[self.from(id, Type::Date32)].get().map(|days| days as i32)
@@ -122,6 +127,7 @@ impl Answers for RowAnswers<'_> {
 }
 
 impl RowAnswers<'_> {
+    #[inline]
     fn from(&self, id: ExprId, ty: Type) -> usize {
         let output = self.outputs[id.0 as usize];
         assert_eq!(output.ty, ty, "expression {} is {}, and was asked for {ty}", id.0, output.ty);

@@ -78,7 +78,7 @@ impl<'a> Builder<'a> {
     pub fn output(&mut self, expr: &Expr, ty: Type, names: Option<&[String]>) -> Compiled<()> {
         let (_, mut from) = self.expr(expr)?;
         if let Some(names) = names {
-            let names = position(&mut self.draft.constants.names, Names(names.to_vec()));
+            let names = position(&mut self.draft.constants.names, Names::new(names));
             from = self.op(Op::TextKey(from, names));
         }
         self.part.outputs.push(Output { ty, from, keyed: names.is_some() });

@@ -238,7 +238,8 @@ struct Packer<'e> {
 
 impl<'e> Packer<'e> {
     fn new(entity: &'e Entity) -> Self {
-        Self { entity, row: RowBuilder::new(&entity.layout), dictionary: Dictionary::new(), nulls: 0 }
+        let dictionary = Dictionary::clone(entity.layout.codes());
+        Self { entity, row: RowBuilder::new(&entity.layout), dictionary, nulls: 0 }
     }
 
     fn pack(
@@ -283,8 +284,11 @@ impl<'e> Packer<'e> {
                     self.row.set_timestamp(at, values.as_primitive::<TimestampMicrosecondType>().value(i))?;
                 }
                 Type::Utf8 => {
-                    let code = self.dictionary.intern(values.as_string::<i32>().value(i));
-                    self.row.set_text_code(at, code)?;
+                    let text = values.as_string::<i32>().value(i);
+                    match column.codes.is_empty() {
+                        true => self.row.set_text_code(at, self.dictionary.intern(text))?,
+                        false => self.row.set_text(at, text)?,
+                    }
                 }
             }
         }

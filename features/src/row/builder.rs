@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tarim_datamart::{Type, Value, ValueRef};
 
-use super::layout::{Cell, Layout};
+use super::layout::{Cell, Layout, Uint};
 
 /// Set in a utf8 cell whose other bits are an offset into the row itself.
 pub(super) const IN_ROW: u32 = 1 << 31;
@@ -29,10 +29,14 @@ pub enum CellError {
     #[error(
         "column {column:?}: {value} is outside its range {low} to {high}; widen the range where it is declared"
     )]
-    Range { column: String, value: i64, low: i64, high: i64 },
+    Range { column: String, value: Value, low: Value, high: Value },
+    #[error("column {column:?}: {value:?} is none of its codes; add it where they are declared")]
+    NotACode { column: String, value: String },
     #[error("column {column:?}: the texts of this row exceed 2 GiB")]
     TooLong { column: String },
-    #[error("column {column:?}: {code} is not a dictionary code (below 2^31)")]
+    #[error(
+        "column {column:?}: {code} is not a dictionary code (below 2^31), or not of one of the column's codes"
+    )]
     Code { column: String, code: u32 },
 }
 
@@ -97,72 +101,81 @@ impl RowBuilder {
     }
 
     pub fn set_int(&mut self, column: usize, value: i64) -> Result<(), CellError> {
-        let Cell::Int { at, width, base } = self.layout.slot(column).cell else {
-            return Err(self.mismatch(column, Type::Int64));
-        };
+        self.set_number(column, Type::Int64, value)
+    }
+
+    /// Sets an integer, a date or a timestamp, whichever `ty` is.
+    fn set_number(&mut self, column: usize, ty: Type, value: i64) -> Result<(), CellError> {
         let described = &self.layout.columns()[column];
+        let (Cell::Int { of, base }, true) = (self.layout.slot(column).cell, described.ty == ty) else {
+            return Err(self.mismatch(column, ty));
+        };
         if let Some((low, high)) = described.range
             && !(low..=high).contains(&value)
         {
+            let [value, low, high] = [value, low, high].map(|i| match ty {
+                Type::Date32 => Value::Date32(i as i32),
+                _ => Value::Int64(i),
+            });
             return Err(CellError::Range { column: described.name.clone(), value, low, high });
         }
-        let distance = value.wrapping_sub(base).to_le_bytes();
-        self.write(at, &distance[..width.bytes()]);
+        of.write(&mut self.bytes, value.wrapping_sub(base) as u64);
         self.present(column);
         Ok(())
     }
 
     pub fn set_float(&mut self, column: usize, value: f64) -> Result<(), CellError> {
-        let Cell::Float { at } = self.layout.slot(column).cell else {
+        let Cell::Float { of } = self.layout.slot(column).cell else {
             return Err(self.mismatch(column, Type::Float64));
         };
-        self.write(at, &value.to_le_bytes());
+        of.write(&mut self.bytes, value.to_bits());
         self.present(column);
         Ok(())
     }
 
-    /// Sets a text, kept in the row itself. (Setting it twice keeps both: a row is written once.)
+    /// Sets a text: one of the column's codes, or, if it has none, any, kept in the row itself. (Setting it twice keeps
+    /// both: a row is written once.)
     pub fn set_text(&mut self, column: usize, value: &str) -> Result<(), CellError> {
-        let Cell::Text { at } = self.layout.slot(column).cell else {
+        let Cell::Text { of } = self.layout.slot(column).cell else {
             return Err(self.mismatch(column, Type::Utf8));
         };
-        append_text(&mut self.bytes, 0, at, value)
-            .ok_or_else(|| CellError::TooLong { column: self.layout.columns()[column].name.clone() })?;
+        let described = &self.layout.columns()[column];
+        if described.codes.is_empty() {
+            append_text(&mut self.bytes, 0, of, value)
+                .ok_or_else(|| CellError::TooLong { column: described.name.clone() })?;
+        } else {
+            let code = self.layout.codes().code(value).filter(|_| described.admits(value));
+            let not = || CellError::NotACode { column: described.name.clone(), value: value.to_owned() };
+            of.write(&mut self.bytes, code.ok_or_else(not)?.into());
+        }
         self.present(column);
         Ok(())
     }
 
-    /// Sets a text by its code in the dictionary that the row will be read with.
+    /// Sets a text by its code in the dictionary that the row will be read with, which begins with the
+    /// [layout's codes](Layout::codes).
     pub fn set_text_code(&mut self, column: usize, code: u32) -> Result<(), CellError> {
-        let Cell::Text { at } = self.layout.slot(column).cell else {
+        let Cell::Text { of } = self.layout.slot(column).cell else {
             return Err(self.mismatch(column, Type::Utf8));
         };
-        if code & IN_ROW != 0 {
-            return Err(CellError::Code { column: self.layout.columns()[column].name.clone(), code });
+        let described = &self.layout.columns()[column];
+        let known = |code| self.layout.codes().get(code).is_some_and(|text| described.admits(text));
+        if code & IN_ROW != 0 || !(described.codes.is_empty() || known(code)) {
+            return Err(CellError::Code { column: described.name.clone(), code });
         }
-        self.write(at, &code.to_le_bytes());
+        of.write(&mut self.bytes, code.into());
         self.present(column);
         Ok(())
     }
 
     /// Sets a date, in days since 1970-01-01.
     pub fn set_date(&mut self, column: usize, days: i32) -> Result<(), CellError> {
-        let Cell::Date { at } = self.layout.slot(column).cell else {
-            return Err(self.mismatch(column, Type::Date32));
-        };
-        self.write(at, &days.to_le_bytes());
-        self.present(column);
-        Ok(())
+        self.set_number(column, Type::Date32, days.into())
     }
 
     /// Sets a time, in microseconds since 1970-01-01T00:00:00Z.
     pub fn set_timestamp(&mut self, column: usize, us: i64) -> Result<(), CellError> {
-        let Cell::Timestamp { at } = self.layout.slot(column).cell else {
-            return Err(self.mismatch(column, Type::Timestamp));
-        };
-        self.write(at, &us.to_le_bytes());
-        self.present(column);
-        Ok(())
+        self.set_number(column, Type::Timestamp, us)
     }
 
     /// Says when a group's values were true, in microseconds since 1970-01-01T00:00:00Z. Group 0 has no
@@ -173,12 +186,8 @@ impl RowBuilder {
     pub fn set_group_time(&mut self, group: usize, us: i64) {
         assert!(group < self.layout.groups().len(), "the row has no group {group}");
         if let Some(at) = self.layout.time_at(group) {
-            self.write(at as u32, &us.to_le_bytes());
+            self.bytes[at..at + 8].copy_from_slice(&us.to_le_bytes());
         }
-    }
-
-    fn write(&mut self, at: u32, bytes: &[u8]) {
-        self.bytes[at as usize..at as usize + bytes.len()].copy_from_slice(bytes);
     }
 
     fn present(&mut self, column: usize) {
@@ -191,14 +200,13 @@ impl RowBuilder {
     }
 }
 
-/// Appends `text` to a row, which begins at `row` in `bytes` and is the last thing there, and points the cell at `at`
-/// to it. None if the row becomes too long.
-pub(super) fn append_text(bytes: &mut Vec<u8>, row: usize, at: u32, text: &str) -> Option<()> {
+/// Appends `text` to a row, which begins at `row` in `bytes` and is the last thing there, and points its cell to it. None
+/// if the row becomes too long.
+pub(super) fn append_text(bytes: &mut Vec<u8>, row: usize, cell: Uint, text: &str) -> Option<()> {
     let start = u32::try_from(bytes.len() - row).ok().filter(|s| s & IN_ROW == 0)?;
     let len = u32::try_from(text.len()).ok()?;
     bytes.extend_from_slice(&len.to_le_bytes());
     bytes.extend_from_slice(text.as_bytes());
-    let cell = row + at as usize;
-    bytes[cell..cell + 4].copy_from_slice(&(start | IN_ROW).to_le_bytes());
+    cell.write(&mut bytes[row..], (start | IN_ROW).into());
     Some(())
 }

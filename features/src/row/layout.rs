@@ -1,23 +1,35 @@
 //! Where each column of a packed row lies.
 
-use hashbrown::HashMap;
+use std::sync::Arc;
+
+use hashbrown::{HashMap, HashSet};
 use tarim_datamart::Type;
+
+use super::dictionary::Dictionary;
 
 /// A column of a packed row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
     pub name: String,
     pub ty: Type,
-    /// Int64 only: least and greatest value, both included. Lets the row store it narrower.
+    /// Int64 and date32 only: least and greatest value (of a date: days since 1970-01-01), both included. Lets the
+    /// row store it narrower.
     pub range: Option<(i64, i64)>,
+    /// Utf8 only: all texts that it may be; empty: any. Lets the row store it narrower.
+    pub codes: Vec<String>,
     /// Index of its group.
     pub group: u8,
 }
 
 impl Column {
-    /// A column without a range, in group 0.
+    /// A column of any value, in group 0.
     pub fn new(name: impl Into<String>, ty: Type) -> Self {
-        Self { name: name.into(), ty, range: None, group: 0 }
+        Self { name: name.into(), ty, range: None, codes: Vec::new(), group: 0 }
+    }
+
+    /// Is `text` among its codes? Any text is if it has none.
+    pub fn admits(&self, text: &str) -> bool {
+        self.codes.is_empty() || self.codes.iter().any(|code| code == text)
     }
 }
 
@@ -29,13 +41,45 @@ pub struct Group {
     pub freshness_us: Option<i64>,
 }
 
-/// Bytes of an integer cell.
+/// An unsigned number of one to eight bytes in a row: the last ones of eight that all lie in the row. So whatever
+/// its width, one load and one shift read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Width {
-    W1,
-    W2,
-    W4,
-    W8,
+pub struct Uint {
+    /// Where the eight bytes begin.
+    pub(crate) at: u32,
+    /// Bits of them that are not the number's.
+    pub(crate) shift: u8,
+}
+
+impl Uint {
+    /// The number of so many bytes that ends before the byte `end`.
+    fn ending(end: usize, width: usize) -> Self {
+        assert!(
+            (1..=8).contains(&width) && end >= 8,
+            "a number has one to eight bytes, and eight lie before its end"
+        );
+        Self { at: (end - 8) as u32, shift: 64 - 8 * width as u8 }
+    }
+
+    /// # Panics
+    /// If the row is shorter than its layout says.
+    #[inline]
+    pub fn read(self, row: &[u8]) -> u64 {
+        let at = self.at as usize;
+        u64::from_le_bytes(row[at..at + 8].try_into().expect("eight bytes")) >> self.shift
+    }
+
+    /// Writes the low bytes of `number`; the caller has seen that it has no others.
+    pub(super) fn write(self, row: &mut [u8], number: u64) {
+        debug_assert!(number <= u64::MAX >> self.shift);
+        let (first, end) = (self.at as usize + usize::from(self.shift / 8), self.at as usize + 8);
+        row[first..end].copy_from_slice(&number.to_le_bytes()[..end - first]);
+    }
+
+    /// Bytes that it takes.
+    pub fn width(self) -> usize {
+        8 - usize::from(self.shift / 8)
+    }
 }
 
 /// Where the value of a column lies: byte offsets into the row.
@@ -45,23 +89,19 @@ pub enum Cell {
         at: u32,
         mask: u8,
     },
-    /// Stored as an unsigned distance from `base` (of eight bytes: the value itself, and `base` is 0).
+    /// An integer, a date in days or a timestamp in microseconds, stored as its distance from `base` (of eight bytes:
+    /// the value itself, and `base` is 0).
     Int {
-        at: u32,
-        width: Width,
+        of: Uint,
         base: i64,
     },
+    /// By its bits.
     Float {
-        at: u32,
+        of: Uint,
     },
+    /// A code of the row's dictionary; of four bytes also a place in the row.
     Text {
-        at: u32,
-    },
-    Date {
-        at: u32,
-    },
-    Timestamp {
-        at: u32,
+        of: Uint,
     },
 }
 
@@ -79,11 +119,15 @@ pub struct Layout {
     columns: Vec<Column>,
     groups: Vec<Group>,
     slots: Vec<Slot>,
-    /// Columns that are texts.
+    /// Columns that are texts of any kind, not codes.
     texts: Vec<usize>,
+    /// The codes of all columns: the dictionary of any rows begins with them.
+    codes: Arc<Dictionary>,
     by_name: HashMap<String, usize>,
     /// Where the times of groups 1, 2, … stand.
     times_at: usize,
+    /// Groups that go stale: where its time stands, and its freshness.
+    stale: Vec<(u8, u32, i64)>,
     fixed_len: usize,
     fingerprint: [u8; 32],
 }
@@ -93,8 +137,12 @@ pub struct Layout {
 pub enum LayoutError {
     #[error("two columns are named {0:?}; rename one")]
     Repeated(String),
-    #[error("column {0:?}: a range is for int64 columns and its ends are in order; remove or mend it")]
+    #[error(
+        "column {0:?}: a range is for int64 and date32 columns and its ends are in order; remove or mend it"
+    )]
     Range(String),
+    #[error("column {0:?}: codes are for utf8 columns and each stands once; remove or mend them")]
+    Codes(String),
     #[error("column {0:?} is in group {1}, which is not among the groups given")]
     Group(String, u8),
     #[error("{0} groups; a row holds at most 64: merge feature views")]
@@ -126,8 +174,17 @@ impl Layout {
             if by_name.insert(c.name.clone(), i).is_some() {
                 return Err(LayoutError::Repeated(c.name.clone()));
             }
-            if c.range.is_some_and(|(low, high)| c.ty != Type::Int64 || low > high) {
+            let (least, greatest) = match c.ty {
+                Type::Int64 => (i64::MIN, i64::MAX),
+                Type::Date32 => (i32::MIN.into(), i32::MAX.into()),
+                _ => (1, 0),
+            };
+            if c.range.is_some_and(|(low, high)| low > high || low < least || high > greatest) {
                 return Err(LayoutError::Range(c.name.clone()));
+            }
+            let different: HashSet<&String> = c.codes.iter().collect();
+            if different.len() < c.codes.len() || (c.ty != Type::Utf8 && !c.codes.is_empty()) {
+                return Err(LayoutError::Codes(c.name.clone()));
             }
             if usize::from(c.group) >= groups.len() {
                 return Err(LayoutError::Group(c.name.clone(), c.group));
@@ -141,22 +198,19 @@ impl Layout {
         for (n, (_, cell)) in booleans.enumerate() {
             *cell = Some(Cell::Boolean { at: (booleans_at + n / 8) as u32, mask: 1 << (n % 8) });
         }
+        let codes: Dictionary = columns.iter().flat_map(|c| &c.codes).map(String::as_str).collect();
         // Widest first: then no cell straddles more cache lines than it must.
-        for width in [Width::W8, Width::W4, Width::W2, Width::W1] {
-            for (c, cell) in columns.iter().zip(&mut cells).filter(|(c, _)| width_of(c) == Some(width)) {
-                let at = end as u32;
+        for width in (1..=8).rev() {
+            let of_width = |c: &Column| width_of(c, codes.len()) == Some(width);
+            for (c, cell) in columns.iter().zip(&mut cells).filter(|(c, _)| of_width(c)) {
+                end = (end + width).max(8);
+                let of = Uint::ending(end, width);
                 *cell = Some(match c.ty {
-                    Type::Int64 => {
-                        let base = if width == Width::W8 { 0 } else { c.range.map_or(0, |(low, _)| low) };
-                        Cell::Int { at, width, base }
-                    }
-                    Type::Float64 => Cell::Float { at },
-                    Type::Utf8 => Cell::Text { at },
-                    Type::Date32 => Cell::Date { at },
-                    Type::Timestamp => Cell::Timestamp { at },
-                    Type::Boolean => unreachable!("a boolean has no width"),
+                    Type::Float64 => Cell::Float { of },
+                    Type::Utf8 => Cell::Text { of },
+                    _ if width == 8 => Cell::Int { of, base: 0 },
+                    _ => Cell::Int { of, base: range_of(c).0 },
                 });
-                end += width.bytes();
             }
         }
         let slots = std::iter::zip(&columns, cells)
@@ -168,8 +222,25 @@ impl Layout {
             })
             .collect();
         let fingerprint = fingerprint(&columns, &groups);
-        let texts = (0..columns.len()).filter(|i| columns[*i].ty == Type::Utf8).collect();
-        Ok(Self { columns, groups, slots, texts, by_name, times_at, fixed_len: end, fingerprint })
+        let any_text = |c: &Column| c.ty == Type::Utf8 && c.codes.is_empty();
+        let texts = (0..columns.len()).filter(|i| any_text(&columns[*i])).collect();
+        let codes = Arc::new(codes);
+        let stale = groups.iter().enumerate().filter_map(|(i, group)| {
+            Some((i as u8, (times_at + 8 * i.checked_sub(1)?) as u32, group.freshness_us?))
+        });
+        let stale = stale.collect();
+        Ok(Self {
+            columns,
+            groups,
+            slots,
+            texts,
+            codes,
+            by_name,
+            times_at,
+            stale,
+            fixed_len: end,
+            fingerprint,
+        })
     }
 
     pub fn columns(&self) -> &[Column] {
@@ -186,7 +257,13 @@ impl Layout {
         self.by_name.get(name).copied()
     }
 
-    /// Columns that are texts.
+    /// The codes of all columns. The dictionary of any rows of this layout begins with them; one of rows that carry
+    /// their other texts themselves holds nothing else.
+    pub fn codes(&self) -> &Arc<Dictionary> {
+        &self.codes
+    }
+
+    /// Columns that are texts of any kind, not codes.
     pub(super) fn texts(&self) -> &[usize] {
         &self.texts
     }
@@ -202,10 +279,15 @@ impl Layout {
         self.fixed_len
     }
 
-    /// BLAKE3 of everything that decides where a byte lies and what it means: names, types, ranges and
-    /// groups, in order. Freshness is not part of it: it may change without rewriting a row.
+    /// BLAKE3 of everything that decides where a byte lies and what it means: names, types, ranges, codes
+    /// and groups, in order. Freshness is not part of it: it may change without rewriting a row.
     pub fn fingerprint(&self) -> [u8; 32] {
         self.fingerprint
+    }
+
+    /// Groups that go stale: index, byte offset of its time, and its freshness in microseconds.
+    pub(super) fn stale(&self) -> &[(u8, u32, i64)] {
+        &self.stale
     }
 
     /// Byte offset of a group's time; group 0 has none.
@@ -221,40 +303,41 @@ impl Slot {
     }
 }
 
-impl Width {
-    pub fn bytes(self) -> usize {
-        match self {
-            Width::W1 => 1,
-            Width::W2 => 2,
-            Width::W4 => 4,
-            Width::W8 => 8,
-        }
-    }
+/// Least and greatest value of a column of numbers.
+fn range_of(column: &Column) -> (i64, i64) {
+    let all = match column.ty {
+        Type::Date32 => (i32::MIN.into(), i32::MAX.into()),
+        _ => (i64::MIN, i64::MAX),
+    };
+    column.range.unwrap_or(all)
 }
 
-/// Width of a column's cell; booleans are bits and have none.
-fn width_of(column: &Column) -> Option<Width> {
+/// Bytes of a column's cell, in a layout of so many codes; booleans are bits and have none.
+fn width_of(column: &Column, codes: usize) -> Option<usize> {
+    let bytes = |greatest: u64| (64 - greatest.leading_zeros() as usize).div_ceil(8).max(1);
     match column.ty {
         Type::Boolean => None,
-        Type::Float64 | Type::Timestamp => Some(Width::W8),
-        Type::Utf8 | Type::Date32 => Some(Width::W4),
-        Type::Int64 => Some(match column.range.map(|(low, high)| high.wrapping_sub(low) as u64) {
-            Some(0..=0xff) => Width::W1,
-            Some(0x100..=0xffff) => Width::W2,
-            Some(0x1_0000..=0xffff_ffff) => Width::W4,
-            _ => Width::W8,
-        }),
+        Type::Float64 | Type::Timestamp => Some(8),
+        // An offset into the row needs four.
+        Type::Utf8 if column.codes.is_empty() => Some(4),
+        Type::Utf8 => Some(bytes(codes as u64 - 1)),
+        Type::Int64 | Type::Date32 => {
+            let (low, high) = range_of(column);
+            Some(bytes(high.wrapping_sub(low) as u64))
+        }
     }
 }
 
 fn fingerprint(columns: &[Column], groups: &[Group]) -> [u8; 32] {
     let mut hash = blake3::Hasher::new();
-    hash.update(b"tarim packed row 1\n");
+    hash.update(b"tarim packed row 2\n");
     for g in groups {
         hash.update(format!("group {:?}\n", g.name).as_bytes());
     }
     for c in columns {
-        hash.update(format!("column {:?} {} {:?} {}\n", c.name, c.ty, c.range, c.group).as_bytes());
+        hash.update(
+            format!("column {:?} {} {:?} {:?} {}\n", c.name, c.ty, c.range, c.codes, c.group).as_bytes(),
+        );
     }
     *hash.finalize().as_bytes()
 }
@@ -267,6 +350,15 @@ mod tests {
         Column { range, ..Column::new(name, Type::Int64) }
     }
 
+    fn width(column: Column) -> usize {
+        let layout = Layout::new(vec![column], vec![]).unwrap();
+        assert!(layout.fixed_len() >= 8, "eight bytes can be read");
+        match layout.slot(0).cell {
+            Cell::Int { of, .. } | Cell::Float { of } | Cell::Text { of } => of.width(),
+            cell => panic!("{cell:?}"),
+        }
+    }
+
     #[test]
     fn a_range_decides_the_width() {
         for (range, bytes) in [
@@ -275,13 +367,24 @@ mod tests {
             (Some((-100, 155)), 1),
             (Some((-100, 156)), 2),
             (Some((1_000_000, 1_065_535)), 2),
-            (Some((0, 65_536)), 4),
+            (Some((0, 65_536)), 3),
             (Some((i64::MIN, i64::MIN + 0xffff_ffff)), 4),
-            (Some((0, 1 << 32)), 8),
+            (Some((0, 1 << 32)), 5),
+            (Some((0, (1 << 56) - 1)), 7),
+            (Some((0, 1 << 56)), 8),
             (Some((i64::MIN, i64::MAX)), 8),
         ] {
-            let layout = Layout::new(vec![int("n", range)], vec![]).unwrap();
-            assert_eq!(layout.fixed_len(), 1 + bytes, "{range:?}");
+            assert_eq!(width(int("n", range)), bytes, "{range:?}");
+        }
+        let date = |range| width(Column { range, ..Column::new("d", Type::Date32) });
+        assert_eq!((date(None), date(Some((0, 65_535))), date(Some((-1, 65_535)))), (4, 2, 3));
+    }
+
+    #[test]
+    fn codes_decide_the_width() {
+        for (codes, bytes) in [(0, 4), (1, 1), (256, 1), (257, 2), (65_537, 3)] {
+            let codes = (0..codes).map(|i| format!("{i:05}")).collect();
+            assert_eq!(width(Column { codes, ..Column::new("t", Type::Utf8) }), bytes);
         }
     }
 
@@ -293,6 +396,14 @@ mod tests {
         assert_eq!(new(vec![int("a", Some((2, 1)))], vec![]), LayoutError::Range("a".into()));
         let text = Column { range: Some((0, 1)), ..Column::new("t", Type::Utf8) };
         assert_eq!(new(vec![text], vec![]), LayoutError::Range("t".into()));
+        let codes = |ty, codes: &[&str]| {
+            let codes = codes.iter().map(|code| (*code).to_owned()).collect();
+            new(vec![Column { codes, ..Column::new("c", ty) }], vec![])
+        };
+        assert_eq!(codes(Type::Utf8, &["A", "B", "A"]), LayoutError::Codes("c".into()));
+        assert_eq!(codes(Type::Int64, &["A"]), LayoutError::Codes("c".into()));
+        let late = Column { range: Some((0, 1 << 31)), ..Column::new("d", Type::Date32) };
+        assert_eq!(new(vec![late], vec![]), LayoutError::Range("d".into()));
         let lost = Column { group: 1, ..int("a", None) };
         assert_eq!(new(vec![lost], vec![]), LayoutError::Group("a".into(), 1));
         assert_eq!(new(vec![], vec![group(Some(1))]), LayoutError::GroupZero);

@@ -5,7 +5,7 @@ use tarim_datamart::{Type, Value, ValueRef};
 use super::{
     builder::{IN_ROW, NEVER, append_text},
     dictionary::Dictionary,
-    layout::{Cell, Layout, Slot, Width},
+    layout::{Cell, Layout, Slot, Uint},
 };
 
 /// One packed row with what is needed to read it. A NULL or stale column reads as None.
@@ -35,7 +35,10 @@ pub enum RowError {
          materialise again"
     )]
     TooShort { len: usize, needed: usize },
-    #[error("the row is damaged: the text of column {column:?} is neither in the dictionary nor in the row")]
+    #[error(
+        "the row is damaged: the text of column {column:?} is neither in the dictionary nor in the row, \
+             or none of the column's codes"
+    )]
     Text { column: String },
     #[error("the row is damaged: column {column:?} holds {value}, outside its range")]
     Range { column: String, value: i64 },
@@ -49,6 +52,7 @@ impl<'a> Row<'a> {
     ///
     /// Only the length is checked here. Bytes that come from outside the process (a file without a
     /// checksum, a journal) go through [`Row::verify`] once; a text that is out of bounds reads as NULL.
+    #[inline]
     pub fn new(
         layout: &'a Layout,
         bytes: &'a [u8],
@@ -59,12 +63,10 @@ impl<'a> Row<'a> {
             return Err(RowError::TooShort { len: bytes.len(), needed: layout.fixed_len() });
         }
         let mut row = Self { layout, bytes, dictionary, stale: 0 };
-        for (i, group) in layout.groups().iter().enumerate() {
-            if let Some(freshness) = group.freshness_us
-                && row.group_time(i).is_none_or(|t| now_us.saturating_sub(t) > freshness)
-            {
-                row.stale |= 1 << i;
-            }
+        for (group, at, freshness) in layout.stale() {
+            // A time that was never set is as old as can be.
+            let old = now_us.saturating_sub(row.time(*at)) > *freshness || row.time(*at) == NEVER;
+            row.stale |= u64::from(old) << group;
         }
         Ok(row)
     }
@@ -76,13 +78,13 @@ impl<'a> Row<'a> {
             if !self.is_set(slot) {
                 continue;
             }
-            if let Cell::Text { at } = slot.cell
-                && self.text_of(self.cell(at)).is_none()
+            if let Cell::Text { of } = slot.cell
+                && !self.text_of(self.code(of)).is_some_and(|text| c.admits(text))
             {
                 return Err(RowError::Text { column: c.name.clone() });
             }
-            if let (Cell::Int { at, width, base }, Some((low, high))) = (slot.cell, c.range) {
-                let value = self.integer(at, width, base);
+            if let (Cell::Int { of, base }, Some((low, high))) = (slot.cell, c.range) {
+                let value = self.integer(of, base);
                 if !(low..=high).contains(&value) {
                     return Err(RowError::Range { column: c.name.clone(), value });
                 }
@@ -106,7 +108,13 @@ impl<'a> Row<'a> {
     /// When the values of a group were true; None for group 0 and for a time that was never set.
     pub fn group_time(&self, group: usize) -> Option<i64> {
         let at = self.layout.time_at(group)?;
-        Some(i64::from_le_bytes(self.bytes_at(at as u32))).filter(|t| *t != NEVER)
+        Some(self.time(at as u32)).filter(|t| *t != NEVER)
+    }
+
+    #[inline]
+    fn time(&self, at: u32) -> i64 {
+        let at = at as usize;
+        i64::from_le_bytes(self.bytes[at..at + 8].try_into().expect("eight bytes"))
     }
 
     /// Whether a column reads as NULL because its group is older than its freshness.
@@ -127,8 +135,9 @@ impl<'a> Row<'a> {
             Type::Int64 => self.int_at(slot).map(ValueRef::Int64),
             Type::Float64 => self.float_at(slot).map(ValueRef::Float64),
             Type::Utf8 => self.text_at(slot).map(ValueRef::Utf8),
-            Type::Date32 => self.date_at(slot).map(ValueRef::Date32),
-            Type::Timestamp => self.timestamp_at(slot).map(ValueRef::Timestamp),
+            // A cell of a date holds nothing but dates, unless it is damaged.
+            Type::Date32 => self.int_at(slot).map(|days| ValueRef::Date32(days as i32)),
+            Type::Timestamp => self.int_at(slot).map(ValueRef::Timestamp),
         }
         .unwrap_or(ValueRef::Null)
     }
@@ -139,7 +148,7 @@ impl<'a> Row<'a> {
     }
 
     pub fn int(&self, column: usize) -> Option<i64> {
-        self.int_at(self.layout.slot(column))
+        self.number(column, Type::Int64)
     }
 
     pub fn float(&self, column: usize) -> Option<f64> {
@@ -152,12 +161,17 @@ impl<'a> Row<'a> {
 
     /// Days since 1970-01-01.
     pub fn date(&self, column: usize) -> Option<i32> {
-        self.date_at(self.layout.slot(column))
+        self.number(column, Type::Date32).map(|days| days as i32)
     }
 
     /// Microseconds since 1970-01-01T00:00:00Z.
     pub fn timestamp(&self, column: usize) -> Option<i64> {
-        self.timestamp_at(self.layout.slot(column))
+        self.number(column, Type::Timestamp)
+    }
+
+    fn number(&self, column: usize, ty: Type) -> Option<i64> {
+        let is = self.layout.columns()[column].ty == ty;
+        is.then(|| self.int_at(self.layout.slot(column))).flatten()
     }
 
     /// The same, by a slot of this row's layout: what a compiled program reads by.
@@ -172,7 +186,7 @@ impl<'a> Row<'a> {
     #[inline]
     pub fn int_at(&self, slot: Slot) -> Option<i64> {
         match slot.cell {
-            Cell::Int { at, width, base } if self.is_known(slot) => Some(self.integer(at, width, base)),
+            Cell::Int { of, base } if self.is_known(slot) => Some(self.integer(of, base)),
             _ => None,
         }
     }
@@ -180,23 +194,7 @@ impl<'a> Row<'a> {
     #[inline]
     pub fn float_at(&self, slot: Slot) -> Option<f64> {
         match slot.cell {
-            Cell::Float { at } if self.is_known(slot) => Some(f64::from_le_bytes(self.bytes_at(at))),
-            _ => None,
-        }
-    }
-
-    #[inline]
-    pub fn date_at(&self, slot: Slot) -> Option<i32> {
-        match slot.cell {
-            Cell::Date { at } if self.is_known(slot) => Some(i32::from_le_bytes(self.bytes_at(at))),
-            _ => None,
-        }
-    }
-
-    #[inline]
-    pub fn timestamp_at(&self, slot: Slot) -> Option<i64> {
-        match slot.cell {
-            Cell::Timestamp { at } if self.is_known(slot) => Some(i64::from_le_bytes(self.bytes_at(at))),
+            Cell::Float { of } if self.is_known(slot) => Some(f64::from_bits(of.read(self.bytes))),
             _ => None,
         }
     }
@@ -204,15 +202,15 @@ impl<'a> Row<'a> {
     #[inline]
     pub fn text_at(&self, slot: Slot) -> Option<&'a str> {
         match slot.cell {
-            Cell::Text { at } if self.is_known(slot) => self.text_of(self.cell(at)),
+            Cell::Text { of } if self.is_known(slot) => self.text_of(self.code(of)),
             _ => None,
         }
     }
 
     /// The text of a cell that is known, as it stands: by code, or in the row.
     #[inline]
-    pub(crate) fn text_cell(&self, at: u32) -> Option<TextCell<'a>> {
-        let cell = self.cell(at);
+    pub(crate) fn text_cell(&self, cell: Uint) -> Option<TextCell<'a>> {
+        let cell = self.code(cell);
         if cell & IN_ROW == 0 { Some(TextCell::Code(cell)) } else { self.text_of(cell).map(TextCell::Text) }
     }
 
@@ -222,19 +220,19 @@ impl<'a> Row<'a> {
         self.is_set(slot) && self.stale >> slot.group & 1 == 0
     }
 
-    /// Appends to `out` the same row with its texts in its own tail, so that it can be read with an empty
-    /// dictionary. Group times are kept: read at the same time it gives the same values.
+    /// Appends to `out` the same row with its texts in its own tail, so that it can be read with no more than the
+    /// [layout's codes](Layout::codes). Group times are kept: read at the same time it gives the same values.
     pub fn to_self_contained(&self, out: &mut Vec<u8>) -> Result<(), RowError> {
         let start = out.len();
         out.extend_from_slice(&self.bytes[..self.layout.fixed_len()]);
         for &i in self.layout.texts() {
             let slot = self.layout.slot(i);
-            if let Cell::Text { at } = slot.cell
+            if let Cell::Text { of } = slot.cell
                 && self.is_set(slot)
             {
                 let damaged = || RowError::Text { column: self.layout.columns()[i].name.clone() };
-                let text = self.text_of(self.cell(at)).ok_or_else(damaged)?;
-                append_text(out, start, at, text).ok_or(RowError::TooLong)?;
+                let text = self.text_of(self.code(of)).ok_or_else(damaged)?;
+                append_text(out, start, of, text).ok_or(RowError::TooLong)?;
             }
         }
         Ok(())
@@ -246,18 +244,14 @@ impl<'a> Row<'a> {
     }
 
     #[inline]
-    fn integer(&self, at: u32, width: Width, base: i64) -> i64 {
-        match width {
-            Width::W1 => base.wrapping_add(i64::from(self.bytes[at as usize])),
-            Width::W2 => base.wrapping_add(i64::from(u16::from_le_bytes(self.bytes_at(at)))),
-            Width::W4 => base.wrapping_add(i64::from(u32::from_le_bytes(self.bytes_at(at)))),
-            Width::W8 => i64::from_le_bytes(self.bytes_at(at)),
-        }
+    fn integer(&self, of: Uint, base: i64) -> i64 {
+        base.wrapping_add(of.read(self.bytes) as i64)
     }
 
+    /// A code, or where in the row the text is.
     #[inline]
-    fn cell(&self, at: u32) -> u32 {
-        u32::from_le_bytes(self.bytes_at(at))
+    fn code(&self, of: Uint) -> u32 {
+        of.read(self.bytes) as u32
     }
 
     fn text_of(&self, cell: u32) -> Option<&'a str> {
@@ -272,11 +266,5 @@ impl<'a> Row<'a> {
     /// A bit for each group, set if it is stale.
     pub(crate) fn stale(&self) -> u64 {
         self.stale
-    }
-
-    #[inline]
-    fn bytes_at<const N: usize>(&self, at: u32) -> [u8; N] {
-        let at = at as usize;
-        self.bytes[at..at + N].try_into().expect("a slice of N bytes is an array of N bytes")
     }
 }

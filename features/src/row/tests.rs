@@ -22,12 +22,19 @@ fn random_layout(rng: &mut ChaCha8Rng) -> Arc<Layout> {
     let columns = (0..rng.random_range(0..60))
         .map(|i| {
             let ty = types[rng.random_range(0..types.len())];
-            let range = (ty == Type::Int64 && rng.random()).then(|| {
-                let (a, b) = (rng.random::<i64>() >> rng.random_range(0..63), rng.random::<i64>() >> 40);
+            let range = (matches!(ty, Type::Int64 | Type::Date32) && rng.random()).then(|| {
+                let least = if ty == Type::Int64 { 0 } else { 32 };
+                let (a, b) = (rng.random::<i64>() >> rng.random_range(least..63), rng.random::<i64>() >> 40);
                 (a.min(b), a.max(b))
+            });
+            let codes = (ty == Type::Utf8 && rng.random()).then(|| {
+                let first = rng.random_range(0..300);
+                let most = [9, 300][rng.random_range(0..2)];
+                (first..first + rng.random_range(1..most)).map(|code| format!("码{code}")).collect()
             });
             Column {
                 range,
+                codes: codes.unwrap_or_default(),
                 group: rng.random_range(0..groups.len() as u8),
                 ..Column::new(format!("c{i}"), ty)
             }
@@ -51,8 +58,14 @@ fn random_value(rng: &mut ChaCha8Rng, column: &Column) -> Value {
             None => Value::Int64(rng.random()),
         },
         Type::Float64 => Value::Float64(f64::from_bits(rng.random())),
+        Type::Utf8 if !column.codes.is_empty() => {
+            Value::Utf8(column.codes[rng.random_range(0..column.codes.len())].clone())
+        }
         Type::Utf8 => Value::Utf8("借e\0款".repeat(rng.random_range(0..4))),
-        Type::Date32 => Value::Date32(rng.random()),
+        Type::Date32 => match column.range {
+            Some((low, high)) => Value::Date32(rng.random_range(low as i32..=high as i32)),
+            None => Value::Date32(rng.random()),
+        },
         Type::Timestamp => Value::Timestamp(rng.random()),
     }
 }
@@ -62,7 +75,7 @@ fn what_is_written_is_read_until_it_is_stale() {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     for _ in 0..300 {
         let layout = random_layout(&mut rng);
-        let mut dictionary = Dictionary::new();
+        let mut dictionary = Dictionary::clone(layout.codes());
         let mut builder = RowBuilder::new(&layout);
         for _ in 0..10 {
             builder.clear();
@@ -88,8 +101,7 @@ fn what_is_written_is_read_until_it_is_stale() {
             row.verify().unwrap();
             let mut copy = vec![7; 3];
             row.to_self_contained(&mut copy).unwrap();
-            let empty = Dictionary::new();
-            let alone = Row::new(&layout, &copy[3..], &empty, now).unwrap();
+            let alone = Row::new(&layout, &copy[3..], layout.codes(), now).unwrap();
             alone.verify().unwrap();
             for (i, column) in layout.columns().iter().enumerate() {
                 let group = usize::from(column.group);
@@ -109,6 +121,9 @@ fn a_value_that_does_not_fit_is_refused() {
     let columns = vec![
         Column { range: Some((18, 100)), ..Column::new("age", Type::Int64) },
         Column::new("name", Type::Utf8),
+        Column { range: Some((0, 364)), ..Column::new("day", Type::Date32) },
+        Column { codes: vec!["A".into(), "B".into()], ..Column::new("grade", Type::Utf8) },
+        Column { codes: vec!["C".into()], ..Column::new("other", Type::Utf8) },
     ];
     let layout = Arc::new(Layout::new(columns, vec![]).unwrap());
     let mut builder = RowBuilder::new(&layout);
@@ -119,7 +134,20 @@ fn a_value_that_does_not_fit_is_refused() {
     );
     let error = builder.set(1, &Value::Boolean(true)).unwrap_err().to_string();
     assert_eq!(error, "column \"name\" is utf8; it was given boolean");
-    assert!(matches!(builder.set_text_code(1, 1 << 31), Err(CellError::Code { .. })));
+    let error = builder.set(2, &Value::Date32(365)).unwrap_err().to_string();
+    let expected = "column \"day\": 1971-01-01 is outside its range 1970-01-01 to 1970-12-31; widen the range where it \
+                    is declared";
+    assert_eq!(error, expected);
+    let error = builder.set(2, &Value::Int64(5)).unwrap_err().to_string();
+    assert_eq!(error, "column \"day\" is date32; it was given int64");
+    for column in [3, 4] {
+        let error = builder.set(column, &Value::Utf8("D".into())).unwrap_err();
+        assert!(matches!(error, CellError::NotACode { .. }), "{error}");
+    }
+    assert!(matches!(builder.set(3, &Value::Utf8("C".into())), Err(CellError::NotACode { .. })));
+    for (column, code) in [(1, 1 << 31), (3, 2), (3, 3), (4, 0)] {
+        assert!(matches!(builder.set_text_code(column, code), Err(CellError::Code { .. })));
+    }
 }
 
 #[test]
@@ -146,9 +174,9 @@ fn damaged_bytes_are_noticed_and_read_as_null() {
     assert_eq!(read(&not_utf8), Err(RowError::Text { column: "name".into() }));
     assert_eq!(Row::new(&layout, &not_utf8, &dictionary, 0).unwrap().get(0), Value::Null);
     let mut code = good.clone();
-    code[4] &= 0x7f; // the text cell's high byte: now a code of an empty dictionary
+    code[7] &= 0x7f; // the text cell's high byte: now a code of an empty dictionary
     assert_eq!(read(&code), Err(RowError::Text { column: "name".into() }));
     let mut out = good.clone();
-    out[5] = 10;
+    out[8] = 10;
     assert_eq!(read(&out), Err(RowError::Range { column: "digit".into(), value: 10 }));
 }

@@ -15,9 +15,9 @@
 //! Materialising is the same with one `as_of` for everybody, where the join is not needed: facts are
 //! grouped by member and key ([`Moment::All`]). What a value is, is written once; see [`plan`].
 
+mod bounds;
 mod lists;
 mod plan;
-mod range;
 
 use std::{collections::HashSet, sync::Arc};
 

@@ -12,7 +12,7 @@ use datafusion::{
 };
 use tarim_datamart::Value;
 
-use super::{range::in_range, stale_column};
+use super::{bounds::within, stale_column};
 use crate::{
     entity::{Entity, KNOWN},
     view::{
@@ -86,7 +86,7 @@ pub(super) async fn values(
         let stale = known.clone().and(is_stale(view, &relation));
         for (j, feature) in view.features.iter().enumerate() {
             let name = feature_column(&entity.name, &feature.name);
-            let value = in_range(&name, feature.range, value_or_default(&relation, j, feature));
+            let value = within(&name, feature, value_or_default(&relation, j, feature));
             let shown = when(known.clone().and(stale.clone().is_not_true()), value).end()?;
             columns.push(shown.alias(name));
         }

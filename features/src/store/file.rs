@@ -3,32 +3,35 @@
 //! ```text
 //! | magic | records … | index | dictionary | footer (JSON) | its BLAKE3 | its length | magic |
 //!
-//! record  = payload length u32 | (length u16, bytes) of each key part | payload
-//! index   = 2^k slots u64: 24 bits of the key's hash, 40 bits of the record's offset + 1; 0 is empty
+//! records = each: payload length u32 | (length u16, bytes) of each key part | payload; zeros to a multiple of 64
+//! index   = 2^k buckets of 8 slots u64: tag (24 bits of the key's hash, the last one set), 40 bits of the record's
+//!           offset; 0 is empty
 //! footer  = what the part is, number of records, and place, length and BLAKE3 of each section
 //! ```
 //!
 //! Numbers are little-endian. The file is written in one pass while records stream in; only 16 bytes a
-//! record are kept in memory for the index. It is read whole into anonymous memory, and every byte is
-//! covered by a checksum or compared, so damage is an error at open and never a wrong answer later; a
-//! look-up then costs one slot and one record, and allocates nothing.
+//! record are kept in memory for the index. It is read whole into memory ([`memory`](super::memory)), and every byte
+//! is covered by a checksum or compared, so damage is an error at open and never a wrong answer later; a look-up
+//! then costs one bucket, which is one line of the cache, and one record, and allocates nothing.
 
 use std::{
     fs::File,
+    hint::black_box,
     io::{BufWriter, Read, Seek, SeekFrom, Write},
     ops::Range,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use smallvec::SmallVec;
-use twox_hash::XxHash64;
 
-use super::StoreError;
+use super::{StoreError, key::Key, memory::Memory};
 use crate::row::Dictionary;
 
-const MAGIC: &[u8; 8] = b"TARIM-1\n";
-/// Bits of a slot that hold an offset; the others hold the top bits of the hash.
+const MAGIC: &[u8; 8] = b"TARIM-2\n";
+/// Slots that a key may have before others are looked at: they are one line of the cache, and the index begins with one.
+const BUCKET: usize = 8;
+const LINE: u64 = 64;
+/// Bits of a slot that hold an offset; the others hold a key's tag.
 const OFFSET_BITS: u32 = 40;
 const OFFSET_MASK: u64 = (1 << OFFSET_BITS) - 1;
 
@@ -62,16 +65,6 @@ pub struct Written {
     pub blake3: String,
 }
 
-/// Hash of a key. XXH64 of each part behind its length: the same on every machine and in every version.
-pub(super) fn hash_of(key: &[&str]) -> u64 {
-    let mut bytes: SmallVec<[u8; 128]> = SmallVec::new();
-    for part in key {
-        bytes.extend_from_slice(&(part.len() as u32).to_le_bytes());
-        bytes.extend_from_slice(part.as_bytes());
-    }
-    XxHash64::oneshot(0, &bytes)
-}
-
 /// Writes one file; nothing is at its place until [`FileWriter::finish`].
 pub struct FileWriter {
     path: PathBuf,
@@ -81,7 +74,6 @@ pub struct FileWriter {
     key_parts: usize,
     /// Hash and offset of each record.
     entries: Vec<(u64, u64)>,
-    head: Vec<u8>,
 }
 
 impl FileWriter {
@@ -99,7 +91,6 @@ impl FileWriter {
             section: blake3::Hasher::new(),
             key_parts,
             entries: Vec::new(),
-            head: Vec::new(),
         })
     }
 
@@ -107,21 +98,14 @@ impl FileWriter {
     pub fn push(&mut self, key: &[&str], payload: &[u8]) -> Result<(), StoreError> {
         assert_eq!(key.len(), self.key_parts, "every key of a file has the same number of parts");
         let too_long = |what: &str| StoreError::TooLong { what: what.to_owned(), key: key.join("/") };
-        if self.at > OFFSET_MASK - 1 {
+        if self.at > OFFSET_MASK {
             return Err(too_long("the file exceeds 1 TiB"));
         }
         let len = u32::try_from(payload.len()).map_err(|_| too_long("the record exceeds 4 GiB"))?;
-        self.entries.push((hash_of(key), self.at));
-        self.head.clear();
-        self.head.extend_from_slice(&len.to_le_bytes());
-        for part in key {
-            let len = u16::try_from(part.len()).map_err(|_| too_long("the key exceeds 65,535 bytes"))?;
-            self.head.extend_from_slice(&len.to_le_bytes());
-            self.head.extend_from_slice(part.as_bytes());
-        }
-        let head = std::mem::take(&mut self.head);
-        self.write(&head)?;
-        self.head = head;
+        let key = Key::of(key).ok_or_else(|| too_long("the key exceeds 65,535 bytes"))?;
+        self.entries.push((key.hash(), self.at));
+        self.write(&len.to_le_bytes())?;
+        self.write(key.bytes())?;
         self.write(payload)
     }
 
@@ -136,6 +120,8 @@ impl FileWriter {
         dictionary: &Dictionary,
         about: &About,
     ) -> Result<Written, StoreError> {
+        let end = self.at.next_multiple_of(LINE);
+        self.write(&[0; LINE as usize][..(end - self.at) as usize])?;
         let records = self.end_section(MAGIC.len() as u64);
         self.out.flush().map_err(|e| StoreError::io("write", &self.path, e))?;
 
@@ -171,23 +157,27 @@ impl FileWriter {
         Ok(Written { records: self.entries.len() as u64, bytes: self.at, blake3: hash.to_hex().to_string() })
     }
 
-    /// Slots of the index, at most three quarters full.
+    /// Slots of the index, at most three quarters full. A key is in its own bucket, or, if that is full, in the next one
+    /// that is not.
     fn index(&mut self) -> Result<Vec<u64>, StoreError> {
-        let capacity = (self.entries.len() * 4 / 3 + 1).next_power_of_two();
-        let mask = capacity as u64 - 1;
-        let mut slots = vec![0u64; capacity];
+        let buckets = (self.entries.len() * 4 / 3 / BUCKET + 1).next_power_of_two();
+        let mut slots = vec![0u64; buckets * BUCKET];
         let mut alike = Vec::new();
         for &(hash, at) in &self.entries {
-            let word = (hash >> OFFSET_BITS << OFFSET_BITS) | (at + 1);
-            let mut slot = hash & mask;
-            while slots[slot as usize] != 0 {
-                let other = slots[slot as usize];
-                if other >> OFFSET_BITS == word >> OFFSET_BITS {
-                    alike.push(((other & OFFSET_MASK) - 1, at));
+            let word = tag(hash) << OFFSET_BITS | at;
+            let mut bucket = hash as usize & (buckets - 1);
+            'place: loop {
+                for slot in &mut slots[bucket * BUCKET..][..BUCKET] {
+                    if *slot == 0 {
+                        *slot = word;
+                        break 'place;
+                    }
+                    if *slot >> OFFSET_BITS == tag(hash) {
+                        alike.push((*slot & OFFSET_MASK, at));
+                    }
                 }
-                slot = (slot + 1) & mask;
+                bucket = (bucket + 1) & (buckets - 1);
             }
-            slots[slot as usize] = word;
         }
         // Two keys whose hashes look alike are read back, to see whether they are the same.
         for (one, other) in alike {
@@ -228,12 +218,19 @@ impl FileWriter {
     }
 }
 
+/// What a slot says of a key: the top bits of its hash, the last of them set, so that it is never 0.
+fn tag(hash: u64) -> u64 {
+    hash >> OFFSET_BITS | 1
+}
+
 /// A file that was written by [`FileWriter`], checked and in memory.
 pub struct KeyedFile<About> {
-    bytes: Box<[u8]>,
+    bytes: Memory,
     index: Range<usize>,
-    /// Slots of the index − 1.
+    /// Buckets of the index − 1.
     mask: u64,
+    /// Bytes of a record, on average: where to expect the end of one.
+    record_len: usize,
     key_parts: usize,
     dictionary: Dictionary,
     about: About,
@@ -242,12 +239,12 @@ pub struct KeyedFile<About> {
 impl<About: DeserializeOwned> KeyedFile<About> {
     /// Reads and checks a file. `expected` is what the manifest says of it.
     pub fn open(path: &Path, expected: &Written) -> Result<Self, StoreError> {
-        let bytes = std::fs::read(path).map_err(|e| StoreError::io("read", path, e))?;
-        Self::from_bytes(bytes.into(), Some(expected))
+        let bytes = Memory::read(path).map_err(|e| StoreError::io("read", path, e))?;
+        Self::from_bytes(bytes, Some(expected))
             .map_err(|what| StoreError::Damaged { path: path.into(), what })
     }
 
-    fn from_bytes(bytes: Box<[u8]>, expected: Option<&Written>) -> Result<Self, String> {
+    fn from_bytes(bytes: Memory, expected: Option<&Written>) -> Result<Self, String> {
         if let Some(e) = expected
             && bytes.len() as u64 != e.bytes
         {
@@ -272,15 +269,17 @@ impl<About: DeserializeOwned> KeyedFile<About> {
         let footer: Footer<About> =
             serde_json::from_slice(footer).map_err(|e| format!("its footer cannot be read: {e}"))?;
         let ends = check_sections(&bytes, &footer.sections, MAGIC.len() + body)?;
-        let [_, index, strings] = ends;
-        let slots = index.len() / 8;
-        if index.len() % 8 != 0 || !slots.is_power_of_two() || footer.records >= slots as u64 {
+        let [records, index, strings] = ends;
+        let buckets = index.len() / LINE as usize;
+        let room = (buckets * BUCKET) as u64;
+        if index.len() % LINE as usize != 0 || !buckets.is_power_of_two() || footer.records >= room {
             return Err(format!("its index has {} bytes for {} records", index.len(), footer.records));
         }
         let dictionary = read_dictionary(&bytes[strings], footer.strings)?;
         Ok(Self {
             index,
-            mask: slots as u64 - 1,
+            mask: buckets as u64 - 1,
+            record_len: records.len() / footer.records.max(1) as usize,
             key_parts: footer.key_parts,
             dictionary,
             about: footer.about,
@@ -300,56 +299,67 @@ impl<About> KeyedFile<About> {
     }
 
     /// The payload of a key.
+    #[inline]
     pub fn get(&self, key: &[&str]) -> Option<&[u8]> {
-        self.get_hashed(hash_of(key), key)
-    }
-
-    /// The first word of the index that a key of this hash is looked for by: reading it fetches it from memory.
-    pub(super) fn first_word(&self, hash: u64) -> u64 {
-        self.word(hash & self.mask)
-    }
-
-    /// The beginning of the record that a word of the index points to, 0 of none: reading it fetches it from
-    /// memory.
-    pub(super) fn first_byte(&self, word: u64) -> u8 {
-        let at = (word & OFFSET_MASK).checked_sub(1);
-        at.and_then(|at| self.bytes.get(at as usize)).copied().unwrap_or(0)
-    }
-
-    fn word(&self, slot: u64) -> u64 {
-        let at = self.index.start + slot as usize * 8;
-        u64::from_le_bytes(self.bytes[at..at + 8].try_into().expect("eight bytes"))
-    }
-
-    /// The payload of a key, by its hash.
-    pub(super) fn get_hashed(&self, hash: u64, key: &[&str]) -> Option<&[u8]> {
         debug_assert_eq!(key.len(), self.key_parts);
-        let mut slot = hash & self.mask;
+        self.find(&Key::of(key)?)
+    }
+
+    /// The slot that a key has, if it is in its own bucket: reading it fetches it from memory. 0: it is not.
+    pub(super) fn first_slot(&self, key: &Key) -> u64 {
+        let (bucket, tag) = (self.bucket(key.hash() & self.mask), tag(key.hash()));
+        bucket.into_iter().fold(0, |found, slot| if slot >> OFFSET_BITS == tag { slot } else { found })
+    }
+
+    /// A byte of each line that the beginning and the end of a slot's record are expected in: reading them fetches them
+    /// from memory, at one time. 0 of none.
+    #[inline]
+    pub(super) fn ends(&self, slot: u64) -> u8 {
+        let at = (slot & OFFSET_MASK) as usize;
+        let byte = |at: usize| self.bytes.get(at).copied().unwrap_or(0);
+        if slot == 0 { 0 } else { byte(at) ^ byte(at + self.record_len) }
+    }
+
+    #[inline]
+    fn bucket(&self, bucket: u64) -> [u64; BUCKET] {
+        let at = self.index.start + bucket as usize * LINE as usize;
+        let line: &[u8; LINE as usize] = self.bytes[at..at + LINE as usize].try_into().expect("a line");
+        let (slots, _) = line.as_chunks::<8>();
+        std::array::from_fn(|i| u64::from_le_bytes(slots[i]))
+    }
+
+    /// The payload of a key.
+    ///
+    /// Nothing that is read from memory is waited for to know where to go on: the slots of a bucket are compared all at
+    /// once, and a branch that is not foreseen would have to be taken back when memory has answered at last.
+    #[inline]
+    pub(super) fn find(&self, key: &Key) -> Option<&[u8]> {
+        let (mut bucket, tag) = (key.hash() & self.mask, tag(key.hash()));
         loop {
-            let word = self.word(slot);
-            if word == 0 {
+            let slots = self.bucket(bucket);
+            let alike = |i: usize| u8::from(slots[i] >> OFFSET_BITS == tag) << i;
+            let mut found = (0..BUCKET).fold(0, |found, i| found | alike(i));
+            while found != 0 {
+                let slot = slots[found.trailing_zeros() as usize % BUCKET];
+                black_box(self.ends(slot));
+                if let Some(payload) = self.record((slot & OFFSET_MASK) as usize, key.bytes()) {
+                    return Some(payload);
+                }
+                found &= found - 1;
+            }
+            if slots[BUCKET - 1] == 0 {
                 return None;
             }
-            if word >> OFFSET_BITS == hash >> OFFSET_BITS
-                && let Some(payload) = self.record((word & OFFSET_MASK) as usize - 1, key)
-            {
-                return Some(payload);
-            }
-            slot = (slot + 1) & self.mask;
+            bucket = (bucket + 1) & self.mask;
         }
     }
 
-    /// The payload of the record at `at` if its key is `key`.
-    fn record(&self, at: usize, key: &[&str]) -> Option<&[u8]> {
-        let (len, mut rest) = self.bytes[at..].split_first_chunk::<4>()?;
-        for part in key {
-            let (len, tail) = rest.split_first_chunk::<2>()?;
-            rest = tail.strip_prefix(part.as_bytes())?;
-            if usize::from(u16::from_le_bytes(*len)) != part.len() {
-                return None;
-            }
-        }
-        rest.get(..u32::from_le_bytes(*len) as usize)
+    /// The payload of the record at `at` if these are the bytes of its key. (No key is the beginning of another with as
+    /// many parts: each part tells its length.)
+    #[inline]
+    fn record(&self, at: usize, key: &[u8]) -> Option<&[u8]> {
+        let (len, rest) = self.bytes[at..].split_first_chunk::<4>()?;
+        rest.strip_prefix(key)?.get(..u32::from_le_bytes(*len) as usize)
     }
 }
 

@@ -14,8 +14,10 @@
 mod embedded;
 mod error;
 mod file;
+mod key;
 mod lists;
 mod manifest;
+mod memory;
 mod snapshot;
 #[cfg(test)]
 mod tests;

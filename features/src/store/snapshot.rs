@@ -7,7 +7,8 @@ use smallvec::SmallVec;
 
 use super::{
     ListAnswer, StoreError,
-    file::{KeyedFile, hash_of},
+    file::KeyedFile,
+    key::Key,
     lists::ListsAbout,
     manifest::{Generation, Part, Pointer},
 };
@@ -67,6 +68,10 @@ impl Snapshot {
                 let what = format!("it holds {:?} in another layout than the manifest says", about.entity);
                 return Err(StoreError::damaged(&folder.join(&part.file), what));
             }
+            if !file.dictionary().iter().take(entity.layout.codes().len()).eq(entity.layout.codes().iter()) {
+                let what = "its dictionary does not begin with the codes of its features";
+                return Err(StoreError::damaged(&folder.join(&part.file), what.to_owned()));
+            }
             entities.push(file);
         }
         let part = &generation.lists;
@@ -113,21 +118,18 @@ impl Snapshot {
     /// As [`Snapshot::get`], one of each entity: `keys` are in the order of the entities, None where there is none to
     /// look up.
     ///
-    /// Nearly all of the time that a look-up takes is waiting for memory, twice: for a word of the index, then for
-    /// the record. So all words are asked for before any record is, and all records before any is looked at: they
+    /// Nearly all of the time that a look-up takes is waiting for memory, twice: for a slot of the index, then for
+    /// the record. So all slots are asked for before any record is, and all records before any is looked at: they
     /// are waited for together.
     pub fn get_each<'s>(&'s self, member: &str, keys: &[Option<&str>]) -> Rows<'s> {
-        let files = || self.entities.iter().zip(keys);
-        let hash = |key: &Option<&str>| key.map(|key| hash_of(&[member, key]));
-        let hashes: SmallVec<[Option<u64>; 8]> = keys.iter().map(hash).collect();
-        let words =
-            files().zip(&hashes).map(|((file, _), hash)| hash.map_or(0, |hash| file.first_word(hash)));
-        let words: SmallVec<[u64; 8]> = words.collect();
-        let firsts = files().zip(&words).map(|((file, _), word)| file.first_byte(*word));
-        black_box(firsts.fold(0, |all, first| all ^ first));
-        let rows =
-            files().zip(&hashes).map(|((file, key), hash)| file.get_hashed((*hash)?, &[member, (*key)?]));
-        rows.collect()
+        let keys: SmallVec<[Option<Key>; 8]> =
+            keys.iter().map(|key| key.and_then(|key| Key::of(&[member, key]))).collect();
+        let files = || self.entities.iter().zip(&keys);
+        let slots = files().map(|(file, key)| key.as_ref().map_or(0, |key| file.first_slot(key)));
+        let slots: SmallVec<[u64; 8]> = slots.collect();
+        let ends = files().zip(&slots).map(|((file, _), slot)| file.ends(*slot));
+        black_box(ends.fold(0, |all, end| all ^ end));
+        files().map(|(file, key)| file.find(key.as_ref()?)).collect()
     }
 
     /// Whether `value` is on a list of the member at a time (microseconds since 1970-01-01T00:00:00Z).

@@ -38,7 +38,7 @@ fn write_rows(folder: &Path, features: &FeatureSet, mark: i64) -> Publication {
     let entity = &features.entities()[0];
     let mut publication = Publication::begin(folder).unwrap();
     let mut file = publication.writer(Some(&entity.name)).unwrap();
-    let mut dictionary = Dictionary::new();
+    let mut dictionary = Dictionary::clone(entity.layout.codes());
     let mut row = RowBuilder::new(&entity.layout);
     let column = |name: &str| entity.layout.index(name).unwrap();
     for i in 0..CUSTOMERS {

@@ -15,6 +15,7 @@
 //! ([`aggregate`]).
 
 pub(crate) mod aggregate;
+mod bounds;
 mod distinct;
 mod exact;
 pub(crate) mod read;
@@ -69,6 +70,9 @@ pub struct Feature {
     pub sql: Sql,
     /// Value of a known entity where the aggregate is NULL; NULL if none is given.
     pub default: Value,
-    /// Int64 only: least and greatest value, both included. A value outside is an error.
+    /// Int64 and date32 only: least and greatest value (of a date: days since 1970-01-01), both included. A value
+    /// outside is an error.
     pub range: Option<(i64, i64)>,
+    /// Utf8 only: all values that it may have; empty: any. Another value is an error.
+    pub codes: Vec<String>,
 }

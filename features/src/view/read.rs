@@ -6,10 +6,10 @@ use std::{
 };
 
 use tarim_datamart::{
-    At, Document, Item, Place, Problems, Section, SourceText, Standards, Table, Type, Value, nearest,
+    At, Document, Place, Problems, Section, SourceText, Standards, Table, Type, Value, nearest,
 };
 
-use super::{Feature, Sql, span::parse_span};
+use super::{Feature, Sql, bounds, span::parse_span};
 use crate::entity::{Head, KNOWN};
 
 /// Names that are taken, with the place that took them.
@@ -155,7 +155,8 @@ fn feature(section: Section<'_>, problems: &mut Problems) -> Option<Feature> {
     ];
     let ty = section.need_text("type", problems).and_then(|t| choice(&t, &TYPES, problems));
     let text = section.need_text("sql", problems);
-    let (default, range) = (section.item("default"), section.item("range"));
+    let default = section.item("default");
+    let bounds = bounds::Items::of(&section);
     section.finish(problems);
     if let Some(name) = name.as_ref().filter(|n| n.value == KNOWN) {
         problems.push(
@@ -167,39 +168,9 @@ fn feature(section: Section<'_>, problems: &mut Problems) -> Option<Feature> {
     }
     let (name, zh, en, ty, text) = (name?.value, zh?.value, en?.value, ty?, text?);
     let default = default.and_then(|item| item.value(ty, problems));
-    let range = range.and_then(|item| read_range(&item, ty, problems));
-    if let (Some(At { value: Value::Int64(value), place }), Some((low, high))) = (&default, range)
-        && !(low..=high).contains(value)
-    {
-        problems.push(place.problem(
-            format!("the default {value} is outside the range {low} to {high}"),
-            "widen the range, or choose a default inside it",
-        ));
-    }
+    let bounds::Bounds { range, codes } = bounds.read(ty, default.as_ref(), problems);
     let default = default.map_or(Value::Null, |d| d.value);
-    Some(Feature { name, zh, en, ty, sql: sql(text), default, range })
-}
-
-fn read_range(item: &Item<'_>, ty: Type, problems: &mut Problems) -> Option<(i64, i64)> {
-    if ty != Type::Int64 {
-        problems.push(
-            item.place()
-                .problem(format!("`range` is for int64 features; this one is {ty}"), "remove `range`"),
-        );
-        return None;
-    }
-    let ends: Vec<i64> =
-        item.items(problems).iter().filter_map(|end| end.integer(problems)).map(|end| end.value).collect();
-    match ends[..] {
-        [low, high] if low <= high => Some((low, high)),
-        _ => {
-            problems.push(item.place().problem(
-                "a range is two integers, the lower first",
-                "write `range = [0, 100]`; both ends are included",
-            ));
-            None
-        }
-    }
+    Some(Feature { name, zh, en, ty, sql: sql(text), default, range, codes })
 }
 
 fn sql(text: At<String>) -> Sql {

@@ -286,7 +286,7 @@ fn entity_definition(head: &crate::entity::Head, views: &[View], standards: &Sta
         hash.update(line.as_bytes());
         hash.update(b"\n");
     };
-    feed(format!("tarim entity 1 {:?} {:?} {:?}", head.name, head.table, head.key));
+    feed(format!("tarim entity 2 {:?} {:?} {:?}", head.name, head.table, head.key));
     feed(table_definition(standards, &head.table));
     for view in views {
         feed(format!("view {:?} {:?}", view.name, view.facts));
@@ -295,7 +295,11 @@ fn entity_definition(head: &crate::entity::Head, views: &[View], standards: &Sta
             feed(table_definition(standards, &table.name));
         }
         for f in &view.features {
-            feed(format!("feature {:?} {} {:?} {:?} {:?}", f.name, f.ty, f.sql.text, f.default, f.range));
+            let (range, codes) = (f.range, &f.codes);
+            feed(format!(
+                "feature {:?} {} {:?} {:?} {range:?} {codes:?}",
+                f.name, f.ty, f.sql.text, f.default
+            ));
         }
     }
     hash.finalize().to_hex().to_string()

@@ -5,7 +5,10 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
-use rand::{Rng, seq::IndexedRandom};
+use rand::{
+    Rng,
+    seq::{IndexedRandom, SliceRandom},
+};
 use rand_chacha::ChaCha8Rng;
 use tarim_datamart::{Type, Value};
 use tarim_features::row::{Column, Group, Layout};
@@ -418,6 +421,7 @@ pub fn value(rng: &mut ChaCha8Rng, column: &Column, nulls: bool) -> Value {
             2 => f64::from(rng.random_range(-4..9)),
             _ => (rng.random::<f64>() - 0.3) * 100.0,
         }),
+        Type::Utf8 if !column.codes.is_empty() => Value::Utf8(column.codes.choose(rng).unwrap().clone()),
         Type::Utf8 => {
             let word = *WORDS.choose(rng).unwrap();
             Value::Utf8(match rng.random_range(0..12) {
@@ -427,13 +431,17 @@ pub fn value(rng: &mut ChaCha8Rng, column: &Column, nulls: bool) -> Value {
                 _ => word.to_owned(),
             })
         }
-        Type::Date32 => Value::Date32(match rng.random_range(0..5) {
-            0 => *[i32::MIN, i32::MAX, 0, -1, -719_162, 2_932_896, 95_026_236, -96_465_292]
-                .choose(rng)
-                .unwrap(),
-            1 => rng.random(),
-            _ => rng.random_range(-15_000..25_000),
-        }),
+        Type::Date32 => {
+            let (low, high) = column.range.unwrap_or((i32::MIN.into(), i32::MAX.into()));
+            let day = match rng.random_range(0..5) {
+                0 => *[i32::MIN, i32::MAX, 0, -1, -719_162, 2_932_896, 95_026_236, -96_465_292]
+                    .choose(rng)
+                    .unwrap(),
+                1 => rng.random(),
+                _ => rng.random_range(-15_000..25_000),
+            };
+            Value::Date32(i64::from(day).clamp(low, high) as i32)
+        }
         Type::Timestamp => Value::Timestamp(match rng.random_range(0..5) {
             0 => *[i64::MIN, i64::MAX, 0, -1, 1].choose(rng).unwrap(),
             1 => rng.random(),
@@ -453,10 +461,20 @@ pub fn layout(rng: &mut ChaCha8Rng) -> Layout {
     let mut columns = Vec::new();
     for ty in TYPES {
         for i in 0..rng.random_range(1..4) {
-            let range = (ty == Type::Int64 && rng.random())
-                .then(|| *[(0, 1), (-3, 200), (-3, 60_000), (i64::MIN, i64::MIN + 9)].choose(rng).unwrap());
+            let ranges: &[(i64, i64)] = match ty {
+                Type::Int64 => {
+                    &[(0, 1), (-3, 200), (-3, 60_000), (-3, 1 << 20), (0, 1 << 50), (i64::MIN, i64::MIN + 9)]
+                }
+                Type::Date32 => &[(-9, 9), (0, 20_000), (-20_000, 99_999)],
+                _ => &[],
+            };
+            let range = ranges.choose(rng).filter(|_| rng.random()).copied();
+            let words = WORDS.iter().filter(|_| ty == Type::Utf8).map(|word| (*word).to_owned());
+            let mut codes: Vec<String> = words.collect();
+            codes.shuffle(rng);
+            codes.truncate([0, 0, 1, 4, 12][rng.random_range(0..5)]);
             let group = rng.random_range(0..groups.len() as u8);
-            columns.push(Column { range, group, ..Column::new(format!("{}{i}", letter_of(ty)), ty) });
+            columns.push(Column { range, codes, group, ..Column::new(format!("{}{i}", letter_of(ty)), ty) });
         }
     }
     Layout::new(columns, groups).expect("names differ")

@@ -7,6 +7,12 @@ impl Table {
     /// What the table says of these keys. `out` is appended to, and means something if the answer is known;
     /// `picks` is overwritten.
     pub(super) fn answer(&self, keys: &[Option<i64>], picks: &mut Vec<Pick>, out: &mut Vec<Out>) -> Answer {
+        if self.hit != Hit::Collect
+            && let Some(row) = self.index.sole(keys, self.hit == Hit::First)
+        {
+            out.extend(self.index.outs(row).iter().copied());
+            return Answer::Known;
+        }
         match self.hit {
             Hit::Unique => self.unique(self.candidates(keys, picks), out),
             Hit::First => self.first(self.candidates(keys, picks), out),
@@ -15,7 +21,6 @@ impl Table {
     }
 
     /// Rows that match for certain (true) or perhaps (false).
-    #[inline]
     fn candidates<'a>(
         &'a self,
         keys: &'a [Option<i64>],
@@ -58,7 +63,7 @@ impl Table {
             None => Answer::NoMatch,
             Some(_) if !any_certain => Answer::Unknown,
             Some(row) => {
-                out.extend_from_slice(&self.rows[row].outs);
+                out.extend(self.index.outs(row).iter().copied());
                 Answer::Known
             }
         }
@@ -72,7 +77,7 @@ impl Table {
                 return Answer::Unknown;
             }
             if certain {
-                out.extend_from_slice(&self.rows[row].outs);
+                out.extend(self.index.outs(row).iter().copied());
                 return Answer::Known;
             }
             said = Some(row);
@@ -90,7 +95,7 @@ impl Table {
             any_certain |= certain;
             any_perhaps |= !certain;
             if certain {
-                let cells = self.outputs.iter().zip(&self.rows[row].outs);
+                let cells = self.outputs.iter().zip(self.index.outs(row));
                 for (total, (output, cell)) in totals.iter_mut().zip(cells) {
                     let Some(more) = output.collect(*total, *cell) else { return Answer::Unknown };
                     *total = more;
@@ -99,7 +104,7 @@ impl Table {
         }
         let mut could_change = || {
             self.candidates(keys, picks).filter(|(certain, _)| !certain).any(|(_, row)| {
-                let cells = self.outputs.iter().zip(&self.rows[row].outs);
+                let cells = self.outputs.iter().zip(self.index.outs(row));
                 cells.zip(&*totals).any(|((output, cell), total)| output.could_change(*total, *cell))
             })
         };

@@ -48,6 +48,9 @@ pub struct Index {
     exact: bool,
     /// Of each row, the first row with the same outputs.
     same: Box<[usize]>,
+    /// Number of outputs, and those of all rows.
+    outputs: usize,
+    outs: Box<[Out]>,
 }
 
 /// The sets of one column: of each interval one, then the two of an unknown value.
@@ -96,6 +99,8 @@ impl Index {
             single_word: rows.len() <= WORD,
             exact,
             same: same_outputs(rows),
+            outputs: rows.first().map_or(0, |row| row.outs.len()),
+            outs: rows.iter().flat_map(|row| row.outs.iter().copied()).collect(),
         }
     }
 
@@ -109,8 +114,31 @@ impl Index {
         self.exact
     }
 
-    /// Rows that match for certain (true) or perhaps (false), in their order. `picks` is overwritten.
+    /// The row that is meant, where a short table shows it at once: it matches for certain, and no other one (of `first`:
+    /// none before it) could. None: look at all that match.
     #[inline]
+    pub fn sole(&self, keys: &[Option<i64>], first: bool) -> Option<usize> {
+        if !(self.single_word && self.exact) {
+            return None;
+        }
+        let (mut certain, mut perhaps) = (u64::MAX, u64::MAX);
+        for (column, key) in self.columns.iter().zip(keys) {
+            let pick = column.pick(*key);
+            certain &= column.top[pick.certain];
+            perhaps &= column.top[pick.perhaps];
+        }
+        let row = perhaps.trailing_zeros();
+        let alone = first || perhaps.is_power_of_two();
+        (perhaps != 0 && alone && certain >> row & 1 == 1).then_some(row as usize)
+    }
+
+    /// The outputs of a row.
+    #[inline]
+    pub fn outs(&self, row: usize) -> &[Out] {
+        &self.outs[row * self.outputs..][..self.outputs]
+    }
+
+    /// Rows that match for certain (true) or perhaps (false), in their order. `picks` is overwritten.
     pub fn matches<'a>(&'a self, keys: &[Option<i64>], picks: &'a mut Vec<Pick>) -> Matches<'a> {
         picks.clear();
         let chosen = self.columns.iter().zip(keys).map(|(column, key)| column.pick(*key));

@@ -1,4 +1,4 @@
-//! Loads: columns of a packed row to registers, all of one width in one loop.
+//! Loads: columns of a packed row to registers, all of one kind in one loop.
 
 use super::{
     Bound,
@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     expr::op::{Bank, Reg},
-    row::{Cell, Row, Slot, TextCell, Width},
+    row::{Cell, Row, Slot, TextCell, Uint},
 };
 
 /// Columns of one row whose cells are alike.
@@ -23,7 +23,7 @@ pub struct Load {
 pub struct Source {
     /// Of an integer.
     base: i64,
-    at: u32,
+    pub of: Uint,
     /// Byte of its present bit.
     present: u32,
     bit: u8,
@@ -32,30 +32,21 @@ pub struct Source {
 
 impl From<Slot> for Source {
     fn from(slot: Slot) -> Self {
-        let (at, base) = match slot.cell {
-            Cell::Int { at, base, .. } => (at, base),
-            Cell::Boolean { at, .. }
-            | Cell::Float { at }
-            | Cell::Text { at }
-            | Cell::Date { at }
-            | Cell::Timestamp { at } => (at, 0),
+        let (of, base) = match slot.cell {
+            Cell::Int { of, base } => (of, base),
+            Cell::Float { of } | Cell::Text { of } => (of, 0),
+            Cell::Boolean { .. } => unreachable!("a boolean is a predicate, which reads the row itself"),
         };
         let (present, bit) = slot.present_bit();
-        Self { base, at, present, bit, group: slot.group }
+        Self { base, of, present, bit, group: slot.group }
     }
 }
 
 impl Source {
     /// Whether there is a value that is not stale.
     #[inline]
-    fn is_known(&self, bytes: &[u8], stale: u64) -> bool {
+    pub fn is_known(&self, bytes: &[u8], stale: u64) -> bool {
         (u64::from(bytes[self.present as usize] >> self.bit) & !(stale >> self.group)) & 1 == 1
-    }
-
-    #[inline]
-    fn bytes<const N: usize>(&self, bytes: &[u8]) -> [u8; N] {
-        let at = self.at as usize;
-        bytes[at..at + N].try_into().expect("a slice of N bytes is an array of N bytes")
     }
 }
 
@@ -64,12 +55,7 @@ impl Source {
 pub enum Kind {
     Boolean,
     Float,
-    Int1,
-    Int2,
-    Int4,
-    Int8,
-    Date,
-    Timestamp,
+    Int,
     Text,
 }
 
@@ -78,12 +64,7 @@ impl Kind {
         match cell {
             Cell::Boolean { .. } => Kind::Boolean,
             Cell::Float { .. } => Kind::Float,
-            Cell::Int { width: Width::W1, .. } => Kind::Int1,
-            Cell::Int { width: Width::W2, .. } => Kind::Int2,
-            Cell::Int { width: Width::W4, .. } => Kind::Int4,
-            Cell::Int { width: Width::W8, .. } => Kind::Int8,
-            Cell::Date { .. } => Kind::Date,
-            Cell::Timestamp { .. } => Kind::Timestamp,
+            Cell::Int { .. } => Kind::Int,
             Cell::Text { .. } => Kind::Text,
         }
     }
@@ -93,7 +74,7 @@ impl Kind {
             Kind::Boolean => Bank::Boolean,
             Kind::Float => Bank::Float,
             Kind::Text => Bank::Text,
-            Kind::Int1 | Kind::Int2 | Kind::Int4 | Kind::Int8 | Kind::Date | Kind::Timestamp => Bank::Int,
+            Kind::Int => Bank::Int,
         }
     }
 }
@@ -107,23 +88,21 @@ impl Load {
         let row = &rows[self.relation as usize];
         let (bytes, stale) = (row.bytes(), row.stale());
         match self.kind {
-            Kind::Boolean => {
-                unreachable!("a boolean is a predicate, which reads the row itself")
-            }
+            Kind::Boolean => unreachable!("a boolean is a predicate, which reads the row itself"),
             Kind::Float => {
                 for (cell, to) in &self.cells {
-                    let value = u64::from_le_bytes(cell.bytes(bytes));
-                    r.floats[*to as usize] = known_or_nan(value, cell.is_known(bytes, stale));
+                    r.floats[*to as usize] = known_or_nan(cell.of.read(bytes), cell.is_known(bytes, stale));
                 }
             }
-            Kind::Int1 => self.ints(row, r, |[b]| b.into()),
-            Kind::Int2 => self.ints(row, r, |b| u16::from_le_bytes(b).into()),
-            Kind::Int4 => self.ints(row, r, |b| u32::from_le_bytes(b).into()),
-            Kind::Int8 | Kind::Timestamp => self.ints(row, r, i64::from_le_bytes),
-            Kind::Date => self.ints(row, r, |b| i32::from_le_bytes(b).into()),
+            Kind::Int => {
+                for (cell, to) in &self.cells {
+                    let value = cell.base.wrapping_add(cell.of.read(bytes) as i64);
+                    r.ints[*to as usize] = Int { value, known: cell.is_known(bytes, stale) };
+                }
+            }
             Kind::Text => {
                 for (cell, to) in &self.cells {
-                    let text = cell.is_known(bytes, stale).then(|| row.text_cell(cell.at)).flatten();
+                    let text = cell.is_known(bytes, stale).then(|| row.text_cell(cell.of)).flatten();
                     r.texts[*to as usize] = match text {
                         Some(TextCell::Code(code)) => self.coded(code, bound),
                         Some(TextCell::Text(text)) => Some(r.push(text)),
@@ -131,15 +110,6 @@ impl Load {
                     };
                 }
             }
-        }
-    }
-
-    #[inline]
-    fn ints<const N: usize>(&self, row: &Row<'_>, r: &mut Registers, read: impl Fn([u8; N]) -> i64) {
-        let (bytes, stale) = (row.bytes(), row.stale());
-        for (cell, to) in &self.cells {
-            let value = cell.base.wrapping_add(read(cell.bytes(bytes)));
-            r.ints[*to as usize] = Int { value, known: cell.is_known(bytes, stale) };
         }
     }
 

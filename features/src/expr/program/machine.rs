@@ -3,7 +3,7 @@
 use tarim_datamart::Type;
 
 use super::{
-    Bound, Constants, OTHER_TEXT, dictionary,
+    Bound, Constants, dictionary,
     predicate::has_code,
     registers::{Registers, Text, Truth},
     schedule::Step,
@@ -17,17 +17,17 @@ use crate::{
 };
 
 /// What operations work with.
-pub struct Machine<'m, 'r> {
+pub struct Machine<'m> {
     pub constants: &'m Constants,
     pub bound: &'m Bound,
-    pub rows: &'m [Row<'r>],
+    pub rows: &'m [Row<'m>],
     /// Texts of the relations that are not given as rows.
     pub texts: &'m Dictionary,
     pub r: &'m mut Registers,
     pub work: &'m mut String,
 }
 
-impl Machine<'_, '_> {
+impl Machine<'_> {
     pub fn run(&mut self, step: &Step) {
         let to = step.to as usize;
         match step.op {
@@ -163,16 +163,12 @@ impl Machine<'_, '_> {
     }
 
     fn text_key(&self, a: Reg, names: usize) -> Option<i64> {
-        let key = match self.r.texts[a as usize]? {
-            Text::Code { relation, code } => {
-                let codes = &self.bound.keys[names * self.bound.versions.len() + relation as usize];
-                codes.iter().find(|(named, _)| *named == code).map(|(_, key)| *key)
-            }
+        Some(match self.r.texts[a as usize]? {
+            Text::Code { relation, code } => self.bound.keys(names, relation as usize).of(code),
             Text::Buffer { start, end } => {
                 self.constants.names[names].key(&self.r.buffer[start as usize..end as usize])
             }
-        };
-        Some(key.unwrap_or(OTHER_TEXT))
+        })
     }
 
     fn is_in(&self, bank: Bank, a: Reg, set: usize) -> Option<bool> {

@@ -1,9 +1,9 @@
 //! The row program: what many expressions compile to, and how it runs.
 //!
 //! ```text
-//!  part 0: packed rows ─┬─► predicates ─┬─► runs of operations ─► answers ─┐
-//!                       └─► loads ──────┘                                  │
-//!          ┌──────── results of what asked, by `put` ◄──────── policy logic┘
+//!  part 0: packed rows ─┬─► predicates, keys ─┬─► runs of operations ─► answers ─┐
+//!                       └─► loads ────────────┘                                  │
+//!          ┌──────── results of what asked, by `put` ◄────────────── policy logic┘
 //!  part 1: └─► runs of operations ─► answers …
 //! ```
 //!
@@ -12,6 +12,7 @@
 //! assignment), so equal operations share one register, however many expressions and parts they come from, and
 //! run with the first part that can. [`schedule`] puts equal operations together, [`runs`] says why.
 
+mod keys;
 mod load;
 mod machine;
 mod predicate;
@@ -23,9 +24,10 @@ use std::{ops::Range, sync::Arc};
 
 use tarim_datamart::Type;
 
-use self::{machine::Machine, runs::Run};
+use self::{keys::CodeKeys, machine::Machine, runs::Run};
 pub(super) use self::{
-    registers::{Registers, Text, Truth},
+    keys::Names,
+    registers::{Registers, Start, Text, Truth},
     schedule::{Column, Draft, PartDraft, Step},
 };
 use super::{
@@ -43,9 +45,8 @@ pub struct Program {
     layouts: Vec<Arc<Layout>>,
     /// So many relations are given as rows, the first ones; others are computed between parts.
     given: usize,
-    parts: Arc<[Part]>,
-    /// All registers before anything is read: constants in their places.
-    start: Registers,
+    parts: Vec<Part>,
+    start: Start,
     /// By relation and column.
     inlets: Vec<((usize, usize), Inlet)>,
     constants: Constants,
@@ -102,16 +103,6 @@ pub(super) struct Constants {
     pub names: Vec<Names>,
 }
 
-/// Texts that have a key: each its index.
-#[derive(Debug, PartialEq)]
-pub(super) struct Names(pub Vec<String>);
-
-impl Names {
-    fn key(&self, text: &str) -> Option<i64> {
-        self.0.iter().position(|name| name == text).map(|key| key as i64)
-    }
-}
-
 impl Constants {
     /// Is the text among those of a set?
     fn has_text(&self, set: usize, text: &str) -> bool {
@@ -129,8 +120,8 @@ pub struct Bound {
     codes: Vec<u32>,
     /// By set and relation: sorted codes.
     sets: Vec<Vec<u32>>,
-    /// By set of names and relation: codes that have a key, and the key.
-    keys: Vec<Vec<(u32, i64)>>,
+    /// By set of names and relation.
+    keys: Vec<CodeKeys>,
 }
 
 /// Key of the texts that have no name.
@@ -150,6 +141,11 @@ impl Bound {
         &self.sets[set * self.versions.len() + relation]
     }
 
+    /// Keys of codes of a relation's dictionary, by a set of names.
+    fn keys(&self, names: usize, relation: usize) -> &CodeKeys {
+        &self.keys[names * self.versions.len() + relation]
+    }
+
     /// How many texts the dictionary of a relation has.
     fn texts(&self, relation: usize) -> usize {
         self.versions[relation].1
@@ -161,9 +157,6 @@ impl Bound {
 pub struct Scratch {
     program: u64,
     registers: Registers,
-    /// Length of the constants at the buffer's start.
-    constant_len: usize,
-    parts: Option<Arc<[Part]>>,
     /// Where a text is made before it joins the buffer.
     work: String,
 }
@@ -171,10 +164,7 @@ pub struct Scratch {
 /// A program at work on one row of each relation.
 pub struct Evaluation<'a> {
     program: &'a Program,
-    bound: &'a Bound,
-    rows: &'a [Row<'a>],
-    texts: &'a Dictionary,
-    scratch: &'a mut Scratch,
+    machine: Machine<'a>,
 }
 
 /// A value for an [`Inlet`].
@@ -228,8 +218,8 @@ impl Program {
                 })
             })
             .collect();
-        let named = |names: &Names, d: &Dictionary| -> Vec<(u32, i64)> {
-            (0..).zip(&names.0).filter_map(|(key, text)| Some((d.code(text)?, key))).collect()
+        let named = |names: &Names, d: &Dictionary| {
+            CodeKeys::new(names.iter().filter_map(|(text, key)| Some((d.code(text)?, key))).collect())
         };
         let keys = self.constants.names.iter();
         let keys = keys.flat_map(|names| dictionaries.iter().map(move |d| named(names, d))).collect();
@@ -266,7 +256,18 @@ impl Program {
             );
         }
         scratch.prepare(self);
-        Evaluation { program: self, bound, rows, texts, scratch }
+        let Scratch { registers: r, work, .. } = scratch;
+        Evaluation {
+            program: self,
+            machine: Machine { constants: &self.constants, bound, rows, texts, r, work },
+        }
+    }
+
+    #[inline]
+    fn answers<'a>(&'a self, registers: &'a Registers, part: usize) -> RowAnswers<'a> {
+        let Part { outputs, conditions, .. } = &self.parts[part];
+        let conditions = &registers.booleans[conditions.start as usize..conditions.end as usize];
+        RowAnswers { outputs, conditions, registers }
     }
 
     /// Evaluates all parts, with nothing put in between.
@@ -281,36 +282,27 @@ impl Program {
 impl Evaluation<'_> {
     /// Computes a part; those before it have been computed.
     pub fn run(&mut self, part: usize) {
-        let Scratch { registers, work, .. } = &mut *self.scratch;
-        let part = &self.program.parts[part];
-        let mut machine = Machine {
-            constants: &self.program.constants,
-            bound: self.bound,
-            rows: self.rows,
-            texts: self.texts,
-            r: registers,
-            work,
-        };
-        for run in &part.runs {
-            machine.run_all(run);
-        }
+        let Part { runs, texts, .. } = &self.program.parts[part];
+        self.machine.run_all(runs);
         // Answers outlive the rows.
-        for text in &part.texts {
-            registers.keep(*text, self.rows, self.texts);
+        for text in texts {
+            self.machine.r.keep(*text, self.machine.rows, self.machine.texts);
         }
     }
 
     /// The answers of a part that was computed.
+    #[inline]
     pub fn answers(&self, part: usize) -> RowAnswers<'_> {
-        self.scratch.answers(part)
+        self.program.answers(self.machine.r, part)
     }
 
     /// Puts a value where the parts to come read it.
     ///
     /// # Panics
     /// If the value is not of the column's type.
+    #[inline]
     pub fn put(&mut self, inlet: Inlet, value: Given) {
-        let (r, at) = (&mut self.scratch.registers, inlet.to as usize);
+        let (r, at) = (&mut *self.machine.r, inlet.to as usize);
         match (inlet.bank, value) {
             (bank, Given::Null) => r.set_null(bank, inlet.to),
             (Bank::Boolean, Given::Boolean(b)) => r.booleans[at] = b.into(),
@@ -337,26 +329,22 @@ impl Scratch {
 
     fn prepare(&mut self, program: &Program) {
         if self.program != program.id {
-            self.registers.clone_from(&program.start);
-            self.constant_len = program.start.buffer.len();
-            self.parts = Some(program.parts.clone());
+            self.registers.begin(&program.start);
             self.program = program.id;
         }
-        self.registers.buffer.truncate(self.constant_len);
+        self.registers.buffer.truncate(program.start.unwritten.buffer.len());
         // Nothing of the row before is seen, even by a part whose step was left out.
         for (_, inlet) in &program.inlets {
             self.registers.set_null(inlet.bank, inlet.to);
         }
     }
 
-    /// The answers of a part, as they were last computed.
+    /// The answers of a part of a program, as they were last computed.
     ///
     /// # Panics
-    /// If the scratch has not evaluated a program with that part.
-    pub fn answers(&self, part: usize) -> RowAnswers<'_> {
-        let parts = self.parts.as_ref().expect("a program was evaluated");
-        let Part { outputs, conditions, .. } = &parts[part];
-        let conditions = &self.registers.booleans[conditions.start as usize..conditions.end as usize];
-        RowAnswers { outputs, conditions, registers: &self.registers }
+    /// If the last program that was evaluated is another one, or has no such part.
+    pub fn answers<'a>(&'a self, program: &'a Program, part: usize) -> RowAnswers<'a> {
+        assert_eq!(self.program, program.id, "the scratch holds the answers of another program");
+        program.answers(&self.registers, part)
     }
 }

@@ -1,22 +1,22 @@
 //! Predicates: a column of a row held against a constant, straight from the row's bytes.
 //!
-//! Most conditions of lenders are of this kind. The value goes to no register, and one loop does all those whose
-//! cells have one width. All comparisons of order are one, `value > constant`, taken as it is or the other way
+//! Most conditions of lenders are of this kind. The value goes to no register, and one loop does all those that read
+//! numbers, whatever their width. All comparisons of order are one, `value > constant`, taken as it is or the other way
 //! round: `a < 18` is "not `a > 17`".
 
 use super::{Bound, Constants, registers::Truth};
 use crate::{
     expr::op::{Comparison, Reg},
-    row::{Cell, Row, Slot, TextCell, Width},
+    row::{Cell, Row, Slot, TextCell, Uint},
 };
 
 /// One predicate. Small, for a program with thousands of them is read from memory at each decision.
 #[derive(Clone, Copy, Debug)]
 pub struct Predicate {
-    /// What is compared with: the bits of a float, an integer less the cell's base, an index of a text or a set,
-    /// a boolean's mask.
+    /// What is compared with: the bits of a float, an integer less the cell's base, an index of a text or a set. Of a
+    /// boolean: its mask.
     constant: u64,
-    /// Byte of the cell.
+    /// Byte of a boolean; of another cell, that of its [`Uint`].
     at: u32,
     /// Byte of its present bit.
     present: u32,
@@ -24,6 +24,8 @@ pub struct Predicate {
     /// The present bit in its byte.
     mask: u8,
     group: u8,
+    /// Of the cell's [`Uint`]. (Apart from the rest of it there is room for it here.)
+    shift: u8,
     /// It holds where the comparison does not.
     other_way: bool,
 }
@@ -47,11 +49,7 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Number {
     Float,
-    Int1,
-    Int2,
-    Int4,
-    Int8,
-    Date,
+    Int,
 }
 
 /// What a column is held against.
@@ -81,34 +79,35 @@ impl Predicate {
     /// None: it is to be computed in registers.
     pub fn of(slot: Slot, against: Against, to: Reg) -> Option<(Kind, Self)> {
         let (present, bit) = slot.present_bit();
-        let predicate = |at: u32, constant: u64, other_way: bool| Self {
+        let predicate = |Uint { at, shift }: Uint, constant: u64, other_way: bool| Self {
             constant,
             at,
             present,
             to,
             mask: 1 << bit,
             group: slot.group,
+            shift,
             other_way,
         };
-        let int = |at: u32, number: Number, c: Comparison, i: i64| {
+        let int = |of: Uint, c: Comparison, i: i64| {
             let (kind, i, other_way) = match c {
-                Comparison::Gt => (Kind::Over(number), i, false),
-                Comparison::LtEq => (Kind::Over(number), i, true),
-                Comparison::GtEq => (Kind::Over(number), i.checked_sub(1)?, false),
-                Comparison::Lt => (Kind::Over(number), i.checked_sub(1)?, true),
-                Comparison::Eq => (Kind::Is(number), i, false),
-                Comparison::NotEq => (Kind::Is(number), i, true),
+                Comparison::Gt => (Kind::Over(Number::Int), i, false),
+                Comparison::LtEq => (Kind::Over(Number::Int), i, true),
+                Comparison::GtEq => (Kind::Over(Number::Int), i.checked_sub(1)?, false),
+                Comparison::Lt => (Kind::Over(Number::Int), i.checked_sub(1)?, true),
+                Comparison::Eq => (Kind::Is(Number::Int), i, false),
+                Comparison::NotEq => (Kind::Is(Number::Int), i, true),
                 // They have an answer for NULL.
                 Comparison::Distinct | Comparison::NotDistinct => return None,
             };
-            Some((kind, predicate(at, i as u64, other_way)))
+            Some((kind, predicate(of, i as u64, other_way)))
         };
         match (slot.cell, against) {
             (Cell::Boolean { at, mask }, Against::Itself) => {
-                Some((Kind::Flag, predicate(at, mask.into(), false)))
+                Some((Kind::Flag, predicate(Uint { at, shift: 0 }, mask.into(), false)))
             }
             // Nothing lies below −∞; to be at least that needs another loop.
-            (Cell::Float { at }, Against::Float(c, x)) if x > f64::NEG_INFINITY => {
+            (Cell::Float { of }, Against::Float(c, x)) if x > f64::NEG_INFINITY => {
                 let number = Number::Float;
                 let (kind, x, other_way) = match c {
                     Comparison::Gt => (Kind::Over(number), x, false),
@@ -119,31 +118,20 @@ impl Predicate {
                     Comparison::NotEq => (Kind::Is(number), x, true),
                     Comparison::Distinct | Comparison::NotDistinct => return None,
                 };
-                Some((kind, predicate(at, x.to_bits(), other_way)))
+                Some((kind, predicate(of, x.to_bits(), other_way)))
             }
-            (Cell::Int { at, width, base }, Against::Int(c, i)) => {
-                let number = match width {
-                    Width::W1 => Number::Int1,
-                    Width::W2 => Number::Int2,
-                    Width::W4 => Number::Int4,
-                    Width::W8 => Number::Int8,
-                };
-                int(at, number, c, i.checked_sub(base)?)
+            (Cell::Int { of, base }, Against::Int(c, i)) => int(of, c, i.checked_sub(base)?),
+            (Cell::Text { of }, Against::Text(text)) => {
+                Some((Kind::TextIs, predicate(of, text.into(), false)))
             }
-            (Cell::Timestamp { at }, Against::Int(c, us)) => int(at, Number::Int8, c, us),
-            (Cell::Date { at }, Against::Int(c, day)) => int(at, Number::Date, c, day),
-            (Cell::Text { at }, Against::Text(text)) => {
-                Some((Kind::TextIs, predicate(at, text.into(), false)))
-            }
-            (Cell::Text { at }, Against::Set(set)) => Some((Kind::TextIn, predicate(at, set.into(), false))),
+            (Cell::Text { of }, Against::Set(set)) => Some((Kind::TextIn, predicate(of, set.into(), false))),
             _ => None,
         }
     }
 
     #[inline]
-    fn bytes<const N: usize>(&self, row: &Row<'_>) -> [u8; N] {
-        let at = self.at as usize;
-        row.bytes()[at..at + N].try_into().expect("a slice of N bytes is an array of N bytes")
+    fn cell(&self) -> Uint {
+        Uint { at: self.at, shift: self.shift }
     }
 
     /// Without a branch: neither values nor whether they are known can be foreseen.
@@ -163,7 +151,7 @@ impl Predicate {
         by_code: impl FnOnce(u32) -> bool,
         by_text: impl FnOnce(&str) -> bool,
     ) -> Truth {
-        match row.text_cell(self.at) {
+        match row.text_cell(self.cell()) {
             Some(TextCell::Code(code)) => {
                 let known = known & ((code as usize) < texts);
                 Truth::of(known, known & by_code(code))
@@ -202,7 +190,7 @@ impl Predicates {
             let each = Each { of, row: &rows[relation], out };
             match self.kind {
                 Kind::Flag => each.run(|p, row, known| {
-                    let [byte] = p.bytes(row);
+                    let byte = row.bytes()[p.at as usize];
                     Truth::of(known, known & (u64::from(byte) & p.constant != 0))
                 }),
                 Kind::Over(number) => each.numbers(number, |value, constant| value > constant, |a, b| a > b),
@@ -250,17 +238,15 @@ impl Each<'_, '_> {
 
     #[inline]
     fn numbers(self, number: Number, ints: impl Fn(i64, i64) -> bool, floats: impl Fn(f64, f64) -> bool) {
-        let int = |p: &Predicate, known, value: i64| p.truth(known, ints(value, p.constant as i64));
         match number {
             Number::Float => self.run(|p, row, known| {
-                let value = f64::from_le_bytes(p.bytes(row));
+                let value = f64::from_bits(p.cell().read(row.bytes()));
                 p.truth(known & !value.is_nan(), floats(value, f64::from_bits(p.constant)))
             }),
-            Number::Int1 => self.run(|p, row, known| int(p, known, u8::from_le_bytes(p.bytes(row)).into())),
-            Number::Int2 => self.run(|p, row, known| int(p, known, u16::from_le_bytes(p.bytes(row)).into())),
-            Number::Int4 => self.run(|p, row, known| int(p, known, u32::from_le_bytes(p.bytes(row)).into())),
-            Number::Int8 => self.run(|p, row, known| int(p, known, i64::from_le_bytes(p.bytes(row)))),
-            Number::Date => self.run(|p, row, known| int(p, known, i32::from_le_bytes(p.bytes(row)).into())),
+            Number::Int => self.run(|p, row, known| {
+                let value = p.cell().read(row.bytes()) as i64;
+                p.truth(known, ints(value, p.constant as i64))
+            }),
         }
     }
 }
@@ -313,7 +299,13 @@ mod tests {
 
     #[test]
     fn integers_at_every_edge() {
-        let ranges = [None, Some((-3, 200)), Some((i64::MIN, i64::MIN + 300)), Some((0, 1 << 20))];
+        let ranges = [
+            None,
+            Some((-3, 200)),
+            Some((i64::MIN, i64::MIN + 300)),
+            Some((0, 1 << 20)),
+            Some((-4, i64::MAX >> 9)),
+        ];
         let edges = [i64::MIN, i64::MIN + 1, i64::MIN + 300, -4, -3, -1, 0, 1, 199, 200, 1 << 20, i64::MAX];
         for range in ranges {
             let column = Column { range, ..Column::new("i", Type::Int64) };

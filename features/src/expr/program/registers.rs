@@ -122,7 +122,34 @@ pub struct Registers {
     pub buffer: String,
 }
 
+/// What the registers of a program are before anything is read: constants, then what is put and what is computed.
+#[derive(Debug)]
+pub struct Start {
+    /// Only those registers that nothing writes but [`super::Evaluation::put`], which are the first of each bank.
+    pub unwritten: Registers,
+    /// Number of all registers, by bank.
+    pub lens: [usize; 4],
+}
+
 impl Registers {
+    /// They become those of a program. Only what nothing computes is written: a program computes every other register
+    /// before it reads it. (A thread that works for a hundred programs in turn would else copy more than it computes.)
+    pub fn begin(&mut self, start: &Start) {
+        fn begin<T: Copy>(bank: &mut Vec<T>, unwritten: &[T], len: usize, null: T) {
+            if bank.len() < len {
+                bank.resize(len, null);
+            }
+            bank[..unwritten.len()].copy_from_slice(unwritten);
+        }
+        let Start { unwritten, lens: [booleans, floats, ints, texts] } = start;
+        begin(&mut self.booleans, &unwritten.booleans, *booleans, Truth::UNKNOWN);
+        begin(&mut self.floats, &unwritten.floats, *floats, f64::NAN);
+        begin(&mut self.ints, &unwritten.ints, *ints, Int::default());
+        begin(&mut self.texts, &unwritten.texts, *texts, None);
+        self.buffer.clear();
+        self.buffer.push_str(&unwritten.buffer);
+    }
+
     /// Adds a register that holds NULL.
     pub fn add(&mut self, bank: Bank) -> Reg {
         let len = match bank {

@@ -5,6 +5,7 @@
 //! is a loop. Each says which register it writes, so that the answers of a part can lie side by side.
 
 use super::{
+    keys::Keys,
     load::Load,
     machine::Machine,
     predicate::Predicates,
@@ -31,6 +32,7 @@ pub struct Binary {
 #[derive(Debug)]
 pub enum Run {
     Predicates(Predicates),
+    Keys(Keys),
     Load(Load),
     /// Of booleans.
     Copy(Box<[Unary]>),
@@ -50,6 +52,7 @@ impl Run {
     pub fn len(&self) -> usize {
         match self {
             Run::Predicates(predicates) => predicates.len(),
+            Run::Keys(keys) => keys.len(),
             Run::Load(load) => load.len(),
             Run::Copy(of) | Run::Not(of) | Run::Widen(of) => of.len(),
             Run::And(of)
@@ -62,12 +65,21 @@ impl Run {
     }
 }
 
-impl Machine<'_, '_> {
-    pub fn run_all(&mut self, run: &Run) {
+impl Machine<'_> {
+    pub fn run_all(&mut self, runs: &[Run]) {
+        for run in runs {
+            self.run_each(run);
+        }
+    }
+
+    /// (Inlined: most runs are short, and a call would cost as much.)
+    #[inline(always)]
+    fn run_each(&mut self, run: &Run) {
         match run {
             Run::Predicates(predicates) => {
                 predicates.run(self.rows, self.constants, self.bound, &mut self.r.booleans);
             }
+            Run::Keys(keys) => keys.run(self.rows, self.constants, self.bound, &mut self.r.ints),
             Run::Load(load) => load.run(self.rows, self.bound, self.r),
             Run::Copy(of) => inside(&mut self.r.booleans, of, |a| a),
             Run::Not(of) => inside(&mut self.r.booleans, of, |a| !a),

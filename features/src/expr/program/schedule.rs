@@ -4,8 +4,8 @@
 //!   constants, results of steps | part 0: predicates, loads, level 1, level 2, … | part 1: level 1, …
 //! ```
 //!
-//! - Columns that are held against constants become [predicates](super::predicate), and a column that nothing else
-//!   looks at is not loaded.
+//! - Columns that are held against constants become [predicates](super::predicate), texts whose key alone is asked for
+//!   [keys](super::keys), and a column that nothing else looks at is not loaded.
 //! - An operation runs with the first part that has all of its operands, whichever part asks for it: what depends on
 //!   rows alone runs at once, however many steps there are.
 //! - Its level is one more than the highest among its operands of the same part, so those of one level can run in
@@ -26,9 +26,10 @@ use tarim_datamart::Type;
 
 use super::{
     Constants, Inlet, Output, Part, Program,
+    keys::{KeyOf, Keys},
     load::{Kind as LoadKind, Load, Source},
     predicate::{Against, Kind as PredicateKind, Predicate, Predicates},
-    registers::{Int, Registers, Truth},
+    registers::{Int, Registers, Start, Truth},
     runs::{Binary, Run, Unary},
 };
 use crate::{
@@ -210,7 +211,8 @@ impl Draft {
     /// Puts equal operations together.
     pub fn schedule(mut self, layouts: Vec<Arc<Layout>>, given: usize) -> Program {
         let mut numbers = Numbers::new(&self);
-        let predicates = self.take_predicates();
+        let unwritten = numbers.registers(&self.registers);
+        let Taken { predicates, keys } = self.take();
         self.advance();
         let drafts = std::mem::take(&mut self.parts);
         // Before anything else has a number: their places are theirs, whenever they are computed.
@@ -225,6 +227,10 @@ impl Draft {
                 Run::Predicates(Predicates::new(kind, of))
             })
             .collect();
+        runs.extend(keys.into_iter().map(|(relation, mut of)| {
+            of.iter_mut().for_each(|key| key.to = numbers.of(Bank::Int, key.to));
+            Run::Keys(Keys { relation, of: of.into() })
+        }));
         for (part, Conditions { at, copies }) in drafts.into_iter().zip(conditions) {
             let mut loads: BTreeMap<(u32, LoadKind), Vec<(Source, Reg)>> = BTreeMap::new();
             for c in part.columns {
@@ -279,9 +285,9 @@ impl Draft {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             given: given.min(layouts.len()),
             layouts,
-            parts: parts.into(),
+            parts,
             inlets: inlets.collect(),
-            start: numbers.registers(&self.registers),
+            start: Start { unwritten, lens: numbers.next.map(|len| len as usize) },
             constants: self.constants,
         }
     }
@@ -325,8 +331,8 @@ impl Draft {
         written
     }
 
-    /// Takes predicates out of the steps, and columns that nothing looks at any more out of what is loaded.
-    fn take_predicates(&mut self) -> BTreeMap<PredicateKind, Vec<(u32, Predicate)>> {
+    /// Takes predicates and keys out of the steps, and columns that nothing looks at any more out of what is loaded.
+    fn take(&mut self) -> Taken {
         let mut variable = self.written();
         for inlet in self.inlets.values() {
             variable.set(inlet.bank, inlet.to, true);
@@ -353,7 +359,7 @@ impl Draft {
                 _ => None,
             }
         };
-        let mut predicates: BTreeMap<PredicateKind, Vec<(u32, Predicate)>> = BTreeMap::new();
+        let Taken { mut predicates, mut keys } = Taken::default();
         for part in &mut self.parts {
             let mut take = |column: &Column, against, to| {
                 let Some((kind, predicate)) = Predicate::of(column.slot, against, to) else { return false };
@@ -363,6 +369,13 @@ impl Draft {
             part.columns.retain(|c| !take(c, Against::Itself, c.to));
             part.steps
                 .retain(|s| !against(s.op).is_some_and(|(column, against)| take(&column, against, s.to)));
+            part.steps.retain(|s| {
+                let Op::TextKey(a, names) = s.op else { return true };
+                let Some(column) = columns.get(&(Bank::Text, a)) else { return true };
+                let key = KeyOf { source: column.slot.into(), names, to: s.to };
+                keys.entry(column.relation).or_default().push(key);
+                false
+            });
         }
         let mut read: BTreeSet<(Bank, Reg)> = BTreeSet::new();
         for part in &self.parts {
@@ -377,8 +390,16 @@ impl Draft {
         for part in &mut self.parts {
             part.columns.retain(|c| read.contains(&(LoadKind::of(c.slot.cell).bank(), c.to)));
         }
-        predicates
+        Taken { predicates, keys }
     }
+}
+
+/// What is computed from the bytes of rows, before anything is loaded.
+#[derive(Default)]
+struct Taken {
+    predicates: BTreeMap<PredicateKind, Vec<(u32, Predicate)>>,
+    /// By relation.
+    keys: BTreeMap<u32, Vec<KeyOf>>,
 }
 
 /// A run of steps of one kind and level, their registers numbered.
