@@ -4,8 +4,7 @@
 //! | magic | records … | index | dictionary | footer (JSON) | its BLAKE3 | its length | magic |
 //!
 //! records = each: payload length u32 | (length u16, bytes) of each key part | payload; zeros to a multiple of 64
-//! index   = 2^k buckets of 8 slots u64: tag (24 bits of the key's hash, the last one set), 40 bits of the record's
-//!           offset; 0 is empty
+//! index   = buckets of 64 bytes: see [`index`](super::index)
 //! footer  = what the part is, number of records, and place, length and BLAKE3 of each section
 //! ```
 //!
@@ -24,16 +23,14 @@ use std::{
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{StoreError, key::Key, memory::Memory};
+use super::{
+    StoreError,
+    index::{self, BUCKET_LEN, Bucket, Built, OFFSET_MAX, Slot, hash_of},
+    memory::Memory,
+};
 use crate::row::Dictionary;
 
 const MAGIC: &[u8; 8] = b"TARIM-2\n";
-/// Slots that a key may have before others are looked at: they are one line of the cache, and the index begins with one.
-const BUCKET: usize = 8;
-const LINE: u64 = 64;
-/// Bits of a slot that hold an offset; the others hold a key's tag.
-const OFFSET_BITS: u32 = 40;
-const OFFSET_MASK: u64 = (1 << OFFSET_BITS) - 1;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Section {
@@ -98,14 +95,17 @@ impl FileWriter {
     pub fn push(&mut self, key: &[&str], payload: &[u8]) -> Result<(), StoreError> {
         assert_eq!(key.len(), self.key_parts, "every key of a file has the same number of parts");
         let too_long = |what: &str| StoreError::TooLong { what: what.to_owned(), key: key.join("/") };
-        if self.at > OFFSET_MASK {
+        if self.at > OFFSET_MAX {
             return Err(too_long("the file exceeds 1 TiB"));
         }
         let len = u32::try_from(payload.len()).map_err(|_| too_long("the record exceeds 4 GiB"))?;
-        let key = Key::of(key).ok_or_else(|| too_long("the key exceeds 65,535 bytes"))?;
-        self.entries.push((key.hash(), self.at));
+        self.entries.push((hash_of(key), self.at));
         self.write(&len.to_le_bytes())?;
-        self.write(key.bytes())?;
+        for part in key {
+            let len = u16::try_from(part.len()).map_err(|_| too_long("the key exceeds 65,535 bytes"))?;
+            self.write(&len.to_le_bytes())?;
+            self.write(part.as_bytes())?;
+        }
         self.write(payload)
     }
 
@@ -120,14 +120,15 @@ impl FileWriter {
         dictionary: &Dictionary,
         about: &About,
     ) -> Result<Written, StoreError> {
-        let end = self.at.next_multiple_of(LINE);
-        self.write(&[0; LINE as usize][..(end - self.at) as usize])?;
+        // So that a bucket of the index is one line of the cache.
+        let end = self.at.next_multiple_of(BUCKET_LEN as u64);
+        self.write(&[0; BUCKET_LEN][..(end - self.at) as usize])?;
         let records = self.end_section(MAGIC.len() as u64);
         self.out.flush().map_err(|e| StoreError::io("write", &self.path, e))?;
 
         let start = self.at;
-        for slot in self.index()? {
-            self.write(&slot.to_le_bytes())?;
+        for word in self.index()? {
+            self.write(&word.to_le_bytes())?;
         }
         let index = self.end_section(start);
 
@@ -157,28 +158,9 @@ impl FileWriter {
         Ok(Written { records: self.entries.len() as u64, bytes: self.at, blake3: hash.to_hex().to_string() })
     }
 
-    /// Slots of the index, at most three quarters full. A key is in its own bucket, or, if that is full, in the next one
-    /// that is not.
+    /// Words of the index.
     fn index(&mut self) -> Result<Vec<u64>, StoreError> {
-        let buckets = (self.entries.len() * 4 / 3 / BUCKET + 1).next_power_of_two();
-        let mut slots = vec![0u64; buckets * BUCKET];
-        let mut alike = Vec::new();
-        for &(hash, at) in &self.entries {
-            let word = tag(hash) << OFFSET_BITS | at;
-            let mut bucket = hash as usize & (buckets - 1);
-            'place: loop {
-                for slot in &mut slots[bucket * BUCKET..][..BUCKET] {
-                    if *slot == 0 {
-                        *slot = word;
-                        break 'place;
-                    }
-                    if *slot >> OFFSET_BITS == tag(hash) {
-                        alike.push((*slot & OFFSET_MASK, at));
-                    }
-                }
-                bucket = (bucket + 1) & (buckets - 1);
-            }
-        }
+        let Built { words, alike } = index::build(&self.entries);
         // Two keys whose hashes look alike are read back, to see whether they are the same.
         for (one, other) in alike {
             let key = self.read_key(one)?;
@@ -186,7 +168,7 @@ impl FileWriter {
                 return Err(StoreError::Repeated { path: self.path.clone(), key: key.join("/") });
             }
         }
-        Ok(slots)
+        Ok(words)
     }
 
     fn read_key(&mut self, at: u64) -> Result<Vec<String>, StoreError> {
@@ -216,11 +198,6 @@ impl FileWriter {
         let hash = std::mem::replace(&mut self.section, blake3::Hasher::new()).finalize();
         Section { at: start, len: self.at - start, blake3: hash.to_hex().to_string() }
     }
-}
-
-/// What a slot says of a key: the top bits of its hash, the last of them set, so that it is never 0.
-fn tag(hash: u64) -> u64 {
-    hash >> OFFSET_BITS | 1
 }
 
 /// A file that was written by [`FileWriter`], checked and in memory.
@@ -270,9 +247,9 @@ impl<About: DeserializeOwned> KeyedFile<About> {
             serde_json::from_slice(footer).map_err(|e| format!("its footer cannot be read: {e}"))?;
         let ends = check_sections(&bytes, &footer.sections, MAGIC.len() + body)?;
         let [records, index, strings] = ends;
-        let buckets = index.len() / LINE as usize;
-        let room = (buckets * BUCKET) as u64;
-        if index.len() % LINE as usize != 0 || !buckets.is_power_of_two() || footer.records >= room {
+        let buckets = index.len() / BUCKET_LEN;
+        let room = (buckets * (BUCKET_LEN / 8 - 1)) as u64;
+        if index.len() % BUCKET_LEN != 0 || !buckets.is_power_of_two() || footer.records >= room {
             return Err(format!("its index has {} bytes for {} records", index.len(), footer.records));
         }
         let dictionary = read_dictionary(&bytes[strings], footer.strings)?;
@@ -301,65 +278,59 @@ impl<About> KeyedFile<About> {
     /// The payload of a key.
     #[inline]
     pub fn get(&self, key: &[&str]) -> Option<&[u8]> {
-        debug_assert_eq!(key.len(), self.key_parts);
-        self.find(&Key::of(key)?)
+        self.find(hash_of(key), key)
     }
 
-    /// The slot that a key has, if it is in its own bucket: reading it fetches it from memory. 0: it is not.
-    pub(super) fn first_slot(&self, key: &Key) -> u64 {
-        let (bucket, tag) = (self.bucket(key.hash() & self.mask), tag(key.hash()));
-        bucket.into_iter().fold(0, |found, slot| if slot >> OFFSET_BITS == tag { slot } else { found })
+    /// The slot that a key of this hash has, if it is in its own bucket: reading it fetches it from memory.
+    pub(super) fn first_slot(&self, hash: u64) -> Option<Slot> {
+        self.bucket(hash & self.mask).alike(hash).next()
     }
 
     /// A byte of each line that the beginning and the end of a slot's record are expected in: reading them fetches them
-    /// from memory, at one time. 0 of none.
+    /// from memory, at one time.
     #[inline]
-    pub(super) fn ends(&self, slot: u64) -> u8 {
-        let at = (slot & OFFSET_MASK) as usize;
+    pub(super) fn ends(&self, slot: Slot) -> u8 {
         let byte = |at: usize| self.bytes.get(at).copied().unwrap_or(0);
-        if slot == 0 { 0 } else { byte(at) ^ byte(at + self.record_len) }
+        byte(slot.offset()) ^ byte(slot.offset() + self.record_len)
     }
 
     #[inline]
-    fn bucket(&self, bucket: u64) -> [u64; BUCKET] {
-        let at = self.index.start + bucket as usize * LINE as usize;
-        let line: &[u8; LINE as usize] = self.bytes[at..at + LINE as usize].try_into().expect("a line");
-        let (slots, _) = line.as_chunks::<8>();
-        std::array::from_fn(|i| u64::from_le_bytes(slots[i]))
+    fn bucket(&self, number: u64) -> Bucket<'_> {
+        Bucket::of(&self.bytes[self.index.clone()], number as usize)
     }
 
-    /// The payload of a key.
-    ///
-    /// Nothing that is read from memory is waited for to know where to go on: the slots of a bucket are compared all at
-    /// once, and a branch that is not foreseen would have to be taken back when memory has answered at last.
+    /// The payload of a key, by its hash.
     #[inline]
-    pub(super) fn find(&self, key: &Key) -> Option<&[u8]> {
-        let (mut bucket, tag) = (key.hash() & self.mask, tag(key.hash()));
+    pub(super) fn find(&self, hash: u64, key: &[&str]) -> Option<&[u8]> {
+        debug_assert_eq!(key.len(), self.key_parts);
+        let mut number = hash & self.mask;
         loop {
-            let slots = self.bucket(bucket);
-            let alike = |i: usize| u8::from(slots[i] >> OFFSET_BITS == tag) << i;
-            let mut found = (0..BUCKET).fold(0, |found, i| found | alike(i));
-            while found != 0 {
-                let slot = slots[found.trailing_zeros() as usize % BUCKET];
+            let bucket = self.bucket(number);
+            for slot in bucket.alike(hash) {
                 black_box(self.ends(slot));
-                if let Some(payload) = self.record((slot & OFFSET_MASK) as usize, key.bytes()) {
+                if let Some(payload) = self.record(slot.offset(), key) {
                     return Some(payload);
                 }
-                found &= found - 1;
             }
-            if slots[BUCKET - 1] == 0 {
+            if bucket.has_room() {
                 return None;
             }
-            bucket = (bucket + 1) & self.mask;
+            number = (number + 1) & self.mask;
         }
     }
 
-    /// The payload of the record at `at` if these are the bytes of its key. (No key is the beginning of another with as
-    /// many parts: each part tells its length.)
+    /// The payload of the record at `at` if its key is `key`.
     #[inline]
-    fn record(&self, at: usize, key: &[u8]) -> Option<&[u8]> {
-        let (len, rest) = self.bytes[at..].split_first_chunk::<4>()?;
-        rest.strip_prefix(key)?.get(..u32::from_le_bytes(*len) as usize)
+    fn record(&self, at: usize, key: &[&str]) -> Option<&[u8]> {
+        let (len, mut rest) = self.bytes[at..].split_first_chunk::<4>()?;
+        for part in key {
+            let (len, tail) = rest.split_first_chunk::<2>()?;
+            if usize::from(u16::from_le_bytes(*len)) != part.len() {
+                return None;
+            }
+            rest = tail.strip_prefix(part.as_bytes())?;
+        }
+        rest.get(..u32::from_le_bytes(*len) as usize)
     }
 }
 

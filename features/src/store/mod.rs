@@ -14,7 +14,7 @@
 mod embedded;
 mod error;
 mod file;
-mod key;
+mod index;
 mod lists;
 mod manifest;
 mod memory;

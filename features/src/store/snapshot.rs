@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::{
     ListAnswer, StoreError,
     file::KeyedFile,
-    key::Key,
+    index::{Slot, hash_of},
     lists::ListsAbout,
     manifest::{Generation, Part, Pointer},
 };
@@ -111,6 +111,7 @@ impl Snapshot {
 
     /// The packed row of an entity, in the layout of [`crate::entity::Entity::layout`]; None: unknown to
     /// this member. Allocates nothing.
+    #[inline]
     pub fn get(&self, entity: usize, member: &str, key: &str) -> Option<&[u8]> {
         self.entities[entity].get(&[member, key])
     }
@@ -122,14 +123,15 @@ impl Snapshot {
     /// the record. So all slots are asked for before any record is, and all records before any is looked at: they
     /// are waited for together.
     pub fn get_each<'s>(&'s self, member: &str, keys: &[Option<&str>]) -> Rows<'s> {
-        let keys: SmallVec<[Option<Key>; 8]> =
-            keys.iter().map(|key| key.and_then(|key| Key::of(&[member, key]))).collect();
-        let files = || self.entities.iter().zip(&keys);
-        let slots = files().map(|(file, key)| key.as_ref().map_or(0, |key| file.first_slot(key)));
-        let slots: SmallVec<[u64; 8]> = slots.collect();
-        let ends = files().zip(&slots).map(|((file, _), slot)| file.ends(*slot));
+        let files = || self.entities.iter().zip(keys);
+        let hash = |key: &Option<&str>| key.map(|key| hash_of(&[member, key]));
+        let hashes: SmallVec<[Option<u64>; 8]> = keys.iter().map(hash).collect();
+        let slots = files().zip(&hashes).map(|((file, _), hash)| hash.and_then(|hash| file.first_slot(hash)));
+        let slots: SmallVec<[Option<Slot>; 8]> = slots.collect();
+        let ends = files().zip(&slots).map(|((file, _), slot)| slot.map_or(0, |slot| file.ends(slot)));
         black_box(ends.fold(0, |all, end| all ^ end));
-        files().map(|(file, key)| file.find(key.as_ref()?)).collect()
+        let rows = files().zip(&hashes).map(|((file, key), hash)| file.find((*hash)?, &[member, (*key)?]));
+        rows.collect()
     }
 
     /// Whether `value` is on a list of the member at a time (microseconds since 1970-01-01T00:00:00Z).

@@ -1,0 +1,188 @@
+//! Where the record of a key is: a hash index whose buckets are lines of the cache.
+//!
+//! ```text
+//! bucket = tags: a byte of each of 7 keys (0: none), and a 0 | 7 slots u64
+//! slot   = top 24 bits of the key's hash | 40 bits of the record's offset
+//! ```
+//!
+//! A key is in its own bucket, or, if that is full, in the next one that is not. All tags of a bucket are compared at once:
+//! a look-up waits for one line of memory, and takes no branch on what is in it that is not nearly always the same. (A
+//! branch that was not foreseen is taken back when memory has answered at last, and with it all look-ups that were begun
+//! behind it.)
+
+use twox_hash::XxHash3_64;
+
+/// Bytes of a bucket.
+pub const BUCKET_LEN: usize = 64;
+/// Keys that a bucket holds.
+const SLOTS: usize = 7;
+
+/// Bits of a slot that hold an offset.
+const OFFSET_BITS: u32 = 40;
+/// The largest offset that a slot can hold.
+pub const OFFSET_MAX: u64 = (1 << OFFSET_BITS) - 1;
+
+/// Lowest bit of the byte of each key.
+const LOW: u64 = 0x0001_0101_0101_0101;
+const HIGH: u64 = LOW << 7;
+
+/// Hash of a key: XXH3 (64 bits) of each part, seeded with that of the part before; the same on every machine and in every
+/// version.
+///
+/// Parts are not put together first. To read back in words what was just written in bytes, the processor waits until the
+/// writes are done; they are done in order, after all that is still waited for from memory: look-ups would no longer
+/// overlap.
+#[inline]
+pub fn hash_of(key: &[&str]) -> u64 {
+    key.iter().fold(0, |hash, part| XxHash3_64::oneshot_with_seed(hash, part.as_bytes()))
+}
+
+/// What a bucket says of a key first. Its bits are neither those that choose the bucket nor those in the slot.
+#[inline]
+fn tag(hash: u64) -> u64 {
+    (hash >> 32 & 0xff).max(1)
+}
+
+/// Where the records of a hash may be.
+#[derive(Clone, Copy)]
+pub struct Slot(u64);
+
+impl Slot {
+    #[inline]
+    pub fn offset(self) -> usize {
+        (self.0 & OFFSET_MAX) as usize
+    }
+}
+
+/// One bucket of an index.
+pub struct Bucket<'a>(&'a [u8; BUCKET_LEN]);
+
+impl<'a> Bucket<'a> {
+    /// The bucket of that number, in the bytes of an index.
+    #[inline]
+    pub fn of(index: &'a [u8], number: usize) -> Self {
+        let line = &index[number * BUCKET_LEN..][..BUCKET_LEN];
+        Self(line.try_into().expect("a bucket has 64 bytes"))
+    }
+
+    #[inline]
+    fn word(&self, i: usize) -> u64 {
+        u64::from_le_bytes(self.0.as_chunks::<8>().0[i])
+    }
+
+    /// The slots whose keys may have this hash: nearly always none or one.
+    #[inline]
+    pub fn alike(&self, hash: u64) -> impl Iterator<Item = Slot> {
+        // A byte is 0 where the tags are equal, and then the highest bit of it is left. (And of a byte above it, perhaps:
+        // the hash in the slot tells.)
+        let unlike = self.word(0) ^ (tag(hash) * LOW);
+        let mut alike = unlike.wrapping_sub(LOW) & !unlike & HIGH;
+        std::iter::from_fn(move || {
+            while alike != 0 {
+                let slot = self.word(alike.trailing_zeros() as usize / 8 + 1);
+                alike &= alike - 1;
+                if slot >> OFFSET_BITS == hash >> OFFSET_BITS {
+                    return Some(Slot(slot));
+                }
+            }
+            None
+        })
+    }
+
+    /// No key is in it that would be in the next one if this were full.
+    #[inline]
+    pub fn has_room(&self) -> bool {
+        self.word(0) >> (8 * (SLOTS - 1)) == 0
+    }
+}
+
+/// An index as it is built.
+pub struct Built {
+    /// The words of its buckets.
+    pub words: Vec<u64>,
+    /// Offsets of two records whose keys look the same.
+    pub alike: Vec<(u64, u64)>,
+}
+
+/// Indexes records by hash and offset; at most three quarters of the slots are taken.
+pub fn build(records: &[(u64, u64)]) -> Built {
+    let buckets = (records.len() * 4 / 3 / SLOTS + 1).next_power_of_two();
+    let mut words = vec![0u64; buckets * BUCKET_LEN / 8];
+    let mut alike = Vec::new();
+    for &(hash, offset) in records {
+        debug_assert!(offset <= OFFSET_MAX);
+        let slot = hash >> OFFSET_BITS << OFFSET_BITS | offset;
+        let mut number = hash as usize & (buckets - 1);
+        'place: loop {
+            let (tags, slots) = words[number * 8..][..8].split_first_mut().expect("a bucket has 8 words");
+            for (i, place) in slots.iter_mut().enumerate() {
+                let at = 8 * i;
+                if *tags >> at & 0xff == 0 {
+                    *tags |= tag(hash) << at;
+                    *place = slot;
+                    break 'place;
+                }
+                if *place >> OFFSET_BITS == slot >> OFFSET_BITS {
+                    alike.push((*place & OFFSET_MAX, offset));
+                }
+            }
+            number = (number + 1) & (buckets - 1);
+        }
+    }
+    Built { words, alike }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    #[test]
+    fn the_hash_is_the_same_on_every_machine() {
+        // Files are copied between machines and read by later versions. Both were computed by the reference library.
+        assert_eq!(hash_of(&["001"]), 13_935_333_716_019_825_224);
+        assert_eq!(hash_of(&["001", "C1"]), 9_947_409_636_703_963_244);
+        assert_ne!(hash_of(&["001", "C1"]), hash_of(&["001C", "1"]));
+    }
+
+    /// Every offset whose hash looks like this one.
+    fn offsets(words: &[u64], hash: u64) -> Vec<usize> {
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let buckets = bytes.len() / BUCKET_LEN;
+        let mut number = hash as usize & (buckets - 1);
+        let mut found = Vec::new();
+        loop {
+            let bucket = Bucket::of(&bytes, number);
+            found.extend(bucket.alike(hash).map(Slot::offset));
+            if bucket.has_room() {
+                return found;
+            }
+            number = (number + 1) & (buckets - 1);
+        }
+    }
+
+    #[test]
+    fn every_record_is_found_however_alike_hashes_are() {
+        let mut random = ChaCha8Rng::seed_from_u64(5);
+        for round in 0..400 {
+            // Few bits differ: tags 0, 1 and 255, full buckets, and the same hash twice.
+            let mask = [u64::MAX, 0xff_0000_0003, 0x1_0000_0000, 0xffff_0100_0000_0001][round % 4];
+            let hashes: Vec<u64> =
+                (0..random.random_range(0..60)).map(|_| random.random::<u64>() & mask).collect();
+            let records: Vec<(u64, u64)> = hashes.iter().copied().zip(OFFSET_MAX - 60..).collect();
+            let Built { words, alike } = build(&records);
+            for (hash, offset) in &records {
+                assert!(offsets(&words, *hash).contains(&(*offset as usize)), "{hash:x} of {hashes:x?}");
+            }
+            for (i, (hash, offset)) in records.iter().enumerate() {
+                for (other, before) in &records[..i] {
+                    assert!(hash != other || alike.contains(&(*before, *offset)), "{hash:x} came twice");
+                }
+            }
+            let absent = random.random::<u64>() | 1 << 63;
+            assert!(offsets(&words, absent).is_empty() || hashes.iter().any(|h| h >> 40 == absent >> 40));
+        }
+    }
+}
