@@ -74,6 +74,9 @@ fn fill(builder: &mut InputsBuilder<'_>, random: &mut ChaCha8Rng) {
                     None => Value::Int64(random.random_range(0..20)),
                 },
                 Type::Float64 => Value::Float64(random.random_range(0.0..2.0)),
+                Type::Utf8 if !column.codes.is_empty() => {
+                    Value::Utf8(column.codes[random.random_range(0..column.codes.len())].clone())
+                }
                 Type::Utf8 => {
                     Value::Utf8(["A", "own", "public_servant", "二级"][random.random_range(0..4)].into())
                 }

@@ -105,7 +105,7 @@ pub enum MaterialiseError {
     )]
     Incomplete { what: String },
     #[error("{entity} {key:?} of member {member}: {error}")]
-    Cell { entity: String, member: String, key: String, error: CellError },
+    Cell { entity: String, member: String, key: String, error: Box<CellError> },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("features cannot be computed: {0}")]
@@ -256,7 +256,7 @@ impl<'e> Packer<'e> {
             let (member, key) = (members.value(i), keys.value(i));
             let set = self.row.set_bool(known, true).and_then(|()| self.set_values(batch, i));
             set.map_err(|error| {
-                let (member, key) = (member.to_owned(), key.to_owned());
+                let (member, key, error) = (member.to_owned(), key.to_owned(), Box::new(error));
                 MaterialiseError::Cell { entity: self.entity.name.clone(), member, key, error }
             })?;
             for group in 1..self.entity.layout.groups().len() {
