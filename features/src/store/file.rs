@@ -31,6 +31,8 @@ use super::{
 use crate::row::Dictionary;
 
 const MAGIC: &[u8; 8] = b"TARIM-2\n";
+/// How files of every version begin.
+const FAMILY: &[u8] = b"TARIM-";
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Section {
@@ -227,7 +229,10 @@ impl<About: DeserializeOwned> KeyedFile<About> {
         {
             return Err(format!("it has {} bytes; {} were written", bytes.len(), e.bytes));
         }
-        let rest = bytes.strip_prefix(MAGIC).ok_or("it does not begin as a store file")?;
+        let rest = bytes.strip_prefix(MAGIC).ok_or(match bytes.starts_with(FAMILY) {
+            true => "another version of Tarim wrote it; run `tarim materialize`",
+            false => "it does not begin as a store file",
+        })?;
         let rest = rest.strip_suffix(MAGIC).ok_or("it does not end as a store file")?;
         let (rest, len) = rest.split_last_chunk::<4>().ok_or("it is cut short")?;
         let (rest, hash) = rest.split_last_chunk::<32>().ok_or("it is cut short")?;

@@ -68,3 +68,19 @@ fn a_key_that_comes_twice_is_refused() {
     let error = write(&twice, 2).err().unwrap().to_string();
     assert!(error.ends_with("the key \"001/C1\" came twice; a key is unique"), "{error}");
 }
+
+#[test]
+fn a_file_of_another_version_is_told_from_a_damaged_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.part");
+    let written = FileWriter::create(&path, 2).unwrap().finish(&Dictionary::new(), &42u64).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    for (first, expected) in
+        [(b"TARIM-1\n", "another version of Tarim wrote it"), (b"PK\x03\x04    ", "not begin")]
+    {
+        bytes[..8].copy_from_slice(first);
+        std::fs::write(&path, &bytes).unwrap();
+        let error = KeyedFile::<u64>::open(&path, &written).err().unwrap().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
