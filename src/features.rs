@@ -4,10 +4,10 @@ use anyhow::{Context, bail};
 use chrono::Utc;
 use comfy_table::{ContentArrangement, Table};
 use serde_json::{Value as Json, json};
-use tarim_datamart::{Standards, Tokeniser, Type, Value};
+use tarim_datamart::{Standards, Tokeniser, Value};
 use tarim_features::{
     entity::Entity,
-    row::Row,
+    row::{Row, end_of_range},
     store::{EmbeddedStore, Entry, ListAnswer, OnlineStore, Snapshot},
     view::{Feature, FeatureSet, View, show_span},
 };
@@ -266,7 +266,7 @@ fn definition_json(entity: &Entity, view: &View, feature: &Feature) -> Json {
         "name": feature.name,
         "type": feature.ty.to_string(),
         "default": to_json(&feature.default),
-        "range": feature.range.map(|(low, high)| [low, high].map(|end| bound(feature.ty, end))),
+        "range": feature.range.map(|(low, high)| [low, high].map(|end| to_json(&end_of_range(feature.ty, end)))),
         "codes": (!feature.codes.is_empty()).then_some(&feature.codes),
         "sql": feature.sql.text,
         "view": view.name,
@@ -275,14 +275,6 @@ fn definition_json(entity: &Entity, view: &View, feature: &Feature) -> Json {
         "zh": feature.zh,
         "en": feature.en,
     })
-}
-
-/// An end of a range as the rulebook writes it.
-fn bound(ty: Type, end: i64) -> Json {
-    match ty {
-        Type::Date32 => to_json(&Value::Date32(end as i32)),
-        _ => json!(end),
-    }
 }
 
 fn new_table(header: &[&str]) -> Table {

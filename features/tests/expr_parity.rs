@@ -68,13 +68,15 @@ fn row_program_and_datafusion_agree() {
     let failure: Mutex<Option<String>> = Mutex::new(None);
     let next = AtomicU64::new(0);
     let worker = || {
+        // One for all its programs: none sees what another has left there.
+        let mut scratch = Scratch::new();
         while failure.lock().unwrap().is_none() {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= rounds {
                 break;
             }
             if only.is_none_or(|s| s == seed)
-                && let Err(message) = round(seed, &seen)
+                && let Err(message) = round(seed, &seen, &mut scratch)
             {
                 failure.lock().unwrap().get_or_insert(message);
             }
@@ -105,7 +107,7 @@ fn row_program_and_datafusion_agree() {
     }
 }
 
-fn round(seed: u64, seen: &Mutex<Seen>) -> Result<(), String> {
+fn round(seed: u64, seen: &Mutex<Seen>, scratch: &mut Scratch) -> Result<(), String> {
     let mut round = Round::new(seed);
     let nodes: Vec<Node> = (0..EXPRESSIONS)
         .map(|i| {
@@ -122,7 +124,6 @@ fn round(seed: u64, seen: &Mutex<Seen>) -> Result<(), String> {
         })
         .collect();
     let set = round.compile(&nodes).map_err(|e| format!("seed {seed}: {e}"))?;
-    let mut scratch = Scratch::new();
     for _ in 0..BATCHES {
         let texts = |layout: &Arc<Layout>| {
             layout.codes().iter().chain(generate::WORDS[..20].iter().copied()).collect()
@@ -131,7 +132,7 @@ fn round(seed: u64, seen: &Mutex<Seen>) -> Result<(), String> {
             round.scope.relations().iter().map(|(_, layout)| texts(layout)).collect();
         let rows: Vec<Rows> = (0..ROWS).map(|_| round.rows(&mut dictionaries)).collect();
         let known = round
-            .compare(&set, &rows, &dictionaries, &mut scratch)
+            .compare(&set, &rows, &dictionaries, scratch)
             .map_err(|wrong| round.report(seed, &nodes, wrong, &rows, &dictionaries))?;
         let mut seen = seen.lock().unwrap();
         for (node, known) in nodes.iter().zip(known) {

@@ -285,9 +285,10 @@ impl<'e> Packer<'e> {
                 }
                 Type::Utf8 => {
                     let text = values.as_string::<i32>().value(i);
-                    match column.codes.is_empty() {
-                        true => self.row.set_text_code(at, self.dictionary.intern(text))?,
-                        false => self.row.set_text(at, text)?,
+                    if column.codes.is_empty() {
+                        self.row.set_text_code(at, self.dictionary.intern(text))?;
+                    } else {
+                        self.row.set_text(at, text)?;
                     }
                 }
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tarim_datamart::{Type, Value, ValueRef};
 
-use super::layout::{Cell, Layout, Uint};
+use super::layout::{Cell, Layout, Uint, end_of_range};
 
 /// Set in a utf8 cell whose other bits are an offset into the row itself.
 pub(super) const IN_ROW: u32 = 1 << 31;
@@ -35,7 +35,7 @@ pub enum CellError {
     #[error("column {column:?}: the texts of this row exceed 2 GiB")]
     TooLong { column: String },
     #[error(
-        "column {column:?}: {code} is not a dictionary code (below 2^31), or not of one of the column's codes"
+        "column {column:?}: {code} is not a dictionary code (below 2^31), or is none of the column's own"
     )]
     Code { column: String, code: u32 },
 }
@@ -113,10 +113,7 @@ impl RowBuilder {
         if let Some((low, high)) = described.range
             && !(low..=high).contains(&value)
         {
-            let [value, low, high] = [value, low, high].map(|i| match ty {
-                Type::Date32 => Value::Date32(i as i32),
-                _ => Value::Int64(i),
-            });
+            let [value, low, high] = [value, low, high].map(|end| end_of_range(ty, end));
             return Err(CellError::Range { column: described.name.clone(), value, low, high });
         }
         of.write(&mut self.bytes, value.wrapping_sub(base) as u64);

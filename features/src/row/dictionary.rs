@@ -1,4 +1,4 @@
-//! Strings by code, so that a row holds four bytes for a string and equality is equality of numbers.
+//! Strings by code, so that a row holds four bytes or fewer for a string and equality is equality of numbers.
 
 use std::{
     hash::BuildHasher,

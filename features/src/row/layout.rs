@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
-use tarim_datamart::Type;
+use tarim_datamart::{Type, Value};
 
 use super::dictionary::Dictionary;
 
@@ -75,11 +75,6 @@ impl Uint {
         let (first, end) = (self.at as usize + usize::from(self.shift / 8), self.at as usize + 8);
         row[first..end].copy_from_slice(&number.to_le_bytes()[..end - first]);
     }
-
-    /// Bytes that it takes.
-    pub fn width(self) -> usize {
-        8 - usize::from(self.shift / 8)
-    }
 }
 
 /// Where the value of a column lies: byte offsets into the row.
@@ -126,10 +121,18 @@ pub struct Layout {
     by_name: HashMap<String, usize>,
     /// Where the times of groups 1, 2, … stand.
     times_at: usize,
-    /// Groups that go stale: where its time stands, and its freshness.
-    stale: Vec<(u8, u32, i64)>,
+    freshness: Vec<Freshness>,
     fixed_len: usize,
     fingerprint: [u8; 32],
+}
+
+/// A group that goes stale.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Freshness {
+    pub group: u8,
+    /// Byte offset of its time.
+    pub time_at: u32,
+    pub max_us: i64,
 }
 
 /// Why columns and groups do not make a layout.
@@ -174,12 +177,8 @@ impl Layout {
             if by_name.insert(c.name.clone(), i).is_some() {
                 return Err(LayoutError::Repeated(c.name.clone()));
             }
-            let (least, greatest) = match c.ty {
-                Type::Int64 => (i64::MIN, i64::MAX),
-                Type::Date32 => (i32::MIN.into(), i32::MAX.into()),
-                _ => (1, 0),
-            };
-            if c.range.is_some_and(|(low, high)| low > high || low < least || high > greatest) {
+            let within = |(least, greatest), (low, high)| least <= low && low <= high && high <= greatest;
+            if c.range.is_some_and(|range| !numbers_of(c.ty).is_some_and(|all| within(all, range))) {
                 return Err(LayoutError::Range(c.name.clone()));
             }
             let different: HashSet<&String> = c.codes.iter().collect();
@@ -209,7 +208,7 @@ impl Layout {
                     Type::Float64 => Cell::Float { of },
                     Type::Utf8 => Cell::Text { of },
                     _ if width == 8 => Cell::Int { of, base: 0 },
-                    _ => Cell::Int { of, base: range_of(c).0 },
+                    ty => Cell::Int { of, base: c.range.or(numbers_of(ty)).map_or(0, |(low, _)| low) },
                 });
             }
         }
@@ -225,10 +224,11 @@ impl Layout {
         let any_text = |c: &Column| c.ty == Type::Utf8 && c.codes.is_empty();
         let texts = (0..columns.len()).filter(|i| any_text(&columns[*i])).collect();
         let codes = Arc::new(codes);
-        let stale = groups.iter().enumerate().filter_map(|(i, group)| {
-            Some((i as u8, (times_at + 8 * i.checked_sub(1)?) as u32, group.freshness_us?))
+        let freshness = groups.iter().enumerate().filter_map(|(i, group)| {
+            let time_at = (times_at + 8 * i.checked_sub(1)?) as u32;
+            Some(Freshness { group: i as u8, time_at, max_us: group.freshness_us? })
         });
-        let stale = stale.collect();
+        let freshness = freshness.collect();
         Ok(Self {
             columns,
             groups,
@@ -237,7 +237,7 @@ impl Layout {
             codes,
             by_name,
             times_at,
-            stale,
+            freshness,
             fixed_len: end,
             fingerprint,
         })
@@ -285,9 +285,9 @@ impl Layout {
         self.fingerprint
     }
 
-    /// Groups that go stale: index, byte offset of its time, and its freshness in microseconds.
-    pub(super) fn stale(&self) -> &[(u8, u32, i64)] {
-        &self.stale
+    /// Groups that go stale.
+    pub(super) fn freshness(&self) -> &[Freshness] {
+        &self.freshness
     }
 
     /// Byte offset of a group's time; group 0 has none.
@@ -303,13 +303,25 @@ impl Slot {
     }
 }
 
-/// Least and greatest value of a column of numbers.
-fn range_of(column: &Column) -> (i64, i64) {
-    let all = match column.ty {
-        Type::Date32 => (i32::MIN.into(), i32::MAX.into()),
-        _ => (i64::MIN, i64::MAX),
-    };
-    column.range.unwrap_or(all)
+/// Least and greatest number of a type that may have a range.
+fn numbers_of(ty: Type) -> Option<(i64, i64)> {
+    match ty {
+        Type::Int64 => Some((i64::MIN, i64::MAX)),
+        Type::Date32 => Some((i32::MIN.into(), i32::MAX.into())),
+        _ => None,
+    }
+}
+
+/// An end of the range of a column of that type.
+///
+/// # Panics
+/// If such a column has no range.
+pub fn end_of_range(ty: Type, end: i64) -> Value {
+    match ty {
+        Type::Int64 => Value::Int64(end),
+        Type::Date32 => Value::Date32(i32::try_from(end).expect("a layout has seen that it is a date")),
+        ty => panic!("a {ty} has no range"),
+    }
 }
 
 /// Bytes of a column's cell, in a layout of so many codes; booleans are bits and have none.
@@ -322,8 +334,8 @@ fn width_of(column: &Column, codes: usize) -> Option<usize> {
         Type::Utf8 if column.codes.is_empty() => Some(4),
         Type::Utf8 => Some(bytes(codes as u64 - 1)),
         Type::Int64 | Type::Date32 => {
-            let (low, high) = range_of(column);
-            Some(bytes(high.wrapping_sub(low) as u64))
+            let range = column.range.or(numbers_of(column.ty));
+            range.map(|(low, high)| bytes(high.wrapping_sub(low) as u64))
         }
     }
 }
@@ -354,7 +366,7 @@ mod tests {
         let layout = Layout::new(vec![column], vec![]).unwrap();
         assert!(layout.fixed_len() >= 8, "eight bytes can be read");
         match layout.slot(0).cell {
-            Cell::Int { of, .. } | Cell::Float { of } | Cell::Text { of } => of.width(),
+            Cell::Int { of, .. } | Cell::Float { of } | Cell::Text { of } => 8 - usize::from(of.shift / 8),
             cell => panic!("{cell:?}"),
         }
     }

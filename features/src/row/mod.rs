@@ -28,5 +28,5 @@ mod tests;
 
 pub use builder::{CellError, RowBuilder};
 pub use dictionary::Dictionary;
-pub use layout::{Cell, Column, Group, Layout, LayoutError, Slot, Uint};
+pub use layout::{Cell, Column, Group, Layout, LayoutError, Slot, Uint, end_of_range};
 pub use reader::{Row, RowError, TextCell};

@@ -5,7 +5,7 @@ use tarim_datamart::{Type, Value, ValueRef};
 use super::{
     builder::{IN_ROW, NEVER, append_text},
     dictionary::Dictionary,
-    layout::{Cell, Layout, Slot, Uint},
+    layout::{Cell, Freshness, Layout, Slot, Uint},
 };
 
 /// One packed row with what is needed to read it. A NULL or stale column reads as None.
@@ -63,10 +63,10 @@ impl<'a> Row<'a> {
             return Err(RowError::TooShort { len: bytes.len(), needed: layout.fixed_len() });
         }
         let mut row = Self { layout, bytes, dictionary, stale: 0 };
-        for (group, at, freshness) in layout.stale() {
+        for Freshness { group, time_at, max_us } in layout.freshness() {
             // A time that was never set is as old as can be.
-            let old = now_us.saturating_sub(row.time(*at)) > *freshness || row.time(*at) == NEVER;
-            row.stale |= u64::from(old) << group;
+            let time = row.time(*time_at);
+            row.stale |= u64::from(time == NEVER || now_us.saturating_sub(time) > *max_us) << group;
         }
         Ok(row)
     }

@@ -12,9 +12,9 @@ use datafusion::{
         ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
     },
 };
-use tarim_datamart::{Type, Value};
+use tarim_datamart::Type;
 
-use crate::view::Feature;
+use crate::{row::end_of_range, view::Feature};
 
 /// The value of a feature itself; an error if it lies outside the range or is none of the codes. The packed row refuses
 /// such a value as well, so batch and online agree. `name` is the feature's in messages.
@@ -46,33 +46,21 @@ struct Within {
 impl Within {
     /// What is wrong with the first value that is not within the bounds.
     fn broken(&self, values: &dyn Array) -> Option<String> {
-        let outside = |i: &i64| !self.has(*i);
-        match (&self.bounds, self.ty) {
-            (Bounds::Codes(codes), _) => {
-                let other =
-                    values.as_string::<i32>().iter().flatten().find(|v| !codes.iter().any(|c| c == v))?;
-                Some(format!("{other:?}, none of its codes; add it"))
+        let (low, high) = match &self.bounds {
+            Bounds::Codes(codes) => {
+                let mut values = values.as_string::<i32>().iter().flatten();
+                let other = values.find(|value| !codes.iter().any(|code| code == value))?;
+                return Some(format!("{other:?}, none of its codes; add it"));
             }
-            (Bounds::Range(low, high), Type::Date32) => {
-                let days =
-                    values.as_primitive::<Date32Type>().iter().flatten().map(i64::from).find(outside)?;
-                let date = |days: i64| Value::Date32(days as i32);
-                Some(format!(
-                    "{}, outside its range {} to {}; widen the range",
-                    date(days),
-                    date(*low),
-                    date(*high)
-                ))
-            }
-            (Bounds::Range(low, high), _) => {
-                let value = values.as_primitive::<Int64Type>().iter().flatten().find(outside)?;
-                Some(format!("{value}, outside its range {low} to {high}; widen the range"))
-            }
-        }
-    }
-
-    fn has(&self, value: i64) -> bool {
-        matches!(self.bounds, Bounds::Range(low, high) if (low..=high).contains(&value))
+            Bounds::Range(low, high) => (*low, *high),
+        };
+        let outside = |value: &i64| !(low..=high).contains(value);
+        let value = match self.ty {
+            Type::Date32 => values.as_primitive::<Date32Type>().iter().flatten().map(i64::from).find(outside),
+            _ => values.as_primitive::<Int64Type>().iter().flatten().find(outside),
+        };
+        let [value, low, high] = [value?, low, high].map(|end| end_of_range(self.ty, end));
+        Some(format!("{value}, outside its range {low} to {high}; widen the range"))
     }
 }
 

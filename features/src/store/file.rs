@@ -229,10 +229,10 @@ impl<About: DeserializeOwned> KeyedFile<About> {
         {
             return Err(format!("it has {} bytes; {} were written", bytes.len(), e.bytes));
         }
-        let rest = bytes.strip_prefix(MAGIC).ok_or(match bytes.starts_with(FAMILY) {
-            true => "another version of Tarim wrote it; run `tarim materialize`",
-            false => "it does not begin as a store file",
-        })?;
+        if bytes.starts_with(FAMILY) && !bytes.starts_with(MAGIC) {
+            return Err("another version of Tarim wrote it; run `tarim materialize`".into());
+        }
+        let rest = bytes.strip_prefix(MAGIC).ok_or("it does not begin as a store file")?;
         let rest = rest.strip_suffix(MAGIC).ok_or("it does not end as a store file")?;
         let (rest, len) = rest.split_last_chunk::<4>().ok_or("it is cut short")?;
         let (rest, hash) = rest.split_last_chunk::<32>().ok_or("it is cut short")?;

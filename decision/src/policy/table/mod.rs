@@ -75,7 +75,7 @@ pub struct Table {
     /// What an unknown answer means; None: outputs are NULL, nothing more.
     pub if_unknown: Option<Effect>,
     pub show: Vec<Show>,
-    /// Made of the rows, of which a run then looks only at the outputs.
+    /// Made of the rows, which a run then looks at only where the index is not exact.
     index: Index,
 }
 
