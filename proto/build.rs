@@ -9,7 +9,12 @@ use prost_types::FileDescriptorSet;
 const OWN: [&str; 2] = [".tarim.decision.v1.Decision", ".tarim.decision.v1.DecisionRequest"];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let files = ["tarim/decision/v1/decision.proto", "tarim/decision/v1/journal.proto"];
+    let files = [
+        "tarim/decision/v1/decision.proto",
+        "tarim/decision/v1/journal.proto",
+        "tarim/event/v1/event.proto",
+        "tarim/warning/v1/warning.proto",
+    ];
     println!("cargo:rerun-if-changed=tarim");
     let descriptors = protox::compile(files, ["."])?;
     let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);

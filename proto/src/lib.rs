@@ -13,5 +13,21 @@ pub mod decision {
     }
 }
 
+/// `tarim.event.v1`: what happens to customers.
+pub mod event {
+    #[allow(missing_docs, clippy::all)]
+    pub mod v1 {
+        tonic::include_proto!("tarim.event.v1");
+    }
+}
+
+/// `tarim.warning.v1`: alerts and what became of them.
+pub mod warning {
+    #[allow(missing_docs, clippy::all)]
+    pub mod v1 {
+        tonic::include_proto!("tarim.warning.v1");
+    }
+}
+
 /// The compiled descriptors of every file, for gRPC server reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
