@@ -3,6 +3,7 @@
 use std::fmt;
 
 use arrow::datatypes::{DataType, TimeUnit};
+use datafusion::scalar::ScalarValue;
 use serde::{Deserialize, Serialize};
 
 /// Type of a field, a feature or an expression.
@@ -105,6 +106,26 @@ impl Value {
 
     pub fn is_null(&self) -> bool {
         matches!(self, Value::Null)
+    }
+
+    /// As DataFusion takes it; NULL gets the type.
+    pub fn into_scalar(self, ty: Type) -> ScalarValue {
+        match self {
+            Value::Boolean(b) => ScalarValue::Boolean(Some(b)),
+            Value::Int64(i) => ScalarValue::Int64(Some(i)),
+            Value::Float64(x) => ScalarValue::Float64(Some(x)),
+            Value::Utf8(s) => ScalarValue::Utf8(Some(s)),
+            Value::Date32(d) => ScalarValue::Date32(Some(d)),
+            Value::Timestamp(t) => ScalarValue::TimestampMicrosecond(Some(t), None),
+            Value::Null => match ty {
+                Type::Boolean => ScalarValue::Boolean(None),
+                Type::Int64 => ScalarValue::Int64(None),
+                Type::Float64 => ScalarValue::Float64(None),
+                Type::Utf8 => ScalarValue::Utf8(None),
+                Type::Date32 => ScalarValue::Date32(None),
+                Type::Timestamp => ScalarValue::TimestampMicrosecond(None, None),
+            },
+        }
     }
 
     /// The same value, borrowed.

@@ -8,7 +8,7 @@ use std::{
 use tarim_datamart::{Place, Problems};
 
 /// What stands at the top of a rulebook; anything else is a slip of the pen that would drop a policy.
-const TOP: [&str; 9] = [
+const TOP: [&str; 10] = [
     "federation.toml",
     "standards",
     "features",
@@ -16,6 +16,7 @@ const TOP: [&str; 9] = [
     "models",
     "products",
     "policies",
+    "warnings",
     "members",
     "tests",
 ];

@@ -11,6 +11,9 @@
 //!            └────────► expr: row program    │   expr: DataFusion ◄──┘      the same bits
 //! ```
 //!
+//! Windows over events live in [`stream`], for the warning pipeline. The rulebook's folder itself ([`folder`]) is here, since
+//! both `decision` and `warning` read it.
+//!
 //! - **In**: definitions of a rulebook, and a session over the datamart. **Out**: snapshots of packed rows for
 //!   the decision service, columns for backtests, and expressions that run over either.
 //! - Nothing can look into the future: a view sees a fact only if it happened before the time asked for, and
@@ -19,9 +22,11 @@
 
 pub mod entity;
 pub mod expr;
+pub mod folder;
 pub mod list;
 pub mod materialise;
 pub mod row;
 pub mod spine;
 pub mod store;
+pub mod stream;
 pub mod view;

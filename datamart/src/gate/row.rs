@@ -71,7 +71,9 @@ impl RowChecks {
         for rule in &self.checks {
             broken.extend(match &rule.of_nothing {
                 Some(of_nothing) if rule.columns.iter().all(|c| value(*c).is_null()) => of_nothing.clone(),
-                _ => rule.check(|i| scalar(value(rule.columns[i]).to_value(), self.types[rule.columns[i]])),
+                _ => {
+                    rule.check(|i| value(rule.columns[i]).to_value().into_scalar(self.types[rule.columns[i]]))
+                }
             });
         }
         broken
@@ -115,7 +117,7 @@ impl RowRule {
             of_nothing: None,
         };
         if !rule.columns.is_empty() {
-            rule.of_nothing = Some(rule.check(|i| scalar(Value::Null, types[rule.columns[i]])));
+            rule.of_nothing = Some(rule.check(|i| Value::Null.into_scalar(types[rule.columns[i]])));
         }
         Ok(rule)
     }
@@ -151,24 +153,4 @@ fn failing(check: &Compiled, batch: &RecordBatch) -> Result<Vec<usize>, DataFusi
     let answers = check.expr.evaluate(batch)?.into_array(batch.num_rows())?;
     let answers = as_boolean_array(&answers)?;
     Ok((0..answers.len()).filter(|row| answers.is_valid(*row) && !answers.value(*row)).collect())
-}
-
-/// As DataFusion takes it; NULL gets the field's type.
-fn scalar(value: Value, ty: Type) -> ScalarValue {
-    match value {
-        Value::Boolean(b) => ScalarValue::Boolean(Some(b)),
-        Value::Int64(i) => ScalarValue::Int64(Some(i)),
-        Value::Float64(x) => ScalarValue::Float64(Some(x)),
-        Value::Utf8(s) => ScalarValue::Utf8(Some(s)),
-        Value::Date32(d) => ScalarValue::Date32(Some(d)),
-        Value::Timestamp(t) => ScalarValue::TimestampMicrosecond(Some(t), None),
-        Value::Null => match ty {
-            Type::Boolean => ScalarValue::Boolean(None),
-            Type::Int64 => ScalarValue::Int64(None),
-            Type::Float64 => ScalarValue::Float64(None),
-            Type::Utf8 => ScalarValue::Utf8(None),
-            Type::Date32 => ScalarValue::Date32(None),
-            Type::Timestamp => ScalarValue::TimestampMicrosecond(None, None),
-        },
-    }
 }

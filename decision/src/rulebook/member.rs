@@ -6,7 +6,7 @@ use tarim_datamart::{At, Document, Item, Place, Problem, Problems, Section, Sour
 use tarim_models::keys::texts;
 
 use super::{
-    folder::Folder,
+    Folder,
     parameter::{Bounds, Parameter},
     product::{Federation, Product},
     text::offer,

@@ -16,7 +16,6 @@ mod compile;
 mod course;
 mod definitions;
 mod domains;
-mod folder;
 mod member;
 mod outline;
 mod parameter;
@@ -42,10 +41,11 @@ use tarim_datamart::{Place, Problems, Standards};
 use tarim_features::{row::Dictionary, view::FeatureSet};
 use tarim_models::scorecard::ScorecardText;
 
+pub use tarim_features::folder::Folder;
+
 pub use self::{
     check::{Report, check},
     course::{Course, CourseStep, ResultOf},
-    folder::Folder,
     member::Member,
     parameter::{Bounds, Parameter},
     plan::{Plan, PlanStep, StageSet, Step},

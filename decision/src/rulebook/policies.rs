@@ -8,7 +8,7 @@ use tarim_datamart::{At, Document, Place, Problems, Section, SourceText};
 use tarim_models::keys::{choice, one_of, texts};
 
 use super::{
-    folder::Folder,
+    Folder,
     text::{check_name, check_rule_id},
 };
 use crate::{

@@ -6,7 +6,7 @@ use tarim_datamart::{Document, Place, Problems, SourceText};
 use tarim_models::keys::{one_of, texts};
 
 use super::{
-    folder::Folder,
+    Folder,
     parameter::{self, Parameter},
     text::check_name,
 };

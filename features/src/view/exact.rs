@@ -104,7 +104,7 @@ fn two_sum(a: f64, b: f64) -> (f64, f64) {
 
 /// What an aggregate gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Sum,
     Avg,
     /// Variance of a sample, or of the whole population.
@@ -175,20 +175,32 @@ impl Moments {
 
     fn variance(&self, sample: bool) -> Option<f64> {
         let divisor = if sample { self.count - 1 } else { self.count };
-        if divisor == 0 {
-            return None;
-        }
-        let (sum, sum_rest) = self.sum.rounded();
-        let (squares, squares_rest) = self.squares.rounded();
-        // Σx² − (Σx)² / n: the quotient q is refined once, so that the difference keeps its digits.
-        let n = self.count as f64;
-        let square = sum * sum;
-        let square_rest = sum.mul_add(sum, -square) + 2.0 * sum * sum_rest;
-        let q = square / n;
-        let q_rest = ((-q).mul_add(n, square) + square_rest) / n;
-        let spread = (squares - q) + (squares_rest - q_rest);
-        Some(spread.max(0.0) / divisor as f64)
+        variance(self.count, divisor, self.sum.rounded(), self.squares.rounded())
     }
+}
+
+/// The variance of a sample, from exact sums of x and x² as [`Sum::rounded`] gives them.
+pub(crate) fn sample_variance(count: i64, sum: (f64, f64), squares: (f64, f64)) -> Option<f64> {
+    variance(count, count - 1, sum, squares)
+}
+
+fn variance(
+    count: i64,
+    divisor: i64,
+    (sum, sum_rest): (f64, f64),
+    (squares, squares_rest): (f64, f64),
+) -> Option<f64> {
+    if divisor <= 0 {
+        return None;
+    }
+    // Σx² − (Σx)² / n: the quotient q is refined once, so that the difference keeps its digits.
+    let n = count as f64;
+    let square = sum * sum;
+    let square_rest = sum.mul_add(sum, -square) + 2.0 * sum * sum_rest;
+    let q = square / n;
+    let q_rest = ((-q).mul_add(n, square) + square_rest) / n;
+    let spread = (squares - q) + (squares_rest - q_rest);
+    Some(spread.max(0.0) / divisor as f64)
 }
 
 /// One of the aggregates, for DataFusion.
@@ -199,7 +211,7 @@ struct Exact {
 }
 
 /// The aggregate of a kind: of one Float64, to a Float64 that is NULL if there is nothing to add.
-pub(super) fn aggregate(kind: Kind) -> Arc<AggregateUDF> {
+pub(crate) fn aggregate(kind: Kind) -> Arc<AggregateUDF> {
     let signature = Signature::exact(vec![DataType::Float64], Volatility::Immutable);
     Arc::new(AggregateUDF::new_from_impl(Exact { kind, signature }))
 }

@@ -17,7 +17,7 @@
 pub(crate) mod aggregate;
 mod bounds;
 mod distinct;
-mod exact;
+pub(crate) mod exact;
 pub(crate) mod read;
 mod set;
 pub(crate) mod source;
@@ -26,7 +26,7 @@ mod span;
 use tarim_datamart::{Place, Type, Value};
 
 pub use set::FeatureSet;
-pub use span::show_span;
+pub use span::{parse_span, show_span};
 
 use self::source::Facts;
 

@@ -177,7 +177,7 @@ fn sql(text: At<String>) -> Sql {
     Sql { text: text.value, place: text.place }
 }
 
-pub(super) fn parse<'t>(text: &'t SourceText, problems: &mut Problems) -> Option<Document<'t>> {
+pub(crate) fn parse<'t>(text: &'t SourceText, problems: &mut Problems) -> Option<Document<'t>> {
     Document::parse(text).map_err(|p| problems.extend(p)).ok()
 }
 
@@ -262,13 +262,13 @@ pub(crate) fn key_field(table: &Table, name: &At<String>, problems: &mut Problem
 }
 
 /// "did you mean", if something is near.
-pub(super) fn near_or(name: &str, known: &[&str], otherwise: impl FnOnce() -> String) -> String {
+pub(crate) fn near_or(name: &str, known: &[&str], otherwise: impl FnOnce() -> String) -> String {
     nearest(name, known).map_or_else(otherwise, |near| format!("did you mean `{near}`?"))
 }
 
 /// Files with the extension `toml` in a folder of the rulebook, sorted, relative to its root. A folder that
 /// is not there is empty.
-pub(super) fn toml_files(rulebook: &Path, folder: &Path, problems: &mut Problems) -> Vec<PathBuf> {
+pub(crate) fn toml_files(rulebook: &Path, folder: &Path, problems: &mut Problems) -> Vec<PathBuf> {
     let entries = match std::fs::read_dir(rulebook.join(folder)) {
         Ok(entries) => entries,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Vec::new(),

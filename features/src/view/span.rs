@@ -6,7 +6,7 @@ const UNITS: [(char, i64); 4] =
     [('d', 86_400_000_000), ('h', 3_600_000_000), ('m', 60_000_000), ('s', 1_000_000)];
 
 /// Microseconds of a span, which is longer than nothing.
-pub(super) fn parse_span(text: &At<String>, problems: &mut Problems) -> Option<i64> {
+pub fn parse_span(text: &At<String>, problems: &mut Problems) -> Option<i64> {
     let parsed = || {
         let unit = text.value.chars().next_back()?;
         let (_, us) = UNITS.iter().find(|(u, _)| *u == unit)?;

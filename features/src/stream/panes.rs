@@ -1,0 +1,337 @@
+//! Panes of a customer: an event goes in, values of windows come out.
+
+use tarim_datamart::Type;
+
+use super::{
+    plan::{Cell, From, Keeps, Order, Plan, Reading, Said, Source, Track, Values},
+    read::DISTINCT_MAX,
+    state::Sections,
+};
+use crate::{expr::Given, view::exact};
+
+/// Bytes of a value and its last pane.
+const VALUE: usize = 12;
+
+/// A customer has more panes and values than fit in a state: the rulebook's windows are too many or too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the customer's windows need more than {} bytes: use fewer or shorter windows, or longer panes",
+    Sections::BYTES_MAX
+)]
+pub struct TooMuch;
+
+impl Said {
+    #[inline]
+    fn counts(&self, source: Source) -> bool {
+        source.filter.is_none_or(|filter| self.holds[filter])
+    }
+
+    /// What is measured; None: the event does not count, or says nothing of it.
+    #[inline]
+    fn of(&self, source: Source) -> Option<i64> {
+        let counts = self.counts(source);
+        let value = source.of.map_or(Some(1), |of| self.values[of]);
+        value.filter(|_| counts)
+    }
+}
+
+impl Plan {
+    /// Takes an event that [`Plan::listen`] has heard into the panes. `now_us` is the customer's latest event time, this one
+    /// included; `sections` has `count` sections, of which the first are the windows'.
+    pub fn update(
+        &self,
+        kind: usize,
+        said: &Said,
+        (time_us, now_us): (i64, i64),
+        sections: &mut Sections,
+        count: usize,
+    ) -> Result<(), TooMuch> {
+        let (tracks, values) = self.fed_by(kind);
+        for &i in tracks {
+            self.tracks[i].update(said, time_us, now_us, sections, (i, count))?;
+        }
+        for &i in values {
+            self.values[i].update(said, time_us, now_us, sections, (self.values_section(i), count))?;
+        }
+        Ok(())
+    }
+}
+
+impl Track {
+    fn update(
+        &self,
+        said: &Said,
+        time_us: i64,
+        now_us: i64,
+        sections: &mut Sections,
+        (section, count): (usize, usize),
+    ) -> Result<(), TooMuch> {
+        let (pane, now) = (self.grain.pane(time_us), self.grain.pane(now_us));
+        // Before every window.
+        let first = now.saturating_sub_unsigned(self.panes - 1);
+        if pane < first || self.cells.iter().all(|c| said.of(c.source).is_none()) {
+            return Ok(());
+        }
+        let entries = sections.get(section, count);
+        let stale = entries.chunks_exact(self.entry).take_while(|e| pane_of(e) < first).count();
+        // Nearly always the event belongs to the last pane, or begins the next.
+        let after = entries.chunks_exact(self.entry).rev().take_while(|e| pane_of(e) > pane).count();
+        let place = entries.len() / self.entry - after;
+        let found = place > 0 && pane_of(&entries[(place - 1) * self.entry..]) == pane;
+        let entry = match found {
+            true => {
+                let at = (place - 1) * self.entry;
+                &mut sections.get_mut(section, count)[at..at + self.entry]
+            }
+            false => {
+                // What is before every window makes room.
+                let _ = sections.splice(section, count, 0, stale * self.entry, 0).expect("it becomes less");
+                let at = (place - stale) * self.entry;
+                let entry = sections.splice(section, count, at, 0, self.entry).ok_or(TooMuch)?;
+                self.begin(pane, entry);
+                entry
+            }
+        };
+        for cell in &self.cells {
+            if let Some(value) = said.of(cell.source) {
+                cell.add(value, time_us, &mut entry[cell.at..]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Cells that hold nothing.
+    fn begin(&self, pane: i32, entry: &mut [u8]) {
+        entry[..4].copy_from_slice(&pane.to_le_bytes());
+        for cell in &self.cells {
+            let to = &mut entry[cell.at..];
+            match cell.keeps {
+                Keeps::Count => to[..4].fill(0),
+                Keeps::Sum | Keeps::First | Keeps::Last => put(to, i64::MIN),
+                Keeps::Squares => to[..16].fill(0),
+                Keeps::Min(Order::Ints) => put(to, i64::MAX),
+                Keeps::Max(Order::Ints) => put(to, i64::MIN),
+                Keeps::Min(Order::Floats) | Keeps::Max(Order::Floats) => put(to, f64::NAN.to_bits() as i64),
+            }
+        }
+    }
+}
+
+impl Cell {
+    fn add(&self, value: i64, time_us: i64, to: &mut [u8]) {
+        let old = if matches!(self.keeps, Keeps::Count) { 0 } else { int(to) };
+        match self.keeps {
+            Keeps::Count => {
+                let count = u32::from_le_bytes(to[..4].try_into().expect("four bytes"));
+                to[..4].copy_from_slice(&count.saturating_add(1).to_le_bytes());
+            }
+            Keeps::Sum => {
+                let sum = match old {
+                    i64::MIN => value,
+                    sum => sum.saturating_add(value).max(-i64::MAX),
+                };
+                put(to, sum);
+            }
+            Keeps::Squares => {
+                let squares = wide(to).saturating_add(i128::from(value) * i128::from(value));
+                to[..16].copy_from_slice(&squares.to_le_bytes());
+            }
+            Keeps::Min(Order::Ints) => put(to, old.min(value)),
+            Keeps::Max(Order::Ints) => put(to, old.max(value)),
+            // Of NaN and a number it is the number.
+            Keeps::Min(Order::Floats) => put(to, float(old).min(float(value)).to_bits() as i64),
+            Keeps::Max(Order::Floats) => put(to, float(old).max(float(value)).to_bits() as i64),
+            Keeps::First if old == i64::MIN || time_us < old => put_timed(to, time_us, value),
+            Keeps::Last if time_us >= old => put_timed(to, time_us, value),
+            Keeps::First | Keeps::Last => {}
+        }
+    }
+}
+
+impl Values {
+    /// Values are sorted by their hash.
+    fn update(
+        &self,
+        said: &Said,
+        time_us: i64,
+        now_us: i64,
+        sections: &mut Sections,
+        (section, count): (usize, usize),
+    ) -> Result<(), TooMuch> {
+        let Some(value) = said.of(self.source) else { return Ok(()) };
+        let (pane, now) = (self.grain.pane(time_us), self.grain.pane(now_us));
+        let first = now.saturating_sub_unsigned(self.panes - 1);
+        if pane < first {
+            return Ok(());
+        }
+        let all = sections.get(section, count);
+        let key = |i: usize| int(&all[i * VALUE..]);
+        let (mut low, mut high) = (0, all.len() / VALUE);
+        while low < high {
+            let middle = (low + high) / 2;
+            if key(middle) < value { low = middle + 1 } else { high = middle }
+        }
+        let at = low * VALUE;
+        if at < all.len() && key(low) == value {
+            let last = &mut sections.get_mut(section, count)[at + 8..at + VALUE];
+            let later = pane.max(i32::from_le_bytes(last[..4].try_into().expect("four bytes")));
+            last.copy_from_slice(&later.to_le_bytes());
+            return Ok(());
+        }
+        let to = sections.splice(section, count, at, 0, VALUE).ok_or(TooMuch)?;
+        put(to, value);
+        to[8..].copy_from_slice(&pane.to_le_bytes());
+        self.forget(first, sections, (section, count));
+        Ok(())
+    }
+
+    /// Values before every window go; and if there are too many others, the one that was seen longest ago. It cannot
+    /// be missed: while it would count, so do [`DISTINCT_MAX`] later ones.
+    fn forget(&self, first: i32, sections: &mut Sections, (section, count): (usize, usize)) {
+        let all = sections.get(section, count);
+        let oldest = all.chunks_exact(VALUE).enumerate().min_by_key(|(_, v)| last_pane(v));
+        let Some((oldest, value)) = oldest else { return };
+        if last_pane(value) < first {
+            let kept: Vec<u8> =
+                all.chunks_exact(VALUE).filter(|v| last_pane(v) >= first).flatten().copied().collect();
+            sections.replace(section, count, &kept).expect("it becomes less");
+        } else if all.len() / VALUE > DISTINCT_MAX {
+            let _ = sections.splice(section, count, oldest * VALUE, VALUE, 0).expect("it becomes less");
+        }
+    }
+}
+
+impl Plan {
+    /// The value of a window at `now_us`, the customer's latest event time or a later time.
+    pub fn value(&self, window: usize, now_us: i64, sections: &Sections, count: usize) -> Given {
+        let reading = self.reading(window);
+        reading.value(self, now_us, sections, count).unwrap_or(reading.default)
+    }
+}
+
+impl Reading {
+    fn value(&self, plan: &Plan, now_us: i64, sections: &Sections, count: usize) -> Option<Given> {
+        let panes = |track: usize| Panes::of(plan, track, self.panes, now_us, sections, count);
+        let typed = |bits: i64| match self.ty {
+            Type::Int64 => Given::Int64(bits),
+            Type::Float64 => Given::Float64(float(bits)),
+            Type::Date32 => Given::Date32(bits as i32),
+            Type::Timestamp => Given::Timestamp(bits),
+            Type::Boolean | Type::Utf8 => unreachable!("no window is of this type"),
+        };
+        match self.from {
+            From::Count { track, at } => Some(Given::Int64(panes(track).count(at))),
+            From::Sum { track, at } => panes(track).sum(at).map(|sum| Given::Float64(sum as f64)),
+            From::Avg { track, sum, count } => {
+                let panes = panes(track);
+                Some(Given::Float64(panes.sum(sum)? as f64 / panes.count(count) as f64))
+            }
+            From::Stddev { track, sum, count, squares } => {
+                let panes = panes(track);
+                let squares = panes.fold(squares, wide, 0i128, i128::saturating_add);
+                let variance =
+                    exact::sample_variance(panes.count(count), parts(panes.sum(sum)?), parts(squares));
+                variance.map(|v| Given::Float64(v.sqrt()))
+            }
+            From::Least { track, at, order: Order::Ints } => {
+                Some(panes(track).fold(at, int, i64::MAX, i64::min)).filter(|v| *v != i64::MAX).map(typed)
+            }
+            From::Greatest { track, at, order: Order::Ints } => {
+                Some(panes(track).fold(at, int, i64::MIN, i64::max)).filter(|v| *v != i64::MIN).map(typed)
+            }
+            From::Least { track, at, order: Order::Floats } => {
+                known(panes(track).fold(at, |c| float(int(c)), f64::NAN, f64::min))
+            }
+            From::Greatest { track, at, order: Order::Floats } => {
+                known(panes(track).fold(at, |c| float(int(c)), f64::NAN, f64::max))
+            }
+            // Panes are in order of time.
+            From::First { track, at } => panes(track).timed(at).next_back().map(typed),
+            From::Last { track, at } => panes(track).timed(at).next().map(typed),
+            From::Distinct { values } => {
+                let all = sections.get(plan.values_section(values), count);
+                let first = plan.values[values].grain.pane(now_us).saturating_sub_unsigned(self.panes - 1);
+                let seen = all.chunks_exact(VALUE).filter(|v| last_pane(v) >= first).count();
+                Some(Given::Int64(seen.min(DISTINCT_MAX) as i64))
+            }
+        }
+    }
+}
+
+/// The panes of a window, in the order of time.
+struct Panes<'a> {
+    entries: &'a [u8],
+    entry: usize,
+}
+
+impl<'a> Panes<'a> {
+    fn of(plan: &Plan, track: usize, panes: u32, now_us: i64, sections: &'a Sections, count: usize) -> Self {
+        let Track { grain, entry, .. } = plan.tracks[track];
+        let first = grain.pane(now_us).saturating_sub_unsigned(panes - 1);
+        let all = sections.get(track, count);
+        let inside = all.chunks_exact(entry).rev().take_while(|e| pane_of(e) >= first).count();
+        Self { entries: &all[all.len() - inside * entry..], entry }
+    }
+
+    #[inline]
+    fn fold<T>(&self, at: usize, read: impl Fn(&[u8]) -> T, start: T, add: impl Fn(T, T) -> T) -> T {
+        self.entries.chunks_exact(self.entry).fold(start, |sum, e| add(sum, read(&e[at..])))
+    }
+
+    fn count(&self, at: usize) -> i64 {
+        let read = |cell: &[u8]| i64::from(u32::from_le_bytes(cell[..4].try_into().expect("four bytes")));
+        self.fold(at, read, 0, |a, b| a + b)
+    }
+
+    /// The exact sum; None: of nothing.
+    fn sum(&self, at: usize) -> Option<i128> {
+        let cells = self.entries.chunks_exact(self.entry).map(|e| int(&e[at..]));
+        cells.filter(|sum| *sum != i64::MIN).fold(None, |all, sum| Some(all.unwrap_or(0) + i128::from(sum)))
+    }
+
+    /// Values of cells that keep a time and a value, the latest pane first.
+    fn timed(&self, at: usize) -> impl DoubleEndedIterator<Item = i64> {
+        let cells = self.entries.chunks_exact(self.entry).rev().map(move |e| &e[at..at + 16]);
+        cells.filter(|cell| int(cell) != i64::MIN).map(|cell| int(&cell[8..]))
+    }
+}
+
+fn pane_of(entry: &[u8]) -> i32 {
+    i32::from_le_bytes(entry[..4].try_into().expect("four bytes"))
+}
+
+fn last_pane(value: &[u8]) -> i32 {
+    pane_of(&value[8..])
+}
+
+#[inline]
+fn int(cell: &[u8]) -> i64 {
+    i64::from_le_bytes(cell[..8].try_into().expect("eight bytes"))
+}
+
+fn wide(cell: &[u8]) -> i128 {
+    i128::from_le_bytes(cell[..16].try_into().expect("sixteen bytes"))
+}
+
+fn float(bits: i64) -> f64 {
+    f64::from_bits(bits as u64)
+}
+
+fn known(x: f64) -> Option<Given> {
+    (!x.is_nan()).then_some(Given::Float64(x))
+}
+
+fn put(to: &mut [u8], value: i64) {
+    to[..8].copy_from_slice(&value.to_le_bytes());
+}
+
+fn put_timed(to: &mut [u8], time_us: i64, value: i64) {
+    put(to, time_us);
+    put(&mut to[8..], value);
+}
+
+/// An integer as the float nearest to it, and what is left.
+fn parts(whole: i128) -> (f64, f64) {
+    let near = whole as f64;
+    (near, (whole - near as i128) as f64)
+}

@@ -1,0 +1,365 @@
+//! What is kept for the windows: panes of cells, each thing once however many windows tell of it.
+//!
+//! ```text
+//!  windows of a kind of events and a pane length ──► Track: | pane | cell | cell | … |   an entry per pane
+//!  windows that count different values ────────────► Values: | hash of a value | its last pane |
+//! ```
+//!
+//! "Spent in 7 days" and "spent in 30 days" are one cell of a track of days; their average adds a count.
+
+use std::sync::Arc;
+
+use tarim_datamart::{Problem, Type, Value};
+
+use super::{
+    grain::Grain,
+    read::Measure,
+    set::{StreamSet, Window},
+};
+use crate::expr::{Answers, Checked, ExprId, ExprSet, Given, Scope};
+
+/// Greatest magnitude of what is summed: a thousand times all the money of a great bank, in fen. Nine thousand of
+/// them fit in one pane.
+pub const SUMMED_MAX: i64 = 1_000_000_000_000_000;
+/// The same of what is squared.
+pub const SQUARED_MAX: i64 = 1_000_000_000_000;
+
+/// What is kept for all windows of a rulebook.
+#[derive(Debug)]
+pub struct Plan {
+    kinds: Vec<KindPlan>,
+    pub(super) tracks: Vec<Track>,
+    pub(super) values: Vec<Values>,
+    /// By window.
+    readings: Vec<Reading>,
+}
+
+/// What is asked of an event of a kind.
+#[derive(Debug)]
+struct KindPlan {
+    /// Conditions, then values.
+    exprs: Vec<Checked>,
+    conditions: usize,
+    /// Of each value: its greatest magnitude, and the window that sets it.
+    bounds: Vec<Option<(i64, Arc<str>)>>,
+    tracks: Vec<usize>,
+    values: Vec<usize>,
+}
+
+/// Panes of a length over events of a kind.
+#[derive(Debug)]
+pub(super) struct Track {
+    pub kind: usize,
+    pub grain: Grain,
+    /// Most panes of a window.
+    pub panes: u32,
+    pub cells: Vec<Cell>,
+    /// Bytes of an entry: the pane, then its cells.
+    pub entry: usize,
+}
+
+/// One thing that is kept of a pane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cell {
+    pub keeps: Keeps,
+    pub source: Source,
+    /// Where in the entry.
+    pub at: usize,
+}
+
+/// What a cell keeps of the values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keeps {
+    Count,
+    Sum,
+    Squares,
+    Min(Order),
+    Max(Order),
+    /// Time and value.
+    First,
+    Last,
+}
+
+/// How values are compared that are kept as eight bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    Ints,
+    Floats,
+}
+
+/// Which events count and what is taken of them: indexes of conditions and values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Source {
+    pub filter: Option<usize>,
+    pub of: Option<usize>,
+}
+
+/// Different values, each with its last pane.
+#[derive(Debug)]
+pub(super) struct Values {
+    pub kind: usize,
+    pub grain: Grain,
+    pub panes: u32,
+    pub source: Source,
+}
+
+/// How a window's value is read.
+#[derive(Clone, Debug)]
+pub(super) struct Reading {
+    pub from: From,
+    pub panes: u32,
+    pub ty: Type,
+    pub default: Given,
+}
+
+/// Indexes of a track and places of its cells, or of values.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum From {
+    Count { track: usize, at: usize },
+    Sum { track: usize, at: usize },
+    Avg { track: usize, sum: usize, count: usize },
+    Stddev { track: usize, sum: usize, count: usize, squares: usize },
+    Least { track: usize, at: usize, order: Order },
+    Greatest { track: usize, at: usize, order: Order },
+    First { track: usize, at: usize },
+    Last { track: usize, at: usize },
+    Distinct { values: usize },
+}
+
+/// What an event says: of each condition whether it holds, of each value its bits. Reusable.
+#[derive(Clone, Debug, Default)]
+pub struct Said {
+    pub(super) holds: Vec<bool>,
+    pub(super) values: Vec<Option<i64>>,
+}
+
+/// An event whose value cannot be summed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("window `{window}` measures {value}, beyond ±{max}: correct the event")]
+pub struct TooLarge {
+    pub window: Arc<str>,
+    pub value: i64,
+    pub max: i64,
+}
+
+impl Keeps {
+    fn bytes(self) -> usize {
+        match self {
+            Keeps::Count => 4,
+            Keeps::Sum | Keeps::Min(_) | Keeps::Max(_) => 8,
+            Keeps::Squares | Keeps::First | Keeps::Last => 16,
+        }
+    }
+}
+
+impl Plan {
+    pub fn new(set: &StreamSet) -> Self {
+        let kind = |_| KindPlan {
+            exprs: Vec::new(),
+            conditions: 0,
+            bounds: Vec::new(),
+            tracks: Vec::new(),
+            values: Vec::new(),
+        };
+        let mut builder = Builder {
+            plan: Plan {
+                kinds: set.kinds().iter().map(kind).collect(),
+                tracks: Vec::new(),
+                values: Vec::new(),
+                readings: Vec::new(),
+            },
+            filters: vec![Vec::new(); set.kinds().len()],
+            ofs: vec![Vec::new(); set.kinds().len()],
+        };
+        for window in set.windows() {
+            let reading = builder.window(window);
+            builder.plan.readings.push(reading);
+        }
+        builder.finish()
+    }
+
+    /// Sections that a customer's state has for the windows: those from 0 on.
+    pub fn sections(&self) -> usize {
+        self.tracks.len() + self.values.len()
+    }
+
+    pub(super) fn values_section(&self, values: usize) -> usize {
+        self.tracks.len() + values
+    }
+
+    pub(super) fn reading(&self, window: usize) -> &Reading {
+        &self.readings[window]
+    }
+
+    pub(super) fn fed_by(&self, kind: usize) -> (&[usize], &[usize]) {
+        (&self.kinds[kind].tracks, &self.kinds[kind].values)
+    }
+
+    /// The expressions over an event of a kind whose answers [`Plan::listen`] takes, compiled in a scope in which the event
+    /// is relation 0.
+    pub fn exprs(&self, kind: usize, scope: &Scope) -> Result<ExprSet, Problem> {
+        ExprSet::compile(scope, self.kinds[kind].exprs.clone())
+    }
+
+    /// Takes what an event of a kind says to the windows. Nothing has been changed yet if it cannot be summed.
+    pub fn listen(&self, kind: usize, answers: &impl Answers, said: &mut Said) -> Result<(), TooLarge> {
+        let KindPlan { exprs, conditions, bounds, .. } = &self.kinds[kind];
+        said.holds.clear();
+        // Unknown is not true, as in SQL's FILTER.
+        said.holds.extend((0..*conditions as u32).map(|id| answers.truth(ExprId(id)) == Some(true)));
+        said.values.clear();
+        for (id, (expr, bound)) in (*conditions as u32..).zip(exprs[*conditions..].iter().zip(bounds)) {
+            let id = ExprId(id);
+            let value = match expr.ty() {
+                Type::Int64 => answers.int(id),
+                Type::Float64 => answers.float(id).map(|x| x.to_bits() as i64),
+                Type::Utf8 => answers.text(id).map(|text| hash(text.as_bytes())),
+                Type::Date32 => answers.date(id).map(i64::from),
+                Type::Timestamp => answers.timestamp(id),
+                Type::Boolean => unreachable!("no measure takes a boolean"),
+            };
+            if let (Some(value), Some((max, window))) = (value, bound)
+                && value.unsigned_abs() > *max as u64
+            {
+                return Err(TooLarge { window: window.clone(), value, max: *max });
+            }
+            said.values.push(value);
+        }
+        Ok(())
+    }
+}
+
+/// Stands for a text among different values. (Of a thousand, two are taken for one once in 10^13 customers.)
+pub(super) fn hash(bytes: &[u8]) -> i64 {
+    twox_hash::XxHash3_64::oneshot(bytes) as i64
+}
+
+/// A window's default, which is of an ordered type.
+fn given(value: &Value) -> Given {
+    match value {
+        Value::Null => Given::Null,
+        Value::Int64(n) => Given::Int64(*n),
+        Value::Float64(x) => Given::Float64(*x),
+        Value::Date32(day) => Given::Date32(*day),
+        Value::Timestamp(us) => Given::Timestamp(*us),
+        Value::Boolean(_) | Value::Utf8(_) => unreachable!("no window is of this type"),
+    }
+}
+
+struct Builder {
+    plan: Plan,
+    /// By kind: conditions and values so far, with their text.
+    filters: Vec<Vec<(String, Checked)>>,
+    ofs: Vec<Vec<(String, Checked)>>,
+}
+
+impl Builder {
+    fn window(&mut self, window: &Window) -> Reading {
+        let source = Source {
+            filter: window.filter.as_ref().map(|e| index_of(&mut self.filters[window.kind], e)),
+            of: window.of.as_ref().map(|e| index_of(&mut self.ofs[window.kind], e)),
+        };
+        if let Some(of) = source.of {
+            self.bound(window, of);
+        }
+        let from = match window.measure {
+            Measure::Distinct => From::Distinct { values: self.values(window, source) },
+            _ => self.cells(window, source),
+        };
+        Reading { from, panes: window.panes, ty: window.ty, default: given(&window.default) }
+    }
+
+    /// The tightest bound of a value is that of whoever needs most room for it.
+    fn bound(&mut self, window: &Window, of: usize) {
+        let max = match window.measure {
+            Measure::Stddev => Some(SQUARED_MAX),
+            Measure::Sum | Measure::Avg => Some(SUMMED_MAX),
+            // The very last numbers say that a cell holds nothing.
+            Measure::Min | Measure::Max if window.ty == Type::Int64 => Some(i64::MAX - 1),
+            _ => None,
+        };
+        let bounds = &mut self.plan.kinds[window.kind].bounds;
+        if of == bounds.len() {
+            bounds.push(None);
+        }
+        if let Some(max) = max
+            && bounds[of].as_ref().is_none_or(|(old, _)| max < *old)
+        {
+            bounds[of] = Some((max, Arc::from(window.name.as_str())));
+        }
+    }
+
+    fn cells(&mut self, window: &Window, source: Source) -> From {
+        let Window { kind, grain, panes, .. } = *window;
+        let tracks = &mut self.plan.tracks;
+        let track = tracks.iter().position(|t| t.kind == kind && t.grain == grain).unwrap_or_else(|| {
+            tracks.push(Track { kind, grain, panes: 0, cells: Vec::new(), entry: 4 });
+            self.plan.kinds[kind].tracks.push(tracks.len() - 1);
+            tracks.len() - 1
+        });
+        let of = &mut tracks[track];
+        of.panes = of.panes.max(panes);
+        let order = if window.ty == Type::Float64 { Order::Floats } else { Order::Ints };
+        let mut cell = |keeps| of.cell(keeps, source);
+        match window.measure {
+            Measure::Count => From::Count { track, at: cell(Keeps::Count) },
+            Measure::Sum => From::Sum { track, at: cell(Keeps::Sum) },
+            Measure::Avg => From::Avg { track, sum: cell(Keeps::Sum), count: cell(Keeps::Count) },
+            Measure::Stddev => From::Stddev {
+                track,
+                sum: cell(Keeps::Sum),
+                count: cell(Keeps::Count),
+                squares: cell(Keeps::Squares),
+            },
+            Measure::Min => From::Least { track, at: cell(Keeps::Min(order)), order },
+            Measure::Max => From::Greatest { track, at: cell(Keeps::Max(order)), order },
+            Measure::First => From::First { track, at: cell(Keeps::First) },
+            Measure::Last => From::Last { track, at: cell(Keeps::Last) },
+            Measure::Distinct => unreachable!("different values are not kept in cells"),
+        }
+    }
+
+    fn values(&mut self, window: &Window, source: Source) -> usize {
+        let Window { kind, grain, panes, .. } = *window;
+        let all = &mut self.plan.values;
+        let same = |v: &Values| v.kind == kind && v.grain == grain && v.source == source;
+        let at = all.iter().position(same).unwrap_or_else(|| {
+            all.push(Values { kind, grain, panes: 0, source });
+            self.plan.kinds[kind].values.push(all.len() - 1);
+            all.len() - 1
+        });
+        all[at].panes = all[at].panes.max(panes);
+        at
+    }
+
+    fn finish(mut self) -> Plan {
+        for (kind, (filters, ofs)) in self.plan.kinds.iter_mut().zip(std::iter::zip(self.filters, self.ofs)) {
+            kind.conditions = filters.len();
+            kind.exprs = filters.into_iter().chain(ofs).map(|(_, checked)| checked).collect();
+            assert_eq!(kind.exprs.len(), kind.conditions + kind.bounds.len(), "each value has a bound");
+        }
+        self.plan
+    }
+}
+
+impl Track {
+    /// Place of a cell, which is added if it is new.
+    fn cell(&mut self, keeps: Keeps, source: Source) -> usize {
+        if let Some(cell) = self.cells.iter().find(|c| c.keeps == keeps && c.source == source) {
+            return cell.at;
+        }
+        let at = self.entry;
+        self.cells.push(Cell { keeps, source, at });
+        self.entry += keeps.bytes();
+        at
+    }
+}
+
+/// Index of an expression among those of its text, which it joins if it is new.
+fn index_of(all: &mut Vec<(String, Checked)>, expr: &Checked) -> usize {
+    let text = expr.sql();
+    all.iter().position(|(t, _)| *t == text).unwrap_or_else(|| {
+        all.push((text, expr.clone()));
+        all.len() - 1
+    })
+}
