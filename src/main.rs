@@ -14,6 +14,7 @@ mod rulebook;
 mod serve;
 mod sql;
 mod synth;
+mod warn;
 
 use std::{
     panic,
@@ -72,6 +73,8 @@ enum Verb {
     Backtest(backtest::Args),
     /// Put a load on a server and tell how fast it answered
     Bench(bench::Args),
+    /// Early warning: events in, alerts out
+    Warn(warn::Args),
     /// Recompute journaled decisions and report any that differ by a bit
     Replay(replay::Args),
 }
@@ -92,6 +95,7 @@ impl Cli {
             Verb::Decide(args) => decide::run(home, args),
             Verb::Backtest(args) => backtest::run(home, args),
             Verb::Bench(args) => bench::run(home, args),
+            Verb::Warn(args) => warn::run(home, args),
             Verb::Replay(args) => replay::run(home, args),
         }
     }

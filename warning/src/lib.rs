@@ -1,4 +1,22 @@
 //! Early warning: events in, alerts out.
 //!
-//! Nothing is here yet: the room is kept, so that what it will share with `decision` (expressions, windows,
-//! lists) grows in `features`.
+//! ```text
+//!  rulebook: warnings, streams ──► WarningBook                         (rulebook)
+//!                                      │
+//!  record ─► Reader ─► Event ─► Worker: windows, then the rules that   (event, core)
+//!              │                listen; patterns and their timers
+//!              └► dead letter          └─► Alert
+//!
+//!  edges: files (replay), Kafka
+//! ```
+//!
+//! - **In**: records of a log: events, and ticks. **Out**: alerts and dead letters.
+//! - [`core`] has no I/O and no clock: what a [`core::Worker`] puts out is a function of the records that it was given, in
+//!   their order. So a crash is survived by giving them again, and history is replayed at full speed.
+//! - To add an edge, read records in order, give each to the worker with its place in the log, and write what comes out.
+
+pub mod alert;
+pub mod core;
+pub mod event;
+pub mod replay;
+pub mod rulebook;

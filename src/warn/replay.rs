@@ -1,0 +1,115 @@
+//! `tarim warn replay`: history through the rules, from a file to a file.
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use comfy_table::{CellAlignment, Table};
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+use tarim_decision::rulebook::current;
+use tarim_warning::{
+    replay::{Replay, Report, dead_beside, replay},
+    rulebook::WarningBook,
+};
+
+use crate::{home::Home, materialize::LINES};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    tarim warn replay --from bank/events/events.ndjson --to alerts.ndjson\n  \
+    tarim warn replay --from events.pb --to alerts.pb --dead rejected.ndjson\n\n\
+    .ndjson is JSON, one event a line; .pb is Protobuf with the length before each message: both are tarim.event.v1.\n\
+    Events stand in the order in which they came to be known. What cannot be taken goes, with the reason, to a file\n\
+    beside the alerts. The same events and rulebook give the same alerts, with the same ids.")]
+pub struct Args {
+    /// File of events, .ndjson or .pb
+    #[arg(long, value_name = "FILE")]
+    from: PathBuf,
+    /// File to write alerts to, .ndjson or .pb
+    #[arg(long, value_name = "FILE")]
+    to: PathBuf,
+    /// File for what could not be taken [default: beside the alerts, `.dead` in its name]
+    #[arg(long, value_name = "FILE")]
+    dead: Option<PathBuf>,
+    /// Take the published rulebook instead of the text
+    #[arg(long)]
+    published: bool,
+}
+
+pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
+    let folder = if args.published { current(&home.published())? } else { home.rulebook().to_path_buf() };
+    let book = Arc::new(WarningBook::read(&folder)?);
+    let dead = args.dead.unwrap_or_else(|| dead_beside(&args.to));
+    let files = Replay { from: args.from, to: args.to, dead };
+    let size = std::fs::metadata(&files.from).map_or(0, |m| m.len());
+    let bar = ProgressBar::new(size).with_style(ProgressStyle::with_template(
+        "{spinner} {bytes}/{total_bytes} of events [{wide_bar}] {eta}",
+    )?);
+    let start = Instant::now();
+    let report = replay(book.clone(), &files, |bytes| bar.set_position(bytes))?;
+    bar.finish_and_clear();
+    println!("{}", by_rule(&book, &report));
+    println!("{}", summary(&book, &report, start.elapsed()));
+    println!("alerts written to {}", files.to.display());
+    if report.dead > 0 {
+        println!(
+            "{} dead letters, each with its reason, written to {}",
+            HumanCount(report.dead),
+            files.dead.display()
+        );
+    }
+    Ok(())
+}
+
+fn by_rule(book: &WarningBook, report: &Report) -> Table {
+    let mut table = Table::new();
+    table.load_preset(LINES);
+    table.set_header(["rule", "level", "what", "alerts", "repeats", "suppressed"]);
+    for (i, rule) in book.rules().iter().enumerate() {
+        let counts = &report.counts;
+        table.add_row([
+            rule.id.clone(),
+            rule.level.name().into(),
+            rule.en.clone(),
+            HumanCount(counts.raised[i]).to_string(),
+            HumanCount(counts.repeated[i]).to_string(),
+            HumanCount(counts.suppressed[i]).to_string(),
+        ]);
+    }
+    numbers(&mut table, 3..6);
+    table
+}
+
+fn summary(book: &WarningBook, report: &Report, taken: Duration) -> Table {
+    let counts = &report.counts;
+    let mut table = Table::new();
+    table.load_preset(LINES);
+    table.set_header(["what", "how many"]);
+    for (kind, n) in book.streams().kinds().iter().zip(&counts.events) {
+        table.add_row([format!("events: {}", kind.name), HumanCount(*n).to_string()]);
+    }
+    let per_second = (report.records as f64 / taken.as_secs_f64()) as u64;
+    let per_customer = report.state_bytes as u64 / (report.customers as u64).max(1);
+    for (what, n) in [
+        ("ticks", HumanCount(counts.ticks).to_string()),
+        ("later than allowed", HumanCount(counts.late).to_string()),
+        ("not to be read, or against the standards", HumanCount(counts.rejected).to_string()),
+        ("alerts", HumanCount(report.alerts).to_string()),
+        ("customers with a state", HumanCount(report.customers as u64).to_string()),
+        ("state of a customer", HumanBytes(per_customer).to_string()),
+        ("time", format!("{:.1} s", taken.as_secs_f64())),
+        ("events a second", HumanCount(per_second).to_string()),
+    ] {
+        table.add_row([what.to_owned(), n]);
+    }
+    numbers(&mut table, 1..2);
+    table
+}
+
+fn numbers(table: &mut Table, columns: std::ops::Range<usize>) {
+    for column in columns {
+        table.column_mut(column).expect("the header has it").set_cell_alignment(CellAlignment::Right);
+    }
+}

@@ -1,0 +1,66 @@
+//! The pipeline without its edges: records in; alerts, dead letters and timers out.
+//!
+//! ```text
+//!  record ─► Reader ─► is it late, or from the future? ─► dead letter
+//!                │
+//!            the stream's clock goes on ─► timers that are due ─► alerts
+//!                │
+//!            the customer's state: windows are updated            (features::stream)
+//!                │
+//!            conditions of the kind: one row program
+//!                │
+//!            what ends patterns, what follows, what begins them, rules ─► alerts
+//! ```
+//!
+//! There is no I/O here, no clock but the stream's own (the latest event time or tick), no chance, and no order but that of the records. So the
+//! same records give the same alerts, with the same ids.
+
+mod customers;
+mod episodes;
+mod raise;
+mod standing;
+mod timers;
+mod worker;
+
+use tarim_proto::warning::v1::{Alert, DeadLetter};
+
+pub use worker::Worker;
+
+/// Where a record stands in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    pub partition: i32,
+    pub offset: i64,
+}
+
+/// What a worker puts out.
+#[derive(Clone, Debug, Default)]
+pub struct Outbox {
+    pub alerts: Vec<Alert>,
+    pub dead: Vec<DeadLetter>,
+}
+
+impl Outbox {
+    pub fn clear(&mut self) {
+        self.alerts.clear();
+        self.dead.clear();
+    }
+}
+
+/// What a worker has done so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Events that were taken, by kind.
+    pub events: Vec<u64>,
+    pub ticks: u64,
+    /// Records that could not be read, or broke the standards.
+    pub rejected: u64,
+    /// Events that came after the allowed lateness.
+    pub late: u64,
+    /// Alerts by rule: raised, held back because one stood, and held back because one of another rule stood.
+    pub raised: Vec<u64>,
+    pub repeated: Vec<u64>,
+    pub suppressed: Vec<u64>,
+    /// Episodes that gave way to newer ones.
+    pub displaced: u64,
+}

@@ -1,0 +1,498 @@
+//! A worker: the state of the customers of some partitions, and what their events do to it.
+
+use std::sync::Arc;
+
+use tarim_features::{
+    expr::{Answers, ExprId, Given, Scratch},
+    row::{Dictionary, Row},
+    stream::Said,
+};
+use tarim_proto::warning::v1::{DeadLetter, EventRef, Evidence};
+
+use super::{
+    Counts, Outbox, Position,
+    customers::Customers,
+    episodes::{EPISODES_MAX, Episode},
+    raise::{Raise, evidence},
+    timers::{Timer, Timers},
+};
+use crate::{
+    event::{Event, Format, Intake, Reader, Taken},
+    rulebook::{Ask, Asks, EPISODE, Pattern, Shown, WarningBook},
+};
+
+/// An event that happened later than it was known by more is from the future: a clock is wrong.
+const AHEAD_MAX_US: i64 = 5 * 60 * 1_000_000;
+
+/// Takes records, one after the other.
+#[derive(Debug)]
+pub struct Worker {
+    reader: Reader,
+    state: State,
+}
+
+#[derive(Debug)]
+struct State {
+    book: Arc<WarningBook>,
+    customers: Customers,
+    timers: Timers,
+    /// Latest event time or tick, in microseconds.
+    clock_us: i64,
+    counts: Counts,
+    layout: StateLayout,
+    work: Work,
+}
+
+/// Which section of a customer's state is what. The windows' are the first ones.
+#[derive(Clone, Copy, Debug)]
+struct StateLayout {
+    episodes: (usize, usize),
+    standing: (usize, usize),
+}
+
+/// Buffers that are used again and again.
+#[derive(Debug, Default)]
+struct Work {
+    scratch: Scratch,
+    episode_scratch: Scratch,
+    said: Said,
+    /// Conditions that are not false.
+    found: Vec<(usize, Option<bool>)>,
+    buffer: Vec<u8>,
+}
+
+impl Worker {
+    pub fn new(book: Arc<WarningBook>) -> Self {
+        let windows = book.plan().sections();
+        let count = windows + 3;
+        let counts = Counts {
+            events: vec![0; book.streams().kinds().len()],
+            raised: vec![0; book.rules().len()],
+            repeated: vec![0; book.rules().len()],
+            suppressed: vec![0; book.rules().len()],
+            ..Counts::default()
+        };
+        Self {
+            reader: Reader::new(Arc::new(Intake::new(&book))),
+            state: State {
+                customers: Customers::new(count, windows),
+                layout: StateLayout { episodes: (windows + 1, count), standing: (windows + 2, count) },
+                timers: Timers::default(),
+                clock_us: i64::MIN,
+                counts,
+                work: Work::default(),
+                book,
+            },
+        }
+    }
+
+    /// Takes the record that stands at a position. What comes of it is added to `out`.
+    pub fn take(&mut self, at: Position, format: Format, payload: &[u8], out: &mut Outbox) {
+        let reason = match self.reader.read(format, payload) {
+            Ok(Taken::Tick { at_us }) => {
+                self.state.counts.ticks += 1;
+                self.state.advance(at_us, out);
+                return;
+            }
+            Ok(Taken::Event(event)) => match self.state.event(&event, at, out) {
+                Ok(()) => return,
+                Err(reason) => reason,
+            },
+            Err(rejected) => {
+                self.state.counts.rejected += 1;
+                rejected.to_string()
+            }
+        };
+        let Position { partition, offset } = at;
+        out.dead.push(DeadLetter { reason, partition, offset, payload: payload.to_vec() });
+    }
+
+    pub fn counts(&self) -> &Counts {
+        &self.state.counts
+    }
+
+    /// Customers who have a state.
+    pub fn customers(&self) -> usize {
+        self.state.customers.len()
+    }
+
+    /// Bytes of all states.
+    pub fn state_bytes(&self) -> usize {
+        self.state.customers.bytes()
+    }
+
+    /// Timers that are set.
+    pub fn timers(&self) -> usize {
+        self.state.timers.len()
+    }
+}
+
+impl State {
+    /// Takes an event. Err: why it is a dead letter.
+    fn event(&mut self, event: &Event<'_>, at: Position, out: &mut Outbox) -> Result<(), String> {
+        let time_us = event.happened_at_us;
+        if time_us.saturating_sub(event.known_at_us) > AHEAD_MAX_US {
+            self.counts.rejected += 1;
+            return Err("happened_at: it is later than known_at: correct the clock of the sender".into());
+        }
+        let late_us = self.clock_us.saturating_sub(time_us);
+        let allowed_us = self.book.allowed_lateness_us(event.kind);
+        if late_us > allowed_us {
+            self.counts.late += 1;
+            let (late, allowed) = (hours(late_us), hours(allowed_us));
+            return Err(format!(
+                "happened_at: the event is {late} late; {allowed} are allowed (pipeline.lateness of the warnings)"
+            ));
+        }
+        self.advance(time_us, out);
+        let customer = self.customers.slot(event.member, event.customer);
+        let customer = customer.ok_or_else(|| {
+            self.counts.rejected += 1;
+            "customer_id: it is too long, or there are too many customers for one worker".to_owned()
+        })?;
+        let book = self.book.clone();
+        let kind = &book.streams().kinds()[event.kind];
+        let row = Row::new(&kind.layout, event.row, book.codes(event.kind), 0).map_err(|e| e.to_string())?;
+        self.look(event, &row, customer).inspect_err(|_| self.counts.rejected += 1)?;
+        self.counts.events[event.kind] += 1;
+
+        let asks = &book.listeners()[event.kind].asks;
+        let found = std::mem::take(&mut self.work.found);
+        for (i, truth) in &found {
+            let ask = &asks[*i];
+            if *truth == Some(true) || ask.unknown {
+                let mut found = Found { state: self, event, row: &row, ask, at, customer, out };
+                found.follow(truth.is_none());
+            }
+        }
+        self.work.found = found;
+        Ok(())
+    }
+
+    /// Updates the customer's windows and finds the conditions that are not false.
+    fn look(&mut self, event: &Event<'_>, row: &Row<'_>, customer: u32) -> Result<(), String> {
+        let Self { book, customers, work, .. } = self;
+        let listener = &book.listeners()[event.kind];
+        let rows = [*row];
+        let mut evaluation =
+            listener.program.start(&listener.bound, &rows, Dictionary::none(), &mut work.scratch);
+        evaluation.run(0);
+        let plan = book.plan();
+        let said = &mut work.said;
+        plan.listen(event.kind, &evaluation.answers(0), said).map_err(|e| e.to_string())?;
+        let count = self.layout.episodes.1;
+        let state = customers.get_mut(customer);
+        state.now_us = state.now_us.max(event.happened_at_us);
+        let times = (event.happened_at_us, state.now_us);
+        plan.update(event.kind, said, times, &mut state.sections, count).map_err(|e| e.to_string())?;
+        for (window, inlet) in &listener.windows {
+            evaluation.put(*inlet, plan.value(*window, state.now_us, &state.sections, count));
+        }
+        evaluation.run(1);
+        work.found.clear();
+        let conditions = 0..listener.asks.len() as u32;
+        evaluation.answers(1).each_not_false(conditions, |id, truth| work.found.push((id.0 as usize, truth)));
+        Ok(())
+    }
+
+    /// The stream's time is at least this: timers go off.
+    fn advance(&mut self, to_us: i64, out: &mut Outbox) {
+        if to_us <= self.clock_us {
+            return;
+        }
+        self.clock_us = to_us;
+        while let Some(timer) = self.timers.next_before(to_us) {
+            self.time_out(timer, out);
+        }
+    }
+
+    /// A deadline has passed: the episodes of the pattern that are over fire. Those that were renewed wait on.
+    fn time_out(&mut self, timer: Timer, out: &mut Outbox) {
+        let book = self.book.clone();
+        let pattern = &book.patterns()[timer.pattern as usize];
+        let mut episodes = self.episodes(timer.customer);
+        let of = |e: &Episode| u32::from(e.pattern) == timer.pattern;
+        let over: Vec<Episode> =
+            episodes.iter().filter(|e| of(e) && e.deadline_us <= timer.deadline_us).cloned().collect();
+        let renewed = episodes.iter().filter(|e| of(e) && e.deadline_us > timer.deadline_us);
+        // Each other episode has a timer of its own.
+        if pattern.renewed
+            && let Some(next) = renewed.map(|e| e.deadline_us).min()
+        {
+            self.timers.set(Timer { deadline_us: next, ..timer });
+        }
+        if over.is_empty() {
+            return;
+        }
+        episodes.retain(|e| !of(e) || e.deadline_us > timer.deadline_us);
+        self.write(timer.customer, &episodes);
+        for episode in over {
+            let fired = Fired {
+                customer: timer.customer,
+                episode: &episode,
+                at_us: episode.deadline_us,
+                events: vec![first_event(&episode)],
+                values: Vec::new(),
+                unknown: false,
+            };
+            self.raise(pattern, fired, out);
+        }
+    }
+
+    fn episodes(&self, customer: u32) -> Vec<Episode> {
+        let (section, count) = self.layout.episodes;
+        Episode::all(self.customers.get(customer).sections.get(section, count)).collect()
+    }
+
+    /// Writes a customer's episodes; if they do not fit, the oldest give way.
+    fn write(&mut self, customer: u32, mut episodes: &[Episode]) {
+        let sections = &mut self.customers.get_mut(customer).sections;
+        while Episode::write(episodes, sections, self.layout.episodes, &mut self.work.buffer).is_none() {
+            episodes = &episodes[1..];
+            self.counts.displaced += 1;
+        }
+    }
+
+    /// Raises the alert of a pattern.
+    fn raise(&mut self, pattern: &Pattern, fired: Fired<'_>, out: &mut Outbox) {
+        let Fired { customer, episode, at_us, events, values, unknown } = fired;
+        let raise = Raise { rule: pattern.rule, customer, key: &episode.key, at_us, unknown, values, events };
+        let Self { book, customers, counts, layout, .. } = self;
+        raise.raise(book, customers, layout.standing, counts, out);
+    }
+
+    fn evidence(&self, show: &[Shown], row: Option<&Row<'_>>, customer: u32) -> Vec<Evidence> {
+        let state = self.customers.get(customer);
+        let count = self.layout.episodes.1;
+        evidence(show, row, |w| self.book.plan().value(w, state.now_us, &state.sections, count))
+    }
+}
+
+/// An episode that fires.
+struct Fired<'a> {
+    customer: u32,
+    episode: &'a Episode,
+    at_us: i64,
+    events: Vec<EventRef>,
+    values: Vec<Evidence>,
+    unknown: bool,
+}
+
+/// A condition of an event that holds, or may hold.
+struct Found<'a> {
+    state: &'a mut State,
+    event: &'a Event<'a>,
+    row: &'a Row<'a>,
+    ask: &'a Ask,
+    at: Position,
+    customer: u32,
+    out: &'a mut Outbox,
+}
+
+impl Found<'_> {
+    fn follow(&mut self, unknown: bool) {
+        match self.ask.of {
+            Asks::Rule(rule) => self.rule(rule, unknown),
+            Asks::First(pattern) => self.first(pattern),
+            Asks::Then(pattern) => self.then(pattern, unknown),
+            Asks::Unless(pattern) => self.unless(pattern),
+        }
+    }
+
+    fn rule(&mut self, rule: usize, unknown: bool) {
+        let key = self.key();
+        let raise = Raise {
+            rule,
+            customer: self.customer,
+            key: &key,
+            at_us: self.event.happened_at_us,
+            unknown,
+            values: self.state.evidence(&self.ask.show, Some(self.row), self.customer),
+            events: vec![self.event_ref()],
+        };
+        let State { book, customers, counts, layout, .. } = &mut *self.state;
+        raise.raise(book, customers, layout.standing, counts, self.out);
+    }
+
+    /// An episode begins, or begins anew.
+    fn first(&mut self, index: usize) {
+        let book = self.state.book.clone();
+        let pattern = &book.patterns()[index];
+        let key = self.key();
+        let started_us = self.event.happened_at_us;
+        let episode = Episode {
+            pattern: index as u16,
+            started_us,
+            deadline_us: started_us.saturating_add(pattern.within_us),
+            kept: self.amount(),
+            sum: 0,
+            count: 0,
+            partition: self.at.partition,
+            offset: self.at.offset,
+            event_id: self.event.id.to_owned(),
+            key,
+        };
+        let deadline_us = episode.deadline_us;
+        let mut episodes = self.state.episodes(self.customer);
+        let same = |e: &Episode| e.pattern == episode.pattern && e.key == episode.key;
+        // A timer for each deadline would be many timers: whoever is woken early sets the next one.
+        let mut set = pattern.at_end;
+        if pattern.renewed {
+            match episodes.iter_mut().find(|e| same(e)) {
+                Some(old) if old.started_us >= started_us => return,
+                Some(old) => {
+                    *old = episode;
+                    set = false;
+                }
+                None => episodes.push(episode),
+            }
+        } else {
+            // What nothing can follow any more makes room.
+            let past = self.state.clock_us.saturating_sub(book.lateness_most_us());
+            episodes.retain(|e| !same(e) || e.deadline_us >= past || pattern.at_end);
+            if episodes.iter().filter(|e| same(e)).count() >= EPISODES_MAX
+                && let Some(oldest) = episodes.iter().position(same)
+            {
+                episodes.remove(oldest);
+                self.state.counts.displaced += 1;
+            }
+            episodes.push(episode);
+        }
+        self.state.write(self.customer, &episodes);
+        if set {
+            let timer = Timer { deadline_us, customer: self.customer, pattern: index as u32 };
+            if deadline_us < self.state.clock_us {
+                // It came so late that its time is over already.
+                self.state.time_out(timer, self.out);
+            } else {
+                self.state.timers.set(timer);
+            }
+        }
+    }
+
+    /// What ends an episode has come: it does not fire.
+    fn unless(&mut self, index: usize) {
+        let mut episodes = self.state.episodes(self.customer);
+        let before = episodes.len();
+        let key = self.key();
+        episodes.retain(|e| !self.belongs(e, index, &key));
+        if episodes.len() < before {
+            self.state.write(self.customer, &episodes);
+        }
+    }
+
+    /// Something follows.
+    fn then(&mut self, index: usize, unknown: bool) {
+        let book = self.state.book.clone();
+        let pattern = &book.patterns()[index];
+        let mut episodes = self.state.episodes(self.customer);
+        let key = self.key();
+        let amount = self.amount().unwrap_or(0);
+        let mut fired = Vec::new();
+        let mut changed = false;
+        for (i, episode) in episodes.iter_mut().enumerate() {
+            if !self.belongs(episode, index, &key) {
+                continue;
+            }
+            changed = true;
+            episode.sum = episode.sum.saturating_add(amount);
+            episode.count = episode.count.saturating_add(1);
+            match self.fires(pattern, episode) {
+                Some(true) => fired.push((i, unknown)),
+                Some(false) => {}
+                None => fired.push((i, true)),
+            }
+        }
+        if !changed {
+            return;
+        }
+        let fired: Vec<(Episode, bool)> =
+            fired.into_iter().rev().map(|(i, unknown)| (episodes.remove(i), unknown)).collect();
+        self.state.write(self.customer, &episodes);
+        for (episode, unknown) in fired.into_iter().rev() {
+            let mut values = self.state.evidence(&self.ask.show, Some(self.row), self.customer);
+            let kept = episode.kept.map_or(String::new(), |kept| kept.to_string());
+            let followed = [kept, episode.sum.to_string(), episode.count.to_string()];
+            let followed = EPISODE.iter().zip(followed);
+            values.extend(
+                followed.map(|((name, _), value)| Evidence { name: format!("episode.{name}"), value }),
+            );
+            let fired = Fired {
+                customer: self.customer,
+                episode: &episode,
+                at_us: self.event.happened_at_us,
+                events: vec![first_event(&episode), self.event_ref()],
+                values,
+                unknown,
+            };
+            self.state.raise(pattern, fired, self.out);
+        }
+    }
+
+    /// Whether an episode fires by what has followed; None: it does, since it cannot be told.
+    fn fires(&mut self, pattern: &Pattern, episode: &Episode) -> Option<bool> {
+        let Some(fires) = &pattern.fires else { return Some(true) };
+        let State { book, customers, work, layout, .. } = &mut *self.state;
+        let rows = [*self.row];
+        let none = Dictionary::none();
+        let mut evaluation = fires.program.start(&fires.bound, &rows, none, &mut work.episode_scratch);
+        let state = customers.get(self.customer);
+        for (window, inlet) in &fires.windows {
+            evaluation
+                .put(*inlet, book.plan().value(*window, state.now_us, &state.sections, layout.episodes.1));
+        }
+        let kept = episode.kept.map_or(Given::Null, Given::Int64);
+        let values = [kept, Given::Int64(episode.sum), Given::Int64(episode.count.into())];
+        for (inlet, value) in fires.episode.iter().zip(values) {
+            if let Some(inlet) = inlet {
+                evaluation.put(*inlet, value);
+            }
+        }
+        evaluation.run(0);
+        match evaluation.answers(0).truth(ExprId(0)) {
+            None if fires.unknown => None,
+            truth => Some(truth == Some(true)),
+        }
+    }
+
+    /// Whether this event counts for an episode.
+    fn belongs(&self, episode: &Episode, pattern: usize, key: &str) -> bool {
+        let time_us = self.event.happened_at_us;
+        usize::from(episode.pattern) == pattern
+            && episode.key == key
+            && (episode.started_us..=episode.deadline_us).contains(&time_us)
+    }
+
+    /// The key's fields, as text.
+    fn key(&self) -> String {
+        let mut key = String::new();
+        for column in &self.ask.key {
+            if !key.is_empty() {
+                key.push('/');
+            }
+            let value = self.row.get(*column);
+            if !value.is_null() {
+                key.push_str(&value.to_string());
+            }
+        }
+        key
+    }
+
+    fn amount(&self) -> Option<i64> {
+        self.row.int(self.ask.amount?)
+    }
+
+    fn event_ref(&self) -> EventRef {
+        let Position { partition, offset } = self.at;
+        EventRef { event_id: self.event.id.to_owned(), partition, offset }
+    }
+}
+
+fn first_event(episode: &Episode) -> EventRef {
+    let Episode { partition, offset, .. } = *episode;
+    EventRef { event_id: episode.event_id.clone(), partition, offset }
+}
+
+fn hours(us: i64) -> String {
+    format!("{} h", us / 3_600_000_000)
+}

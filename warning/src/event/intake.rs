@@ -1,0 +1,242 @@
+//! Fields of events, and the gate that their values go through.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use tarim_datamart::{Field, RowChecks, Type, ValueRef, nearest};
+use tarim_features::{
+    row::{Row, RowBuilder},
+    stream::{EventKind, TABLE_PREFIX},
+};
+
+use super::{Event, Format, Head, Raw, Rejected, Taken, json, protobuf};
+use crate::rulebook::WarningBook;
+
+/// What events of a rulebook look like.
+#[derive(Debug)]
+pub struct Intake {
+    kinds: Vec<KindIntake>,
+    by_name: HashMap<String, usize>,
+    pub(super) wire: protobuf::Wire,
+}
+
+/// One kind.
+#[derive(Debug)]
+pub(super) struct KindIntake {
+    pub name: String,
+    kind: EventKind,
+    /// By column.
+    fields: Vec<Field>,
+    by_name: HashMap<String, usize>,
+    /// Rules over the whole event; None: there are none.
+    checks: Option<RowChecks>,
+    /// What they look at: columns, in the order of the standard. None is the member.
+    checked: Vec<Option<usize>>,
+}
+
+/// Kind of the events that only say that time goes on.
+pub(super) const TICK: &str = "tick";
+
+impl Intake {
+    pub fn new(book: &WarningBook) -> Self {
+        let kinds: Vec<KindIntake> =
+            book.streams().kinds().iter().map(|kind| KindIntake::new(kind, book)).collect();
+        let by_name = kinds.iter().enumerate().map(|(i, k)| (k.name.clone(), i)).collect();
+        let wire = protobuf::Wire::new(&kinds);
+        Self { kinds, by_name, wire }
+    }
+
+    /// The kind of a name, or of its table's.
+    pub(super) fn kind(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name.strip_prefix(TABLE_PREFIX).unwrap_or(name)).copied()
+    }
+
+    /// What is wrong with the name of a kind.
+    pub(super) fn unknown_kind(&self, name: &str) -> Rejected {
+        let names: Vec<&str> = self.kinds.iter().map(|k| k.name.as_str()).collect();
+        let fix = nearest(name, &names).map_or(String::new(), |near| format!(" (did you mean {near}?)"));
+        Rejected::because(format!("kind: the rulebook's standards know no event `{name}`{fix}"))
+    }
+}
+
+impl KindIntake {
+    fn new(kind: &EventKind, book: &WarningBook) -> Self {
+        let table = book.standards().table(&format!("{TABLE_PREFIX}{}", kind.name));
+        let table = table.expect("a kind is a table of the standards");
+        let field = |name: &str| table.field(name).expect("a column is a field of the table").clone();
+        let fields: Vec<Field> = kind.layout.columns().iter().map(|c| field(&c.name)).collect();
+        let by_name: HashMap<_, _> = fields.iter().enumerate().map(|(i, f)| (f.name.clone(), i)).collect();
+        let checks = RowChecks::compile(table).expect("reading the standards has compiled its checks before");
+        let checked = table.fields.iter().map(|f| by_name.get(&f.name).copied()).collect();
+        Self {
+            name: kind.name.clone(),
+            kind: kind.clone(),
+            fields,
+            by_name,
+            checks: Some(checks).filter(|c| !c.is_empty()),
+            checked,
+        }
+    }
+
+    pub fn column(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
+    /// Whether the head of an event says it.
+    pub fn is_head(&self, column: usize) -> bool {
+        let EventKind { id, customer, happened_at, known_at, .. } = self.kind;
+        [id, customer, happened_at, known_at].contains(&column)
+    }
+
+    /// "did you mean", for a field that is none.
+    pub fn unknown_field(&self, name: &str) -> String {
+        let names: Vec<&str> = self.fields.iter().map(|f| f.name.as_str()).collect();
+        match nearest(name, &names) {
+            Some(near) => format!("{name}: an event {} has no such field (did you mean {near}?)", self.name),
+            None => format!("{name}: an event {} has no such field; it has {}", self.name, names.join(", ")),
+        }
+    }
+}
+
+/// Reads events, one after the other.
+#[derive(Debug)]
+pub struct Reader {
+    intake: Arc<Intake>,
+    /// By kind.
+    builders: Vec<RowBuilder>,
+    member: String,
+    id: String,
+    customer: String,
+}
+
+impl Reader {
+    pub fn new(intake: Arc<Intake>) -> Self {
+        let builders = intake.kinds.iter().map(|k| RowBuilder::new(&k.kind.layout)).collect();
+        let (member, id, customer) = Default::default();
+        Self { intake, builders, member, id, customer }
+    }
+
+    /// Reads a record.
+    pub fn read(&mut self, format: Format, payload: &[u8]) -> Result<Taken<'_>, Rejected> {
+        match format {
+            Format::Protobuf => protobuf::read(self, payload),
+            Format::Json => json::read(self, payload),
+        }
+    }
+
+    pub(super) fn intake(&self) -> &Arc<Intake> {
+        &self.intake
+    }
+
+    pub(super) fn tick(head: &Head<'_>) -> Result<Taken<'static>, Rejected> {
+        let at_us = head.happened_at_us.ok_or_else(|| Rejected::because("happened_at: a tick says when"))?;
+        Ok(Taken::Tick { at_us })
+    }
+
+    /// Puts an event together. `fields` are those of its kind, by column, those of its head left out.
+    pub(super) fn event<'p>(
+        &mut self,
+        kind: usize,
+        head: Head<'p>,
+        fields: impl Iterator<Item = (usize, Raw<'p>)>,
+        mut wrong: Vec<String>,
+    ) -> Result<Taken<'_>, Rejected> {
+        let intake = self.intake.clone();
+        let of = &intake.kinds[kind];
+        let builder = &mut self.builders[kind];
+        builder.clear();
+        let known_at_us = head.known_at_us.or(head.happened_at_us);
+        let text = |text: &'p str| if text.is_empty() { Raw::Null } else { Raw::Text(text) };
+        let own = [
+            (of.kind.id, text(head.id)),
+            (of.kind.customer, text(head.customer)),
+            (of.kind.happened_at, head.happened_at_us.map_or(Raw::Null, Raw::Int)),
+            (of.kind.known_at, known_at_us.map_or(Raw::Null, Raw::Int)),
+        ];
+        if head.member.is_empty() {
+            wrong.push("member: there is no value".into());
+        }
+        let mut seen = 0u64;
+        for (column, raw) in own.into_iter().chain(fields) {
+            seen |= 1 << column.min(63);
+            of.set(builder, column, raw, &mut wrong);
+        }
+        for (column, field) in of.fields.iter().enumerate() {
+            if field.required && (column >= 63 || seen >> column & 1 == 0) {
+                wrong.push(format!("{}: there is no value", field.name));
+            }
+        }
+        if wrong.is_empty()
+            && let Some(checks) = &of.checks
+        {
+            let row = Row::new(&of.kind.layout, builder.finish(), of.kind.layout.codes(), 0);
+            let row = row.expect("a builder makes whole rows");
+            let broken = checks.check(|field| match of.checked[field] {
+                Some(column) => row.get_ref(column),
+                None => ValueRef::Utf8(head.member),
+            });
+            wrong.extend(broken.into_iter().map(|b| format!("{}: {}", b.rule, b.message)));
+        }
+        let (Some(happened_at_us), Some(known_at_us), true) =
+            (head.happened_at_us, known_at_us, wrong.is_empty())
+        else {
+            return Err(Rejected(wrong));
+        };
+        for (to, from) in
+            [(&mut self.member, head.member), (&mut self.id, head.id), (&mut self.customer, head.customer)]
+        {
+            to.clear();
+            to.push_str(from);
+        }
+        Ok(Taken::Event(Event {
+            kind,
+            id: &self.id,
+            member: &self.member,
+            customer: &self.customer,
+            happened_at_us,
+            known_at_us,
+            row: self.builders[kind].finish(),
+        }))
+    }
+}
+
+impl KindIntake {
+    /// Lets a value through the gate, or says what is wrong with it.
+    fn set(&self, builder: &mut RowBuilder, column: usize, raw: Raw<'_>, wrong: &mut Vec<String>) {
+        let field = &self.fields[column];
+        let value = match (raw, field.ty) {
+            (Raw::Null, _) => ValueRef::Null,
+            (Raw::Boolean(b), Type::Boolean) => ValueRef::Boolean(b),
+            (Raw::Int(i), Type::Int64) => ValueRef::Int64(i),
+            (Raw::Int(i), Type::Float64) if i.unsigned_abs() <= 1 << 53 => ValueRef::Float64(i as f64),
+            (Raw::Int(us), Type::Timestamp) => ValueRef::Timestamp(us),
+            (Raw::Int(day), Type::Date32) if i32::try_from(day).is_ok() => ValueRef::Date32(day as i32),
+            (Raw::Float(x), Type::Float64) => ValueRef::Float64(x),
+            (Raw::Text(""), Type::Utf8) => ValueRef::Null,
+            (Raw::Text(text), Type::Utf8) => ValueRef::Utf8(text),
+            (Raw::Text(text), Type::Date32 | Type::Timestamp) => match field.parse(text) {
+                Ok(value) => value,
+                Err(broken) => return wrong.push(broken.message),
+            },
+            (raw, ty) => return wrong.push(format!("{}: {raw:?} is not {ty}", field.name)),
+        };
+        let broken = field.check(value);
+        if broken.is_empty() {
+            if let Err(e) = builder.set_ref(column, value) {
+                wrong.push(format!("{}: {e}", field.name));
+            }
+        } else {
+            wrong.extend(broken.into_iter().map(|b| b.message));
+        }
+    }
+
+    pub fn field_count(&self) -> usize {
+        self.fields.len()
+    }
+}
+
+impl Intake {
+    pub(super) fn of(&self, kind: usize) -> &KindIntake {
+        &self.kinds[kind]
+    }
+}

@@ -1,0 +1,141 @@
+//! Events in JSON, plain or in a Debezium envelope.
+
+use serde_json::{Map, Value as Json};
+use tarim_datamart::gate::parse;
+
+use super::{
+    Head, Raw, Rejected, Taken,
+    intake::{Reader, TICK},
+};
+
+/// Keys of an event's head.
+const HEAD: [&str; 5] = ["event_id", "member", "customer_id", "happened_at", "known_at"];
+
+pub(super) fn read<'r>(reader: &'r mut Reader, payload: &[u8]) -> Result<Taken<'r>, Rejected> {
+    let json: Json = serde_json::from_slice(payload)
+        .map_err(|e| Rejected::because(format!("payload: it is not JSON: {e}")))?;
+    let Json::Object(object) = &json else {
+        return Err(Rejected::because("payload: an event is a JSON object"));
+    };
+    match Envelope::of(object)? {
+        Some(envelope) => debezium(reader, &envelope),
+        None => plain(reader, object),
+    }
+}
+
+/// What a Debezium envelope brings.
+struct Envelope<'j> {
+    row: &'j Map<String, Json>,
+    table: Option<&'j str>,
+}
+
+impl<'j> Envelope<'j> {
+    /// The envelope that an object is, with its schema around it or not; None: it is none.
+    fn of(object: &'j Map<String, Json>) -> Result<Option<Self>, Rejected> {
+        let inner = match object.get("payload") {
+            Some(Json::Object(payload)) => payload,
+            _ => object,
+        };
+        let Some(op) = inner.get("op").and_then(Json::as_str).filter(|_| inner.contains_key("after")) else {
+            return Ok(None);
+        };
+        let table = inner.get("source").and_then(|s| s.get("table")).and_then(Json::as_str);
+        match (op, inner.get("after")) {
+            ("c" | "u" | "r", Some(Json::Object(row))) => Ok(Some(Self { row, table })),
+            (op, _) => Err(Rejected::because(format!(
+                "op: `{op}` brings no row; an event is a row that was inserted (c), changed (u) or read (r)"
+            ))),
+        }
+    }
+}
+
+/// A row: an event as such (an outbox), or the fields of a table of events.
+fn debezium<'r>(reader: &'r mut Reader, envelope: &Envelope<'_>) -> Result<Taken<'r>, Rejected> {
+    let Envelope { row, table } = *envelope;
+    if row.values().any(Json::is_object) {
+        return plain(reader, row);
+    }
+    let table = table.ok_or_else(|| Rejected::because("source.table: the envelope does not name a table"))?;
+    let intake = reader.intake().clone();
+    let kind = intake.kind(table).ok_or_else(|| intake.unknown_kind(table))?;
+    fields(reader, kind, row, row, true)
+}
+
+/// An object whose kind's fields are in an object of the kind's name.
+fn plain<'r>(reader: &'r mut Reader, object: &Map<String, Json>) -> Result<Taken<'r>, Rejected> {
+    let intake = reader.intake().clone();
+    let mut bodies = object.iter().filter(|(key, _)| !HEAD.contains(&key.as_str()));
+    let (Some((name, body)), None) = (bodies.next(), bodies.next()) else {
+        return Err(Rejected::because(format!(
+            "payload: an event has {} and one object named after its kind",
+            HEAD.join(", ")
+        )));
+    };
+    if name == TICK {
+        return Reader::tick(&head(object)?);
+    }
+    let kind = intake.kind(name).ok_or_else(|| intake.unknown_kind(name))?;
+    match body {
+        Json::Object(body) => fields(reader, kind, object, body, false),
+        _ => Err(Rejected::because(format!("{name}: the fields of the kind are a JSON object"))),
+    }
+}
+
+fn fields<'r>(
+    reader: &'r mut Reader,
+    kind: usize,
+    outer: &Map<String, Json>,
+    body: &Map<String, Json>,
+    flat: bool,
+) -> Result<Taken<'r>, Rejected> {
+    let intake = reader.intake().clone();
+    let of = intake.of(kind);
+    let mut wrong = Vec::new();
+    let mut values = Vec::with_capacity(of.field_count());
+    for (name, value) in body {
+        if flat && HEAD.contains(&name.as_str()) {
+            continue;
+        }
+        match (of.column(name).filter(|c| !of.is_head(*c)), raw(value)) {
+            (None, _) => wrong.push(of.unknown_field(name)),
+            (Some(_), None) => wrong.push(format!("{name}: a list or an object is no value of a field")),
+            (Some(column), Some(raw)) => values.push((column, raw)),
+        }
+    }
+    reader.event(kind, head(outer)?, values.into_iter(), wrong)
+}
+
+fn head(object: &Map<String, Json>) -> Result<Head<'_>, Rejected> {
+    let text = |key: &str| match object.get(key) {
+        None | Some(Json::Null) => Ok(""),
+        Some(Json::String(text)) => Ok(text.as_str()),
+        Some(other) => Err(Rejected::because(format!("{key}: {other} is not a text"))),
+    };
+    let time = |key: &str| match object.get(key) {
+        None | Some(Json::Null) => Ok(None),
+        // As Debezium writes a time: microseconds.
+        Some(Json::Number(us)) if us.is_i64() => Ok(us.as_i64()),
+        Some(Json::String(text)) if parse::timestamp(text).is_some() => Ok(parse::timestamp(text)),
+        Some(other) => Err(Rejected::because(format!("{key}: {other} is not a time in ISO 8601"))),
+    };
+    Ok(Head {
+        id: text("event_id")?,
+        member: text("member")?,
+        customer: text("customer_id")?,
+        happened_at_us: time("happened_at")?,
+        known_at_us: time("known_at")?,
+    })
+}
+
+fn raw(value: &Json) -> Option<Raw<'_>> {
+    Some(match value {
+        Json::Null => Raw::Null,
+        Json::Bool(b) => Raw::Boolean(*b),
+        Json::Number(n) => match n.as_i64() {
+            Some(i) => Raw::Int(i),
+            None => Raw::Float(n.as_f64()?),
+        },
+        Json::String(text) => Raw::Text(text),
+        Json::Array(_) | Json::Object(_) => return None,
+    })
+}

@@ -1,0 +1,86 @@
+//! Events: from the bytes of a record to a packed row, checked against the standards.
+//!
+//! ```text
+//!  Protobuf ──┐
+//!  JSON ──────┼─► head and fields ─► Field::check, RowChecks ─► packed row of the kind ─► Taken
+//!  Debezium ──┘                              └─► Rejected: every rule that is broken
+//! ```
+
+mod intake;
+mod json;
+mod protobuf;
+
+use std::fmt;
+
+pub use intake::{Intake, Reader};
+
+/// What a record's bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// `tarim.event.v1.Event`.
+    Protobuf,
+    /// The same in JSON; or a row of a table of events in a Debezium envelope.
+    Json,
+}
+
+/// An event that was taken. It stays in the reader until the next one is read.
+#[derive(Clone, Copy, Debug)]
+pub enum Taken<'a> {
+    Event(Event<'a>),
+    /// Time goes on.
+    Tick {
+        at_us: i64,
+    },
+}
+
+/// An event of a kind.
+#[derive(Clone, Copy, Debug)]
+pub struct Event<'a> {
+    /// Index of its kind.
+    pub kind: usize,
+    pub id: &'a str,
+    pub member: &'a str,
+    pub customer: &'a str,
+    pub happened_at_us: i64,
+    pub known_at_us: i64,
+    /// Of the kind's layout, self-contained.
+    pub row: &'a [u8],
+}
+
+/// Why a record is no event: every reason, each naming its field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected(pub Vec<String>);
+
+impl Rejected {
+    fn because(reason: impl Into<String>) -> Self {
+        Self(vec![reason.into()])
+    }
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("; "))
+    }
+}
+
+impl std::error::Error for Rejected {}
+
+/// What an event says of itself, whatever its kind.
+#[derive(Clone, Copy, Debug, Default)]
+struct Head<'p> {
+    id: &'p str,
+    member: &'p str,
+    customer: &'p str,
+    happened_at_us: Option<i64>,
+    known_at_us: Option<i64>,
+}
+
+/// A value as a format has it, before its field says what it must be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Raw<'p> {
+    Null,
+    Boolean(bool),
+    Int(i64),
+    Float(f64),
+    Text(&'p str),
+}

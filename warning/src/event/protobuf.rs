@@ -1,0 +1,148 @@
+//! `tarim.event.v1.Event`, read where it stands: no message is made of it.
+
+use hashbrown::HashMap;
+use prost::{
+    Message,
+    encoding::{self, DecodeContext, WireType},
+};
+use prost_types::{DescriptorProto, FileDescriptorSet, field_descriptor_proto::Type as WireKind};
+
+use super::{
+    Head, Raw, Rejected, Taken,
+    intake::{KindIntake, Reader, TICK},
+};
+
+/// How kinds and their fields are numbered on the wire.
+#[derive(Debug)]
+pub struct Wire {
+    by_tag: HashMap<u32, WireKindOf>,
+}
+
+#[derive(Debug)]
+struct WireKindOf {
+    name: String,
+    /// None: a tick, or a kind that the rulebook's standards do not know.
+    kind: Option<usize>,
+    /// By number: the column, None if the standards do not have it, and how it is written.
+    fields: Vec<Option<(Option<usize>, WireType)>>,
+}
+
+impl Wire {
+    pub(super) fn new(kinds: &[KindIntake]) -> Self {
+        let descriptors =
+            FileDescriptorSet::decode(tarim_proto::DESCRIPTORS).expect("the build wrote descriptors");
+        let messages: HashMap<&str, &DescriptorProto> = descriptors
+            .file
+            .iter()
+            .filter(|file| file.package() == "tarim.event.v1")
+            .flat_map(|file| file.message_type.iter().map(|message| (message.name(), message)))
+            .collect();
+        let event = messages["Event"];
+        let bodies = event.field.iter().filter(|f| f.r#type() == WireKind::Message);
+        let by_tag = bodies.map(|body| {
+            let message = messages[body.type_name().rsplit('.').next().unwrap_or_default()];
+            let kind = kinds.iter().position(|k| k.name == body.name());
+            let highest = message.field.iter().map(|f| f.number()).max().unwrap_or(0);
+            let mut fields = vec![None; highest as usize + 1];
+            for field in &message.field {
+                let wire = match field.r#type() {
+                    WireKind::String => WireType::LengthDelimited,
+                    WireKind::Int64 => WireType::Varint,
+                    other => unreachable!("{}.{} is {other:?}", body.name(), field.name()),
+                };
+                let column = kind.and_then(|kind| kinds[kind].column(field.name()));
+                fields[field.number() as usize] = Some((column, wire));
+            }
+            (body.number() as u32, WireKindOf { name: body.name().to_owned(), kind, fields })
+        });
+        Self { by_tag: by_tag.collect() }
+    }
+}
+
+pub(super) fn read<'r>(reader: &'r mut Reader, payload: &[u8]) -> Result<Taken<'r>, Rejected> {
+    let intake = reader.intake().clone();
+    let mut head = Head::default();
+    let mut body: Option<(&WireKindOf, &[u8])> = None;
+    let mut rest = payload;
+    while !rest.is_empty() {
+        let (tag, wire) = key(&mut rest)?;
+        match (tag, wire) {
+            (1, WireType::LengthDelimited) => head.id = text(&mut rest, "event_id")?,
+            (2, WireType::LengthDelimited) => head.member = text(&mut rest, "member")?,
+            (3, WireType::LengthDelimited) => head.customer = text(&mut rest, "customer_id")?,
+            (4, WireType::Varint) => head.happened_at_us = Some(varint(&mut rest)?),
+            (5, WireType::Varint) => head.known_at_us = Some(varint(&mut rest)?),
+            (tag, WireType::LengthDelimited) => {
+                let bytes = bytes(&mut rest)?;
+                // Of several kinds the last one counts, as in any `oneof`.
+                if let Some(kind) = intake.wire.by_tag.get(&tag) {
+                    body = Some((kind, bytes));
+                }
+            }
+            (tag, wire) => skip(tag, wire, &mut rest)?,
+        }
+    }
+    let Some((of, mut rest)) = body else {
+        return Err(Rejected::because("kind: the event says nothing of what happened"));
+    };
+    let Some(kind) = of.kind else {
+        return if of.name == TICK { Reader::tick(&head) } else { Err(intake.unknown_kind(&of.name)) };
+    };
+    let mut fields: [(usize, Raw<'_>); 64] = [(0, Raw::Null); 64];
+    let mut count = 0;
+    while !rest.is_empty() {
+        let (tag, wire) = key(&mut rest)?;
+        let known = of.fields.get(tag as usize).copied().flatten();
+        let raw = match (known, wire) {
+            (Some((Some(_), WireType::Varint)), WireType::Varint) => Raw::Int(varint(&mut rest)?),
+            (Some((Some(_), WireType::LengthDelimited)), WireType::LengthDelimited) => {
+                Raw::Text(text(&mut rest, &of.name)?)
+            }
+            (Some((Some(_), _)), _) => return Err(broken()),
+            // A field of a later version, or one that the standards do not have.
+            _ => {
+                skip(tag, wire, &mut rest)?;
+                continue;
+            }
+        };
+        let Some((Some(column), _)) = known else { continue };
+        // The last value of a field counts.
+        let at = fields[..count].iter().position(|(c, _)| *c == column).unwrap_or(count);
+        if at == fields.len() {
+            return Err(Rejected::because(format!("{}: more than {} fields", of.name, fields.len())));
+        }
+        fields[at] = (column, raw);
+        count = count.max(at + 1);
+    }
+    reader.event(kind, head, fields[..count].iter().copied(), Vec::new())
+}
+
+fn broken() -> Rejected {
+    Rejected::because(
+        "payload: it is no tarim.event.v1.Event (is it JSON? then say so in the header `content-type`)",
+    )
+}
+
+fn key(rest: &mut &[u8]) -> Result<(u32, WireType), Rejected> {
+    encoding::decode_key(rest).map_err(|_| broken())
+}
+
+fn varint(rest: &mut &[u8]) -> Result<i64, Rejected> {
+    encoding::decode_varint(rest).map(|n| n as i64).map_err(|_| broken())
+}
+
+fn bytes<'p>(rest: &mut &'p [u8]) -> Result<&'p [u8], Rejected> {
+    let len = encoding::decode_varint(rest).map_err(|_| broken())?;
+    let len = usize::try_from(len).map_err(|_| broken())?;
+    let (bytes, after) = rest.split_at_checked(len).ok_or_else(broken)?;
+    *rest = after;
+    Ok(bytes)
+}
+
+fn text<'p>(rest: &mut &'p [u8], field: &str) -> Result<&'p str, Rejected> {
+    std::str::from_utf8(bytes(rest)?).map_err(|_| Rejected::because(format!("{field}: it is not UTF-8")))
+}
+
+fn skip(tag: u32, wire: WireType, rest: &mut &[u8]) -> Result<(), Rejected> {
+    encoding::skip_field(wire, tag, rest, DecodeContext::default()).map_err(|_| broken())
+}

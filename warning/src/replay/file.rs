@@ -1,0 +1,153 @@
+//! Files of events, alerts and dead letters: JSON lines, or Protobuf with a length before each message.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, BufWriter, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use prost::Message;
+use serde_json::Value as Json;
+
+use super::ReplayError;
+use crate::event::Format;
+
+/// How a file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// `.ndjson`, `.jsonl`, `.json`: one a line.
+    Lines,
+    /// `.pb`: a varint of the length, then the message.
+    Delimited,
+}
+
+impl Encoding {
+    /// By the file's name.
+    pub fn of(path: &Path) -> Result<Self, ReplayError> {
+        match path.extension().and_then(|e| e.to_str()) {
+            Some("ndjson" | "jsonl" | "json") => Ok(Encoding::Lines),
+            Some("pb") => Ok(Encoding::Delimited),
+            _ => Err(ReplayError::Format(path.to_path_buf())),
+        }
+    }
+}
+
+/// Longest record.
+const RECORD_MAX: u64 = 16 << 20;
+
+/// A file of events.
+pub struct EventFile {
+    path: PathBuf,
+    encoding: Encoding,
+    file: BufReader<File>,
+    record: Vec<u8>,
+    records: u64,
+    bytes: u64,
+}
+
+impl EventFile {
+    pub fn open(path: &Path) -> Result<Self, ReplayError> {
+        let encoding = Encoding::of(path)?;
+        let file = File::open(path).map_err(|source| ReplayError::Read { path: path.into(), source })?;
+        let file = BufReader::with_capacity(1 << 20, file);
+        Ok(Self { path: path.into(), encoding, file, record: Vec::new(), records: 0, bytes: 0 })
+    }
+
+    /// Bytes read so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The next record; None at the end. Empty lines are none.
+    pub fn next(&mut self) -> Result<Option<(Format, &[u8])>, ReplayError> {
+        let read = match self.encoding {
+            Encoding::Lines => self.line(),
+            Encoding::Delimited => self.delimited(),
+        };
+        match read {
+            Ok(false) => Ok(None),
+            Ok(true) => {
+                self.records += 1;
+                let format = match self.encoding {
+                    Encoding::Lines => Format::Json,
+                    Encoding::Delimited => Format::Protobuf,
+                };
+                Ok(Some((format, &self.record)))
+            }
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(ReplayError::Cut { path: self.path.clone(), record: self.records })
+            }
+            Err(source) => Err(ReplayError::Read { path: self.path.clone(), source }),
+        }
+    }
+
+    fn line(&mut self) -> io::Result<bool> {
+        loop {
+            self.record.clear();
+            let read = self.file.by_ref().take(RECORD_MAX).read_until(b'\n', &mut self.record)?;
+            self.bytes += read as u64;
+            if read == 0 {
+                return Ok(false);
+            }
+            while self.record.last().is_some_and(u8::is_ascii_whitespace) {
+                self.record.pop();
+            }
+            if !self.record.is_empty() {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn delimited(&mut self) -> io::Result<bool> {
+        let mut len = 0u64;
+        for shift in (0..).step_by(7) {
+            let mut byte = [0];
+            if shift == 0 && self.file.fill_buf()?.is_empty() {
+                return Ok(false);
+            }
+            self.file.read_exact(&mut byte)?;
+            self.bytes += 1;
+            len |= u64::from(byte[0] & 0x7f) << shift;
+            if len > RECORD_MAX || shift > 28 {
+                return Err(io::Error::other(format!("record {} is longer than 16 MiB", self.records)));
+            }
+            if byte[0] < 0x80 {
+                break;
+            }
+        }
+        self.record.resize(len as usize, 0);
+        self.file.read_exact(&mut self.record)?;
+        self.bytes += len;
+        Ok(true)
+    }
+}
+
+/// A file that messages are written to.
+pub struct OutFile {
+    path: PathBuf,
+    encoding: Encoding,
+    file: BufWriter<File>,
+}
+
+impl OutFile {
+    pub fn create(path: &Path) -> Result<Self, ReplayError> {
+        let encoding = Encoding::of(path)?;
+        let file = File::create(path).map_err(|source| ReplayError::Write { path: path.into(), source })?;
+        Ok(Self { path: path.into(), encoding, file: BufWriter::with_capacity(1 << 18, file) })
+    }
+
+    /// Writes a message; `json` is what it is as JSON.
+    pub fn put(&mut self, message: &impl Message, json: impl FnOnce() -> Json) -> Result<(), ReplayError> {
+        let written = match self.encoding {
+            Encoding::Lines => writeln!(self.file, "{}", json()),
+            Encoding::Delimited => self.file.write_all(&message.encode_length_delimited_to_vec()),
+        };
+        written.map_err(|source| ReplayError::Write { path: self.path.clone(), source })
+    }
+
+    /// Flushes the file to the disk.
+    pub fn finish(mut self) -> Result<(), ReplayError> {
+        let flushed = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
+        flushed.map_err(|source| ReplayError::Write { path: self.path.clone(), source })
+    }
+}

@@ -1,0 +1,109 @@
+//! The edge of files: history through the pipeline, without any server.
+
+mod file;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+pub use file::Encoding;
+
+use self::file::{EventFile, OutFile};
+use crate::{
+    alert,
+    core::{Counts, Outbox, Position, Worker},
+    rulebook::WarningBook,
+};
+
+/// What to replay.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    pub from: PathBuf,
+    pub to: PathBuf,
+    /// For what could not be taken.
+    pub dead: PathBuf,
+}
+
+/// What a replay did.
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub records: u64,
+    pub bytes: u64,
+    pub alerts: u64,
+    pub dead: u64,
+    pub customers: usize,
+    pub state_bytes: usize,
+    pub counts: Counts,
+}
+
+/// Why a replay stops.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    #[error("cannot tell the format of {0}: name it .ndjson (JSON lines) or .pb (length-delimited Protobuf)")]
+    Format(PathBuf),
+    #[error("cannot read {path}: {source}")]
+    Read { path: PathBuf, source: io::Error },
+    #[error("cannot write {path}: {source}")]
+    Write { path: PathBuf, source: io::Error },
+    #[error("{path}: record {record} is cut off: the file is not whole")]
+    Cut { path: PathBuf, record: u64 },
+}
+
+/// Runs a file of events through the pipeline. `progress` is told, now and then, how many bytes have been read.
+/// A record's offset is its number in the file, from 0.
+pub fn replay(
+    book: Arc<WarningBook>,
+    replay: &Replay,
+    mut progress: impl FnMut(u64),
+) -> Result<Report, ReplayError> {
+    let mut events = EventFile::open(&replay.from)?;
+    let mut alerts = OutFile::create(&replay.to)?;
+    let mut dead = OutFile::create(&replay.dead)?;
+    let mut worker = Worker::new(book);
+    let mut out = Outbox::default();
+    let mut report = Report {
+        records: 0,
+        bytes: 0,
+        alerts: 0,
+        dead: 0,
+        customers: 0,
+        state_bytes: 0,
+        counts: Counts::default(),
+    };
+    while let Some((format, record)) = events.next()? {
+        let at = Position { partition: 0, offset: report.records as i64 };
+        worker.take(at, format, record, &mut out);
+        report.records += 1;
+        if !out.alerts.is_empty() || !out.dead.is_empty() {
+            report.alerts += out.alerts.len() as u64;
+            report.dead += out.dead.len() as u64;
+            for message in &out.alerts {
+                alerts.put(message, || alert::alert(message))?;
+            }
+            for message in &out.dead {
+                dead.put(message, || alert::dead_letter(message))?;
+            }
+            out.clear();
+        }
+        if report.records.is_multiple_of(4096) {
+            progress(events.bytes());
+        }
+    }
+    alerts.finish()?;
+    dead.finish()?;
+    report.bytes = events.bytes();
+    report.customers = worker.customers();
+    report.state_bytes = worker.state_bytes();
+    report.counts = worker.counts().clone();
+    progress(report.bytes);
+    Ok(report)
+}
+
+/// Where dead letters go when nothing is said: beside the alerts.
+pub fn dead_beside(to: &Path) -> PathBuf {
+    let stem = to.file_stem().unwrap_or_default().to_string_lossy();
+    let extension = to.extension().unwrap_or_default().to_string_lossy();
+    to.with_file_name(format!("{stem}.dead.{extension}"))
+}

@@ -1,0 +1,302 @@
+//! From texts to programs: one per kind of events.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tarim_datamart::{At, Problems, Type, nearest};
+use tarim_features::{
+    expr::{Bound, Checked, ExprSet, Inlet, Parsed, Program, Scope, fuse},
+    row::{Column, Dictionary, Layout},
+    stream::{EventKind, Plan, StreamSet, TABLE_PREFIX},
+};
+
+use super::{
+    Ask, Asks, EPISODE, Fires, IfUnknown, Listener, Pattern, Rule, Shown, ShownFrom,
+    read::{AbsenceText, Head, RuleText, SequenceText, StepText, Texts},
+};
+
+/// Indexes of relations in the scope of a kind.
+const EVENT: usize = 0;
+const WINDOW: usize = 1;
+const EPISODE_RELATION: usize = 2;
+
+pub struct Compiled {
+    pub rules: Vec<Rule>,
+    pub patterns: Vec<Pattern>,
+    pub listeners: Vec<Listener>,
+}
+
+pub fn compile(streams: &StreamSet, plan: &Plan, texts: Texts) -> Result<Compiled, Problems> {
+    let heads: Vec<&Head> = texts.heads().collect();
+    let mut problems = Problems::default();
+    let rules = heads.iter().map(|head| rule(head, &heads, &mut problems)).collect();
+    let kinds = streams.kinds().len();
+    let scopes = (0..kinds).map(|kind| streams.scope(kind, [])).collect();
+    let mut compiler = Compiler {
+        streams,
+        scopes,
+        conditions: (0..kinds).map(|_| Vec::new()).collect(),
+        patterns: Vec::new(),
+        problems,
+    };
+    let Texts { rules: conditions, sequences, absences, .. } = &texts;
+    for (index, text) in conditions.iter().enumerate() {
+        compiler.condition(index, text);
+    }
+    let sequences_at = conditions.len();
+    for (i, text) in sequences.iter().enumerate() {
+        compiler.sequence(sequences_at + i, text);
+    }
+    let absences_at = sequences_at + sequences.len();
+    for (i, text) in absences.iter().enumerate() {
+        compiler.absence(absences_at + i, text);
+    }
+    compiler.finish(plan, rules)
+}
+
+fn rule(head: &Head, all: &[&Head], problems: &mut Problems) -> Rule {
+    let suppressed_by = head.suppressed_by.iter().filter_map(|id| {
+        let found = all.iter().position(|other| other.id == id.value);
+        match found {
+            None => {
+                let ids: Vec<&str> = all.iter().map(|h| h.id.as_str()).collect();
+                let fix = nearest(&id.value, &ids).map_or_else(
+                    || "name a warning rule of this rulebook".to_owned(),
+                    |near| format!("did you mean {near}?"),
+                );
+                problems.push(id.place.problem(format!("there is no warning rule `{}`", id.value), fix));
+            }
+            Some(other) if all[other].id == head.id => problems.push(id.place.problem(
+                "a rule cannot be suppressed by itself",
+                "say with `quiet` for how long it is held back after an alert",
+            )),
+            Some(_) => {}
+        }
+        found
+    });
+    Rule {
+        id: head.id.clone(),
+        zh: head.zh.clone(),
+        en: head.en.clone(),
+        level: head.level,
+        push: head.push,
+        group: head.group.clone(),
+        quiet_us: head.quiet_us,
+        suppressed_by: suppressed_by.collect(),
+    }
+}
+
+/// The kind of events of a name.
+pub fn kind(streams: &StreamSet, name: &At<String>, problems: &mut Problems) -> Option<usize> {
+    let found = streams.kind(&name.value);
+    if found.is_none() {
+        let names: Vec<&str> = streams.kinds().iter().map(|k| k.name.as_str()).collect();
+        let fix = nearest(&name.value, &names).map_or_else(
+            || format!("write standards/{TABLE_PREFIX}{}.toml", name.value),
+            |near| format!("did you mean `{near}`?"),
+        );
+        problems.push(name.place.problem(format!("there is no event `{}`", name.value), fix));
+    }
+    found
+}
+
+struct Compiler<'a> {
+    streams: &'a StreamSet,
+    /// By kind.
+    scopes: Vec<Scope>,
+    conditions: Vec<Vec<(Ask, Checked)>>,
+    patterns: Vec<Pattern>,
+    problems: Problems,
+}
+
+impl Compiler<'_> {
+    fn condition(&mut self, index: usize, text: &RuleText) {
+        for event in &text.events {
+            let step = StepText {
+                event: event.clone(),
+                when: Some(text.when.clone()),
+                key: text.key.clone(),
+                amount: None,
+                place: text.head.place.clone(),
+            };
+            self.step(Asks::Rule(index), &text.head, &step);
+        }
+        if text.events.is_empty() {
+            self.problems.push(
+                text.head.place.problem("the rule listens to no event", "add `event = \"transaction\"`"),
+            );
+        }
+    }
+
+    fn sequence(&mut self, rule: usize, text: &SequenceText) {
+        let pattern = self.patterns.len();
+        let head = &text.head;
+        let first = self.step(Asks::First(pattern), head, &text.first);
+        let then = text.then.as_ref().map(|step| self.step(Asks::Then(pattern), head, step));
+        if let Some(step) = &text.unless {
+            self.step(Asks::Unless(pattern), head, step);
+        }
+        for step in [&text.then, &text.unless].into_iter().flatten() {
+            if step.key.len() != text.first.key.len() {
+                self.problems.push(step.place.problem(
+                    "the key of this step has not as many fields as that of the first",
+                    "give both the same `key`, such as [\"loan_id\"], or neither one",
+                ));
+            }
+        }
+        let fires = match (&text.fires, then.flatten()) {
+            (Some(sql), Some(kind)) => self.fires(sql, kind, head.if_unknown == IfUnknown::Warn),
+            _ => None,
+        };
+        if first.is_some() {
+            self.patterns.push(Pattern {
+                rule,
+                within_us: text.within_us,
+                at_end: text.then.is_none(),
+                renewed: false,
+                fires,
+            });
+        }
+    }
+
+    fn absence(&mut self, rule: usize, text: &AbsenceText) {
+        let pattern = self.patterns.len();
+        if self.step(Asks::First(pattern), &text.head, &text.of).is_some() {
+            let within_us = text.after_us;
+            self.patterns.push(Pattern { rule, within_us, at_end: true, renewed: true, fires: None });
+        }
+    }
+
+    /// Adds a condition; gives its kind of events.
+    fn step(&mut self, of: Asks, head: &Head, step: &StepText) -> Option<usize> {
+        let kind = kind(self.streams, &step.event, &mut self.problems)?;
+        let always = At { value: "TRUE".to_owned(), place: step.event.place.clone() };
+        let (parsed, checked) =
+            self.boolean(step.when.as_ref().unwrap_or(&always), &self.scopes[kind].clone())?;
+        let key = step.key.iter().filter_map(|name| self.field(name, kind, None)).collect();
+        let amount = step.amount.as_ref().and_then(|name| self.field(name, kind, Some(Type::Int64)));
+        let unknown = match of {
+            // What ends an episode must be known to have happened.
+            Asks::Unless(_) => false,
+            _ => head.if_unknown == IfUnknown::Warn,
+        };
+        let show = match &head.show {
+            None => self.columns(&parsed),
+            Some(names) => names.iter().filter_map(|name| self.shown(name, kind)).collect(),
+        };
+        self.conditions[kind].push((Ask { of, unknown, key, amount, show }, checked));
+        Some(kind)
+    }
+
+    fn boolean(&mut self, sql: &At<String>, scope: &Scope) -> Option<(Parsed, Checked)> {
+        let parsed = self.problems.take(scope.parse(&sql.value, &sql.place))?;
+        if parsed.ty() != Type::Boolean {
+            self.problems.push(sql.place.problem(
+                format!("the condition is {}, not true or false", parsed.ty()),
+                "write a condition, such as event.amount_fen > 100000",
+            ));
+            return None;
+        }
+        let checked = self.problems.take(parsed.with(&BTreeMap::new()))?;
+        Some((parsed, checked))
+    }
+
+    /// A field of the kind's events, by its name or as `event.name`.
+    fn field(&mut self, name: &At<String>, kind: usize, ty: Option<Type>) -> Option<usize> {
+        let EventKind { layout, name: kind, .. } = &self.streams.kinds()[kind];
+        let plain = name.value.strip_prefix("event.").unwrap_or(&name.value);
+        let Some(found) = layout.index(plain) else {
+            let names: Vec<&str> = layout.columns().iter().map(|c| c.name.as_str()).collect();
+            let fix = nearest(plain, &names).map_or_else(
+                || format!("it has {}", names.join(", ")),
+                |near| format!("did you mean `{near}`?"),
+            );
+            self.problems.push(name.place.problem(format!("the event `{kind}` has no field `{plain}`"), fix));
+            return None;
+        };
+        let is = layout.columns()[found].ty;
+        if ty.is_some_and(|wanted| is != wanted) {
+            self.problems.push(name.place.problem(
+                format!("the field `{plain}` is {is}; what is kept and added is int64"),
+                "name a count or an amount in fen",
+            ));
+            return None;
+        }
+        Some(found)
+    }
+
+    fn shown(&mut self, name: &At<String>, kind: usize) -> Option<Shown> {
+        let from = match name.value.strip_prefix("window.") {
+            Some(window) => {
+                let found = self.streams.layout().index(window);
+                if found.is_none() {
+                    let names: Vec<&str> = self.streams.windows().iter().map(|w| w.name.as_str()).collect();
+                    let fix = nearest(window, &names).map_or_else(
+                        || "name a window of features/streams".to_owned(),
+                        |near| format!("did you mean window.{near}?"),
+                    );
+                    self.problems.push(name.place.problem(format!("there is no window `{window}`"), fix));
+                }
+                ShownFrom::Window(found?)
+            }
+            None => ShownFrom::Event(self.field(name, kind, None)?),
+        };
+        Some(Shown { name: name.value.clone(), from })
+    }
+
+    /// The columns that a condition reads.
+    fn columns(&self, parsed: &Parsed) -> Vec<Shown> {
+        let columns = parsed.columns().iter().filter_map(|c| {
+            let from = match c.relation {
+                EVENT => ShownFrom::Event(c.column),
+                WINDOW => ShownFrom::Window(c.column),
+                _ => return None,
+            };
+            Some(Shown { name: c.name.clone(), from })
+        });
+        columns.collect()
+    }
+
+    /// A condition on an episode.
+    fn fires(&mut self, sql: &At<String>, kind: usize, unknown: bool) -> Option<Fires> {
+        let columns = EPISODE.iter().map(|(name, ty)| Column::new(*name, *ty)).collect();
+        let layout = Layout::new(columns, Vec::new()).expect("three columns of different names");
+        let scope = self.streams.scope(kind, [("episode".to_owned(), Arc::new(layout))]);
+        let (_, checked) = self.boolean(sql, &scope)?;
+        let set = self.problems.take(ExprSet::compile(&scope, vec![checked]))?;
+        let program = fuse(&scope, 1, [(&set, None)]);
+        let bound = self.bind(&program, kind, 3);
+        let windows = self.inlets(&program);
+        let episode = std::array::from_fn(|column| program.inlet(EPISODE_RELATION, column));
+        Some(Fires { program, bound, windows, episode, unknown })
+    }
+
+    fn bind(&self, program: &Program, kind: usize, relations: usize) -> Bound {
+        let codes = self.streams.kinds()[kind].layout.codes();
+        let mut dictionaries = vec![Dictionary::none(); relations];
+        dictionaries[EVENT] = codes;
+        program.bind(&dictionaries)
+    }
+
+    fn inlets(&self, program: &Program) -> Vec<(usize, Inlet)> {
+        let windows = 0..self.streams.windows().len();
+        windows.filter_map(|w| Some((w, program.inlet(WINDOW, w)?))).collect()
+    }
+
+    fn finish(mut self, plan: &Plan, rules: Vec<Rule>) -> Result<Compiled, Problems> {
+        let mut listeners = Vec::new();
+        for (kind, mut conditions) in std::mem::take(&mut self.conditions).into_iter().enumerate() {
+            // What ends an episode comes before what begins one, so that one event can do both.
+            conditions.sort_by_key(|(ask, _)| ask.of);
+            let (asks, exprs): (Vec<Ask>, Vec<Checked>) = conditions.into_iter().unzip();
+            let scope = &self.scopes[kind];
+            let fed = self.problems.take(plan.exprs(kind, scope));
+            let asked = self.problems.take(ExprSet::compile(scope, exprs));
+            let (Some(fed), Some(asked)) = (fed, asked) else { continue };
+            let program = fuse(scope, 1, [(&fed, Some(WINDOW)), (&asked, None)]);
+            let bound = self.bind(&program, kind, 2);
+            let windows = self.inlets(&program);
+            listeners.push(Listener { program, bound, windows, asks });
+        }
+        self.problems.or(Compiled { rules, patterns: self.patterns, listeners })
+    }
+}

@@ -1,0 +1,227 @@
+//! Warning rules: read, checked and compiled.
+//!
+//! ```text
+//!  warnings/*.toml ─► Texts ──┐
+//!  features/streams ─► windows ┼─► per kind of events: one row program that says what the windows
+//!  standards ─► kinds of events┘   want, then which conditions hold
+//! ```
+//!
+//! All that listens to a kind of events is compiled to one program, in which whatever several rules ask is computed once.
+//! Everything that is wrong is told with file, line and remedy.
+
+mod compile;
+mod read;
+mod words;
+
+use std::path::Path;
+
+use tarim_datamart::{Place, Problems, Standards, Type};
+use tarim_features::{
+    expr::{Bound, Inlet, Program},
+    folder::Folder,
+    row::Dictionary,
+    stream::{Plan, StreamSet},
+};
+
+pub use self::words::{IfUnknown, Level, Push};
+
+/// Everything that the pipeline needs to know, compiled.
+#[derive(Debug)]
+pub struct WarningBook {
+    version: String,
+    standards: Standards,
+    streams: StreamSet,
+    plan: Plan,
+    rules: Vec<Rule>,
+    patterns: Vec<Pattern>,
+    /// By kind of events.
+    listeners: Vec<Listener>,
+    /// An event that is older than the stream by more is not taken, in microseconds; by kind.
+    allowed_lateness_us: Vec<i64>,
+}
+
+/// A rule, as far as its alerts are concerned.
+#[derive(Debug)]
+pub struct Rule {
+    pub id: String,
+    pub zh: String,
+    pub en: String,
+    pub level: Level,
+    pub push: Push,
+    pub group: String,
+    pub quiet_us: i64,
+    /// Indexes of rules whose standing alerts hold this one's back.
+    pub suppressed_by: Vec<usize>,
+}
+
+/// A rule over time: it begins with one event and waits for others.
+#[derive(Debug)]
+pub struct Pattern {
+    /// Index of its rule.
+    pub rule: usize,
+    /// How long it waits, in microseconds.
+    pub within_us: i64,
+    /// Fires when the time is over, rather than when something follows.
+    pub at_end: bool,
+    /// The first event begins the time anew: an absence.
+    pub renewed: bool,
+    /// What must hold of all that followed; None: that something did.
+    pub fires: Option<Fires>,
+}
+
+/// A condition on an episode of a pattern.
+#[derive(Debug)]
+pub struct Fires {
+    pub program: Program,
+    pub bound: Bound,
+    pub windows: Vec<(usize, Inlet)>,
+    /// By column of [`EPISODE`].
+    pub episode: [Option<Inlet>; 3],
+    /// It cannot be told: does it fire?
+    pub unknown: bool,
+}
+
+/// Columns of the relation `episode`: what the first event kept, the sum of what followed, and how many followed.
+pub const EPISODE: [(&str, Type); 3] = [("kept", Type::Int64), ("sum", Type::Int64), ("count", Type::Int64)];
+
+/// All that listens to a kind of events.
+#[derive(Debug)]
+pub struct Listener {
+    pub program: Program,
+    pub bound: Bound,
+    /// Windows that conditions read, and where they take them.
+    pub windows: Vec<(usize, Inlet)>,
+    /// What each condition is for, in order: what ends patterns, what follows, what begins them, then rules.
+    pub asks: Vec<Ask>,
+}
+
+/// A condition.
+#[derive(Debug)]
+pub struct Ask {
+    pub of: Asks,
+    /// What unknown means.
+    pub unknown: bool,
+    /// Fields of the event that tell alerts, or episodes, of one customer apart.
+    pub key: Vec<usize>,
+    /// Field that is kept or added.
+    pub amount: Option<usize>,
+    /// Values that an alert shows.
+    pub show: Vec<Shown>,
+}
+
+/// What a condition is for, with the index of the rule or pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Asks {
+    Unless(usize),
+    Then(usize),
+    First(usize),
+    Rule(usize),
+}
+
+/// A value that an alert shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    pub name: String,
+    pub from: ShownFrom,
+}
+
+/// A field of the event, or a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShownFrom {
+    Event(usize),
+    Window(usize),
+}
+
+/// Three days, unless the rulebook says another time.
+const ALLOWED_LATENESS_US: i64 = 3 * 86_400_000_000;
+
+impl WarningBook {
+    /// Reads and compiles what a rulebook says of events and warnings.
+    pub fn read(root: &Path) -> Result<Self, Problems> {
+        let folder = Folder::open(root)?;
+        let mut problems = Problems::default();
+        let standards = keep(Standards::read(root), &mut problems);
+        let streams = standards.as_ref().and_then(|s| keep(StreamSet::read(root, s), &mut problems));
+        let texts = keep(read::read(&folder), &mut problems);
+        let version = folder.version().map_err(|e| {
+            Place::file(root).problem(format!("cannot read the rulebook: {e}"), "check its permissions")
+        });
+        let version = problems.take(version);
+        let (Some(standards), Some(streams), Some(texts), Some(version)) =
+            (standards, streams, texts, version)
+        else {
+            return Err(problems);
+        };
+        let plan = Plan::new(&streams);
+        let usual = texts.allowed_lateness_us.unwrap_or(ALLOWED_LATENESS_US);
+        let mut allowed_lateness_us = vec![usual; streams.kinds().len()];
+        for (kind, us) in &texts.lateness_of {
+            if let Some(kind) = compile::kind(&streams, kind, &mut problems) {
+                allowed_lateness_us[kind] = *us;
+            }
+        }
+        let compiled = compile::compile(&streams, &plan, texts)?;
+        let compile::Compiled { rules, patterns, listeners } = compiled;
+        problems.or(Self {
+            version,
+            standards,
+            streams,
+            plan,
+            rules,
+            patterns,
+            listeners,
+            allowed_lateness_us,
+        })
+    }
+
+    /// BLAKE3 of the rulebook's contents, in hexadecimal.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    pub fn standards(&self) -> &Standards {
+        &self.standards
+    }
+
+    pub fn streams(&self) -> &StreamSet {
+        &self.streams
+    }
+
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// In the order of the files: conditions, then sequences, then absences.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    pub fn patterns(&self) -> &[Pattern] {
+        &self.patterns
+    }
+
+    /// By kind of events.
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
+    /// How much older than the stream an event of a kind may be.
+    pub fn allowed_lateness_us(&self, kind: usize) -> i64 {
+        self.allowed_lateness_us[kind]
+    }
+
+    /// The same of the kind that may be oldest.
+    pub fn lateness_most_us(&self) -> i64 {
+        self.allowed_lateness_us.iter().copied().max().unwrap_or(0)
+    }
+
+    /// The dictionary of the rows of a kind's events.
+    pub fn codes(&self, kind: usize) -> &Dictionary {
+        self.streams.kinds()[kind].layout.codes()
+    }
+}
+
+/// Keeps a value, or its problems.
+fn keep<T>(result: Result<T, Problems>, problems: &mut Problems) -> Option<T> {
+    result.map_err(|e| problems.extend(e)).ok()
+}
