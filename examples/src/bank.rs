@@ -4,7 +4,9 @@ use std::{io, path::Path};
 
 use crate::{
     dice::Topic,
+    events::Events,
     forms::*,
+    pattern::Turns,
     planted::Planted,
     requests::Requests,
     sheet::{Form, Sheet},
@@ -39,6 +41,8 @@ pub struct Bank {
     pub loan_outcomes: Sheet,
     pub planted: Planted,
     pub requests: Requests,
+    pub events: Events,
+    pub turns: Turns,
 }
 
 impl Bank {
@@ -68,6 +72,8 @@ impl Bank {
             loan_outcomes: sheet(&LOAN_OUTCOMES)?,
             planted: Planted::create(folder)?,
             requests: Requests::default(),
+            events: Events::create(folder, world.events_from, world.cutoff())?,
+            turns: Turns::new(world),
         })
     }
 
@@ -95,6 +101,8 @@ impl Bank {
             let (rows, bytes) = sheet.finish()?;
             Ok(SheetReport { file: form.file, rows, bytes })
         });
-        Ok((sizes.collect::<io::Result<_>>()?, self.planted.finish()?))
+        let mut files = sizes.collect::<io::Result<Vec<_>>>()?;
+        files.push(self.events.finish()?);
+        Ok((files, self.planted.finish()?))
     }
 }

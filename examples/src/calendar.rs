@@ -2,7 +2,7 @@
 //!
 //! Millions of rows carry two or three dates each; the text of every day that can occur is made once.
 
-use std::sync::LazyLock;
+use std::{fmt, sync::LazyLock};
 
 use chrono::{Datelike, NaiveDate};
 
@@ -87,6 +87,15 @@ impl Time {
     }
 }
 
+/// ISO 8601, UTC, `2026-06-30T08:00:00Z`.
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let second = self.second();
+        let (h, m, s) = (second / 3600, second / 60 % 60, second % 60);
+        write!(f, "{}T{h:02}:{m:02}:{s:02}Z", self.day().iso())
+    }
+}
+
 /// Days from 0001-01-01 (day 1) to 1970-01-01.
 const EPOCH_FROM_CE: i32 = 719_163;
 
@@ -104,5 +113,6 @@ mod tests {
         assert_eq!(day("2026-06-30").month_start().iso(), "2026-06-01");
         assert_eq!(day("2026-06-30").at(86_399).day().iso(), "2026-06-30");
         assert_eq!(Day(FIRST).iso(), "1937-01-01");
+        assert_eq!(day("2026-06-30").at(29_107).to_string(), "2026-06-30T08:05:07Z");
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     codes::{self, County, INDUSTRIES, Industry},
     dice::Topic,
     person::{customer_id, round_fen},
+    public_record,
     world::World,
 };
 
@@ -85,6 +86,7 @@ impl Company {
         };
         let representative = if public { None } else { block::owner_of(world, self.member, self.position) }
             .map_or(String::new(), |p| customer_id(world, self.member, p));
+        let capital_fen = round_fen(10_000.0 * (1 + self.employees * dice.int(1, 8)) as f64, 10_000);
         bank.companies
             .text(&m.code)
             .text(&self.id)
@@ -102,7 +104,7 @@ impl Company {
             .text(self.industry.class)
             .text(&representative)
             .day(self.established)
-            .yuan(round_fen(10_000.0 * (1 + self.employees * dice.int(1, 8)) as f64, 10_000))
+            .yuan(capital_fen)
             .int(self.employees)
             .text(grade)
             .day(self.opened)
@@ -111,6 +113,7 @@ impl Company {
         if public {
             return Ok(());
         }
+        public_record::write_company(self, capital_fen, world, bank)?;
         // A month of no sales, and a late filing, are what the hidden risk shows of itself.
         let idle = (0.04 * (0.7 * self.risk).exp()).min(0.6);
         let late = (0.06 * (0.8 * self.risk).exp()).min(0.8);

@@ -9,6 +9,7 @@ use crate::{
     codes,
     company::company_id,
     dice::{Topic, probability},
+    events::Event,
     identity,
     person::{Living, Person},
     planted::Plant,
@@ -189,6 +190,8 @@ enum Who<'a> {
 struct Entry<'a> {
     list: &'static str,
     who: Who<'a>,
+    /// The customer that it is about, of those that are about one.
+    of: Option<&'a str>,
     reason: &'static str,
     source: &'static str,
     from: Day,
@@ -216,7 +219,24 @@ impl Entry<'_> {
             .text(self.source)
             .day(self.from)
             .day(self.from + self.days)
-            .known(self.from.at(28_800), &mut bank.planted)
+            .known(self.from.at(28_800), &mut bank.planted)?;
+
+        let Some(customer) = self.of else { return Ok(()) };
+        for (change, on) in [("added", self.from), ("removed", self.from + self.days)] {
+            let event = Event {
+                kind: "list_change",
+                id: &format!("{id}-{change}"),
+                member: &world.members[member].code,
+                customer,
+                happened: on.at(28_800),
+                known: on.at(28_800),
+            };
+            bank.events.write(&event, |body| {
+                let reason = if change == "added" { self.reason } else { "到期移出 ran out" };
+                body.text("list", self.list).text("change", change).text("reason", reason);
+            })?;
+        }
+        Ok(())
     }
 }
 
@@ -238,13 +258,18 @@ pub fn write_lists(person: &Person, world: &World, bank: &mut Bank) -> io::Resul
                 true => Who::IdNumber(&person.id_number),
                 false => Who::Customer(&person.id),
             };
-            Entry { list, who, reason, source, from, days }.write(person.member, world, bank)?;
+            Entry { list, who, of: Some(&person.id), reason, source, from, days }.write(
+                person.member,
+                world,
+                bank,
+            )?;
         }
     }
     if person.ring.is_some() && person.position.is_multiple_of(block::BLOCK) && dice.chance(0.5) {
         Entry {
             list: "device_black",
             who: Who::Device(&person.device),
+            of: None,
             reason: "团伙欺诈设备 device of a fraud ring",
             source: "反欺诈团队",
             from: ring_day(world, person) + dice.small(2, 25),
@@ -275,7 +300,7 @@ pub fn write_strangers(member: usize, world: &World, bank: &mut Bank) -> io::Res
                 _ => Who::Customer(&old),
             };
             let from = world.start + dice.small(-200, 0);
-            Entry { list, who, reason, source, from, days: 1826 }.write(member, world, bank)?;
+            Entry { list, who, of: None, reason, source, from, days: 1826 }.write(member, world, bank)?;
         }
     }
     Ok(())

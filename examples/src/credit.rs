@@ -8,9 +8,11 @@ use crate::{
     calendar::Day,
     company::{self, company_id},
     dice::{Dice, Topic, probability},
+    events::Event,
     income::Pay,
     person::{Living, Person, customer_id, round_fen},
     planted::Plant,
+    servicing,
     world::World,
 };
 
@@ -80,12 +82,30 @@ impl Loan {
             .collect()
     }
 
-    fn due(&self, instalment: i32) -> Day {
+    /// When an instalment falls due.
+    pub fn due(&self, instalment: i32) -> Day {
         self.disbursed.plus_months(instalment)
     }
 
-    fn instalment_fen(&self) -> i64 {
+    pub fn instalment_fen(&self) -> i64 {
         self.amount_fen / i64::from(self.months)
+    }
+
+    /// Principal outstanding on a day.
+    pub fn balance_fen(&self, on: Day) -> i64 {
+        let dpd = self.dpd(on);
+        let paid = match self.trouble {
+            Some(missed) if dpd > 0 => missed - 1,
+            _ => (0..=self.months).rev().find(|k| self.due(*k) <= on).unwrap_or(0),
+        };
+        let settled = dpd == 0 && on >= self.due(self.months);
+        if settled { 0 } else { self.amount_fen - self.instalment_fen() * i64::from(paid) }
+    }
+
+    /// The day on which it reaches so many days past due, if it ever does.
+    pub fn reaches(&self, dpd: i32) -> Option<Day> {
+        let day = self.due(self.trouble?) + dpd;
+        (self.dpd(day) == dpd).then_some(day)
     }
 
     /// Days past due on a day.
@@ -114,11 +134,6 @@ impl Loan {
         let member = &world.members[person.member].code;
         for on in changes.into_iter().filter(|d| *d <= world.end) {
             let dpd = self.dpd(on);
-            let paid = match self.trouble {
-                Some(missed) if dpd > 0 => missed - 1,
-                _ => (0..=self.months).rev().find(|k| self.due(*k) <= on).unwrap_or(0),
-            };
-            let balance = self.amount_fen - self.instalment_fen() * i64::from(paid);
             let settled = dpd == 0 && on >= end;
             let status = match () {
                 () if self.written_off(on) => "written_off",
@@ -135,7 +150,7 @@ impl Loan {
                 .day(self.disbursed)
                 .day(end)
                 .int(self.amount_fen)
-                .int(if settled { 0 } else { balance })
+                .int(self.balance_fen(on))
                 .int(self.rate_bp)
                 .text(self.guarantee)
                 .text(status)
@@ -166,6 +181,7 @@ impl Loan {
                 },
                 _ => due + days,
             };
+            servicing::write_instalment(self, k, on, person, world, bank)?;
             if due < world.start || due > world.end {
                 continue;
             }
@@ -208,6 +224,8 @@ pub fn write(person: &Person, loans: &[Loan], world: &World, bank: &mut Bank) ->
         loan.write(person, world, bank)?;
         loan.write_repayments(person, &mut dice, world, bank, &mut paid)?;
     }
+    servicing::write_defaults(person, loans, world, bank)?;
+    servicing::write_collateral(person, loans, world, bank)?;
     write_guarantees(person, &mut dice, world, bank)?;
     Ok(paid)
 }
@@ -320,9 +338,12 @@ pub fn write_bureau(
         let corrected = (overdue_months > 0 && dice.chance(0.05)).then_some(dice.small(10, 40));
         number += 1;
         let id = format!("r{}{:07}{number:02}", world.members[person.member].code, person.position);
-        for (months, dpd, known) in [
-            Some((overdue_months, worst_month * 30, on + 1)),
-            corrected.map(|days| ((overdue_months - 1).max(0), (worst_month - 1).max(0) * 30, on + days)),
+        for (version, months, dpd, known) in [
+            Some(("", overdue_months, worst_month * 30, on + 1)),
+            corrected.map(|days| {
+                let (months, worst) = ((overdue_months - 1).max(0), (worst_month - 1).max(0));
+                ("-corrected", months, worst * 30, on + days)
+            }),
         ]
         .into_iter()
         .flatten()
@@ -349,6 +370,26 @@ pub fn write_bureau(
                 .int(round_fen(person.income_fen as f64 / 100.0 * debt, 1))
                 .day(first_credit.min(on))
                 .known(known.at(7_200), &mut bank.planted)?;
+            let event = Event {
+                kind: "bureau_change",
+                id: &format!("{id}{version}"),
+                member: &world.members[person.member].code,
+                customer: &person.id,
+                happened: (known + -1).at(36_000),
+                known: known.at(7_200),
+            };
+            bank.events.write(&event, |body| {
+                body.text("report_id", &id)
+                    .int("loan_accounts", accounts + loans.len() as i64)
+                    .int("overdue_accounts", past_due)
+                    .int("overdue_now_fen", past_due * 80_000)
+                    .int("max_dpd_24m", dpd.max(own.into()))
+                    .int("enquiries_1m", one)
+                    .int("credit_fen", credit)
+                    .int("used_fen", used)
+                    .text("worst_class", class)
+                    .int("bad_guarantees", bad_guarantees);
+            })?;
         }
         on = on + every;
     }

@@ -22,6 +22,13 @@ pub enum Topic {
     Outcome,
     Tax,
     Dirt,
+    Turn,
+    Pattern,
+    Delay,
+    Servicing,
+    Collateral,
+    Legal,
+    Registration,
 }
 
 /// One stream of draws.

@@ -14,7 +14,7 @@
 //!                   │  per person
 //!   ledger  credit  income  contact  application       what the bank gets to see of it
 //!                   │
-//!                 Bank                 one Sheet (file) per table; a known share of dirty rows
+//!                 Bank                 one Sheet (file) per table; a known share of dirty rows; Events
 //! ```
 //!
 //! - **Streaming.** One customer at a time, so that memory does not grow with the bank.
@@ -24,8 +24,10 @@
 //!   Defaults are drawn from it, and so is, with noise, most of what can be seen: overdue months,
 //!   utilisation, enquiries, balances, gaps in pay. A scorecard over what is seen can therefore work, but
 //!   never be perfect.
-//! - **Planted.** Fraud rings, structuring, guarantee circles and dirty rows are noted in
-//!   `truth/planted.csv` and counted in `truth/summary.json`.
+//! - **Planted.** Fraud rings, structuring, guarantee circles, patterns of the ledger and dirty rows are noted
+//!   in `truth/planted.csv` and counted in `truth/summary.json`.
+//! - **Events.** What happened stands in `events/events.ndjson` too, in the order in which the bank came to know
+//!   it, as its systems would send it. Some of it comes late, and none of it is spoiled.
 //! - **Requests.** The newest applications stand in `requests/requests.ndjson` too, as a lending system would
 //!   send them.
 //! - **Two times.** Every row carries the time at which the bank knew it, and no row that was known after
@@ -39,15 +41,20 @@ mod calendar;
 mod codes;
 mod company;
 mod contact;
+mod counterparty;
 mod credit;
 mod dice;
+mod events;
 mod forms;
 mod identity;
 mod income;
 mod ledger;
+mod pattern;
 mod person;
 mod planted;
+mod public_record;
 mod requests;
+mod servicing;
 mod sheet;
 mod synth;
 mod world;

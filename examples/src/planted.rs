@@ -9,13 +9,14 @@ use std::{
 
 /// One thing that was planted.
 pub struct Plant<'a> {
-    /// `fraud_ring`, `structuring`, `guarantee_circle`, `default`, or how a row was spoiled.
+    /// `fraud_ring`, `structuring`, `guarantee_circle`, `default`, `default_90dpd`, a pattern of the events, or
+    /// how a row was spoiled.
     pub kind: &'static str,
     pub member: &'a str,
     /// Table and key of the row that it shows in.
     pub table: &'a str,
     pub key: &'a str,
-    /// What belongs together: the ring or circle.
+    /// What belongs together: the ring or circle; the loan or first event of a pattern.
     pub cluster: &'a str,
     pub detail: &'a str,
 }

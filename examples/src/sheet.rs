@@ -101,7 +101,10 @@ pub struct Sheet {
     cells: String,
     ends: Vec<usize>,
     line: String,
+    /// As [`Sheet::rows`] counts them.
     rows: u64,
+    planted: u64,
+    written: u64,
     bytes: u64,
     cutoff: Time,
     dirt: Dice,
@@ -124,6 +127,8 @@ impl Sheet {
             ends: Vec::with_capacity(form.columns.len()),
             line: String::new(),
             rows: 0,
+            planted: 0,
+            written: 0,
             bytes: 0,
             cutoff,
             dirt,
@@ -136,7 +141,7 @@ impl Sheet {
             sheet.write_row()?;
             sheet.ends.clear();
             sheet.cells.clear();
-            sheet.rows = 0;
+            sheet.written = 0;
         }
         Ok(sheet)
     }
@@ -188,9 +193,7 @@ impl Sheet {
 
     /// Adds a time in ISO 8601, UTC.
     pub fn time(&mut self, cell: Time) -> &mut Self {
-        let second = cell.second();
-        let (h, m, s) = (second / 3600, second / 60 % 60, second % 60);
-        let _ = write!(self.cells, "{}T{h:02}:{m:02}:{s:02}Z", cell.day().iso());
+        let _ = write!(self.cells, "{cell}");
         self.close()
     }
 
@@ -217,22 +220,37 @@ impl Sheet {
         self.end(planted)
     }
 
+    /// Adds the time at which the bank knew a planted row, and ends it: never spoiled, and neither counted nor
+    /// drawn for, so that the numbers and the dirt of all other rows are what they would be without it.
+    pub fn known_planted(&mut self, known_at: Time) -> io::Result<()> {
+        self.time(known_at);
+        self.write_row()?;
+        self.planted += 1;
+        self.cells.clear();
+        self.ends.clear();
+        Ok(())
+    }
+
+    /// A row that, for something planted, is not written: counted and drawn for as if it were, so that all
+    /// other rows are what they would be with it.
+    pub fn leave_out(&mut self, known_at: Time) {
+        if known_at <= self.cutoff {
+            let twice = self.spoil().is_some_and(|(_, spoil)| *spoil == Spoil::Twice);
+            self.rows += 1 + u64::from(twice);
+        }
+    }
+
     fn end(&mut self, planted: &mut Planted) -> io::Result<()> {
         debug_assert_eq!(self.ends.len(), self.form.columns.len(), "{}", self.form.file);
-        // Drawn for each row whatever `dirty` is, so that a cleaner bank is the same bank.
-        let (draw, which) = (self.dirt.unit(), self.dirt.unit());
         let form = self.form;
-        let spoil = match draw < self.dirty {
-            true => form.spoils.get((which * form.spoils.len() as f64) as usize),
-            false => self.first_of_its_kind(),
-        };
-        if let Some(&(column, spoil)) = spoil {
+        if let Some(&(column, spoil)) = self.spoil() {
             let at = form.columns.iter().position(|c| *c == column).expect("a column of the file");
             // An empty cell cannot be spoiled: the row then stays clean.
             if !self.cell(at).is_empty() {
                 let key = self.cell(1).to_owned();
                 if spoil == Spoil::Twice {
                     self.write_row()?;
+                    self.rows += 1;
                 } else {
                     self.replace(at, &spoil.spoiled(self.cell(at)));
                 }
@@ -243,14 +261,25 @@ impl Sheet {
                     table: form.file.split('.').next().unwrap_or_default(),
                     key: &key,
                     cluster: "",
-                    detail: &format!("line {}, {column}: rule {}", self.rows + 1 + header, spoil.rule()),
+                    detail: &format!("line {}, {column}: rule {}", self.written + 1 + header, spoil.rule()),
                 })?;
             }
         }
         self.write_row()?;
+        self.rows += 1;
         self.cells.clear();
         self.ends.clear();
         Ok(())
+    }
+
+    /// How the row is spoiled, if it is.
+    fn spoil(&mut self) -> Option<&'static (&'static str, Spoil)> {
+        // Drawn for each row whatever `dirty` is, so that a cleaner bank is the same bank.
+        let (draw, which) = (self.dirt.unit(), self.dirt.unit());
+        match draw < self.dirty {
+            true => self.form.spoils.get((which * self.form.spoils.len() as f64) as usize),
+            false => self.first_of_its_kind(),
+        }
     }
 
     /// Each way of spoiling shows early in the file at least once, however small the bank.
@@ -306,20 +335,25 @@ impl Sheet {
             }
         };
         self.line = line;
-        self.rows += 1;
+        self.written += 1;
         self.bytes += written as u64;
         Ok(())
     }
 
-    /// Rows written, without the header.
+    /// Rows so far, for numbering them: without the header, and as if nothing had been planted.
     pub fn rows(&self) -> u64 {
         self.rows
+    }
+
+    /// Planted rows so far.
+    pub fn planted(&self) -> u64 {
+        self.planted
     }
 
     /// Flushes the file; rows and bytes.
     pub fn finish(mut self) -> io::Result<(u64, u64)> {
         self.out.flush()?;
-        Ok((self.rows, self.bytes))
+        Ok((self.written, self.bytes))
     }
 }
 

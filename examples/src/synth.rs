@@ -16,6 +16,7 @@ use crate::{
     contact, credit, income, ledger,
     person::Person,
     planted::TRUTH,
+    public_record, servicing,
     world::{CUSTOMERS_PER_COMPANY, Plan, World},
 };
 
@@ -96,6 +97,8 @@ fn write_customer(
     let loans = credit::Loan::all_of(&person, world);
     let repaid = credit::write(&person, &loans, world, bank)?;
     credit::write_bureau(&person, applications > 0, &loans, world, bank)?;
-    ledger::write(&person, &pay, &repaid, world, bank)?;
+    let planting = ledger::write(&person, &pay, &repaid, &loans, world, bank)?;
+    servicing::write_disbursed(&person, &loans, planting.and_then(|p| p.loan).as_deref(), world, bank)?;
+    public_record::write_person(&person, world, bank)?;
     application::write(&person, applications, world, bank)
 }

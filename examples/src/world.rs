@@ -96,6 +96,8 @@ pub struct World {
     pub start: Day,
     /// Last day of the history.
     pub end: Day,
+    /// First day of the event stream: pay is booked for the whole month in which the history begins.
+    pub events_from: Day,
     /// First day on which applications come in.
     pub applying_from: Day,
 }
@@ -124,7 +126,8 @@ impl World {
                 }
             })
             .collect();
-        Self { plan, members, start, end, applying_from }
+        let events_from = start.month_start();
+        Self { plan, members, start, end, events_from, applying_from }
     }
 
     /// What is known after this is not in the bank yet.

@@ -60,7 +60,10 @@ fn a_cleaner_bank_is_the_same_bank() {
     assert!((3..40).contains(&differ), "{differ} customers differ");
 
     let twice = some.planted["duplicate_key"];
-    let count = |report: &Report| report.files.iter().map(|f| f.rows).sum::<u64>();
+    // Events are not spoiled.
+    let count = |report: &Report| {
+        report.files.iter().filter(|f| !f.file.starts_with("events/")).map(|f| f.rows).sum::<u64>()
+    };
     assert_eq!(count(&some), count(&none) + twice);
     let kinds =
         ["bad_checksum", "duplicate_key", "impossible_date", "missing", "not_a_number", "unknown_code"];
