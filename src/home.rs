@@ -50,6 +50,11 @@ impl Home {
         self.home.join("rulebooks")
     }
 
+    /// State of the warning pipeline.
+    pub fn warnings(&self) -> PathBuf {
+        self.home.join("warnings")
+    }
+
     /// Decision journal.
     pub fn journal(&self) -> PathBuf {
         self.home.join("journal")

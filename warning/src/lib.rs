@@ -18,5 +18,6 @@
 pub mod alert;
 pub mod core;
 pub mod event;
+pub mod kafka;
 pub mod replay;
 pub mod rulebook;

@@ -9,9 +9,28 @@ pub struct Customers {
     /// Slots, by the hash of member and id; these themselves are in the state only.
     slots: HashTable<u32>,
     all: Vec<Customer>,
+    changed: Changed,
     /// Sections of a state, and which of them says who it is.
     count: usize,
     identity: usize,
+}
+
+/// Slots whose customers have changed.
+#[derive(Clone, Debug, Default)]
+pub struct Changed(Vec<u64>);
+
+impl Changed {
+    fn set(&mut self, slot: u32) {
+        let word = (slot / 64) as usize;
+        if word >= self.0.len() {
+            self.0.resize(word + 1, 0);
+        }
+        self.0[word] |= 1 << (slot % 64);
+    }
+
+    pub fn has(&self, slot: u32) -> bool {
+        self.0.get((slot / 64) as usize).is_some_and(|word| word >> (slot % 64) & 1 == 1)
+    }
 }
 
 /// What is kept of one customer.
@@ -27,7 +46,7 @@ const IDS_MAX: usize = 512;
 
 impl Customers {
     pub fn new(count: usize, identity: usize) -> Self {
-        Self { slots: HashTable::new(), all: Vec::new(), count, identity }
+        Self { slots: HashTable::new(), all: Vec::new(), changed: Changed::default(), count, identity }
     }
 
     pub fn len(&self) -> usize {
@@ -49,11 +68,34 @@ impl Customers {
         let slot = u32::try_from(self.all.len()).ok()?;
         let mut sections = Sections::new(self.count);
         sections.replace(self.identity, self.count, identity)?;
-        self.all.push(Customer { now_us: i64::MIN, sections });
+        self.add(hash, Customer { now_us: i64::MIN, sections });
+        Some(slot)
+    }
+
+    fn add(&mut self, hash: u64, customer: Customer) {
+        let slot = self.all.len() as u32;
+        self.all.push(customer);
+        self.changed.set(slot);
         let (all, count, at) = (&self.all, self.count, self.identity);
         let rehash = |slot: &u32| self::hash(all[*slot as usize].sections.get(at, count));
         self.slots.insert_unique(hash, slot, rehash);
-        Some(slot)
+    }
+
+    /// Puts a customer in the place of a slot's, or in the next one. None: there are none between.
+    pub fn put(&mut self, slot: u32, customer: Customer) -> Option<()> {
+        let next = self.all.len();
+        if slot as usize == next {
+            let hash = hash(customer.sections.get(self.identity, self.count));
+            self.add(hash, customer);
+        } else {
+            *self.all.get_mut(slot as usize)? = customer;
+        }
+        Some(())
+    }
+
+    /// The customers that have changed since this was last asked.
+    pub fn take_changed(&mut self) -> Changed {
+        std::mem::take(&mut self.changed)
     }
 
     pub fn get(&self, slot: u32) -> &Customer {
@@ -61,6 +103,7 @@ impl Customers {
     }
 
     pub fn get_mut(&mut self, slot: u32) -> &mut Customer {
+        self.changed.set(slot);
         &mut self.all[slot as usize]
     }
 

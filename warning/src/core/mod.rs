@@ -18,12 +18,14 @@
 mod customers;
 mod episodes;
 mod raise;
+mod snapshot;
 mod standing;
 mod timers;
 mod worker;
 
 use tarim_proto::warning::v1::{Alert, DeadLetter};
 
+pub use snapshot::{SnapshotError, Span};
 pub use worker::Worker;
 
 /// Where a record stands in the log.

@@ -32,7 +32,7 @@ pub struct Worker {
 }
 
 #[derive(Debug)]
-struct State {
+pub(super) struct State {
     book: Arc<WarningBook>,
     customers: Customers,
     timers: Timers,
@@ -111,6 +111,10 @@ impl Worker {
         &self.state.counts
     }
 
+    pub(super) fn state_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+
     /// Customers who have a state.
     pub fn customers(&self) -> usize {
         self.state.customers.len()
@@ -124,6 +128,43 @@ impl Worker {
     /// Timers that are set.
     pub fn timers(&self) -> usize {
         self.state.timers.len()
+    }
+}
+
+/// What a snapshot needs of it.
+impl State {
+    pub(super) fn book(&self) -> &Arc<WarningBook> {
+        &self.book
+    }
+
+    pub(super) fn customers(&self) -> &Customers {
+        &self.customers
+    }
+
+    pub(super) fn customers_mut(&mut self) -> &mut Customers {
+        &mut self.customers
+    }
+
+    pub(super) fn timers_mut(&mut self) -> &mut Timers {
+        &mut self.timers
+    }
+
+    pub(super) fn clock_us(&self) -> i64 {
+        self.clock_us
+    }
+
+    pub(super) fn set_clock(&mut self, us: i64) {
+        self.clock_us = us;
+    }
+
+    /// How many sections a customer's state has.
+    pub(super) fn sections(&self) -> usize {
+        self.layout.episodes.1
+    }
+
+    /// Which of them, of so many, are the episodes.
+    pub(super) fn episodes_section(&self) -> (usize, usize) {
+        self.layout.episodes
     }
 }
 

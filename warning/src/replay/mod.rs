@@ -8,9 +8,9 @@ use std::{
     sync::Arc,
 };
 
-pub use file::Encoding;
+pub use file::{Encoding, EventFile};
 
-use self::file::{EventFile, OutFile};
+use self::file::OutFile;
 use crate::{
     alert,
     core::{Counts, Outbox, Position, Worker},

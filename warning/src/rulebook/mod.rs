@@ -17,7 +17,7 @@ use std::path::Path;
 
 use tarim_datamart::{Place, Problems, Standards, Type};
 use tarim_features::{
-    expr::{Bound, Inlet, Program},
+    expr::{Bound, Checked, Inlet, Program},
     folder::Folder,
     row::Dictionary,
     stream::{Plan, StreamSet},
@@ -177,6 +177,34 @@ impl WarningBook {
     /// BLAKE3 of the rulebook's contents, in hexadecimal.
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// BLAKE3 of all that the meaning of a worker's state depends on: windows, patterns, and rules by number.
+    pub fn state_version(&self) -> [u8; 32] {
+        let mut hash = blake3::Hasher::new();
+        let mut feed = |line: String| {
+            hash.update(&(line.len() as u64).to_le_bytes());
+            hash.update(line.as_bytes());
+        };
+        for w in self.streams.windows() {
+            let kind = &self.streams.kinds()[w.kind].name;
+            let sql = |e: &Option<Checked>| e.as_ref().map(Checked::sql);
+            feed(format!(
+                "window {kind:?} {:?} {:?} {:?} {:?} {}",
+                w.measure,
+                sql(&w.of),
+                sql(&w.filter),
+                w.grain,
+                w.panes
+            ));
+        }
+        for p in &self.patterns {
+            feed(format!("pattern {:?} {} {} {}", self.rules[p.rule].id, p.within_us, p.at_end, p.renewed));
+        }
+        for rule in &self.rules {
+            feed(format!("rule {:?}", rule.id));
+        }
+        *hash.finalize().as_bytes()
     }
 
     pub fn standards(&self) -> &Standards {

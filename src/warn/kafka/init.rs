@@ -1,0 +1,44 @@
+//! `tarim warn init`: the topics.
+
+use comfy_table::Table;
+use tarim_features::folder::Folder;
+use tarim_warning::kafka::init;
+
+use super::Broker;
+use crate::{home::Home, materialize::LINES};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    tarim warn init --brokers 127.0.0.1:9092\n  \
+    tarim warn init --partitions 16 --replication 3 --alerts tarim.alerts.{member}\n\n\
+    Topics that are there already stay as they are. Events of a customer must always come in the same partition: choose\n\
+    as many partitions as you will ever need workers.")]
+pub struct Args {
+    #[command(flatten)]
+    broker: Broker,
+    /// Partitions of each topic
+    #[arg(long, default_value_t = 4)]
+    partitions: i32,
+    /// Copies of each partition
+    #[arg(long, default_value_t = 1)]
+    replication: i32,
+}
+
+pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
+    let members = match Folder::open(home.rulebook()) {
+        Ok(folder) => folder.folders("members"),
+        // The rulebook is needed for the members' topics only.
+        Err(_) if !args.broker.alerts.contains("{member}") => Vec::new(),
+        Err(problems) => return Err(problems.into()),
+    };
+    let settings = args.broker.settings(home);
+    let runtime = tokio::runtime::Runtime::new()?;
+    let created = runtime.block_on(init(&settings, &members, args.partitions, args.replication))?;
+    let mut table = Table::new();
+    table.load_preset(LINES).set_header(["topic", ""]);
+    for topic in created {
+        table.add_row([topic.topic.as_str(), if topic.existed { "was there" } else { "created" }]);
+    }
+    println!("{table}");
+    Ok(())
+}

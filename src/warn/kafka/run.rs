@@ -1,0 +1,153 @@
+//! `tarim warn run`: the pipeline on Kafka.
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use comfy_table::Table;
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use tarim_decision::rulebook::current;
+use tarim_warning::{
+    kafka::{Encoding, Progress, Running, start, tick},
+    rulebook::WarningBook,
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Broker;
+use crate::{home::Home, materialize::LINES};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    tarim warn run --brokers 127.0.0.1:9092\n  \
+    tarim warn run --partitions 0,1 --state /var/lib/tarim/warn\n  \
+    tarim warn run --until-end                 # take all there is, then stop\n  \
+    kcat -b 127.0.0.1:9092 -C -t tarim.alerts.red -X isolation.level=read_committed\n\n\
+    Offsets and alerts are committed in one transaction: readers of committed messages see each alert once, also\n\
+    after a crash. The state is kept in --state, and rebuilt from the events where it is missing.")]
+pub struct Args {
+    #[command(flatten)]
+    broker: Broker,
+    /// Consumer group; also the beginning of the transactional ids
+    #[arg(long, default_value = "tarim-warn")]
+    group: String,
+    /// How alerts are written
+    #[arg(long, value_enum, default_value = "json", value_name = "FORMAT")]
+    format: Format,
+    /// Folder of the state's snapshots [default: warnings/ in the home]
+    #[arg(long, value_name = "FOLDER")]
+    state: Option<PathBuf>,
+    /// Partitions to work on, separated by commas [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "NUMBERS")]
+    partitions: Vec<i32>,
+    /// Longest time from an event to the commit of its alerts, in milliseconds
+    #[arg(long, default_value_t = 100, value_name = "MS")]
+    interval_ms: u64,
+    /// Most events of a transaction
+    #[arg(long, default_value_t = 20_000, value_name = "EVENTS")]
+    events_max: usize,
+    /// A snapshot of a partition's state is written after so many events
+    #[arg(long, default_value_t = 1_000_000, value_name = "EVENTS")]
+    snapshot_events: u64,
+    /// Put a tick on every partition so often, in seconds; 0: another process does
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    tick_s: u64,
+    /// Stop once all events have been taken that there are
+    #[arg(long)]
+    until_end: bool,
+    /// Take the published rulebook instead of the text
+    #[arg(long)]
+    published: bool,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Format {
+    Json,
+    Protobuf,
+}
+
+pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
+    let folder = if args.published { current(&home.published())? } else { home.rulebook().to_path_buf() };
+    let book = Arc::new(WarningBook::read(&folder)?);
+    let mut settings = args.broker.settings(home);
+    settings.group = args.group;
+    settings.encoding = match args.format {
+        Format::Json => Encoding::Json,
+        Format::Protobuf => Encoding::Protobuf,
+    };
+    settings.state = args.state.unwrap_or(settings.state);
+    settings.partitions = Some(args.partitions).filter(|p| !p.is_empty());
+    settings.interval = Duration::from_millis(args.interval_ms);
+    settings.events_max = args.events_max.max(1);
+    settings.snapshot_events = args.snapshot_events.max(1);
+    settings.until_end = args.until_end;
+    // What is taken until the end is history: nothing new is put behind it.
+    let tick_every = Duration::from_secs(args.tick_s);
+    let ticker = match args.tick_s {
+        0 => None,
+        _ if args.until_end => None,
+        _ => Some(settings.tick_producer()?),
+    };
+    let started = Instant::now();
+    let running = start(&settings, &book)?;
+    eprintln!("watching {} at {}; rulebook {}", settings.events, settings.brokers, &book.version()[..12]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let bar = ProgressBar::new_spinner().with_style(ProgressStyle::with_template("{spinner} {msg}")?);
+        let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let mut ticked = Instant::now();
+        while !running.has_ended() {
+            tokio::select! {
+                _ = term.recv() => running.stop(),
+                _ = int.recv() => running.stop(),
+                () = tokio::time::sleep(Duration::from_millis(200)) => {}
+            }
+            if let Some(producer) = &ticker
+                && ticked.elapsed() >= tick_every
+            {
+                // A broker that is away is no reason to stop: the next tick says the same, and more.
+                if let Err(e) = tick(&settings, producer) {
+                    tracing::warn!("no tick: {e}");
+                }
+                ticked = Instant::now();
+            }
+            bar.set_message(line(&running, started));
+            bar.tick();
+        }
+        bar.finish_and_clear();
+        anyhow::Ok(())
+    })?;
+    let progress = running.ended()?;
+    println!("{}", table(progress, started.elapsed()));
+    Ok(())
+}
+
+fn line(running: &Running, started: Instant) -> String {
+    let Progress { events, alerts, dead, silent, .. } = running.progress();
+    let per_second = (events as f64 / started.elapsed().as_secs_f64()) as u64;
+    format!(
+        "{} events ({} a second), {} alerts, {} dead letters; {} taken silently",
+        HumanCount(events),
+        HumanCount(per_second),
+        HumanCount(alerts),
+        HumanCount(dead),
+        HumanCount(silent)
+    )
+}
+
+fn table(progress: Progress, taken: Duration) -> Table {
+    let mut table = Table::new();
+    table.load_preset(LINES).set_header(["what", "how many"]);
+    for (what, n) in [
+        ("events", progress.events),
+        ("events taken silently, to rebuild the state", progress.silent),
+        ("alerts", progress.alerts),
+        ("dead letters", progress.dead),
+        ("transactions", progress.transactions),
+        ("events a second", (progress.events as f64 / taken.as_secs_f64()) as u64),
+    ] {
+        table.add_row([what.to_owned(), HumanCount(n).to_string()]);
+    }
+    table
+}

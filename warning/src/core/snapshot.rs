@@ -1,0 +1,202 @@
+//! The state of a worker as bytes: all of it, or what has changed since.
+//!
+//! ```text
+//! | magic | rulebook's state | partition | from | to | clock | customers | records … | end | CRC-32 of all before |
+//!   record: | slot + 1 | latest event time | bytes | state |           end: a slot of 0
+//! ```
+//!
+//! *From* and *to* are offsets: the state once every record before *to* was taken, given that before *from*. A full
+//! snapshot is from nothing. Timers are not in it: episodes say when they are over.
+
+use std::{
+    io::{self, Read, Write},
+    sync::Arc,
+};
+
+use crc32fast::Hasher as Crc;
+use tarim_features::stream::Sections;
+
+use super::{
+    customers::Customer,
+    episodes::Episode,
+    timers::Timer,
+    worker::{State, Worker},
+};
+use crate::rulebook::WarningBook;
+
+const MAGIC: &[u8; 8] = b"TARIMW-1";
+/// From nothing.
+const NOTHING: i64 = -1;
+
+/// Why a snapshot is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    #[error("it is of another version of Tarim, or no snapshot")]
+    Version,
+    #[error("it was made by a rulebook with other windows or patterns")]
+    Rulebook,
+    #[error("it begins at offset {from}; the one before it ends at {to}")]
+    Gap { from: i64, to: i64 },
+    #[error("it is damaged: {0}")]
+    Damaged(&'static str),
+    #[error("it cannot be read")]
+    Io(#[from] io::Error),
+}
+
+/// What a snapshot holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// None: it is a full one.
+    pub from: Option<i64>,
+    pub to: i64,
+}
+
+impl Worker {
+    /// Writes a snapshot of a partition's state at offset `to`: what has changed since offset `from`, at which the last
+    /// one was written; or all of it. Gives its bytes.
+    pub fn write_snapshot(&mut self, partition: i32, span: Span, out: impl Write) -> io::Result<u64> {
+        let state = self.state_mut();
+        let mut out = Hashed { inner: out, hash: Crc::new(), bytes: 0 };
+        out.write_all(MAGIC)?;
+        out.write_all(&state.book().state_version())?;
+        out.write_all(&partition.to_le_bytes())?;
+        out.write_all(&span.from.unwrap_or(NOTHING).to_le_bytes())?;
+        out.write_all(&span.to.to_le_bytes())?;
+        out.write_all(&state.clock_us().to_le_bytes())?;
+        out.write_all(&(state.customers().len() as u64).to_le_bytes())?;
+        let changed = state.customers_mut().take_changed();
+        let all = span.from.is_none();
+        for slot in 0..state.customers().len() as u32 {
+            if !all && !changed.has(slot) {
+                continue;
+            }
+            let customer = state.customers().get(slot);
+            let bytes = customer.sections.bytes();
+            out.write_all(&(slot + 1).to_le_bytes())?;
+            out.write_all(&customer.now_us.to_le_bytes())?;
+            out.write_all(&(bytes.len() as u32).to_le_bytes())?;
+            out.write_all(bytes)?;
+        }
+        out.write_all(&0u32.to_le_bytes())?;
+        let hash = out.hash.clone().finalize();
+        out.write_all(&hash.to_le_bytes())?;
+        out.inner.flush()?;
+        Ok(out.bytes)
+    }
+
+    /// A worker whose state is that of a full snapshot and of those that follow it, in order. Gives the offset of the
+    /// first record that it has not taken.
+    pub fn restore<R: Read>(
+        book: Arc<WarningBook>,
+        partition: i32,
+        snapshots: impl IntoIterator<Item = R>,
+    ) -> Result<(Self, i64), SnapshotError> {
+        let mut worker = Worker::new(book);
+        let mut at = NOTHING;
+        for snapshot in snapshots {
+            at = worker.state_mut().apply(partition, at, snapshot)?;
+        }
+        let state = worker.state_mut();
+        state.customers_mut().take_changed();
+        state.set_timers();
+        Ok((worker, at.max(0)))
+    }
+}
+
+impl State {
+    /// Puts the states of a snapshot in the place of its customers'.
+    fn apply(&mut self, partition: i32, at: i64, snapshot: impl Read) -> Result<i64, SnapshotError> {
+        let mut input = Checked { inner: snapshot, hash: Crc::new() };
+        if &input.array::<8>()? != MAGIC {
+            return Err(SnapshotError::Version);
+        }
+        if input.array::<32>()? != self.book().state_version() {
+            return Err(SnapshotError::Rulebook);
+        }
+        if i32::from_le_bytes(input.array()?) != partition {
+            return Err(SnapshotError::Damaged("it is of another partition"));
+        }
+        let from = i64::from_le_bytes(input.array()?);
+        let to = i64::from_le_bytes(input.array()?);
+        if from != at {
+            return Err(SnapshotError::Gap { from, to: at });
+        }
+        self.set_clock(i64::from_le_bytes(input.array()?));
+        let customers = u64::from_le_bytes(input.array()?);
+        let count = self.sections();
+        let mut bytes = Vec::new();
+        loop {
+            let slot = u32::from_le_bytes(input.array()?);
+            let Some(slot) = slot.checked_sub(1) else { break };
+            let now_us = i64::from_le_bytes(input.array()?);
+            let len = u32::from_le_bytes(input.array()?) as usize;
+            if len > Sections::BYTES_MAX + 1024 {
+                return Err(SnapshotError::Damaged("a state is too long"));
+            }
+            bytes.resize(len, 0);
+            input.read_exact(&mut bytes)?;
+            let sections = Sections::from_bytes(&bytes, count)
+                .map_err(|_| SnapshotError::Damaged("a state has other sections"))?;
+            let put = self.customers_mut().put(slot, Customer { now_us, sections });
+            put.ok_or(SnapshotError::Damaged("a customer is missing"))?;
+        }
+        let hash = input.hash.clone().finalize();
+        if u32::from_le_bytes(input.array()?) != hash {
+            return Err(SnapshotError::Damaged("its checksum is another one"));
+        }
+        if self.customers().len() as u64 != customers {
+            return Err(SnapshotError::Damaged("customers are missing"));
+        }
+        Ok(to)
+    }
+
+    /// Sets the timers of all episodes that wait.
+    fn set_timers(&mut self) {
+        let book = self.book().clone();
+        for slot in 0..self.customers().len() as u32 {
+            let (section, count) = self.episodes_section();
+            let episodes: Vec<Timer> = Episode::all(self.customers().get(slot).sections.get(section, count))
+                .filter(|e| book.patterns().get(usize::from(e.pattern)).is_some_and(|p| p.at_end))
+                .map(|e| Timer { deadline_us: e.deadline_us, customer: slot, pattern: e.pattern.into() })
+                .collect();
+            for timer in episodes {
+                self.timers_mut().set(timer);
+            }
+        }
+    }
+}
+
+/// Hashes what it writes.
+struct Hashed<W> {
+    inner: W,
+    hash: Crc,
+    bytes: u64,
+}
+
+impl<W: Write> Hashed<W> {
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.hash.update(bytes);
+        self.bytes += bytes.len() as u64;
+        self.inner.write_all(bytes)
+    }
+}
+
+/// Hashes what it reads.
+struct Checked<R> {
+    inner: R,
+    hash: Crc,
+}
+
+impl<R: Read> Checked<R> {
+    fn read_exact(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+        self.inner.read_exact(bytes)?;
+        self.hash.update(bytes);
+        Ok(())
+    }
+
+    fn array<const N: usize>(&mut self) -> io::Result<[u8; N]> {
+        let mut bytes = [0; N];
+        self.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+}

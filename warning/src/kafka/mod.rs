@@ -1,0 +1,119 @@
+//! The edge of Kafka: exactly once from a topic of events to topics of alerts.
+//!
+//! ```text
+//!  events, partition p ─► consumer ─► Worker ─► alerts, dead letters ─┐
+//!                            │           │                            ├─ one transaction
+//!                            └───────── offsets ──────────────────────┘
+//!                                        └─► snapshots of the state, now and then, on disk
+//! ```
+//!
+//! A partition belongs to one thread with a consumer and a transactional producer of its own; nothing is shared. What a batch of events
+//! brings, and how far it has read, are committed in one transaction: a reader of committed messages sees each alert once,
+//! whatever crashes.
+//!
+//! The state is not part of the transaction, and need not be. Whoever starts loads the last snapshot that is not ahead of the
+//! committed offset, takes the events from there up to the committed offset *silently*, throwing away the alerts,
+//! which are out already, and goes on. The core gives the same alerts for the same events, so what is thrown away is what was sent.
+//!
+//! A second process on the same partition fences the first one off: both have the partition's transactional id. So
+//! failing over is starting elsewhere.
+
+mod partition;
+mod quiet;
+mod run;
+mod send;
+mod snapshots;
+mod ticker;
+mod topics;
+
+use std::{path::PathBuf, time::Duration};
+
+use rdkafka::{ClientConfig, error::KafkaError};
+
+pub use run::{Progress, Running, start};
+pub use send::{SendError, send_file};
+pub use ticker::tick;
+pub use topics::{Created, init};
+
+/// How alerts and dead letters are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    Json,
+    Protobuf,
+}
+
+impl Encoding {
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Encoding::Json => "application/json",
+            Encoding::Protobuf => "application/x-protobuf",
+        }
+    }
+}
+
+/// Where events come from, where alerts go, and how.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub brokers: String,
+    /// Whatever else librdkafka is to be told, for instance how to authenticate.
+    pub more: Vec<(String, String)>,
+    pub events: String,
+    /// Topic of alerts; `{level}` and `{member}` stand for the alert's.
+    pub alerts: String,
+    pub dead: String,
+    /// Consumer group, and the beginning of transactional ids.
+    pub group: String,
+    pub encoding: Encoding,
+    /// Folder of the snapshots.
+    pub state: PathBuf,
+    /// A transaction is committed after so many events …
+    pub events_max: usize,
+    /// … or so long after its first one.
+    pub interval: Duration,
+    /// A snapshot is written after so many events.
+    pub snapshot_events: u64,
+    /// The partitions to work on; None: all.
+    pub partitions: Option<Vec<i32>>,
+    /// Stops once all events have been taken that there are.
+    pub until_end: bool,
+}
+
+/// Why the edge stops.
+#[derive(Debug, thiserror::Error)]
+pub enum EdgeError {
+    #[error("Kafka at {brokers}: {what}")]
+    Kafka { brokers: String, what: String, source: KafkaError },
+    #[error("there is no topic `{0}`; run `tarim warn init`")]
+    NoTopic(String),
+    #[error("topic `{topic}` has no partition {partition}; it has {count}")]
+    NoPartition { topic: String, partition: i32, count: usize },
+    #[error(
+        "partition {partition}: the events from offset {at} to {first} are gone, and the state would lack them; \
+         bring back a snapshot that is not older, or begin anew with another --group"
+    )]
+    Gone { partition: i32, at: i64, first: i64 },
+    #[error("cannot keep snapshots in {folder}: {source}")]
+    Snapshot { folder: PathBuf, source: std::io::Error },
+    #[error("partition {0}: its thread panicked; the log says why")]
+    Panicked(i32),
+}
+
+impl Settings {
+    /// What every client is told.
+    fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.brokers);
+        for (key, value) in &self.more {
+            config.set(key, value);
+        }
+        config
+    }
+
+    fn failed(&self, what: impl Into<String>) -> impl FnOnce(KafkaError) -> EdgeError {
+        let (brokers, what) = (self.brokers.clone(), what.into());
+        move |source| EdgeError::Kafka { brokers, what: format!("{what}: {source}"), source }
+    }
+}
+
+/// Longest that a single call to the broker may take.
+const CALL: Duration = Duration::from_secs(30);

@@ -1,0 +1,365 @@
+//! One partition: read, take, send, commit.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use prost::Message as _;
+use rdkafka::{
+    Message, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+    error::{KafkaError, RDKafkaErrorCode},
+    message::{BorrowedMessage, Header, Headers, OwnedHeaders},
+    producer::{BaseProducer, BaseRecord, Producer},
+};
+use tarim_proto::warning::v1::{Alert, DeadLetter};
+use tracing::{info, warn};
+
+use super::{CALL, EdgeError, Encoding, Settings, quiet::Quiet, snapshots::Snapshots};
+use crate::{
+    alert,
+    core::{Outbox, Position, Worker},
+    event::Format,
+    rulebook::WarningBook,
+};
+
+/// How far a partition is, for whoever watches.
+#[derive(Debug, Default)]
+pub struct Watched {
+    pub events: AtomicU64,
+    pub alerts: AtomicU64,
+    pub dead: AtomicU64,
+    pub transactions: AtomicU64,
+    /// Events that were taken silently.
+    pub silent: AtomicU64,
+    /// The first offset that is not committed.
+    pub offset: AtomicI64,
+    pub customers: AtomicU64,
+}
+
+/// Why an attempt ends.
+pub enum End {
+    /// It was told to stop, or took all there was.
+    Done,
+    /// Something that another attempt may get over: the state is loaded again.
+    Again(EdgeError),
+    Fatal(EdgeError),
+}
+
+/// A partition at work.
+pub struct Attempt<'a> {
+    settings: &'a Settings,
+    partition: i32,
+    watched: &'a Watched,
+    consumer: BaseConsumer<Quiet>,
+    producer: BaseProducer,
+    worker: Worker,
+    snapshots: Snapshots,
+    out: Outbox,
+    /// Offset of the next event, and the first one whose alerts are not out yet.
+    next: i64,
+    live_from: i64,
+    since_snapshot: u64,
+}
+
+impl<'a> Attempt<'a> {
+    /// Fences whoever had the partition, finds out how far it was, and loads the state.
+    pub fn new(
+        settings: &'a Settings,
+        book: &Arc<WarningBook>,
+        partition: i32,
+        watched: &'a Watched,
+    ) -> Result<Self, EdgeError> {
+        let producer = settings.producer(partition)?;
+        producer.init_transactions(CALL).map_err(settings.failed("cannot begin transactions"))?;
+        let consumer = settings.consumer()?;
+        let committed = settings.committed(&consumer, partition)?;
+        let (first, _) = consumer
+            .fetch_watermarks(&settings.events, partition, CALL)
+            .map_err(settings.failed("cannot ask for the first offset"))?;
+        let snapshot_failed = |folder: &std::path::Path| {
+            let folder = folder.to_path_buf();
+            move |source| EdgeError::Snapshot { folder, source }
+        };
+        let mut snapshots = Snapshots::open(&settings.state, &settings.events, partition)
+            .map_err(snapshot_failed(&settings.state))?;
+        let (worker, mut at) = snapshots
+            .load(book, committed)
+            .map_err(snapshot_failed(snapshots.folder().to_path_buf().as_path()))?;
+        if at < first {
+            // Without any state there is nothing that could lack them.
+            if worker.customers() > 0 {
+                return Err(EdgeError::Gone { partition, at, first });
+            }
+            if committed.is_some() {
+                warn!(partition, first, "windows and patterns begin with the first event that is left");
+            }
+            at = first;
+        }
+        let mut assignment = TopicPartitionList::new();
+        assignment
+            .add_partition_offset(&settings.events, partition, Offset::Offset(at))
+            .and_then(|()| consumer.assign(&assignment))
+            .map_err(settings.failed("cannot read the partition"))?;
+        let live_from = committed.unwrap_or(at);
+        info!(partition, state = at, committed = live_from, "partition taken");
+        watched.offset.store(live_from, Ordering::Relaxed);
+        Ok(Self {
+            settings,
+            partition,
+            watched,
+            consumer,
+            producer,
+            worker,
+            snapshots,
+            out: Outbox::default(),
+            next: at,
+            live_from,
+            since_snapshot: 0,
+        })
+    }
+
+    /// Works until it is told to stop.
+    pub fn run(mut self, stop: &AtomicBool) -> End {
+        let settings = self.settings;
+        // Of the transaction that is open: its events, and since when.
+        let mut open: Option<(usize, Instant)> = None;
+        let mut ended = false;
+        loop {
+            let stopping = stop.load(Ordering::Relaxed);
+            let wait = match open {
+                _ if stopping => Duration::ZERO,
+                Some((_, since)) => settings.interval.saturating_sub(since.elapsed()),
+                None => Duration::from_millis(50),
+            };
+            match self.consumer.poll(wait) {
+                _ if stopping => {}
+                None => {}
+                Some(Ok(message)) => {
+                    ended = false;
+                    let silent = message.offset() < self.live_from;
+                    let at = Position { partition: self.partition, offset: message.offset() };
+                    self.worker.take(
+                        at,
+                        format_of(&message),
+                        message.payload().unwrap_or_default(),
+                        &mut self.out,
+                    );
+                    self.next = message.offset() + 1;
+                    drop(message);
+                    self.since_snapshot += 1;
+                    if silent {
+                        self.out.clear();
+                        self.watched.silent.fetch_add(1, Ordering::Relaxed);
+                    } else {
+                        if open.is_none() {
+                            if let Err(e) = self.producer.begin_transaction() {
+                                return self.failed("cannot begin a transaction", e);
+                            }
+                            open = Some((0, Instant::now()));
+                        }
+                        if let Some((events, _)) = &mut open {
+                            *events += 1;
+                        }
+                        if let Err(e) = self.send() {
+                            return self.failed("cannot send alerts", e);
+                        }
+                    }
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) => ended = true,
+                Some(Err(e)) if is_passing(&e) => warn!(partition = self.partition, "while reading: {e}"),
+                Some(Err(e)) => return self.failed("cannot read events", e),
+            }
+            if let Some((events, since)) = open {
+                let full = events >= settings.events_max || since.elapsed() >= settings.interval;
+                if full || stopping || (ended && settings.until_end) {
+                    if let Err(e) = self.commit() {
+                        return self.failed("cannot commit", e);
+                    }
+                    self.watched.events.fetch_add(events as u64, Ordering::Relaxed);
+                    open = None;
+                }
+            }
+            let done = open.is_none() && (stopping || (ended && settings.until_end));
+            if open.is_none()
+                && (self.since_snapshot >= settings.snapshot_events || (done && self.since_snapshot > 0))
+                && self.next >= self.live_from
+            {
+                if let Err(source) = self.snapshots.write(&mut self.worker, self.next) {
+                    let folder = self.snapshots.folder().to_path_buf();
+                    return End::Fatal(EdgeError::Snapshot { folder, source });
+                }
+                self.since_snapshot = 0;
+                self.watched.customers.store(self.worker.customers() as u64, Ordering::Relaxed);
+            }
+            if done {
+                return End::Done;
+            }
+        }
+    }
+
+    /// Sends what the last event brought.
+    fn send(&mut self) -> Result<(), KafkaError> {
+        if self.out.alerts.is_empty() && self.out.dead.is_empty() {
+            return Ok(());
+        }
+        let encoding = self.settings.encoding;
+        for message in &self.out.alerts {
+            let topic = self.settings.topic_of(message);
+            let key = format!("{}/{}", message.member, message.customer_id);
+            let payload = match encoding {
+                Encoding::Json => alert::alert(message).to_string().into_bytes(),
+                Encoding::Protobuf => message.encode_to_vec(),
+            };
+            self.put(&topic, &key, &payload)?;
+        }
+        for message in &self.out.dead {
+            let payload = match encoding {
+                Encoding::Json => alert::dead_letter(message).to_string().into_bytes(),
+                Encoding::Protobuf => message.encode_to_vec(),
+            };
+            let DeadLetter { partition, offset, .. } = message;
+            self.put(&self.settings.dead, &format!("{partition}/{offset}"), &payload)?;
+        }
+        self.watched.alerts.fetch_add(self.out.alerts.len() as u64, Ordering::Relaxed);
+        self.watched.dead.fetch_add(self.out.dead.len() as u64, Ordering::Relaxed);
+        self.out.clear();
+        Ok(())
+    }
+
+    fn put(&self, topic: &str, key: &str, payload: &[u8]) -> Result<(), KafkaError> {
+        let content = self.settings.encoding.content_type();
+        let header = Header { key: "content-type", value: Some(content) };
+        let mut record = BaseRecord::to(topic)
+            .key(key)
+            .payload(payload)
+            .headers(OwnedHeaders::new_with_capacity(1).insert(header));
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                // The queue is full: what is in it goes out first.
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                    record = back;
+                    self.producer.poll(Duration::from_millis(5));
+                }
+                Err((e, _)) => return Err(e),
+            }
+        }
+    }
+
+    /// Commits alerts and offset together.
+    fn commit(&mut self) -> Result<(), KafkaError> {
+        let mut offsets = TopicPartitionList::new();
+        offsets.add_partition_offset(&self.settings.events, self.partition, Offset::Offset(self.next))?;
+        let group = self.consumer.group_metadata().ok_or(KafkaError::Canceled)?;
+        self.producer.send_offsets_to_transaction(&offsets, &group, CALL)?;
+        // `commit_transaction` would wait in steps of 100 ms for what is still in flight.
+        while self.producer.in_flight_count() > 0 {
+            self.producer.poll(Duration::from_millis(1));
+        }
+        loop {
+            match self.producer.commit_transaction(CALL) {
+                Ok(()) => break,
+                // It is the same transaction still: asking again is safe.
+                Err(KafkaError::Transaction(e)) if e.is_retriable() => {}
+                Err(e) => return Err(e),
+            }
+        }
+        self.live_from = self.next;
+        self.watched.transactions.fetch_add(1, Ordering::Relaxed);
+        self.watched.offset.store(self.next, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The state has taken events whose alerts are not out: it is thrown away with the transaction.
+    fn failed(&self, what: &str, error: KafkaError) -> End {
+        let fenced = matches!(&error, KafkaError::Transaction(e) if e.is_fatal());
+        let error = self.settings.failed(format!("partition {}: {what}", self.partition))(error);
+        if fenced {
+            return End::Fatal(error);
+        }
+        // If it cannot be aborted here, the next attempt's producer aborts it.
+        let _ = self.producer.abort_transaction(CALL);
+        End::Again(error)
+    }
+}
+
+/// What librdkafka gets over by itself.
+fn is_passing(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut, Resolve};
+    matches!(
+        error,
+        KafkaError::MessageConsumption(AllBrokersDown | BrokerTransportFailure | OperationTimedOut | Resolve)
+    )
+}
+
+/// By the header `content-type`; without one, a record that begins with `{` is JSON.
+fn format_of(message: &BorrowedMessage<'_>) -> Format {
+    let named = message.headers().and_then(|headers| {
+        headers.iter().find(|h| h.key.eq_ignore_ascii_case("content-type")).and_then(|h| h.value)
+    });
+    match named {
+        Some(value) if value.windows(4).any(|w| w.eq_ignore_ascii_case(b"json")) => Format::Json,
+        Some(_) => Format::Protobuf,
+        None if message.payload().is_some_and(|p| p.first() == Some(&b'{')) => Format::Json,
+        None => Format::Protobuf,
+    }
+}
+
+impl Settings {
+    fn topic_of(&self, alert: &Alert) -> String {
+        let level = alert.level().as_str_name().trim_start_matches("LEVEL_").to_lowercase();
+        self.alerts.replace("{level}", &level).replace("{member}", &alert.member)
+    }
+
+    fn producer(&self, partition: i32) -> Result<BaseProducer, EdgeError> {
+        let mut config = self.client();
+        config
+            .set("transactional.id", format!("{}-{}-{partition}", self.group, self.events))
+            .set("transaction.timeout.ms", "60000")
+            .set("linger.ms", "5")
+            .set("compression.type", "lz4")
+            .set("queue.buffering.max.messages", "500000");
+        config.create().map_err(self.failed("cannot make a producer"))
+    }
+
+    fn consumer(&self) -> Result<BaseConsumer<Quiet>, EdgeError> {
+        let mut config = self.client();
+        config
+            .set("group.id", &self.group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("enable.partition.eof", "true")
+            // An event whose transaction was aborted never happened.
+            .set("isolation.level", "read_committed")
+            .set("auto.offset.reset", "error");
+        config.create_with_context(Quiet).map_err(self.failed("cannot make a consumer"))
+    }
+
+    /// The first offset that is not committed; None: nothing ever was.
+    fn committed(&self, consumer: &BaseConsumer<Quiet>, partition: i32) -> Result<Option<i64>, EdgeError> {
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition(&self.events, partition);
+        let committed = consumer
+            .committed_offsets(asked, CALL)
+            .map_err(self.failed("cannot ask for the committed offset"))?;
+        Ok(committed.elements().first().and_then(|e| match e.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        }))
+    }
+
+    /// Partitions of the topic of events.
+    pub(super) fn partition_count(&self) -> Result<i32, EdgeError> {
+        let consumer = self.consumer()?;
+        let metadata = consumer
+            .fetch_metadata(Some(&self.events), CALL)
+            .map_err(self.failed("cannot ask for the topic of events"))?;
+        let topic = metadata.topics().iter().find(|t| t.name() == self.events && !t.partitions().is_empty());
+        topic.map(|t| t.partitions().len() as i32).ok_or_else(|| EdgeError::NoTopic(self.events.clone()))
+    }
+}

@@ -1,0 +1,134 @@
+//! All partitions, a thread each.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use tracing::{error, warn};
+
+use super::{
+    EdgeError, Settings,
+    partition::{Attempt, End, Watched},
+};
+use crate::rulebook::WarningBook;
+
+/// The edge at work.
+pub struct Running {
+    threads: Vec<(i32, Arc<Watched>, JoinHandle<Result<(), EdgeError>>)>,
+    stop: Arc<AtomicBool>,
+}
+
+/// How far all partitions are together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    pub events: u64,
+    pub alerts: u64,
+    pub dead: u64,
+    pub transactions: u64,
+    pub silent: u64,
+    pub customers: u64,
+}
+
+/// Before another attempt, so that a broker that is away is not asked all the time.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Starts to work on the partitions.
+pub fn start(settings: &Settings, book: &Arc<WarningBook>) -> Result<Running, EdgeError> {
+    let count = settings.partition_count()?;
+    let partitions = settings.partitions.clone().unwrap_or_else(|| (0..count).collect());
+    if let Some(partition) = partitions.iter().find(|p| !(0..count).contains(*p)) {
+        let (topic, partition) = (settings.events.clone(), *partition);
+        return Err(EdgeError::NoPartition { topic, partition, count: count as usize });
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let threads = partitions.into_iter().map(|partition| {
+        let watched = Arc::new(Watched::default());
+        let (settings, book, stop) = (settings.clone(), book.clone(), stop.clone());
+        let of_thread = watched.clone();
+        let work = move || {
+            let result = work(&settings, &book, partition, &of_thread, &stop);
+            if result.is_err() {
+                // A partition that nobody works on would be missed: all stop, and whoever watches starts anew.
+                stop.store(true, Ordering::Relaxed);
+            }
+            result
+        };
+        let thread = thread::Builder::new().name(format!("warn-{partition}")).spawn(work);
+        (partition, watched, thread.expect("the system has a thread left"))
+    });
+    Ok(Running { threads: threads.collect(), stop: stop.clone() })
+}
+
+/// Works on a partition, from one attempt to the next.
+fn work(
+    settings: &Settings,
+    book: &Arc<WarningBook>,
+    partition: i32,
+    watched: &Watched,
+    stop: &AtomicBool,
+) -> Result<(), EdgeError> {
+    while !stop.load(Ordering::Relaxed) {
+        let end = match Attempt::new(settings, book, partition, watched) {
+            Ok(attempt) => attempt.run(stop),
+            Err(e @ EdgeError::Kafka { .. }) => End::Again(e),
+            Err(e) => End::Fatal(e),
+        };
+        match end {
+            End::Done => break,
+            End::Again(e) => warn!(partition, "begins anew from the last snapshot: {e}"),
+            End::Fatal(e) => {
+                error!(partition, "stops: {e}");
+                return Err(e);
+            }
+        }
+        thread::sleep(PAUSE);
+    }
+    Ok(())
+}
+
+impl Running {
+    /// Asks all to commit what they have, write their state, and end.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Have all ended?
+    pub fn has_ended(&self) -> bool {
+        self.threads.iter().all(|(_, _, thread)| thread.is_finished())
+    }
+
+    pub fn progress(&self) -> Progress {
+        self.threads.iter().fold(Progress::default(), |sum, (_, watched, _)| sum.and(watched))
+    }
+
+    /// Waits until all have ended; the first error, if there is one.
+    pub fn ended(self) -> Result<Progress, EdgeError> {
+        let mut first = None;
+        let mut progress = Progress::default();
+        for (partition, watched, thread) in self.threads {
+            let result = thread.join().unwrap_or(Err(EdgeError::Panicked(partition)));
+            first = first.or(result.err());
+            progress = progress.and(&watched);
+        }
+        first.map_or(Ok(progress), Err)
+    }
+}
+
+impl Progress {
+    fn and(self, watched: &Watched) -> Self {
+        let now = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        Self {
+            events: self.events + now(&watched.events),
+            alerts: self.alerts + now(&watched.alerts),
+            dead: self.dead + now(&watched.dead),
+            transactions: self.transactions + now(&watched.transactions),
+            silent: self.silent + now(&watched.silent),
+            customers: self.customers + now(&watched.customers),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Making the topics.
+
+use rdkafka::{
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::DefaultClientContext,
+    error::RDKafkaErrorCode,
+};
+
+use super::{CALL, EdgeError, Settings};
+use crate::rulebook::Level;
+
+/// What became of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Created {
+    pub topic: String,
+    /// It was there before.
+    pub existed: bool,
+}
+
+/// Creates the topics that are not there yet. Those that are stay as they are.
+pub async fn init(
+    settings: &Settings,
+    members: &[String],
+    partitions: i32,
+    replication: i32,
+) -> Result<Vec<Created>, EdgeError> {
+    let admin: AdminClient<DefaultClientContext> =
+        settings.client().create().map_err(settings.failed("cannot make a client"))?;
+    let mut names = vec![settings.events.clone()];
+    names.extend(settings.alert_topics(members));
+    names.push(settings.dead.clone());
+    let topics: Vec<NewTopic<'_>> = names
+        .iter()
+        .map(|name| NewTopic::new(name, partitions, TopicReplication::Fixed(replication)))
+        .collect();
+    let options = AdminOptions::new().request_timeout(Some(CALL)).operation_timeout(Some(CALL));
+    let results =
+        admin.create_topics(&topics, &options).await.map_err(settings.failed("cannot create the topics"))?;
+    results
+        .into_iter()
+        .map(|result| match result {
+            Ok(topic) => Ok(Created { topic, existed: false }),
+            Err((topic, RDKafkaErrorCode::TopicAlreadyExists)) => Ok(Created { topic, existed: true }),
+            Err((topic, code)) => Err(settings.failed(format!("cannot create the topic `{topic}`"))(
+                rdkafka::error::KafkaError::AdminOp(code),
+            )),
+        })
+        .collect()
+}
+
+impl Settings {
+    /// All topics that alerts may go to.
+    fn alert_topics(&self, members: &[String]) -> Vec<String> {
+        let mut names = vec![self.alerts.clone()];
+        let spread = |names: Vec<String>, word: &str, values: &[&str]| -> Vec<String> {
+            names
+                .iter()
+                .flat_map(|name| match name.contains(word) {
+                    true => values.iter().map(|value| name.replace(word, value)).collect(),
+                    false => vec![name.clone()],
+                })
+                .collect()
+        };
+        names = spread(names, "{level}", &Level::ALL.map(|(name, _)| name));
+        spread(names, "{member}", &members.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+}
