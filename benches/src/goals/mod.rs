@@ -9,6 +9,7 @@ mod row_read;
 mod rules_200;
 mod scale;
 mod table_policy;
+mod warn;
 
 use std::{
     path::{Path, PathBuf},
@@ -42,6 +43,7 @@ fn all() -> Vec<Box<dyn Goal>> {
         Box::new(grpc::Grpc),
         Box::new(row_read::RowRead),
         Box::new(scale::Scale),
+        Box::new(warn::WarnFiles),
     ]
 }
 

@@ -73,6 +73,8 @@ pub enum Wanted {
     Slower(f64),
     /// Whatever the peer does.
     AtMost(Quantity),
+    /// Whatever the peer does.
+    AtLeast(Quantity),
     /// Nothing: told for its own sake.
     Told,
 }
@@ -83,6 +85,7 @@ impl fmt::Display for Wanted {
             Self::Faster(x) => write!(f, "≥ {x}× as fast"),
             Self::Slower(x) => write!(f, "≤ {x}× as slow"),
             Self::AtMost(q) => write!(f, "≤ {q}"),
+            Self::AtLeast(q) => write!(f, "≥ {q}"),
             Self::Told => f.write_str("told"),
         }
     }
@@ -112,7 +115,7 @@ impl Line {
     /// How many times as fast as the peer, or as slow, whichever the goal asks for.
     fn ratio(&self) -> Option<f64> {
         let speed = self.ours.speed_beside(self.peer.as_ref()?.1);
-        Some(if matches!(self.wanted, Wanted::Faster(_)) { speed } else { 1.0 / speed })
+        Some(if matches!(self.wanted, Wanted::Faster(_) | Wanted::AtLeast(_)) { speed } else { 1.0 / speed })
     }
 
     /// None: nothing was wanted.
@@ -121,6 +124,7 @@ impl Line {
             Wanted::Faster(x) => Some(self.ratio().is_some_and(|r| r >= x)),
             Wanted::Slower(x) => Some(self.ratio().is_some_and(|r| r <= x)),
             Wanted::AtMost(q) => Some(self.ours.value() <= q.value()),
+            Wanted::AtLeast(q) => Some(self.ours.value() >= q.value()),
             Wanted::Told => None,
         }
     }

@@ -17,6 +17,8 @@ pub struct Episode {
     /// Of what followed.
     pub sum: i64,
     pub count: u32,
+    /// Whether it is not known that something of this happened: a condition was unknown.
+    pub unknown: bool,
     /// The event that it began with.
     pub partition: i32,
     pub offset: i64,
@@ -30,6 +32,7 @@ pub const EPISODES_MAX: usize = 16;
 
 /// Bytes before the texts.
 const FIXED: usize = 60;
+const UNKNOWN_FLAG: u32 = 1;
 /// In the place of an unknown amount.
 const UNKNOWN: i64 = i64::MIN;
 
@@ -59,6 +62,15 @@ impl Episode {
         sections.replace(section, count, buffer)
     }
 
+    /// Whether a state can hold it: the ids of an event are as long as the standards let them be.
+    pub fn fits(&self) -> bool {
+        self.bytes() <= usize::from(u16::MAX)
+    }
+
+    fn bytes(&self) -> usize {
+        (FIXED + self.event_id.len() + self.key.len()).next_multiple_of(4)
+    }
+
     fn read(record: &[u8]) -> Episode {
         let int = |at: usize| i64::from_le_bytes(record[at..at + 8].try_into().expect("eight bytes"));
         let four = |at: usize| u32::from_le_bytes(record[at..at + 4].try_into().expect("four bytes"));
@@ -74,6 +86,7 @@ impl Episode {
             kept: Some(int(20)).filter(|kept| *kept != UNKNOWN),
             sum: int(28),
             count: four(36),
+            unknown: four(56) & UNKNOWN_FLAG != 0,
             partition: four(40) as i32,
             offset: int(44),
             event_id: text(FIXED, id),
@@ -82,7 +95,7 @@ impl Episode {
     }
 
     fn append(&self, out: &mut Vec<u8>) -> Option<()> {
-        let len = (FIXED + self.event_id.len() + self.key.len()).next_multiple_of(4);
+        let len = self.bytes();
         let end = out.len() + len;
         out.extend(u16::try_from(len).ok()?.to_le_bytes());
         out.extend(self.pattern.to_le_bytes());
@@ -94,7 +107,7 @@ impl Episode {
         out.extend(self.offset.to_le_bytes());
         out.extend(u16::try_from(self.event_id.len()).ok()?.to_le_bytes());
         out.extend(u16::try_from(self.key.len()).ok()?.to_le_bytes());
-        out.extend([0; 4]);
+        out.extend((if self.unknown { UNKNOWN_FLAG } else { 0 }).to_le_bytes());
         out.extend(self.event_id.bytes());
         out.extend(self.key.bytes());
         out.resize(end, 0);
@@ -115,12 +128,19 @@ mod tests {
             kept: None,
             sum: -1,
             count: 2,
+            unknown: true,
             partition: 4,
             offset: 1 << 40,
             event_id: "e1".into(),
             key: "贷款/7".into(),
         };
-        let two = Episode { kept: Some(0), event_id: String::new(), key: String::new(), ..one.clone() };
+        let two = Episode {
+            kept: Some(0),
+            unknown: false,
+            event_id: String::new(),
+            key: String::new(),
+            ..one.clone()
+        };
         let mut sections = Sections::new(3);
         let mut buffer = Vec::new();
         let all = [one.clone(), two, one];

@@ -37,15 +37,19 @@ impl Timers {
         }
     }
 
-    /// The next timer whose deadline is before `clock_us`, in order of deadline, customer and pattern.
+    /// The next timer whose deadline is before `clock_us`, in order of deadline, customer and pattern. Of equal ones there
+    /// is one: patterns that are renewed set theirs anew each time, and would have ever more of them.
     pub fn next_before(&mut self, clock_us: i64) -> Option<Timer> {
         let hour = clock_us.div_euclid(HOUR_US);
         while let Some(first) = self.far.first_entry().filter(|first| *first.key() <= hour) {
             self.near.extend(first.remove().into_iter().map(Reverse));
         }
         self.hour = self.hour.max(hour);
-        let due = self.near.peek().is_some_and(|Reverse(timer)| timer.deadline_us < clock_us);
-        due.then(|| self.near.pop()).flatten().map(|Reverse(timer)| timer)
+        let Reverse(timer) = *self.near.peek().filter(|Reverse(timer)| timer.deadline_us < clock_us)?;
+        while self.near.peek() == Some(&Reverse(timer)) {
+            self.near.pop();
+        }
+        Some(timer)
     }
 
     pub fn len(&self) -> usize {
@@ -76,6 +80,9 @@ mod tests {
                     };
                     timers.set(timer);
                     plain.push(timer);
+                    if rng.random_bool(0.1) {
+                        timers.set(timer);
+                    }
                 }
                 clock += rng.random_range(0..3 * HOUR_US);
                 plain.sort();
@@ -83,7 +90,7 @@ mod tests {
                 let wanted: Vec<Timer> = plain.drain(..due).collect();
                 let ours: Vec<Timer> = std::iter::from_fn(|| timers.next_before(clock)).collect();
                 assert_eq!(ours, wanted, "seed {seed}");
-                assert_eq!(timers.len(), plain.len());
+                assert!(timers.len() >= plain.len());
             }
         }
     }

@@ -273,8 +273,8 @@ impl State {
                 episode: &episode,
                 at_us: episode.deadline_us,
                 events: vec![first_event(&episode)],
-                values: Vec::new(),
-                unknown: false,
+                values: self.evidence(&pattern.show, None, (timer.customer, episode.deadline_us)),
+                unknown: episode.unknown,
             };
             self.raise(pattern, fired, out);
         }
@@ -302,10 +302,16 @@ impl State {
         raise.raise(book, customers, layout.standing, counts, out);
     }
 
-    fn evidence(&self, show: &[Shown], row: Option<&Row<'_>>, customer: u32) -> Vec<Evidence> {
+    /// What an alert of a time shows.
+    fn evidence(
+        &self,
+        show: &[Shown],
+        row: Option<&Row<'_>>,
+        (customer, at_us): (u32, i64),
+    ) -> Vec<Evidence> {
         let state = self.customers.get(customer);
-        let count = self.layout.episodes.1;
-        evidence(show, row, |w| self.book.plan().value(w, state.now_us, &state.sections, count))
+        let (now_us, count) = (state.now_us.max(at_us), self.layout.episodes.1);
+        evidence(show, row, |w| self.book.plan().value(w, now_us, &state.sections, count))
     }
 }
 
@@ -334,7 +340,7 @@ impl Found<'_> {
     fn follow(&mut self, unknown: bool) {
         match self.ask.of {
             Asks::Rule(rule) => self.rule(rule, unknown),
-            Asks::First(pattern) => self.first(pattern),
+            Asks::First(pattern) => self.first(pattern, unknown),
             Asks::Then(pattern) => self.then(pattern, unknown),
             Asks::Unless(pattern) => self.unless(pattern),
         }
@@ -348,7 +354,7 @@ impl Found<'_> {
             key: &key,
             at_us: self.event.happened_at_us,
             unknown,
-            values: self.state.evidence(&self.ask.show, Some(self.row), self.customer),
+            values: self.evidence(),
             events: vec![self.event_ref()],
         };
         let State { book, customers, counts, layout, .. } = &mut *self.state;
@@ -356,7 +362,7 @@ impl Found<'_> {
     }
 
     /// An episode begins, or begins anew.
-    fn first(&mut self, index: usize) {
+    fn first(&mut self, index: usize, unknown: bool) {
         let book = self.state.book.clone();
         let pattern = &book.patterns()[index];
         let key = self.key();
@@ -368,11 +374,16 @@ impl Found<'_> {
             kept: self.amount(),
             sum: 0,
             count: 0,
+            unknown,
             partition: self.at.partition,
             offset: self.at.offset,
             event_id: self.event.id.to_owned(),
             key,
         };
+        if !episode.fits() {
+            self.state.counts.displaced += 1;
+            return;
+        }
         let deadline_us = episode.deadline_us;
         let mut episodes = self.state.episodes(self.customer);
         let same = |e: &Episode| e.pattern == episode.pattern && e.key == episode.key;
@@ -380,7 +391,8 @@ impl Found<'_> {
         let mut set = pattern.at_end;
         if pattern.renewed {
             match episodes.iter_mut().find(|e| same(e)) {
-                Some(old) if old.started_us >= started_us => return,
+                // What ends an absence must be known to have happened.
+                Some(old) if old.started_us >= started_us || unknown => return,
                 Some(old) => {
                     *old = episode;
                     set = false;
@@ -388,9 +400,10 @@ impl Found<'_> {
                 None => episodes.push(episode),
             }
         } else {
-            // What nothing can follow any more makes room.
+            // What nothing can follow any more makes room, whatever its key.
             let past = self.state.clock_us.saturating_sub(book.lateness_most_us());
-            episodes.retain(|e| !same(e) || e.deadline_us >= past || pattern.at_end);
+            let waits = |e: &Episode| book.patterns()[usize::from(e.pattern)].at_end;
+            episodes.retain(|e| e.deadline_us >= past || waits(e));
             if episodes.iter().filter(|e| same(e)).count() >= EPISODES_MAX
                 && let Some(oldest) = episodes.iter().position(same)
             {
@@ -438,8 +451,9 @@ impl Found<'_> {
             changed = true;
             episode.sum = episode.sum.saturating_add(amount);
             episode.count = episode.count.saturating_add(1);
+            episode.unknown |= unknown;
             match self.fires(pattern, episode) {
-                Some(true) => fired.push((i, unknown)),
+                Some(true) => fired.push((i, episode.unknown)),
                 Some(false) => {}
                 None => fired.push((i, true)),
             }
@@ -451,7 +465,7 @@ impl Found<'_> {
             fired.into_iter().rev().map(|(i, unknown)| (episodes.remove(i), unknown)).collect();
         self.state.write(self.customer, &episodes);
         for (episode, unknown) in fired.into_iter().rev() {
-            let mut values = self.state.evidence(&self.ask.show, Some(self.row), self.customer);
+            let mut values = self.evidence();
             let kept = episode.kept.map_or(String::new(), |kept| kept.to_string());
             let followed = [kept, episode.sum.to_string(), episode.count.to_string()];
             let followed = EPISODE.iter().zip(followed);
@@ -504,19 +518,25 @@ impl Found<'_> {
             && (episode.started_us..=episode.deadline_us).contains(&time_us)
     }
 
-    /// The key's fields, as text.
+    /// The key's fields, as text. Of several fields, what separates them is marked where it stands in one, so that
+    /// different fields are different keys.
     fn key(&self) -> String {
-        let mut key = String::new();
-        for column in &self.ask.key {
-            if !key.is_empty() {
-                key.push('/');
-            }
-            let value = self.row.get(*column);
-            if !value.is_null() {
-                key.push_str(&value.to_string());
+        let text = |column: &usize| match self.row.get(*column) {
+            value if value.is_null() => String::new(),
+            value => value.to_string(),
+        };
+        match self.ask.key.as_slice() {
+            [column] => text(column),
+            columns => {
+                let marked = |c| text(c).replace('\\', "\\\\").replace('/', "\\/");
+                columns.iter().map(marked).collect::<Vec<_>>().join("/")
             }
         }
-        key
+    }
+
+    fn evidence(&self) -> Vec<Evidence> {
+        let at = (self.customer, self.event.happened_at_us);
+        self.state.evidence(&self.ask.show, Some(self.row), at)
     }
 
     fn amount(&self) -> Option<i64> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use tarim_datamart::{Field, RowChecks, Type, ValueRef, nearest};
+use tarim_datamart::{Field, RowChecks, Type, Value, ValueRef, nearest};
 use tarim_features::{
     row::{Row, RowBuilder},
     stream::{EventKind, TABLE_PREFIX},
@@ -64,7 +64,12 @@ impl KindIntake {
         let table = book.standards().table(&format!("{TABLE_PREFIX}{}", kind.name));
         let table = table.expect("a kind is a table of the standards");
         let field = |name: &str| table.field(name).expect("a column is a field of the table").clone();
-        let fields: Vec<Field> = kind.layout.columns().iter().map(|c| field(&c.name)).collect();
+        let mut fields: Vec<Field> = kind.layout.columns().iter().map(|c| field(&c.name)).collect();
+        // Whatever the standard says: events of nobody would all be one customer's.
+        fields[kind.customer].required = true;
+        for head in [kind.id, kind.customer, kind.happened_at, kind.known_at] {
+            fields[head].default = None;
+        }
         let by_name: HashMap<_, _> = fields.iter().enumerate().map(|(i, f)| (f.name.clone(), i)).collect();
         let checks = RowChecks::compile(table).expect("reading the standards has compiled its checks before");
         let checked = table.fields.iter().map(|f| by_name.get(&f.name).copied()).collect();
@@ -104,6 +109,8 @@ pub struct Reader {
     intake: Arc<Intake>,
     /// By kind.
     builders: Vec<RowBuilder>,
+    /// By column: whether the event has the field, be it NULL.
+    seen: Vec<bool>,
     member: String,
     id: String,
     customer: String,
@@ -113,7 +120,7 @@ impl Reader {
     pub fn new(intake: Arc<Intake>) -> Self {
         let builders = intake.kinds.iter().map(|k| RowBuilder::new(&k.kind.layout)).collect();
         let (member, id, customer) = Default::default();
-        Self { intake, builders, member, id, customer }
+        Self { intake, builders, seen: Vec::new(), member, id, customer }
     }
 
     /// Reads a record.
@@ -156,14 +163,16 @@ impl Reader {
         if head.member.is_empty() {
             wrong.push("member: there is no value".into());
         }
-        let mut seen = 0u64;
+        self.seen.clear();
+        self.seen.resize(of.fields.len(), false);
         for (column, raw) in own.into_iter().chain(fields) {
-            seen |= 1 << column.min(63);
+            self.seen[column] = true;
             of.set(builder, column, raw, &mut wrong);
         }
+        // What it does not say at all is NULL, or has its default, or breaks a rule, as in a load.
         for (column, field) in of.fields.iter().enumerate() {
-            if field.required && (column >= 63 || seen >> column & 1 == 0) {
-                wrong.push(format!("{}: there is no value", field.name));
+            if !self.seen[column] && (field.required || field.default.is_some()) {
+                of.set(builder, column, Raw::Null, &mut wrong);
             }
         }
         if wrong.is_empty()
@@ -205,14 +214,14 @@ impl KindIntake {
     fn set(&self, builder: &mut RowBuilder, column: usize, raw: Raw<'_>, wrong: &mut Vec<String>) {
         let field = &self.fields[column];
         let value = match (raw, field.ty) {
-            (Raw::Null, _) => ValueRef::Null,
+            (Raw::Null, _) => field.default.as_ref().map_or(ValueRef::Null, Value::as_ref),
             (Raw::Boolean(b), Type::Boolean) => ValueRef::Boolean(b),
             (Raw::Int(i), Type::Int64) => ValueRef::Int64(i),
             (Raw::Int(i), Type::Float64) if i.unsigned_abs() <= 1 << 53 => ValueRef::Float64(i as f64),
             (Raw::Int(us), Type::Timestamp) => ValueRef::Timestamp(us),
             (Raw::Int(day), Type::Date32) if i32::try_from(day).is_ok() => ValueRef::Date32(day as i32),
             (Raw::Float(x), Type::Float64) => ValueRef::Float64(x),
-            (Raw::Text(""), Type::Utf8) => ValueRef::Null,
+            (Raw::Text(""), Type::Utf8) => return self.set(builder, column, Raw::Null, wrong),
             (Raw::Text(text), Type::Utf8) => ValueRef::Utf8(text),
             (Raw::Text(text), Type::Date32 | Type::Timestamp) => match field.parse(text) {
                 Ok(value) => value,

@@ -19,6 +19,8 @@ const EVENT: usize = 0;
 const WINDOW: usize = 1;
 const EPISODE_RELATION: usize = 2;
 
+const PATTERNS_MAX: usize = 1 << 16;
+
 pub struct Compiled {
     pub rules: Vec<Rule>,
     pub patterns: Vec<Pattern>,
@@ -99,6 +101,13 @@ pub fn kind(streams: &StreamSet, name: &At<String>, problems: &mut Problems) -> 
     found
 }
 
+/// Whether an alert shows the values of an event of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shows {
+    Here,
+    Elsewhere,
+}
+
 struct Compiler<'a> {
     streams: &'a StreamSet,
     /// By kind.
@@ -110,7 +119,16 @@ struct Compiler<'a> {
 
 impl Compiler<'_> {
     fn condition(&mut self, index: usize, text: &RuleText) {
-        for event in &text.events {
+        for (i, event) in text.events.iter().enumerate() {
+            if text.events[..i].iter().any(|other| other.value == event.value) {
+                self.problems.push(
+                    event.place.problem(
+                        format!("the rule listens to `{}` twice", event.value),
+                        "name each event once",
+                    ),
+                );
+                continue;
+            }
             let step = StepText {
                 event: event.clone(),
                 when: Some(text.when.clone()),
@@ -118,7 +136,7 @@ impl Compiler<'_> {
                 amount: None,
                 place: text.head.place.clone(),
             };
-            self.step(Asks::Rule(index), &text.head, &step);
+            self.step(Asks::Rule(index), &text.head, &step, Shows::Here);
         }
         if text.events.is_empty() {
             self.problems.push(
@@ -130,10 +148,12 @@ impl Compiler<'_> {
     fn sequence(&mut self, rule: usize, text: &SequenceText) {
         let pattern = self.patterns.len();
         let head = &text.head;
-        let first = self.step(Asks::First(pattern), head, &text.first);
-        let then = text.then.as_ref().map(|step| self.step(Asks::Then(pattern), head, step));
+        let at_end = text.then.is_none();
+        let shows = if at_end { Shows::Here } else { Shows::Elsewhere };
+        let first = self.step(Asks::First(pattern), head, &text.first, shows);
+        let then = text.then.as_ref().map(|step| self.step(Asks::Then(pattern), head, step, Shows::Here));
         if let Some(step) = &text.unless {
-            self.step(Asks::Unless(pattern), head, step);
+            self.step(Asks::Unless(pattern), head, step, Shows::Elsewhere);
         }
         for step in [&text.then, &text.unless].into_iter().flatten() {
             if step.key.len() != text.first.key.len() {
@@ -144,30 +164,37 @@ impl Compiler<'_> {
             }
         }
         let fires = match (&text.fires, then.flatten()) {
-            (Some(sql), Some(kind)) => self.fires(sql, kind, head.if_unknown == IfUnknown::Warn),
+            (Some(sql), Some((kind, _))) => self.fires(sql, kind, head.if_unknown == IfUnknown::Warn),
             _ => None,
         };
-        if first.is_some() {
-            self.patterns.push(Pattern {
-                rule,
-                within_us: text.within_us,
-                at_end: text.then.is_none(),
-                renewed: false,
-                fires,
-            });
+        if let Some((_, show)) = first {
+            let within_us = text.within_us;
+            self.pattern(head, Pattern { rule, within_us, at_end, renewed: false, fires, show });
         }
     }
 
     fn absence(&mut self, rule: usize, text: &AbsenceText) {
         let pattern = self.patterns.len();
-        if self.step(Asks::First(pattern), &text.head, &text.of).is_some() {
+        if let Some((_, show)) = self.step(Asks::First(pattern), &text.head, &text.of, Shows::Here) {
             let within_us = text.after_us;
-            self.patterns.push(Pattern { rule, within_us, at_end: true, renewed: true, fires: None });
+            let pattern = Pattern { rule, within_us, at_end: true, renewed: true, fires: None, show };
+            self.pattern(&text.head, pattern);
         }
     }
 
-    /// Adds a condition; gives its kind of events.
-    fn step(&mut self, of: Asks, head: &Head, step: &StepText) -> Option<usize> {
+    fn pattern(&mut self, head: &Head, pattern: Pattern) {
+        self.patterns.push(pattern);
+        // An episode has two bytes for it.
+        if self.patterns.len() == PATTERNS_MAX + 1 {
+            self.problems.push(head.place.problem(
+                format!("there are more than {PATTERNS_MAX} sequences and absences"),
+                "tell some of them apart by `when`, or remove some",
+            ));
+        }
+    }
+
+    /// Adds a condition; gives its kind of events, and what it shows.
+    fn step(&mut self, of: Asks, head: &Head, step: &StepText, shows: Shows) -> Option<(usize, Vec<Shown>)> {
         let kind = kind(self.streams, &step.event, &mut self.problems)?;
         let always = At { value: "TRUE".to_owned(), place: step.event.place.clone() };
         let (parsed, checked) =
@@ -179,12 +206,13 @@ impl Compiler<'_> {
             Asks::Unless(_) => false,
             _ => head.if_unknown == IfUnknown::Warn,
         };
-        let show = match &head.show {
+        let show: Vec<Shown> = match &head.show {
+            _ if shows == Shows::Elsewhere => Vec::new(),
             None => self.columns(&parsed),
             Some(names) => names.iter().filter_map(|name| self.shown(name, kind)).collect(),
         };
-        self.conditions[kind].push((Ask { of, unknown, key, amount, show }, checked));
-        Some(kind)
+        self.conditions[kind].push((Ask { of, unknown, key, amount, show: show.clone() }, checked));
+        Some((kind, show))
     }
 
     fn boolean(&mut self, sql: &At<String>, scope: &Scope) -> Option<(Parsed, Checked)> {
@@ -284,9 +312,14 @@ impl Compiler<'_> {
 
     fn finish(mut self, plan: &Plan, rules: Vec<Rule>) -> Result<Compiled, Problems> {
         let mut listeners = Vec::new();
+        let turns = turns(&rules);
         for (kind, mut conditions) in std::mem::take(&mut self.conditions).into_iter().enumerate() {
-            // What ends an episode comes before what begins one, so that one event can do both.
-            conditions.sort_by_key(|(ask, _)| ask.of);
+            // What ends an episode comes before what begins one, so that one event can do both. Of rules that hold one
+            // another back, the one that does so comes first.
+            conditions.sort_by_key(|(ask, _)| match ask.of {
+                Asks::Rule(rule) => Asks::Rule(turns[rule]),
+                of => of,
+            });
             let (asks, exprs): (Vec<Ask>, Vec<Checked>) = conditions.into_iter().unzip();
             let scope = &self.scopes[kind];
             let fed = self.problems.take(plan.exprs(kind, scope));
@@ -299,4 +332,27 @@ impl Compiler<'_> {
         }
         self.problems.or(Compiled { rules, patterns: self.patterns, listeners })
     }
+}
+
+/// Of each rule, its turn: after those that suppress it, and else in order. (Of rules that suppress each other, whichever
+/// comes first.)
+fn turns(rules: &[Rule]) -> Vec<usize> {
+    fn visit(rule: usize, rules: &[Rule], order: &mut Vec<usize>, seen: &mut [bool]) {
+        if std::mem::replace(&mut seen[rule], true) {
+            return;
+        }
+        for other in &rules[rule].suppressed_by {
+            visit(*other, rules, order, seen);
+        }
+        order.push(rule);
+    }
+    let (mut order, mut seen) = (Vec::new(), vec![false; rules.len()]);
+    for rule in 0..rules.len() {
+        visit(rule, rules, &mut order, &mut seen);
+    }
+    let mut turns = vec![0; rules.len()];
+    for (turn, rule) in order.into_iter().enumerate() {
+        turns[rule] = turn;
+    }
+    turns
 }

@@ -67,6 +67,8 @@ pub struct Pattern {
     pub renewed: bool,
     /// What must hold of all that followed; None: that something did.
     pub fires: Option<Fires>,
+    /// Values that an alert shows whose time is over.
+    pub show: Vec<Shown>,
 }
 
 /// A condition on an episode of a pattern.
@@ -160,8 +162,8 @@ impl WarningBook {
                 allowed_lateness_us[kind] = *us;
             }
         }
-        let compiled = compile::compile(&streams, &plan, texts)?;
-        let compile::Compiled { rules, patterns, listeners } = compiled;
+        let compiled = keep(compile::compile(&streams, &plan, texts), &mut problems);
+        let Some(compile::Compiled { rules, patterns, listeners }) = compiled else { return Err(problems) };
         problems.or(Self {
             version,
             standards,

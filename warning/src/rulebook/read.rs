@@ -112,8 +112,16 @@ fn file(root: Section<'_>, texts: &mut Texts, problems: &mut Problems) {
         if let (Some(_), Some(lateness)) = (texts.allowed_lateness_us, &lateness) {
             problems.push(lateness.place.problem("the allowed lateness is said twice", "remove one of them"));
         }
-        texts.allowed_lateness_us = lateness.and_then(|l| parse_span(&l, problems));
+        // A file that only says the lateness of some kinds leaves the usual one as it is.
+        texts.allowed_lateness_us =
+            lateness.and_then(|l| parse_span(&l, problems)).or(texts.allowed_lateness_us);
         for (kind, item) in section.section("lateness", problems).iter().flat_map(Section::entries) {
+            if texts.lateness_of.iter().any(|(other, _)| other.value == kind.value) {
+                problems.push(kind.place.problem(
+                    format!("the lateness of `{}` is said twice", kind.value),
+                    "remove one of them",
+                ));
+            }
             let span = item.text(problems).and_then(|l| parse_span(&l, problems));
             texts.lateness_of.extend(span.map(|us| (kind.map(str::to_owned), us)));
         }
