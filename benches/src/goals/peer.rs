@@ -79,3 +79,26 @@ impl Drop for Contestant {
         }
     }
 }
+
+/// Builds an executable of this package that is not this one, as this program was built.
+pub fn build_ours(setting: &Setting, name: &str) -> anyhow::Result<PathBuf> {
+    let this = std::env::current_exe()?;
+    let folder = this.parent().context("an executable is in a folder")?;
+    let profile = match folder.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(profile) => profile,
+    };
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--quiet", "--package", "tarim-benches", "--bin", name, "--profile", profile])
+        .arg("--manifest-path")
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(&setting.target)
+        .status()
+        .with_context(|| format!("{name} is missing: cargo cannot be run to build it"))?;
+    if !status.success() {
+        bail!("{name} is missing: cargo could not build it ({status})");
+    }
+    Ok(folder.join(name))
+}

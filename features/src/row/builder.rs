@@ -141,7 +141,7 @@ impl RowBuilder {
             append_text(&mut self.bytes, 0, of, value)
                 .ok_or_else(|| CellError::TooLong { column: described.name.clone() })?;
         } else {
-            let code = self.layout.codes().code(value).filter(|_| described.admits(value));
+            let code = self.layout.codes().code(value).filter(|code| self.layout.has_code(column, *code));
             let not = || CellError::NotACode { column: described.name.clone(), value: value.to_owned() };
             of.write(&mut self.bytes, code.ok_or_else(not)?.into());
         }
@@ -156,8 +156,7 @@ impl RowBuilder {
             return Err(self.mismatch(column, Type::Utf8));
         };
         let described = &self.layout.columns()[column];
-        let known = |code| self.layout.codes().get(code).is_some_and(|text| described.admits(text));
-        if code & IN_ROW != 0 || !(described.codes.is_empty() || known(code)) {
+        if code & IN_ROW != 0 || !(described.codes.is_empty() || self.layout.has_code(column, code)) {
             return Err(CellError::Code { column: described.name.clone(), code });
         }
         of.write(&mut self.bytes, code.into());

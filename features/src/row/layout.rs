@@ -118,6 +118,8 @@ pub struct Layout {
     texts: Vec<usize>,
     /// The codes of all columns: the dictionary of any rows begins with them.
     codes: Arc<Dictionary>,
+    /// Of each column: which of them are its own.
+    own_codes: Vec<Box<[u32]>>,
     by_name: HashMap<String, usize>,
     /// Where the times of groups 1, 2, … stand.
     times_at: usize,
@@ -223,6 +225,8 @@ impl Layout {
         let fingerprint = fingerprint(&columns, &groups);
         let any_text = |c: &Column| c.ty == Type::Utf8 && c.codes.is_empty();
         let texts = (0..columns.len()).filter(|i| any_text(&columns[*i])).collect();
+        let own = |c: &Column| c.codes.iter().filter_map(|code| codes.code(code)).collect();
+        let own_codes = columns.iter().map(own).collect();
         let codes = Arc::new(codes);
         let freshness = groups.iter().enumerate().filter_map(|(i, group)| {
             let time_at = (times_at + 8 * i.checked_sub(1)?) as u32;
@@ -235,6 +239,7 @@ impl Layout {
             slots,
             texts,
             codes,
+            own_codes,
             by_name,
             times_at,
             freshness,
@@ -261,6 +266,11 @@ impl Layout {
     /// their other texts themselves holds nothing else.
     pub fn codes(&self) -> &Arc<Dictionary> {
         &self.codes
+    }
+
+    /// Whether a code is one of a column's own.
+    pub(super) fn has_code(&self, column: usize, code: u32) -> bool {
+        self.own_codes[column].contains(&code)
     }
 
     /// Columns that are texts of any kind, not codes.

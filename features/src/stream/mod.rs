@@ -34,7 +34,7 @@ mod state;
 pub use batch::{BatchError, POSITION, windows_of};
 pub use grain::Grain;
 pub use kind::{EventKind, TABLE_PREFIX};
-pub use panes::TooMuch;
+pub use panes::{Readings, TooMuch};
 pub use plan::{Plan, Said, TooLarge};
 pub use read::{DISTINCT_MAX, Measure};
 pub use set::{StreamSet, WINDOW, Window};

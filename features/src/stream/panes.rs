@@ -10,7 +10,7 @@ use super::{
 use crate::{expr::Given, view::exact};
 
 /// Bytes of a value and its last pane.
-const VALUE: usize = 12;
+pub(super) const VALUE: usize = 12;
 
 /// A customer has more panes and values than fit in a state: the rulebook's windows are too many or too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -201,17 +201,95 @@ impl Values {
     }
 }
 
+/// Windows that are read together, by what they are kept in: each track is looked up once.
+#[derive(Clone, Debug, Default)]
+pub struct Readings {
+    tracks: Vec<Group>,
+    values: Vec<Group>,
+}
+
+/// Windows over one track, or over the same values: each with its place among those that were asked for, the shortest first.
+#[derive(Clone, Debug)]
+struct Group {
+    of: usize,
+    readings: Vec<(usize, Reading)>,
+}
+
 impl Plan {
-    /// The value of a window at `now_us`, the customer's latest event time or a later time.
+    /// How windows are read together.
+    pub fn readings(&self, windows: impl IntoIterator<Item = usize>) -> Readings {
+        let mut all = Readings::default();
+        for (i, window) in windows.into_iter().enumerate() {
+            let reading = self.reading(window);
+            let (groups, of) = match reading.from {
+                From::Distinct { values } => (&mut all.values, values),
+                From::Count { track, .. }
+                | From::Sum { track, .. }
+                | From::Avg { track, .. }
+                | From::Stddev { track, .. }
+                | From::Least { track, .. }
+                | From::Greatest { track, .. }
+                | From::First { track, .. }
+                | From::Last { track, .. } => (&mut all.tracks, track),
+            };
+            let at = groups.iter().position(|g| g.of == of).unwrap_or_else(|| {
+                groups.push(Group { of, readings: Vec::new() });
+                groups.len() - 1
+            });
+            groups[at].readings.push((i, reading.clone()));
+        }
+        for group in all.tracks.iter_mut().chain(&mut all.values) {
+            group.readings.sort_by_key(|(_, reading)| reading.panes);
+        }
+        all
+    }
+
+    /// Tells the values of windows at `now_us`, the customer's latest event time or a later time, each with its place among
+    /// those that were asked for.
+    pub fn read(
+        &self,
+        readings: &Readings,
+        now_us: i64,
+        sections: &Sections,
+        count: usize,
+        mut tell: impl FnMut(usize, Given),
+    ) {
+        for Group { of, readings } in &readings.tracks {
+            let Track { grain, entry, .. } = self.tracks[*of];
+            let (all, now) = (sections.get(*of, count), grain.pane(now_us));
+            let mut start = all.len();
+            for (i, reading) in readings {
+                let first = now.saturating_sub_unsigned(reading.panes - 1);
+                while start > 0 && pane_of(&all[start - entry..]) >= first {
+                    start -= entry;
+                }
+                let panes = Panes { entries: &all[start..], entry };
+                tell(*i, reading.value(&panes).unwrap_or(reading.default));
+            }
+        }
+        for Group { of, readings } in &readings.values {
+            let all = sections.get(self.values_section(*of), count);
+            let now = self.values[*of].grain.pane(now_us);
+            for (i, reading) in readings {
+                let first = now.saturating_sub_unsigned(reading.panes - 1);
+                let seen = all.chunks_exact(VALUE).filter(|v| last_pane(v) >= first).count();
+                tell(*i, Given::Int64(seen.min(DISTINCT_MAX) as i64));
+            }
+        }
+    }
+
+    /// The value of one window.
     pub fn value(&self, window: usize, now_us: i64, sections: &Sections, count: usize) -> Given {
-        let reading = self.reading(window);
-        reading.value(self, now_us, sections, count).unwrap_or(reading.default)
+        let mut value = Given::Null;
+        self.read(&self.readings([window]), now_us, sections, count, |_, told| value = told);
+        value
     }
 }
 
 impl Reading {
-    fn value(&self, plan: &Plan, now_us: i64, sections: &Sections, count: usize) -> Option<Given> {
-        let panes = |track: usize| Panes::of(plan, track, self.panes, now_us, sections, count);
+    /// None: there is nothing in the panes.
+    #[inline]
+    fn value(&self, panes: &Panes<'_>) -> Option<Given> {
         let typed = |bits: i64| match self.ty {
             Type::Int64 => Given::Int64(bits),
             Type::Float64 => Given::Float64(float(bits)),
@@ -220,40 +298,33 @@ impl Reading {
             Type::Boolean | Type::Utf8 => unreachable!("no window is of this type"),
         };
         match self.from {
-            From::Count { track, at } => Some(Given::Int64(panes(track).count(at))),
-            From::Sum { track, at } => panes(track).sum(at).map(|sum| Given::Float64(sum as f64)),
-            From::Avg { track, sum, count } => {
-                let panes = panes(track);
+            From::Count { at, .. } => Some(Given::Int64(panes.count(at))),
+            From::Sum { at, .. } => panes.sum(at).map(|sum| Given::Float64(sum as f64)),
+            From::Avg { sum, count, .. } => {
                 Some(Given::Float64(panes.sum(sum)? as f64 / panes.count(count) as f64))
             }
-            From::Stddev { track, sum, count, squares } => {
-                let panes = panes(track);
+            From::Stddev { sum, count, squares, .. } => {
                 let squares = panes.fold(squares, wide, 0i128, i128::saturating_add);
                 let variance =
                     exact::sample_variance(panes.count(count), parts(panes.sum(sum)?), parts(squares));
                 variance.map(|v| Given::Float64(v.sqrt()))
             }
-            From::Least { track, at, order: Order::Ints } => {
-                Some(panes(track).fold(at, int, i64::MAX, i64::min)).filter(|v| *v != i64::MAX).map(typed)
+            From::Least { at, order: Order::Ints, .. } => {
+                Some(panes.fold(at, int, i64::MAX, i64::min)).filter(|v| *v != i64::MAX).map(typed)
             }
-            From::Greatest { track, at, order: Order::Ints } => {
-                Some(panes(track).fold(at, int, i64::MIN, i64::max)).filter(|v| *v != i64::MIN).map(typed)
+            From::Greatest { at, order: Order::Ints, .. } => {
+                Some(panes.fold(at, int, i64::MIN, i64::max)).filter(|v| *v != i64::MIN).map(typed)
             }
-            From::Least { track, at, order: Order::Floats } => {
-                known(panes(track).fold(at, |c| float(int(c)), f64::NAN, f64::min))
+            From::Least { at, order: Order::Floats, .. } => {
+                known(panes.fold(at, |c| float(int(c)), f64::NAN, f64::min))
             }
-            From::Greatest { track, at, order: Order::Floats } => {
-                known(panes(track).fold(at, |c| float(int(c)), f64::NAN, f64::max))
+            From::Greatest { at, order: Order::Floats, .. } => {
+                known(panes.fold(at, |c| float(int(c)), f64::NAN, f64::max))
             }
             // Panes are in order of time.
-            From::First { track, at } => panes(track).timed(at).next_back().map(typed),
-            From::Last { track, at } => panes(track).timed(at).next().map(typed),
-            From::Distinct { values } => {
-                let all = sections.get(plan.values_section(values), count);
-                let first = plan.values[values].grain.pane(now_us).saturating_sub_unsigned(self.panes - 1);
-                let seen = all.chunks_exact(VALUE).filter(|v| last_pane(v) >= first).count();
-                Some(Given::Int64(seen.min(DISTINCT_MAX) as i64))
-            }
+            From::First { at, .. } => panes.timed(at).next_back().map(typed),
+            From::Last { at, .. } => panes.timed(at).next().map(typed),
+            From::Distinct { .. } => unreachable!("different values are not kept in panes"),
         }
     }
 }
@@ -264,15 +335,7 @@ struct Panes<'a> {
     entry: usize,
 }
 
-impl<'a> Panes<'a> {
-    fn of(plan: &Plan, track: usize, panes: u32, now_us: i64, sections: &'a Sections, count: usize) -> Self {
-        let Track { grain, entry, .. } = plan.tracks[track];
-        let first = grain.pane(now_us).saturating_sub_unsigned(panes - 1);
-        let all = sections.get(track, count);
-        let inside = all.chunks_exact(entry).rev().take_while(|e| pane_of(e) >= first).count();
-        Self { entries: &all[all.len() - inside * entry..], entry }
-    }
-
+impl Panes<'_> {
     #[inline]
     fn fold<T>(&self, at: usize, read: impl Fn(&[u8]) -> T, start: T, add: impl Fn(T, T) -> T) -> T {
         self.entries.chunks_exact(self.entry).fold(start, |sum, e| add(sum, read(&e[at..])))
@@ -285,8 +348,15 @@ impl<'a> Panes<'a> {
 
     /// The exact sum; None: of nothing.
     fn sum(&self, at: usize) -> Option<i128> {
-        let cells = self.entries.chunks_exact(self.entry).map(|e| int(&e[at..]));
-        cells.filter(|sum| *sum != i64::MIN).fold(None, |all, sum| Some(all.unwrap_or(0) + i128::from(sum)))
+        let (mut all, mut any) = (0i128, false);
+        for entry in self.entries.chunks_exact(self.entry) {
+            let sum = int(&entry[at..]);
+            if sum != i64::MIN {
+                all += i128::from(sum);
+                any = true;
+            }
+        }
+        any.then_some(all)
     }
 
     /// Values of cells that keep a time and a value, the latest pane first.

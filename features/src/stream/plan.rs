@@ -13,7 +13,8 @@ use tarim_datamart::{Problem, Type, Value};
 
 use super::{
     grain::Grain,
-    read::Measure,
+    panes::VALUE,
+    read::{DISTINCT_MAX, Measure},
     set::{StreamSet, Window},
 };
 use crate::expr::{Answers, Checked, ExprId, ExprSet, Given, Scope};
@@ -181,6 +182,14 @@ impl Plan {
     /// Sections that a customer's state has for the windows: those from 0 on.
     pub fn sections(&self) -> usize {
         self.tracks.len() + self.values.len()
+    }
+
+    /// Bytes that the windows of a customer take at most: a customer to whom something happens in every pane.
+    pub fn bytes_most(&self) -> usize {
+        let tracks = self.tracks.iter().map(|t| t.panes as usize * t.entry);
+        // One more, before the oldest goes.
+        let values = self.values.iter().map(|_| (DISTINCT_MAX + 1) * VALUE);
+        tracks.chain(values).sum()
     }
 
     pub(super) fn values_section(&self, values: usize) -> usize {

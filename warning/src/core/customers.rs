@@ -72,6 +72,15 @@ impl Customers {
         Some(slot)
     }
 
+    /// The slot of whoever has the same hash, most likely the customer; None: there is none.
+    pub fn likely(&self, member: &str, customer: &str) -> Option<u32> {
+        if 4 + member.len() + customer.len() > IDS_MAX {
+            return None;
+        }
+        let hash = hash(identity(member, customer, &mut [0u8; IDS_MAX]));
+        self.slots.find(hash, |_| true).copied()
+    }
+
     fn add(&mut self, hash: u64, customer: Customer) {
         let slot = self.all.len() as u32;
         self.all.push(customer);

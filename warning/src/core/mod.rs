@@ -17,6 +17,7 @@
 
 mod customers;
 mod episodes;
+mod foresee;
 mod raise;
 mod snapshot;
 mod standing;
@@ -25,6 +26,7 @@ mod worker;
 
 use tarim_proto::warning::v1::{Alert, DeadLetter};
 
+pub use foresee::FORESEEN;
 pub use snapshot::{SnapshotError, Span};
 pub use worker::Worker;
 

@@ -226,9 +226,9 @@ impl State {
         state.now_us = state.now_us.max(event.happened_at_us);
         let times = (event.happened_at_us, state.now_us);
         plan.update(event.kind, said, times, &mut state.sections, count).map_err(|e| e.to_string())?;
-        for (window, inlet) in &listener.windows {
-            evaluation.put(*inlet, plan.value(*window, state.now_us, &state.sections, count));
-        }
+        plan.read(&listener.windows, state.now_us, &state.sections, count, |i, value| {
+            evaluation.put(listener.inlets[i], value);
+        });
         evaluation.run(1);
         work.found.clear();
         let conditions = 0..listener.asks.len() as u32;
@@ -492,10 +492,10 @@ impl Found<'_> {
         let none = Dictionary::none();
         let mut evaluation = fires.program.start(&fires.bound, &rows, none, &mut work.episode_scratch);
         let state = customers.get(self.customer);
-        for (window, inlet) in &fires.windows {
-            evaluation
-                .put(*inlet, book.plan().value(*window, state.now_us, &state.sections, layout.episodes.1));
-        }
+        let plan = book.plan();
+        plan.read(&fires.windows, state.now_us, &state.sections, layout.episodes.1, |i, value| {
+            evaluation.put(fires.inlets[i], value);
+        });
         let kept = episode.kept.map_or(Given::Null, Given::Int64);
         let values = [kept, Given::Int64(episode.sum), Given::Int64(episode.count.into())];
         for (inlet, value) in fires.episode.iter().zip(values) {

@@ -14,6 +14,15 @@ use std::fmt;
 
 pub use intake::{Intake, Reader};
 
+/// Member and customer of a record, without a look at anything else; None: they do not stand at once where they would.
+pub fn ids(format: Format, payload: &[u8]) -> Option<(&str, &str)> {
+    match format {
+        Format::Protobuf => protobuf::ids(payload),
+        // To find them means to read it all.
+        Format::Json => None,
+    }
+}
+
 /// What a record's bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {

@@ -117,6 +117,20 @@ pub(super) fn read<'r>(reader: &'r mut Reader, payload: &[u8]) -> Result<Taken<'
     reader.event(kind, head, fields[..count].iter().copied(), Vec::new())
 }
 
+/// Member and customer, if they stand before the event's kind.
+pub(super) fn ids(payload: &[u8]) -> Option<(&str, &str)> {
+    let (mut rest, mut member) = (payload, "");
+    while !rest.is_empty() {
+        let (tag, wire) = key(&mut rest).ok()?;
+        match (tag, wire) {
+            (2, WireType::LengthDelimited) => member = text(&mut rest, "member").ok()?,
+            (3, WireType::LengthDelimited) => return Some((member, text(&mut rest, "customer_id").ok()?)),
+            _ => skip(tag, wire, &mut rest).ok()?,
+        }
+    }
+    None
+}
+
 fn broken() -> Rejected {
     Rejected::because(
         "payload: it is no tarim.event.v1.Event (is it JSON? then say so in the header `content-type`)",

@@ -13,7 +13,8 @@ pub use file::{Encoding, EventFile};
 use self::file::OutFile;
 use crate::{
     alert,
-    core::{Counts, Outbox, Position, Worker},
+    core::{Counts, FORESEEN, Outbox, Position, Worker},
+    event::Format,
     rulebook::WarningBook,
 };
 
@@ -72,10 +73,23 @@ pub fn replay(
         state_bytes: 0,
         counts: Counts::default(),
     };
-    while let Some((format, record)) = events.next()? {
-        let at = Position { partition: 0, offset: report.records as i64 };
-        worker.take(at, format, record, &mut out);
-        report.records += 1;
+    let mut batch = Batch::default();
+    loop {
+        while batch.len() < FORESEEN
+            && let Some((format, record)) = events.next()?
+        {
+            batch.push(format, record);
+        }
+        if batch.len() == 0 {
+            break;
+        }
+        worker.foresee(batch.iter());
+        for (format, record) in batch.iter() {
+            let at = Position { partition: 0, offset: report.records as i64 };
+            worker.take(at, format, record, &mut out);
+            report.records += 1;
+        }
+        batch.clear();
         if !out.alerts.is_empty() || !out.dead.is_empty() {
             report.alerts += out.alerts.len() as u64;
             report.dead += out.dead.len() as u64;
@@ -87,9 +101,7 @@ pub fn replay(
             }
             out.clear();
         }
-        if report.records.is_multiple_of(4096) {
-            progress(events.bytes());
-        }
+        progress(events.bytes());
     }
     alerts.finish()?;
     dead.finish()?;
@@ -106,4 +118,37 @@ pub fn dead_beside(to: &Path) -> PathBuf {
     let stem = to.file_stem().unwrap_or_default().to_string_lossy();
     let extension = to.extension().unwrap_or_default().to_string_lossy();
     to.with_file_name(format!("{stem}.dead.{extension}"))
+}
+
+/// Records one behind the other.
+#[derive(Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    /// Where each ends.
+    ends: Vec<(Format, usize)>,
+}
+
+impl Batch {
+    fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    fn push(&mut self, format: Format, record: &[u8]) {
+        self.bytes.extend_from_slice(record);
+        self.ends.push((format, self.bytes.len()));
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (Format, &[u8])> {
+        let mut start = 0;
+        self.ends.iter().map(move |(format, end)| {
+            let record = &self.bytes[start..*end];
+            start = *end;
+            (*format, record)
+        })
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
 }

@@ -6,7 +6,7 @@ use tarim_datamart::{At, Problems, Type, nearest};
 use tarim_features::{
     expr::{Bound, Checked, ExprSet, Inlet, Parsed, Program, Scope, fuse},
     row::{Column, Dictionary, Layout},
-    stream::{EventKind, Plan, StreamSet, TABLE_PREFIX},
+    stream::{EventKind, Plan, Readings, StreamSet, TABLE_PREFIX},
 };
 
 use super::{
@@ -35,6 +35,7 @@ pub fn compile(streams: &StreamSet, plan: &Plan, texts: Texts) -> Result<Compile
     let scopes = (0..kinds).map(|kind| streams.scope(kind, [])).collect();
     let mut compiler = Compiler {
         streams,
+        plan,
         scopes,
         conditions: (0..kinds).map(|_| Vec::new()).collect(),
         patterns: Vec::new(),
@@ -52,7 +53,7 @@ pub fn compile(streams: &StreamSet, plan: &Plan, texts: Texts) -> Result<Compile
     for (i, text) in absences.iter().enumerate() {
         compiler.absence(absences_at + i, text);
     }
-    compiler.finish(plan, rules)
+    compiler.finish(rules)
 }
 
 fn rule(head: &Head, all: &[&Head], problems: &mut Problems) -> Rule {
@@ -110,6 +111,7 @@ enum Shows {
 
 struct Compiler<'a> {
     streams: &'a StreamSet,
+    plan: &'a Plan,
     /// By kind.
     scopes: Vec<Scope>,
     conditions: Vec<Vec<(Ask, Checked)>>,
@@ -293,9 +295,9 @@ impl Compiler<'_> {
         let set = self.problems.take(ExprSet::compile(&scope, vec![checked]))?;
         let program = fuse(&scope, 1, [(&set, None)]);
         let bound = self.bind(&program, kind, 3);
-        let windows = self.inlets(&program);
+        let (windows, inlets) = self.read(&program);
         let episode = std::array::from_fn(|column| program.inlet(EPISODE_RELATION, column));
-        Some(Fires { program, bound, windows, episode, unknown })
+        Some(Fires { program, bound, windows, inlets, episode, unknown })
     }
 
     fn bind(&self, program: &Program, kind: usize, relations: usize) -> Bound {
@@ -305,12 +307,15 @@ impl Compiler<'_> {
         program.bind(&dictionaries)
     }
 
-    fn inlets(&self, program: &Program) -> Vec<(usize, Inlet)> {
+    /// The windows that a program reads, and where it takes them.
+    fn read(&self, program: &Program) -> (Readings, Vec<Inlet>) {
         let windows = 0..self.streams.windows().len();
-        windows.filter_map(|w| Some((w, program.inlet(WINDOW, w)?))).collect()
+        let (windows, inlets): (Vec<usize>, Vec<Inlet>) =
+            windows.filter_map(|w| Some((w, program.inlet(WINDOW, w)?))).unzip();
+        (self.plan.readings(windows), inlets)
     }
 
-    fn finish(mut self, plan: &Plan, rules: Vec<Rule>) -> Result<Compiled, Problems> {
+    fn finish(mut self, rules: Vec<Rule>) -> Result<Compiled, Problems> {
         let mut listeners = Vec::new();
         let turns = turns(&rules);
         for (kind, mut conditions) in std::mem::take(&mut self.conditions).into_iter().enumerate() {
@@ -322,13 +327,13 @@ impl Compiler<'_> {
             });
             let (asks, exprs): (Vec<Ask>, Vec<Checked>) = conditions.into_iter().unzip();
             let scope = &self.scopes[kind];
-            let fed = self.problems.take(plan.exprs(kind, scope));
+            let fed = self.problems.take(self.plan.exprs(kind, scope));
             let asked = self.problems.take(ExprSet::compile(scope, exprs));
             let (Some(fed), Some(asked)) = (fed, asked) else { continue };
             let program = fuse(scope, 1, [(&fed, Some(WINDOW)), (&asked, None)]);
             let bound = self.bind(&program, kind, 2);
-            let windows = self.inlets(&program);
-            listeners.push(Listener { program, bound, windows, asks });
+            let (windows, inlets) = self.read(&program);
+            listeners.push(Listener { program, bound, windows, inlets, asks });
         }
         self.problems.or(Compiled { rules, patterns: self.patterns, listeners })
     }

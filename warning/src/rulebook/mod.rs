@@ -20,7 +20,7 @@ use tarim_features::{
     expr::{Bound, Checked, Inlet, Program},
     folder::Folder,
     row::Dictionary,
-    stream::{Plan, StreamSet},
+    stream::{Plan, Readings, Sections, StreamSet},
 };
 
 pub use self::words::{IfUnknown, Level, Push};
@@ -76,7 +76,8 @@ pub struct Pattern {
 pub struct Fires {
     pub program: Program,
     pub bound: Bound,
-    pub windows: Vec<(usize, Inlet)>,
+    pub windows: Readings,
+    pub inlets: Vec<Inlet>,
     /// By column of [`EPISODE`].
     pub episode: [Option<Inlet>; 3],
     /// It cannot be told: does it fire?
@@ -91,8 +92,9 @@ pub const EPISODE: [(&str, Type); 3] = [("kept", Type::Int64), ("sum", Type::Int
 pub struct Listener {
     pub program: Program,
     pub bound: Bound,
-    /// Windows that conditions read, and where they take them.
-    pub windows: Vec<(usize, Inlet)>,
+    /// Windows that conditions read, and where they take them, in order.
+    pub windows: Readings,
+    pub inlets: Vec<Inlet>,
     /// What each condition is for, in order: what ends patterns, what follows, what begins them, then rules.
     pub asks: Vec<Ask>,
 }
@@ -134,6 +136,9 @@ pub enum ShownFrom {
     Window(usize),
 }
 
+/// Most bytes of a customer's windows: what is left of a state is for episodes and standing alerts.
+const WINDOW_BYTES_MAX: usize = Sections::BYTES_MAX - (64 << 10);
+
 /// Three days, unless the rulebook says another time.
 const ALLOWED_LATENESS_US: i64 = 3 * 86_400_000_000;
 
@@ -155,6 +160,14 @@ impl WarningBook {
             return Err(problems);
         };
         let plan = Plan::new(&streams);
+        let bytes = plan.bytes_most();
+        if bytes > WINDOW_BYTES_MAX {
+            // Or the events of the busiest customers would be dead letters.
+            problems.push(Place::file(Path::new("features/streams")).problem(
+                format!("a customer's windows may take {bytes} bytes; there is room for {WINDOW_BYTES_MAX}"),
+                "use fewer or shorter windows, or longer panes",
+            ));
+        }
         let usual = texts.allowed_lateness_us.unwrap_or(ALLOWED_LATENESS_US);
         let mut allowed_lateness_us = vec![usual; streams.kinds().len()];
         for (kind, us) in &texts.lateness_of {

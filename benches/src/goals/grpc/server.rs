@@ -4,16 +4,18 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::Command,
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use prost::Message;
 use tarim_benches::load::Client;
 use tarim_proto::decision::v1 as wire;
 use tonic::transport::Endpoint;
 
-use crate::goals::{Setting, peer::Contestant};
+use crate::goals::{
+    Setting,
+    peer::{Contestant, build_ours},
+};
 
 /// The executable. Not this one, whose allocator counts.
 const NAME: &str = "tarim-benches-server";
@@ -21,27 +23,9 @@ const NAME: &str = "tarim-benches-server";
 /// The file of answers for the echo: each behind its length, as protobuf delimits messages.
 const ANSWERS: &str = "answers";
 
-/// Builds the servers' executable, as this program was built.
+/// Builds the servers' executable.
 pub fn build(setting: &Setting) -> anyhow::Result<PathBuf> {
-    let this = std::env::current_exe()?;
-    let folder = this.parent().context("an executable is in a folder")?;
-    let profile = match folder.file_name().and_then(|name| name.to_str()) {
-        Some("debug") | None => "dev",
-        Some(profile) => profile,
-    };
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args(["build", "--quiet", "--package", "tarim-benches", "--bin", NAME, "--profile", profile])
-        .arg("--manifest-path")
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
-        .arg("--target-dir")
-        .arg(&setting.target)
-        .status()
-        .context("the servers are missing: cargo cannot be run to build them")?;
-    if !status.success() {
-        bail!("the servers are missing: cargo could not build {NAME} ({status})");
-    }
-    Ok(folder.join(NAME))
+    build_ours(setting, NAME)
 }
 
 /// A server that runs; it is ended when this is dropped.

@@ -1,67 +1,27 @@
-//! The warning pipeline at the edge of files: one core, many customers.
+//! The warning pipeline.
 
-mod cpu;
-mod ring;
+mod files;
 
-use std::{sync::Arc, time::Instant};
+use std::{path::Path, process::Command};
 
-use tarim_benches::fixture::warn::WarnBook;
-use tarim_warning::{
-    replay::{Replay, replay},
-    rulebook::WarningBook,
-};
+use anyhow::{Context, bail};
+use serde_json::Value as Json;
 
-use self::cpu::CpuTime;
-use super::{Goal, Line, Quantity, Setting, Wanted};
+pub use files::WarnFiles;
 
-pub struct WarnFiles;
+/// The executable that is measured, with the allocator that `tarim` has. This one's counts.
+const NAME: &str = "tarim-benches-warn";
 
-/// Windows and rules.
-const BOOK: (usize, usize) = (40, 200);
-/// Events per CPU-second that are wanted.
-const WANTED: f64 = 400_000.0;
-
-impl Goal for WarnFiles {
-    fn name(&self) -> &'static str {
-        "warn_files"
+/// Runs the executable; gives what it printed.
+fn measured(executable: &Path, arguments: &[&str]) -> anyhow::Result<Json> {
+    let output = Command::new(executable).args(arguments).output().context("cannot run it")?;
+    if !output.status.success() {
+        bail!("{NAME} {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr));
     }
+    serde_json::from_slice(&output.stdout).with_context(|| format!("{NAME} prints a line of JSON"))
+}
 
-    fn about(&self) -> &'static str {
-        "200 warning rules over 40 windows, 1,000,000 customers, from a file to a file, beside a ring alone"
-    }
-
-    fn run(&self, setting: &Setting) -> anyhow::Result<Vec<Line>> {
-        let folder = setting.folder("warn_files")?;
-        let customers = setting.size(1_000_000, 20_000);
-        let events = setting.size(6_000_000, 200_000);
-        let book = WarnBook { windows: BOOK.0, rules: BOOK.1, customers };
-        book.write(&folder.join("rulebook"))?;
-        let files = Replay {
-            from: folder.join("events.pb"),
-            to: folder.join("alerts.pb"),
-            dead: folder.join("dead.pb"),
-        };
-        book.write_events(events, &files.from)?;
-        let compiled = Arc::new(WarningBook::read(&folder.join("rulebook"))?);
-
-        let (start, cpu) = (Instant::now(), CpuTime::now()?);
-        let report = replay(compiled, &files, |_| {})?;
-        let (taken, cpu) = (start.elapsed(), cpu.elapsed()?);
-        anyhow::ensure!(report.dead == 0, "{} of the events were dead letters", report.dead);
-        let rate = |seconds: f64| Quantity::Rate(events as f64 / seconds);
-        let ring = ring::rate(&book, events)?;
-        let told = |what: String, quantity| Line::new(what, quantity, Wanted::Told);
-        let per_customer = report.state_bytes as f64 / report.customers as f64;
-        Ok(vec![
-            Line::new(
-                format!("events per CPU-second, {} rules, {} windows, {customers} customers", BOOK.1, BOOK.0),
-                rate(cpu),
-                Wanted::AtLeast(Quantity::Rate(WANTED)),
-            )
-            .beside("a ring of 24 hours alone", Quantity::Rate(ring)),
-            told("the same, by the clock on the wall".into(), rate(taken.as_secs_f64())),
-            told("alerts".into(), Quantity::Count(report.alerts as f64)),
-            told(format!("state of a customer after {events} events"), Quantity::Bytes(per_customer)),
-        ])
-    }
+/// A number of what was printed.
+fn number(told: &Json, name: &str) -> anyhow::Result<f64> {
+    told[name].as_f64().with_context(|| format!("{NAME} does not tell {name}"))
 }
