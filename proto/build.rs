@@ -13,6 +13,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         "tarim/decision/v1/decision.proto",
         "tarim/decision/v1/journal.proto",
         "tarim/event/v1/event.proto",
+        "tarim/warning/v1/ledger.proto",
+        "tarim/warning/v1/service.proto",
         "tarim/warning/v1/warning.proto",
     ];
     println!("cargo:rerun-if-changed=tarim");

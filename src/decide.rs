@@ -17,7 +17,10 @@ use tonic::{
 };
 
 use self::card::Lang;
-pub use self::request::{new_id, read as read_requests};
+pub use self::{
+    json::code,
+    request::{new_id, read as read_requests},
+};
 use crate::home::Home;
 
 #[derive(clap::Args)]

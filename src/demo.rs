@@ -21,6 +21,9 @@ const MARKER: &str = ".tarim-demo";
 /// Where `synth` puts the newest applications, as a lending system would send them.
 const REQUESTS: &str = "requests/requests.ndjson";
 
+/// Where `synth` puts the history of the bank's customers.
+const EVENTS: &str = "events/events.ndjson";
+
 /// The bank's last day: what is known, and when the applications are decided.
 const AS_OF: &str = "2026-06-30T00:00:00Z";
 
@@ -74,6 +77,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     demo.step(
         "All applications that the bank ever had, each as of its own time",
         &["backtest", "--out", path(&decisions)?],
+    )?;
+    let alerts = folder.join("alerts.ndjson");
+    demo.step(
+        "What happened to the customers since, through the warning rules",
+        &["warn", "replay", "--from", path(&Path::new(bank).join(EVENTS))?, "--to", path(&alerts)?],
     )?;
     demo.what_next(&decisions)
 }

@@ -7,6 +7,7 @@ use tarim_decision::{
     rulebook::{Counts, Rulebook, check, current, publish, rollback, versions},
     testing,
 };
+use tarim_warning::rulebook::WarningBook;
 
 use crate::{home::Home, materialize::LINES};
 
@@ -63,6 +64,7 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             Ok(())
         }
         Verb::Publish { rollback: None, .. } => {
+            WarningBook::read(home.rulebook())?;
             let version = publish(home.rulebook(), &home.published())?;
             println!("published {version}");
             Ok(())
@@ -78,17 +80,28 @@ fn show_check(home: &Home) -> anyhow::Result<()> {
     for error in report.errors.iter() {
         println!("{error}");
     }
-    if let Some((version, counts)) = &report.read {
-        println!("{}", summary(version, counts));
+    // What both read is told once: warnings are looked at when the rest is sound.
+    let warnings = match report.errors.iter().count() {
+        0 => Some(WarningBook::read(home.rulebook())),
+        _ => None,
+    };
+    let mut errors = report.errors.iter().count();
+    if let Some(Err(problems)) = &warnings {
+        println!("{problems}");
+        errors += problems.iter().count();
     }
-    match report.errors.iter().count() {
+    if let Some((version, counts)) = &report.read {
+        let warnings = warnings.as_ref().and_then(|w| w.as_ref().ok());
+        println!("{}", summary(version, counts, warnings));
+    }
+    match errors {
         0 => Ok(()),
         1 => bail!("the rulebook has 1 problem"),
         n => bail!("the rulebook has {n} problems"),
     }
 }
 
-fn summary(version: &str, counts: &Counts) -> Table {
+fn summary(version: &str, counts: &Counts, warnings: Option<&WarningBook>) -> Table {
     let mut table = Table::new();
     table.load_preset(LINES);
     table.set_header(["what", "how many"]);
@@ -105,6 +118,15 @@ fn summary(version: &str, counts: &Counts) -> Table {
         ("different steps in them", counts.steps),
     ] {
         table.add_row([what.to_owned(), count.to_string()]);
+    }
+    if let Some(warnings) = warnings {
+        for (what, count) in [
+            ("kinds of events", warnings.streams().kinds().len()),
+            ("windows over events", warnings.streams().windows().len()),
+            ("warning rules", warnings.rules().len()),
+        ] {
+            table.add_row([what.to_owned(), count.to_string()]);
+        }
     }
     table.add_row(["version", version]);
     table

@@ -1,8 +1,11 @@
 //! `tarim warn`: events in, alerts out.
 
+mod desk;
 mod kafka;
 mod replay;
+mod serve;
 
+use self::desk::Deed;
 use crate::home::Home;
 
 #[derive(clap::Args)]
@@ -13,7 +16,7 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Verb {
-    /// Create the topics of events, alerts and dead letters
+    /// Create the topics of events, alerts, dead letters and changes
     Init(kafka::init::Args),
     /// Watch a topic of events and push alerts, exactly once
     Run(kafka::run::Args),
@@ -21,6 +24,20 @@ enum Verb {
     Replay(replay::Args),
     /// Put a file of events on the topic of events
     Send(kafka::send::Args),
+    /// Keep warnings and what becomes of them, and serve them over gRPC
+    Serve(serve::Args),
+    /// List warnings of a member, the newest first
+    List(desk::List),
+    /// Show a warning with all that is known of it
+    Show(desk::Show),
+    /// Say that you look into a warning
+    Ack(desk::Change),
+    /// Say that a warning was dealt with, and how
+    Dispose(desk::Change),
+    /// Pass a warning on to whoever must deal with it
+    Escalate(desk::Change),
+    /// Close a warning that was disposed or escalated
+    Close(desk::Change),
 }
 
 pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
@@ -29,5 +46,12 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         Verb::Run(args) => kafka::run::run(home, args),
         Verb::Replay(args) => replay::run(home, args),
         Verb::Send(args) => kafka::send::run(home, args),
+        Verb::Serve(args) => serve::run(home, args),
+        Verb::List(args) => desk::list(args),
+        Verb::Show(args) => desk::show(args),
+        Verb::Ack(args) => desk::change(args, Deed::Acknowledge),
+        Verb::Dispose(args) => desk::change(args, Deed::Dispose),
+        Verb::Escalate(args) => desk::change(args, Deed::Escalate),
+        Verb::Close(args) => desk::change(args, Deed::Close),
     }
 }

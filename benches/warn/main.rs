@@ -2,6 +2,9 @@
 //! processor time told apart from everybody else's. Each prints one line of JSON.
 
 mod cpu;
+mod kafka;
+mod latency;
+mod restart;
 mod ring;
 
 use std::{path::PathBuf, sync::Arc, time::Instant};
@@ -26,8 +29,20 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 enum Args {
     /// A file of events through a rulebook; both are in the folder
     Replay { folder: PathBuf },
-    /// Writes a rulebook and events to the folder, for `replay`
-    Write { folder: PathBuf, customers: u64, events: u64 },
+    /// Writes a rulebook and events to the folder, for the others
+    Write { folder: PathBuf, windows: usize, rules: usize, customers: u64, events: u64 },
+    /// Creates topics for these names and puts the folder's events on the first of them
+    Fill { brokers: String, folder: PathBuf, partitions: i32, names: Vec<String> },
+    /// The pipeline on Kafka
+    Run { brokers: String, folder: PathBuf, name: String },
+    /// A raw pass-through of the same events
+    Pass { brokers: String, partitions: i32, name: String },
+    /// How long alerts take at so many events a second
+    Latency { brokers: String, folder: PathBuf, per_second: u64, seconds: u64 },
+    /// Writes the state of so many customers to the folder
+    StateWrite { folder: PathBuf, customers: u64 },
+    /// Loads it, and takes one event
+    StateLoad { folder: PathBuf },
     /// A ring of 24 hours per customer, and nothing else
     Ring { customers: u64, events: u64 },
 }
@@ -35,8 +50,18 @@ enum Args {
 fn main() -> anyhow::Result<()> {
     let told = match Args::parse() {
         Args::Replay { folder } => replayed(&folder)?,
-        Args::Write { folder, customers, events } => {
-            let book = WarnBook { windows: 40, rules: 200, customers };
+        Args::Fill { brokers, folder, partitions, names } => {
+            kafka::fill(&brokers, &folder, partitions, &names)?
+        }
+        Args::Run { brokers, folder, name } => kafka::run(&brokers, &folder, &name)?,
+        Args::Pass { brokers, partitions, name } => kafka::pass(&brokers, partitions, &name)?,
+        Args::Latency { brokers, folder, per_second, seconds } => {
+            kafka::latency(&brokers, &folder, per_second, seconds)?
+        }
+        Args::StateWrite { folder, customers } => restart::write(&folder, customers)?,
+        Args::StateLoad { folder } => restart::load(&folder)?,
+        Args::Write { folder, windows, rules, customers, events } => {
+            let book = WarnBook { windows, rules, customers };
             book.write(&folder.join("rulebook"))?;
             book.write_events(events, &folder.join("events.pb"))?;
             json!({ "events": events })

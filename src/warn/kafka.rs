@@ -56,7 +56,8 @@ fn default_state(home: &Home) -> PathBuf {
     home.warnings()
 }
 
-fn pair(text: &str) -> anyhow::Result<(String, String)> {
+/// KEY=VALUE.
+pub fn pair(text: &str) -> anyhow::Result<(String, String)> {
     let (key, value) = text.split_once('=').context("write it as KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
 }

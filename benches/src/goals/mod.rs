@@ -44,6 +44,9 @@ fn all() -> Vec<Box<dyn Goal>> {
         Box::new(row_read::RowRead),
         Box::new(scale::Scale),
         Box::new(warn::WarnFiles),
+        Box::new(warn::WarnKafka),
+        Box::new(warn::WarnRestart),
+        Box::new(warn::WarnFound),
     ]
 }
 

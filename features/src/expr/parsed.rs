@@ -8,13 +8,13 @@ use datafusion::{
         DFSchemaRef, ScalarValue,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
-    logical_expr::{Expr, ExprSchemable, simplify::SimplifyContext},
+    logical_expr::{Expr, ExprSchemable, Operator, simplify::SimplifyContext},
     optimizer::simplify_expressions::ExprSimplifier,
 };
 use tarim_datamart::{Place, Problem, Type, Value};
 
 use super::{
-    build::{constant, null},
+    build::{balanced, constant, null},
     compile,
     names::quote,
     scope::{ColumnRef, Named, Relations, Scope},
@@ -194,6 +194,39 @@ impl Checked {
 
     pub fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// What of a condition reads no other relation than this: where it is FALSE, so is the condition. None: nothing of it.
+    pub fn guard(&self, relation: &str) -> Option<Checked> {
+        let mut terms = Vec::new();
+        let mut open = vec![&self.expr];
+        while let Some(expr) = open.pop() {
+            match expr {
+                Expr::BinaryExpr(and) if and.op == Operator::And => open.extend([&*and.right, &*and.left]),
+                term => terms.push(term),
+            }
+        }
+        let own = |term: &&Expr| {
+            let (mut any, mut all) = (false, true);
+            visit(term, |node| {
+                if let Expr::Column(c) = node {
+                    any = true;
+                    all &= c.relation.as_ref().is_some_and(|r| r.table() == relation);
+                }
+            });
+            any && all
+        };
+        let terms: Vec<Expr> = terms.into_iter().filter(own).cloned().collect();
+        if terms.is_empty() {
+            return None;
+        }
+        let expr = balanced(Operator::And, terms);
+        let prefix = format!("{relation}.");
+        let mut read = BTreeSet::new();
+        visit(&expr, |node| read.extend(full_name(node)));
+        let is_read = |c: &&ColumnRef| c.name.starts_with(&prefix) && read.contains(&c.name);
+        let columns = self.columns.iter().filter(is_read).cloned().collect();
+        Some(Checked { expr, ty: Type::Boolean, columns, place: self.place.clone() })
     }
 
     /// The expression as both engines run it, for people.

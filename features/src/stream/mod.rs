@@ -37,5 +37,5 @@ pub use kind::{EventKind, TABLE_PREFIX};
 pub use panes::{Readings, TooMuch};
 pub use plan::{Plan, Said, TooLarge};
 pub use read::{DISTINCT_MAX, Measure};
-pub use set::{StreamSet, WINDOW, Window};
+pub use set::{EVENT, StreamSet, WINDOW, Window};
 pub use state::Sections;

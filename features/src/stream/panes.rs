@@ -3,7 +3,7 @@
 use tarim_datamart::Type;
 
 use super::{
-    plan::{Cell, From, Keeps, Order, Plan, Reading, Said, Source, Track, Values},
+    plan::{Cell, From, Keeps, Order, Plan, Reading, Said, Track, Values},
     read::DISTINCT_MAX,
     state::Sections,
 };
@@ -19,21 +19,6 @@ pub(super) const VALUE: usize = 12;
     Sections::BYTES_MAX
 )]
 pub struct TooMuch;
-
-impl Said {
-    #[inline]
-    fn counts(&self, source: Source) -> bool {
-        source.filter.is_none_or(|filter| self.holds[filter])
-    }
-
-    /// What is measured; None: the event does not count, or says nothing of it.
-    #[inline]
-    fn of(&self, source: Source) -> Option<i64> {
-        let counts = self.counts(source);
-        let value = source.of.map_or(Some(1), |of| self.values[of]);
-        value.filter(|_| counts)
-    }
-}
 
 impl Plan {
     /// Takes an event that [`Plan::listen`] has heard into the panes. `now_us` is the customer's latest event time, this one
@@ -69,7 +54,7 @@ impl Track {
         let (pane, now) = (self.grain.pane(time_us), self.grain.pane(now_us));
         // Before every window.
         let first = now.saturating_sub_unsigned(self.panes - 1);
-        if pane < first || self.cells.iter().all(|c| said.of(c.source).is_none()) {
+        if pane < first || self.sources.iter().all(|source| said.taken[*source].is_none()) {
             return Ok(());
         }
         let entries = sections.get(section, count);
@@ -85,7 +70,10 @@ impl Track {
             }
             false => {
                 // What is before every window makes room.
-                let _ = sections.splice(section, count, 0, stale * self.entry, 0).expect("it becomes less");
+                if stale > 0 {
+                    let gone = stale * self.entry;
+                    let _ = sections.splice(section, count, 0, gone, 0).expect("it becomes less");
+                }
                 let at = (place - stale) * self.entry;
                 let entry = sections.splice(section, count, at, 0, self.entry).ok_or(TooMuch)?;
                 self.begin(pane, entry);
@@ -93,7 +81,7 @@ impl Track {
             }
         };
         for cell in &self.cells {
-            if let Some(value) = said.of(cell.source) {
+            if let Some(value) = said.taken[cell.source] {
                 cell.add(value, time_us, &mut entry[cell.at..]);
             }
         }
@@ -158,7 +146,7 @@ impl Values {
         sections: &mut Sections,
         (section, count): (usize, usize),
     ) -> Result<(), TooMuch> {
-        let Some(value) = said.of(self.source) else { return Ok(()) };
+        let Some(value) = said.taken[self.source] else { return Ok(()) };
         let (pane, now) = (self.grain.pane(time_us), self.grain.pane(now_us));
         let first = now.saturating_sub_unsigned(self.panes - 1);
         if pane < first {

@@ -45,6 +45,8 @@ struct KindPlan {
     bounds: Vec<Option<(i64, Arc<str>)>>,
     tracks: Vec<usize>,
     values: Vec<usize>,
+    /// What cells and values take of an event: each once.
+    sources: Vec<Source>,
 }
 
 /// Panes of a length over events of a kind.
@@ -55,6 +57,8 @@ pub(super) struct Track {
     /// Most panes of a window.
     pub panes: u32,
     pub cells: Vec<Cell>,
+    /// What the cells take, each once.
+    pub sources: Vec<usize>,
     /// Bytes of an entry: the pane, then its cells.
     pub entry: usize,
 }
@@ -63,7 +67,8 @@ pub(super) struct Track {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cell {
     pub keeps: Keeps,
-    pub source: Source,
+    /// Index of what it takes.
+    pub source: usize,
     /// Where in the entry.
     pub at: usize,
 }
@@ -90,9 +95,9 @@ pub(super) enum Order {
 
 /// Which events count and what is taken of them: indexes of conditions and values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Source {
-    pub filter: Option<usize>,
-    pub of: Option<usize>,
+struct Source {
+    filter: Option<usize>,
+    of: Option<usize>,
 }
 
 /// Different values, each with its last pane.
@@ -101,7 +106,8 @@ pub(super) struct Values {
     pub kind: usize,
     pub grain: Grain,
     pub panes: u32,
-    pub source: Source,
+    /// Index of what it takes.
+    pub source: usize,
 }
 
 /// How a window's value is read.
@@ -127,11 +133,14 @@ pub(super) enum From {
     Distinct { values: usize },
 }
 
-/// What an event says: of each condition whether it holds, of each value its bits. Reusable.
+/// What an event says. Reusable.
 #[derive(Clone, Debug, Default)]
 pub struct Said {
-    pub(super) holds: Vec<bool>,
-    pub(super) values: Vec<Option<i64>>,
+    /// Of each condition whether it holds, of each value its bits.
+    holds: Vec<bool>,
+    values: Vec<Option<i64>>,
+    /// Of each source what it takes; None: the event does not count, or says nothing of it.
+    pub(super) taken: Vec<Option<i64>>,
 }
 
 /// An event whose value cannot be summed.
@@ -161,6 +170,7 @@ impl Plan {
             bounds: Vec::new(),
             tracks: Vec::new(),
             values: Vec::new(),
+            sources: Vec::new(),
         };
         let mut builder = Builder {
             plan: Plan {
@@ -212,7 +222,7 @@ impl Plan {
 
     /// Takes what an event of a kind says to the windows. Nothing has been changed yet if it cannot be summed.
     pub fn listen(&self, kind: usize, answers: &impl Answers, said: &mut Said) -> Result<(), TooLarge> {
-        let KindPlan { exprs, conditions, bounds, .. } = &self.kinds[kind];
+        let KindPlan { exprs, conditions, bounds, sources, .. } = &self.kinds[kind];
         said.holds.clear();
         // Unknown is not true, as in SQL's FILTER.
         said.holds.extend((0..*conditions as u32).map(|id| answers.truth(ExprId(id)) == Some(true)));
@@ -234,6 +244,12 @@ impl Plan {
             }
             said.values.push(value);
         }
+        let Said { holds, values, taken } = said;
+        taken.clear();
+        taken.extend(sources.iter().map(|source| {
+            let counts = source.filter.is_none_or(|filter| holds[filter]);
+            source.of.map_or(Some(1), |of| values[of]).filter(|_| counts)
+        }));
         Ok(())
     }
 }
@@ -271,6 +287,11 @@ impl Builder {
         if let Some(of) = source.of {
             self.bound(window, of);
         }
+        let sources = &mut self.plan.kinds[window.kind].sources;
+        let source = sources.iter().position(|s| *s == source).unwrap_or_else(|| {
+            sources.push(source);
+            sources.len() - 1
+        });
         let from = match window.measure {
             Measure::Distinct => From::Distinct { values: self.values(window, source) },
             _ => self.cells(window, source),
@@ -298,11 +319,11 @@ impl Builder {
         }
     }
 
-    fn cells(&mut self, window: &Window, source: Source) -> From {
+    fn cells(&mut self, window: &Window, source: usize) -> From {
         let Window { kind, grain, panes, .. } = *window;
         let tracks = &mut self.plan.tracks;
         let track = tracks.iter().position(|t| t.kind == kind && t.grain == grain).unwrap_or_else(|| {
-            tracks.push(Track { kind, grain, panes: 0, cells: Vec::new(), entry: 4 });
+            tracks.push(Track { kind, grain, panes: 0, cells: Vec::new(), sources: Vec::new(), entry: 4 });
             self.plan.kinds[kind].tracks.push(tracks.len() - 1);
             tracks.len() - 1
         });
@@ -328,7 +349,7 @@ impl Builder {
         }
     }
 
-    fn values(&mut self, window: &Window, source: Source) -> usize {
+    fn values(&mut self, window: &Window, source: usize) -> usize {
         let Window { kind, grain, panes, .. } = *window;
         let all = &mut self.plan.values;
         let same = |v: &Values| v.kind == kind && v.grain == grain && v.source == source;
@@ -353,12 +374,15 @@ impl Builder {
 
 impl Track {
     /// Place of a cell, which is added if it is new.
-    fn cell(&mut self, keeps: Keeps, source: Source) -> usize {
+    fn cell(&mut self, keeps: Keeps, source: usize) -> usize {
         if let Some(cell) = self.cells.iter().find(|c| c.keeps == keeps && c.source == source) {
             return cell.at;
         }
         let at = self.entry;
         self.cells.push(Cell { keeps, source, at });
+        if !self.sources.contains(&source) {
+            self.sources.push(source);
+        }
         self.entry += keeps.bytes();
         at
     }

@@ -94,13 +94,14 @@ impl Sections {
             "sections are made of whole words"
         );
         let head = 2 * count.next_multiple_of(2);
-        let len = self.get(section, count).len();
+        let start = self.start(section);
+        let len = self.end(section) - start;
         assert!(at + remove <= len, "a section of {len} bytes has none from {at} to {}", at + remove);
         let all = self.0.len() - head;
         if all + insert - remove > Self::BYTES_MAX {
             return None;
         }
-        let from = head + self.start(section) + at;
+        let from = head + start + at;
         if insert > remove {
             let grow = insert - remove;
             // Little more than is needed: there are millions of these.
@@ -115,10 +116,11 @@ impl Sections {
             self.0.truncate(self.0.len() - (remove - insert));
         }
         self.0[from..from + insert].fill(0);
-        for end in section..count {
-            let moved = (self.end(end) + insert - remove) / WORD;
-            let moved = u16::try_from(moved).expect("the sum has been looked at");
-            self.0[2 * end..2 * end + 2].copy_from_slice(&moved.to_le_bytes());
+        // In words. (To take some away is to add what wraps around to less.)
+        let moved = ((insert / WORD) as u16).wrapping_sub((remove / WORD) as u16);
+        for end in self.0[2 * section..2 * count].chunks_exact_mut(2) {
+            let words = u16::from_le_bytes([end[0], end[1]]).wrapping_add(moved);
+            end.copy_from_slice(&words.to_le_bytes());
         }
         Some(&mut self.0[from..from + insert])
     }

@@ -2,7 +2,7 @@
 
 use comfy_table::Table;
 use tarim_features::folder::Folder;
-use tarim_warning::kafka::init;
+use tarim_warning::kafka::{create, init};
 
 use super::Broker;
 use crate::{home::Home, materialize::LINES};
@@ -16,6 +16,9 @@ use crate::{home::Home, materialize::LINES};
 pub struct Args {
     #[command(flatten)]
     broker: Broker,
+    /// Topic of what becomes of warnings, which `tarim warn serve` tells
+    #[arg(long, default_value = "tarim.warning.changes", value_name = "TOPIC")]
+    changes: String,
     /// Partitions of each topic
     #[arg(long, default_value_t = 4)]
     partitions: i32,
@@ -33,7 +36,12 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     };
     let settings = args.broker.settings(home);
     let runtime = tokio::runtime::Runtime::new()?;
-    let created = runtime.block_on(init(&settings, &members, args.partitions, args.replication))?;
+    let (partitions, replication) = (args.partitions, args.replication);
+    let created = runtime.block_on(async {
+        let mut created = init(&settings, &members, partitions, replication).await?;
+        created.extend(create(&settings, &[args.changes], partitions, replication).await?);
+        anyhow::Ok(created)
+    })?;
     let mut table = Table::new();
     table.load_preset(LINES).set_header(["topic", ""]);
     for topic in created {

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     event::{Event, Format, Intake, Reader, Taken},
-    rulebook::{Ask, Asks, EPISODE, Pattern, Shown, WarningBook},
+    rulebook::{Ask, Asks, EPISODE, Group, Guards, Pattern, Shown, WarningBook},
 };
 
 /// An event that happened later than it was known by more is from the future: a clock is wrong.
@@ -54,6 +54,8 @@ struct StateLayout {
 #[derive(Debug, Default)]
 struct Work {
     scratch: Scratch,
+    always_scratch: Scratch,
+    group_scratch: Scratch,
     episode_scratch: Scratch,
     said: Said,
     /// Conditions that are not false.
@@ -88,11 +90,33 @@ impl Worker {
 
     /// Takes the record that stands at a position. What comes of it is added to `out`.
     pub fn take(&mut self, at: Position, format: Format, payload: &[u8], out: &mut Outbox) {
+        self.take_that_came(at, i64::MAX, format, payload, out);
+    }
+
+    /// The same of a record that came at a time, by the log's own clock. What says that it happened after it came does not
+    /// set the stream's clock: a single sender whose clock is years ahead would make everybody else's events late.
+    pub fn take_that_came(
+        &mut self,
+        at: Position,
+        came_us: i64,
+        format: Format,
+        payload: &[u8],
+        out: &mut Outbox,
+    ) {
+        let ahead = |time_us: i64| time_us.saturating_sub(came_us) > AHEAD_MAX_US;
         let reason = match self.reader.read(format, payload) {
+            Ok(Taken::Tick { at_us }) if ahead(at_us) => {
+                self.state.counts.rejected += 1;
+                "happened_at: the tick is ahead of the log: correct the clock of the sender".into()
+            }
             Ok(Taken::Tick { at_us }) => {
                 self.state.counts.ticks += 1;
                 self.state.advance(at_us, out);
                 return;
+            }
+            Ok(Taken::Event(event)) if ahead(event.happened_at_us) => {
+                self.state.counts.rejected += 1;
+                "happened_at: it is later than the event came: correct the clock of the sender".into()
             }
             Ok(Taken::Event(event)) => match self.state.event(&event, at, out) {
                 Ok(()) => return,
@@ -213,26 +237,49 @@ impl State {
     /// Updates the customer's windows and finds the conditions that are not false.
     fn look(&mut self, event: &Event<'_>, row: &Row<'_>, customer: u32) -> Result<(), String> {
         let Self { book, customers, work, .. } = self;
+        let Work { scratch, always_scratch, group_scratch, said, found, .. } = work;
         let listener = &book.listeners()[event.kind];
         let rows = [*row];
-        let mut evaluation =
-            listener.program.start(&listener.bound, &rows, Dictionary::none(), &mut work.scratch);
+        let mut evaluation = listener.program.start(&listener.bound, &rows, Dictionary::none(), scratch);
         evaluation.run(0);
         let plan = book.plan();
-        let said = &mut work.said;
         plan.listen(event.kind, &evaluation.answers(0), said).map_err(|e| e.to_string())?;
         let count = self.layout.episodes.1;
         let state = customers.get_mut(customer);
         state.now_us = state.now_us.max(event.happened_at_us);
         let times = (event.happened_at_us, state.now_us);
         plan.update(event.kind, said, times, &mut state.sections, count).map_err(|e| e.to_string())?;
-        plan.read(&listener.windows, state.now_us, &state.sections, count, |i, value| {
-            evaluation.put(listener.inlets[i], value);
-        });
         evaluation.run(1);
-        work.found.clear();
-        let conditions = 0..listener.asks.len() as u32;
-        evaluation.answers(1).each_not_false(conditions, |id, truth| work.found.push((id.0 as usize, truth)));
+        found.clear();
+        let mut ask = |group: &Group, scratch: &mut Scratch| {
+            let mut evaluation = group.program.start(&group.bound, &rows, Dictionary::none(), scratch);
+            plan.read(&group.windows, state.now_us, &state.sections, count, |i, value| {
+                evaluation.put(group.inlets[i], value);
+            });
+            evaluation.run(0);
+            let conditions = 0..group.asks.len() as u32;
+            evaluation.answers(0).each_not_false(conditions, |id, truth| {
+                let i = group.asks[id.0 as usize];
+                if truth.is_some() || listener.asks[i].unknown {
+                    found.push((i, truth));
+                }
+            });
+        };
+        if let Some(group) = &listener.always {
+            ask(group, always_scratch);
+        }
+        let guards = 0..listener.guards.len() as u32;
+        let mut whole = Vec::new();
+        evaluation.answers(1).each_not_false(guards, |id, truth| {
+            let Guards { whole: conditions, group } = &listener.guards[id.0 as usize];
+            whole.extend(conditions.iter().map(|i| (*i, truth)));
+            if let Some(group) = group {
+                ask(group, group_scratch);
+            }
+        });
+        found.extend(whole);
+        // Each comes in its turn, whichever way it was found.
+        found.sort_unstable_by_key(|(i, _)| *i);
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use tarim_features::{
     stream::{EventKind, TABLE_PREFIX},
 };
 
-use super::{Event, Format, Head, Raw, Rejected, Taken, json, protobuf};
+use super::{Event, Format, Head, Raw, Rejected, Taken, json, protobuf, quick::Quick};
 use crate::rulebook::WarningBook;
 
 /// What events of a rulebook look like.
@@ -27,8 +27,9 @@ pub(super) struct KindIntake {
     kind: EventKind,
     /// By column.
     fields: Vec<Field>,
-    /// Of each: it is a code and nothing else, which the row says as well as the gate.
-    coded: Vec<bool>,
+    quick: Vec<Quick>,
+    /// Columns that an event which does not say them has all the same, or lacks.
+    expected: Vec<usize>,
     by_name: HashMap<String, usize>,
     /// Rules over the whole event; None: there are none.
     checks: Option<RowChecks>,
@@ -72,11 +73,9 @@ impl KindIntake {
         for head in [kind.id, kind.customer, kind.happened_at, kind.known_at] {
             fields[head].default = None;
         }
-        let coded = |f: &Field| {
-            let free = f.length_min.is_none() && f.length_max.is_none() && f.pattern.is_none();
-            f.codes.is_some() && free && f.checks.is_empty()
-        };
-        let coded = fields.iter().map(coded).collect();
+        let quick = fields.iter().map(|f| Quick::new(f, &kind.layout)).collect();
+        let expected = |f: &Field| f.required || f.default.is_some();
+        let expected = (0..fields.len()).filter(|i| expected(&fields[*i])).collect();
         let by_name: HashMap<_, _> = fields.iter().enumerate().map(|(i, f)| (f.name.clone(), i)).collect();
         let checks = RowChecks::compile(table).expect("reading the standards has compiled its checks before");
         let checked = table.fields.iter().map(|f| by_name.get(&f.name).copied()).collect();
@@ -84,7 +83,8 @@ impl KindIntake {
             name: kind.name.clone(),
             kind: kind.clone(),
             fields,
-            coded,
+            quick,
+            expected,
             by_name,
             checks: Some(checks).filter(|c| !c.is_empty()),
             checked,
@@ -153,7 +153,7 @@ impl Reader {
         &mut self,
         kind: usize,
         head: Head<'p>,
-        fields: impl Iterator<Item = (usize, Raw<'p>)>,
+        fields: impl Iterator<Item = Result<(usize, Raw<'p>), Rejected>>,
         mut wrong: Vec<String>,
     ) -> Result<Taken<'_>, Rejected> {
         let intake = self.intake.clone();
@@ -173,15 +173,15 @@ impl Reader {
         }
         self.seen.clear();
         self.seen.resize(of.fields.len(), false);
-        for (column, raw) in own.into_iter().chain(fields) {
+        // The last value of a field counts.
+        for field in own.into_iter().map(Ok).chain(fields) {
+            let (column, raw) = field?;
             self.seen[column] = true;
             of.set(builder, column, raw, &mut wrong);
         }
         // What it does not say at all is NULL, or has its default, or breaks a rule, as in a load.
-        for (column, field) in of.fields.iter().enumerate() {
-            if !self.seen[column] && (field.required || field.default.is_some()) {
-                of.set(builder, column, Raw::Null, &mut wrong);
-            }
+        for column in of.expected.iter().filter(|column| !self.seen[**column]) {
+            of.set(builder, *column, Raw::Null, &mut wrong);
         }
         if wrong.is_empty()
             && let Some(checks) = &of.checks
@@ -220,6 +220,9 @@ impl Reader {
 impl KindIntake {
     /// Lets a value through the gate, or says what is wrong with it.
     fn set(&self, builder: &mut RowBuilder, column: usize, raw: Raw<'_>, wrong: &mut Vec<String>) {
+        if self.quick[column].set(raw, column, builder) {
+            return;
+        }
         let field = &self.fields[column];
         let value = match (raw, field.ty) {
             (Raw::Null, _) => field.default.as_ref().map_or(ValueRef::Null, Value::as_ref),
@@ -237,9 +240,6 @@ impl KindIntake {
             },
             (raw, ty) => return wrong.push(format!("{}: {raw:?} is not {ty}", field.name)),
         };
-        if self.coded[column] && !value.is_null() && builder.set_ref(column, value).is_ok() {
-            return;
-        }
         let broken = field.check(value);
         if broken.is_empty() {
             if let Err(e) = builder.set_ref(column, value) {

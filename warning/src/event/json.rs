@@ -102,7 +102,7 @@ fn fields<'r>(
             (Some(column), Some(raw)) => values.push((column, raw)),
         }
     }
-    reader.event(kind, head(outer)?, values.into_iter(), wrong)
+    reader.event(kind, head(outer)?, values.into_iter().map(Ok), wrong)
 }
 
 fn head(object: &Map<String, Json>) -> Result<Head<'_>, Rejected> {

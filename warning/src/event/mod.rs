@@ -9,6 +9,7 @@
 mod intake;
 mod json;
 mod protobuf;
+mod quick;
 
 use std::fmt;
 

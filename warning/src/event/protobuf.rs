@@ -88,33 +88,32 @@ pub(super) fn read<'r>(reader: &'r mut Reader, payload: &[u8]) -> Result<Taken<'
     let Some(kind) = of.kind else {
         return if of.name == TICK { Reader::tick(&head) } else { Err(intake.unknown_kind(&of.name)) };
     };
-    let mut fields: [(usize, Raw<'_>); 64] = [(0, Raw::Null); 64];
-    let mut count = 0;
-    while !rest.is_empty() {
-        let (tag, wire) = key(&mut rest)?;
-        let known = of.fields.get(tag as usize).copied().flatten();
-        let raw = match (known, wire) {
-            (Some((Some(_), WireType::Varint)), WireType::Varint) => Raw::Int(varint(&mut rest)?),
-            (Some((Some(_), WireType::LengthDelimited)), WireType::LengthDelimited) => {
-                Raw::Text(text(&mut rest, &of.name)?)
-            }
-            (Some((Some(_), _)), _) => return Err(broken()),
-            // A field of a later version, or one that the standards do not have.
-            _ => {
-                skip(tag, wire, &mut rest)?;
-                continue;
-            }
-        };
-        let Some((Some(column), _)) = known else { continue };
-        // The last value of a field counts.
-        let at = fields[..count].iter().position(|(c, _)| *c == column).unwrap_or(count);
-        if at == fields.len() {
-            return Err(Rejected::because(format!("{}: more than {} fields", of.name, fields.len())));
+    reader.event(kind, head, std::iter::from_fn(|| of.field(&mut rest).transpose()), Vec::new())
+}
+
+impl WireKindOf {
+    /// The next field that the standards have; None at the end.
+    fn field<'p>(&self, rest: &mut &'p [u8]) -> Result<Option<(usize, Raw<'p>)>, Rejected> {
+        while !rest.is_empty() {
+            let (tag, wire) = key(rest)?;
+            let raw = match (self.fields.get(tag as usize).copied().flatten(), wire) {
+                (Some((Some(column), WireType::Varint)), WireType::Varint) => {
+                    (column, Raw::Int(varint(rest)?))
+                }
+                (Some((Some(column), WireType::LengthDelimited)), WireType::LengthDelimited) => {
+                    (column, Raw::Text(text(rest, &self.name)?))
+                }
+                (Some((Some(_), _)), _) => return Err(broken()),
+                // A field of a later version, or one that the standards do not have.
+                _ => {
+                    skip(tag, wire, rest)?;
+                    continue;
+                }
+            };
+            return Ok(Some(raw));
         }
-        fields[at] = (column, raw);
-        count = count.max(at + 1);
+        Ok(None)
     }
-    reader.event(kind, head, fields[..count].iter().copied(), Vec::new())
 }
 
 /// Member and customer, if they stand before the event's kind.
@@ -137,16 +136,30 @@ fn broken() -> Rejected {
     )
 }
 
+#[inline]
 fn key(rest: &mut &[u8]) -> Result<(u32, WireType), Rejected> {
-    encoding::decode_key(rest).map_err(|_| broken())
+    let key = number(rest)?;
+    let tag = u32::try_from(key >> 3).ok().filter(|tag| *tag > 0).ok_or_else(broken)?;
+    Ok((tag, WireType::try_from(key & 7).map_err(|_| broken())?))
 }
 
+#[inline]
 fn varint(rest: &mut &[u8]) -> Result<i64, Rejected> {
-    encoding::decode_varint(rest).map(|n| n as i64).map_err(|_| broken())
+    number(rest).map(|n| n as i64)
+}
+
+/// Most numbers are keys and lengths, of one byte.
+#[inline]
+fn number(rest: &mut &[u8]) -> Result<u64, Rejected> {
+    if let Some((byte, after)) = rest.split_first().filter(|(byte, _)| **byte < 0x80) {
+        *rest = after;
+        return Ok(u64::from(*byte));
+    }
+    encoding::decode_varint(rest).map_err(|_| broken())
 }
 
 fn bytes<'p>(rest: &mut &'p [u8]) -> Result<&'p [u8], Rejected> {
-    let len = encoding::decode_varint(rest).map_err(|_| broken())?;
+    let len = number(rest)?;
     let len = usize::try_from(len).map_err(|_| broken())?;
     let (bytes, after) = rest.split_at_checked(len).ok_or_else(broken)?;
     *rest = after;

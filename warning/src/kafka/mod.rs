@@ -30,10 +30,12 @@ use std::{path::PathBuf, time::Duration};
 
 use rdkafka::{ClientConfig, error::KafkaError};
 
+pub(crate) use partition::format_of;
+pub(crate) use quiet::Quiet;
 pub use run::{Progress, Running, start};
 pub use send::{SendError, send_file};
 pub use ticker::tick;
-pub use topics::{Created, init};
+pub use topics::{Created, create, init};
 
 /// How alerts and dead letters are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +84,7 @@ pub struct Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum EdgeError {
     #[error("Kafka at {brokers}: {what}")]
-    Kafka { brokers: String, what: String, source: KafkaError },
+    Kafka { brokers: String, what: String, source: Box<KafkaError> },
     #[error("there is no topic `{0}`; run `tarim warn init`")]
     NoTopic(String),
     #[error("topic `{topic}` has no partition {partition}; it has {count}")]
@@ -111,7 +113,11 @@ impl Settings {
 
     fn failed(&self, what: impl Into<String>) -> impl FnOnce(KafkaError) -> EdgeError {
         let (brokers, what) = (self.brokers.clone(), what.into());
-        move |source| EdgeError::Kafka { brokers, what: format!("{what}: {source}"), source }
+        move |source| EdgeError::Kafka {
+            brokers,
+            what: format!("{what}: {source}"),
+            source: Box::new(source),
+        }
     }
 }
 

@@ -143,12 +143,11 @@ impl<'a> Attempt<'a> {
                     ended = false;
                     let silent = message.offset() < self.live_from;
                     let at = Position { partition: self.partition, offset: message.offset() };
-                    self.worker.take(
-                        at,
-                        format_of(&message),
-                        message.payload().unwrap_or_default(),
-                        &mut self.out,
-                    );
+                    // Of a record without a time nothing can be said.
+                    let came_us =
+                        message.timestamp().to_millis().map_or(i64::MAX, |ms| ms.saturating_mul(1000));
+                    let payload = message.payload().unwrap_or_default();
+                    self.worker.take_that_came(at, came_us, format_of(&message), payload, &mut self.out);
                     self.next = message.offset() + 1;
                     drop(message);
                     self.since_snapshot += 1;
@@ -298,7 +297,7 @@ fn is_passing(error: &KafkaError) -> bool {
 }
 
 /// By the header `content-type`; without one, a record that begins with `{` is JSON.
-fn format_of(message: &BorrowedMessage<'_>) -> Format {
+pub fn format_of(message: &BorrowedMessage<'_>) -> Format {
     let named = message.headers().and_then(|headers| {
         headers.iter().find(|h| h.key.eq_ignore_ascii_case("content-type")).and_then(|h| h.value)
     });
@@ -336,7 +335,9 @@ impl Settings {
             .set("enable.partition.eof", "true")
             // An event whose transaction was aborted never happened.
             .set("isolation.level", "read_committed")
-            .set("auto.offset.reset", "error");
+            .set("auto.offset.reset", "error")
+            // An event that is there is not waited for; how long the broker waits for one decides how late it is told.
+            .set("fetch.wait.max.ms", "20");
         config.create_with_context(Quiet).map_err(self.failed("cannot make a consumer"))
     }
 

@@ -19,8 +19,15 @@ use crate::rulebook::WarningBook;
 
 /// The edge at work.
 pub struct Running {
-    threads: Vec<(i32, Arc<Watched>, JoinHandle<Result<(), EdgeError>>)>,
+    partitions: Vec<Partition>,
     stop: Arc<AtomicBool>,
+}
+
+/// One of its threads.
+struct Partition {
+    number: i32,
+    watched: Arc<Watched>,
+    thread: JoinHandle<Result<(), EdgeError>>,
 }
 
 /// How far all partitions are together.
@@ -46,7 +53,7 @@ pub fn start(settings: &Settings, book: &Arc<WarningBook>) -> Result<Running, Ed
         return Err(EdgeError::NoPartition { topic, partition, count: count as usize });
     }
     let stop = Arc::new(AtomicBool::new(false));
-    let threads = partitions.into_iter().map(|partition| {
+    let partitions = partitions.into_iter().map(|partition| {
         let watched = Arc::new(Watched::default());
         let (settings, book, stop) = (settings.clone(), book.clone(), stop.clone());
         let of_thread = watched.clone();
@@ -59,9 +66,9 @@ pub fn start(settings: &Settings, book: &Arc<WarningBook>) -> Result<Running, Ed
             result
         };
         let thread = thread::Builder::new().name(format!("warn-{partition}")).spawn(work);
-        (partition, watched, thread.expect("the system has a thread left"))
+        Partition { number: partition, watched, thread: thread.expect("the system has a thread left") }
     });
-    Ok(Running { threads: threads.collect(), stop: stop.clone() })
+    Ok(Running { partitions: partitions.collect(), stop: stop.clone() })
 }
 
 /// Works on a partition, from one attempt to the next.
@@ -99,19 +106,19 @@ impl Running {
 
     /// Have all ended?
     pub fn has_ended(&self) -> bool {
-        self.threads.iter().all(|(_, _, thread)| thread.is_finished())
+        self.partitions.iter().all(|p| p.thread.is_finished())
     }
 
     pub fn progress(&self) -> Progress {
-        self.threads.iter().fold(Progress::default(), |sum, (_, watched, _)| sum.and(watched))
+        self.partitions.iter().fold(Progress::default(), |sum, p| sum.and(&p.watched))
     }
 
     /// Waits until all have ended; the first error, if there is one.
     pub fn ended(self) -> Result<Progress, EdgeError> {
         let mut first = None;
         let mut progress = Progress::default();
-        for (partition, watched, thread) in self.threads {
-            let result = thread.join().unwrap_or(Err(EdgeError::Panicked(partition)));
+        for Partition { number, watched, thread } in self.partitions {
+            let result = thread.join().unwrap_or(Err(EdgeError::Panicked(number)));
             first = first.or(result.err());
             progress = progress.and(&watched);
         }

@@ -45,7 +45,7 @@ pub fn send_file(
     let mut events = EventFile::open(from)?;
     let mut reader = Reader::new(Arc::new(Intake::new(book)));
     let mut sent = 0;
-    while let Some((format, record)) = events.next()? {
+    while let Some((format, record)) = events.read()? {
         let (key, to) = match reader.read(format, record) {
             Ok(Taken::Event(event)) => (format!("{}/{}", event.member, event.customer), None),
             Ok(Taken::Tick { .. }) => (String::new(), Some(0..partitions)),

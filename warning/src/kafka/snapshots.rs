@@ -38,6 +38,12 @@ struct Named {
     path: PathBuf,
 }
 
+impl Named {
+    fn bytes(&self) -> u64 {
+        fs::metadata(&self.path).map_or(0, |m| m.len())
+    }
+}
+
 impl Snapshots {
     pub fn open(state: &Path, topic: &str, partition: i32) -> io::Result<Self> {
         let folder = state.join(format!("{topic}-{partition}"));
@@ -71,9 +77,8 @@ impl Snapshots {
                 match self.read(book, &chain) {
                     Ok((worker, at)) => {
                         self.last = Some(at);
-                        let size = |f: &&Named| fs::metadata(&f.path).map_or(0, |m| m.len());
-                        self.full_bytes = size(&chain[0]);
-                        self.delta_bytes = chain[1..].iter().map(size).sum();
+                        self.full_bytes = first.bytes();
+                        self.delta_bytes = chain[1..].iter().map(|f| f.bytes()).sum();
                         info!(
                             partition = self.partition,
                             offset = at,

@@ -24,11 +24,21 @@ pub async fn init(
     partitions: i32,
     replication: i32,
 ) -> Result<Vec<Created>, EdgeError> {
-    let admin: AdminClient<DefaultClientContext> =
-        settings.client().create().map_err(settings.failed("cannot make a client"))?;
     let mut names = vec![settings.events.clone()];
     names.extend(settings.alert_topics(members));
     names.push(settings.dead.clone());
+    create(settings, &names, partitions, replication).await
+}
+
+/// As [`init`], these topics.
+pub async fn create(
+    settings: &Settings,
+    names: &[String],
+    partitions: i32,
+    replication: i32,
+) -> Result<Vec<Created>, EdgeError> {
+    let admin: AdminClient<DefaultClientContext> =
+        settings.client().create().map_err(settings.failed("cannot make a client"))?;
     let topics: Vec<NewTopic<'_>> = names
         .iter()
         .map(|name| NewTopic::new(name, partitions, TopicReplication::Fixed(replication)))

@@ -59,7 +59,7 @@ impl EventFile {
     }
 
     /// The next record; None at the end. Empty lines are none.
-    pub fn next(&mut self) -> Result<Option<(Format, &[u8])>, ReplayError> {
+    pub fn read(&mut self) -> Result<Option<(Format, &[u8])>, ReplayError> {
         let read = match self.encoding {
             Encoding::Lines => self.line(),
             Encoding::Delimited => self.delimited(),

@@ -27,6 +27,18 @@ pub struct Replay {
     pub dead: PathBuf,
 }
 
+impl Replay {
+    /// What is written would else be the end of what is read.
+    fn apart(&self) -> Result<(), ReplayError> {
+        let real = |path: &PathBuf| path.canonicalize().or_else(|_| std::path::absolute(path)).ok();
+        let [from, to, dead] = [&self.from, &self.to, &self.dead].map(real);
+        if to == from || to == dead {
+            return Err(ReplayError::Same(self.to.clone()));
+        }
+        if dead == from { Err(ReplayError::Same(self.dead.clone())) } else { Ok(()) }
+    }
+}
+
 /// What a replay did.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -50,6 +62,8 @@ pub enum ReplayError {
     Write { path: PathBuf, source: io::Error },
     #[error("{path}: record {record} is cut off: the file is not whole")]
     Cut { path: PathBuf, record: u64 },
+    #[error("{0} stands for two files: name events, alerts and dead letters apart")]
+    Same(PathBuf),
 }
 
 /// Runs a file of events through the pipeline. `progress` is told, now and then, how many bytes have been read.
@@ -59,6 +73,7 @@ pub fn replay(
     replay: &Replay,
     mut progress: impl FnMut(u64),
 ) -> Result<Report, ReplayError> {
+    replay.apart()?;
     let mut events = EventFile::open(&replay.from)?;
     let mut alerts = OutFile::create(&replay.to)?;
     let mut dead = OutFile::create(&replay.dead)?;
@@ -76,7 +91,7 @@ pub fn replay(
     let mut batch = Batch::default();
     loop {
         while batch.len() < FORESEEN
-            && let Some((format, record)) = events.next()?
+            && let Some((format, record)) = events.read()?
         {
             batch.push(format, record);
         }

@@ -6,11 +6,11 @@ use tarim_datamart::{At, Problems, Type, nearest};
 use tarim_features::{
     expr::{Bound, Checked, ExprSet, Inlet, Parsed, Program, Scope, fuse},
     row::{Column, Dictionary, Layout},
-    stream::{EventKind, Plan, Readings, StreamSet, TABLE_PREFIX},
+    stream::{self, EventKind, Plan, Readings, StreamSet, TABLE_PREFIX},
 };
 
 use super::{
-    Ask, Asks, EPISODE, Fires, IfUnknown, Listener, Pattern, Rule, Shown, ShownFrom,
+    Ask, Asks, EPISODE, Fires, Group, Guards, IfUnknown, Listener, Pattern, Rule, Shown, ShownFrom,
     read::{AbsenceText, Head, RuleText, SequenceText, StepText, Texts},
 };
 
@@ -326,16 +326,56 @@ impl Compiler<'_> {
                 of => of,
             });
             let (asks, exprs): (Vec<Ask>, Vec<Checked>) = conditions.into_iter().unzip();
-            let scope = &self.scopes[kind];
-            let fed = self.problems.take(self.plan.exprs(kind, scope));
-            let asked = self.problems.take(ExprSet::compile(scope, exprs));
-            let (Some(fed), Some(asked)) = (fed, asked) else { continue };
-            let program = fuse(scope, 1, [(&fed, Some(WINDOW)), (&asked, None)]);
-            let bound = self.bind(&program, kind, 2);
-            let (windows, inlets) = self.read(&program);
-            listeners.push(Listener { program, bound, windows, inlets, asks });
+            listeners.extend(self.listener(kind, asks, exprs));
         }
         self.problems.or(Compiled { rules, patterns: self.patterns, listeners })
+    }
+
+    fn listener(&mut self, kind: usize, asks: Vec<Ask>, exprs: Vec<Checked>) -> Option<Listener> {
+        // Conditions by the text of their guard, in the order in which they come.
+        let mut guards: Vec<(String, Checked, Guards, Vec<usize>)> = Vec::new();
+        let mut always = Vec::new();
+        for (i, expr) in exprs.iter().enumerate() {
+            let Some(guard) = expr.guard(stream::EVENT) else {
+                always.push(i);
+                continue;
+            };
+            let text = guard.sql();
+            let at = guards.iter().position(|(t, ..)| *t == text).unwrap_or_else(|| {
+                guards.push((text.clone(), guard, Guards::default(), Vec::new()));
+                guards.len() - 1
+            });
+            match text == expr.sql() {
+                true => guards[at].2.whole.push(i),
+                false => guards[at].3.push(i),
+            }
+        }
+        let fed = self.plan.exprs(kind, &self.scopes[kind]);
+        let fed = self.problems.take(fed)?;
+        let asked = guards.iter().map(|(_, guard, ..)| guard.clone()).collect();
+        let asked = ExprSet::compile(&self.scopes[kind], asked);
+        let asked = self.problems.take(asked)?;
+        let program = fuse(&self.scopes[kind], 1, [(&fed, Some(WINDOW)), (&asked, None)]);
+        let bound = self.bind(&program, kind, 2);
+        let always = if always.is_empty() { None } else { Some(self.group(kind, &exprs, always)?) };
+        let guards = guards.into_iter().map(|(_, _, mut decides, rest)| {
+            if !rest.is_empty() {
+                decides.group = Some(self.group(kind, &exprs, rest)?);
+            }
+            Some(decides)
+        });
+        let guards = guards.collect::<Option<Vec<_>>>()?;
+        Some(Listener { program, bound, guards, always, asks })
+    }
+
+    /// Compiles some of the conditions.
+    fn group(&mut self, kind: usize, all: &[Checked], asks: Vec<usize>) -> Option<Group> {
+        let exprs = asks.iter().map(|i| all[*i].clone()).collect();
+        let set = self.problems.take(ExprSet::compile(&self.scopes[kind], exprs))?;
+        let program = fuse(&self.scopes[kind], 1, [(&set, None)]);
+        let bound = self.bind(&program, kind, 2);
+        let (windows, inlets) = self.read(&program);
+        Some(Group { program, bound, windows, inlets, asks })
     }
 }
 

@@ -88,15 +88,44 @@ pub struct Fires {
 pub const EPISODE: [(&str, Type); 3] = [("kept", Type::Int64), ("sum", Type::Int64), ("count", Type::Int64)];
 
 /// All that listens to a kind of events.
+///
+/// ```text
+///  event ─► program: what the windows want │ guards: what conditions say of the event alone
+///                                                │ where it is FALSE, so is the condition: most events concern few rules
+///           groups: conditions of one guard ◄────┘
+/// ```
 #[derive(Debug)]
 pub struct Listener {
+    /// Part 0: what the windows want; part 1: the guards.
     pub program: Program,
     pub bound: Bound,
-    /// Windows that conditions read, and where they take them, in order.
-    pub windows: Readings,
-    pub inlets: Vec<Inlet>,
+    /// By guard: what it decides.
+    pub guards: Vec<Guards>,
+    /// Conditions without a guard.
+    pub always: Option<Group>,
     /// What each condition is for, in order: what ends patterns, what follows, what begins them, then rules.
     pub asks: Vec<Ask>,
+}
+
+/// What a guard decides.
+#[derive(Debug, Default)]
+pub struct Guards {
+    /// Conditions that say nothing else.
+    pub whole: Vec<usize>,
+    /// Those that do.
+    pub group: Option<Group>,
+}
+
+/// Conditions that are asked together.
+#[derive(Debug)]
+pub struct Group {
+    pub program: Program,
+    pub bound: Bound,
+    /// Windows that they read, and where they take them, in order.
+    pub windows: Readings,
+    pub inlets: Vec<Inlet>,
+    /// Index of each.
+    pub asks: Vec<usize>,
 }
 
 /// A condition.

@@ -1,13 +1,16 @@
 //! The warning pipeline.
 
 mod files;
+mod found;
+mod kafka;
+mod restart;
 
 use std::{path::Path, process::Command};
 
 use anyhow::{Context, bail};
 use serde_json::Value as Json;
 
-pub use files::WarnFiles;
+pub use self::{files::WarnFiles, found::WarnFound, kafka::WarnKafka, restart::WarnRestart};
 
 /// The executable that is measured, with the allocator that `tarim` has. This one's counts.
 const NAME: &str = "tarim-benches-warn";

@@ -9,10 +9,10 @@ use super::{
     load::Load,
     machine::Machine,
     predicate::Predicates,
-    registers::{Int, Truth, known_or_nan},
+    registers::{Int, Registers, Truth, known_or_nan},
     schedule::Step,
 };
-use crate::expr::op::{Arithmetic, Comparison, Reg};
+use crate::expr::op::{Arithmetic, Bank, Comparison, Reg};
 
 /// An operation of one operand.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +43,8 @@ pub enum Run {
     CompareInts(Comparison, Box<[Binary]>),
     Arithmetic(Arithmetic, Box<[Binary]>),
     Widen(Box<[Unary]>),
+    /// Of a bank's registers.
+    IsNull(Bank, Box<[Unary]>),
     /// One after the other.
     Each(Box<[Step]>),
 }
@@ -54,7 +56,7 @@ impl Run {
             Run::Predicates(predicates) => predicates.len(),
             Run::Keys(keys) => keys.len(),
             Run::Load(load) => load.len(),
-            Run::Copy(of) | Run::Not(of) | Run::Widen(of) => of.len(),
+            Run::Copy(of) | Run::Not(of) | Run::Widen(of) | Run::IsNull(_, of) => of.len(),
             Run::And(of)
             | Run::Or(of)
             | Run::CompareFloats(_, of)
@@ -126,7 +128,24 @@ impl Machine<'_> {
                     self.r.floats[*to as usize] = known_or_nan((value as f64).to_bits(), known);
                 }
             }
+            Run::IsNull(bank, of) => self.are_null(*bank, of),
             Run::Each(steps) => steps.iter().for_each(|step| self.run(step)),
+        }
+    }
+}
+
+impl Machine<'_> {
+    fn are_null(&mut self, bank: Bank, of: &[Unary]) {
+        let Registers { booleans, floats, ints, texts, .. } = &mut *self.r;
+        for Unary { of, to } in of {
+            let of = *of as usize;
+            let null = match bank {
+                Bank::Boolean => booleans[of].get().is_none(),
+                Bank::Float => floats[of].is_nan(),
+                Bank::Int => !ints[of].known,
+                Bank::Text => texts[of].is_none(),
+            };
+            booleans[*to as usize] = null.into();
         }
     }
 }

@@ -82,6 +82,7 @@ enum Kind {
     CompareInts(Comparison),
     Arithmetic(Arithmetic),
     Widen,
+    IsNull(Bank),
     /// Anything else that writes to this bank.
     Each(Bank),
 }
@@ -96,6 +97,7 @@ impl Kind {
             Op::Compare(c, Bank::Int, ..) => Kind::CompareInts(c),
             Op::Arithmetic(f, ..) => Kind::Arithmetic(f),
             Op::Widen(_) => Kind::Widen,
+            Op::IsNull(bank, _) => Kind::IsNull(bank),
             op => Kind::Each(op.bank()),
         }
     }
@@ -414,7 +416,7 @@ fn run(kind: Kind, steps: &[Step], numbers: &mut Numbers) -> Run {
         .collect();
     let one = || {
         let unary = |s: &Step| match s.op {
-            Op::Not(of) | Op::Widen(of) => Unary { of, to: s.to },
+            Op::Not(of) | Op::Widen(of) | Op::IsNull(_, of) => Unary { of, to: s.to },
             op => unreachable!("{op:?} has not one operand"),
         };
         mapped.iter().map(unary).collect()
@@ -436,6 +438,7 @@ fn run(kind: Kind, steps: &[Step], numbers: &mut Numbers) -> Run {
         Kind::CompareInts(comparison) => Run::CompareInts(comparison, two()),
         Kind::Arithmetic(f) => Run::Arithmetic(f, two()),
         Kind::Widen => Run::Widen(one()),
+        Kind::IsNull(bank) => Run::IsNull(bank, one()),
         Kind::Each(_) => Run::Each(mapped.into()),
     }
 }

@@ -1,0 +1,184 @@
+//! `tarim warn serve`: alerts become warnings, and people deal with them.
+
+use std::{
+    io::Write,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use anyhow::Context;
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use tarim_warning::{
+    feed::{self, Feeding, Settings, take_file},
+    ledger::Ledger,
+    lifecycle::Inspections,
+    service::{self, Config, Tls},
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::kafka::pair;
+use crate::home::Home;
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    tarim warn serve --alerts-file alerts.ndjson        # what `tarim warn replay --to` wrote\n  \
+    tarim warn serve --brokers 127.0.0.1:9092\n  \
+    tarim warn serve --listen 0.0.0.0:7411 --tls-cert server.pem --tls-key server.key --tls-client-ca clients.pem\n  \
+    tarim warn list --member 001 --level red\n  \
+    kcat -b 127.0.0.1:9092 -C -t tarim.warning.changes\n\n\
+    Alerts open warnings; a repeat while one stands raises its count. What was taken and what was done is in --state, on \
+    disk before it is answered; an alert that comes twice changes nothing. Changes go to --changes after that, at least \
+    once, each with its change_id. SIGTERM and ctrl-c finish what was accepted.\n\n\
+    grpcurl -plaintext 127.0.0.1:7411 list")]
+pub struct Args {
+    /// Address to listen on; port 0 takes a free one and prints it
+    #[arg(long, default_value = "127.0.0.1:7411", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// Take the alerts of this file, .ndjson or .pb, and leave Kafka out of it
+    #[arg(long, value_name = "FILE")]
+    alerts_file: Option<PathBuf>,
+    /// Addresses of brokers, host:port, separated by commas
+    #[arg(long, env = "TARIM_KAFKA", default_value = "127.0.0.1:9092", value_name = "BROKERS")]
+    brokers: String,
+    /// A setting of librdkafka, such as security.protocol=SASL_SSL; may be given several times
+    #[arg(long = "kafka", value_name = "KEY=VALUE", value_parser = pair)]
+    more: Vec<(String, String)>,
+    /// Topic of alerts; {level} and {member} stand for the alert's
+    #[arg(long, default_value = "tarim.alerts.{level}", value_name = "TOPIC")]
+    alerts: String,
+    /// Topic of changes
+    #[arg(long, default_value = "tarim.warning.changes", value_name = "TOPIC")]
+    changes: String,
+    /// Consumer group; how far it has read is kept in the state
+    #[arg(long, default_value = "tarim-warn-serve")]
+    group: String,
+    /// Folder of the warnings [default: warnings/ledger in the home]
+    #[arg(long, value_name = "FOLDER")]
+    state: Option<PathBuf>,
+    /// Days from an orange alert to its inspection
+    #[arg(long, default_value_t = 7, value_name = "DAYS")]
+    inspect_orange_days: u32,
+    /// Days from a red alert to its inspection
+    #[arg(long, default_value_t = 1, value_name = "DAYS")]
+    inspect_red_days: u32,
+    /// Certificate of this server, PEM; needed on any other address than loopback
+    #[arg(long, requires = "tls_key", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// Private key of that certificate, PEM
+    #[arg(long, requires = "tls_cert", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+    /// Authority of client certificates, PEM: with it every client must show one
+    #[arg(long, requires = "tls_cert", value_name = "FILE")]
+    tls_client_ca: Option<PathBuf>,
+}
+
+impl Args {
+    fn config(&self) -> Config {
+        let tls = self.tls_cert.clone().zip(self.tls_key.clone());
+        Config {
+            tls: tls.map(|(cert, key)| Tls { cert, key, client_ca: self.tls_client_ca.clone() }),
+            ..Config::on(self.listen)
+        }
+    }
+
+    fn inspections(&self) -> Inspections {
+        let days = |days: u32| Duration::from_secs(86_400 * u64::from(days));
+        Inspections { orange: days(self.inspect_orange_days), red: days(self.inspect_red_days) }
+    }
+
+    fn settings(&self) -> Settings {
+        Settings {
+            brokers: self.brokers.clone(),
+            more: self.more.clone(),
+            alerts: self.alerts.clone(),
+            changes: self.changes.clone(),
+            group: self.group.clone(),
+            inspections: self.inspections(),
+        }
+    }
+}
+
+pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
+    let state = args.state.clone().unwrap_or_else(|| home.warnings().join("ledger"));
+    let ledger = Arc::new(Ledger::open(&state)?);
+    if let Some(file) = &args.alerts_file {
+        take(&ledger, file, &args)?;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let served = runtime.block_on(serve(&args, &ledger));
+    // What is not noted as sent by now is sent after a restart.
+    ledger.close().map_err(anyhow::Error::new)?;
+    served?;
+    println!("stopped: what was accepted is answered and in {}", state.display());
+    Ok(())
+}
+
+fn take(ledger: &Ledger, file: &Path, args: &Args) -> anyhow::Result<()> {
+    let size = std::fs::metadata(file).map_or(0, |m| m.len());
+    let style = ProgressStyle::with_template("{spinner} {bytes}/{total_bytes} of alerts [{wide_bar}] {eta}")?;
+    let bar = ProgressBar::new(size).with_style(style);
+    let taken = take_file(ledger, file, &args.inspections(), |bytes| bar.set_position(bytes))?;
+    bar.finish_and_clear();
+    println!(
+        "{}: {} warnings opened, {} repeats counted, {} alerts known before",
+        file.display(),
+        HumanCount(taken.opened),
+        HumanCount(taken.repeated),
+        HumanCount(taken.known)
+    );
+    Ok(())
+}
+
+/// So often it is looked whether something ended by itself.
+const LOOK: Duration = Duration::from_millis(200);
+
+async fn serve(args: &Args, ledger: &Arc<Ledger>) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let shutdown = async move {
+        // An error means that whoever tells is gone.
+        let _ = stopped.await;
+    };
+    let running = service::serve(args.config(), ledger.clone(), shutdown).await?;
+    let feeding = match &args.alerts_file {
+        Some(_) => None,
+        None => Some(feed::start(args.settings(), ledger.clone())?),
+    };
+    say(args, running.address())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            // An error: there is no ctrl-c to listen to. SIGTERM remains.
+            Ok(()) = tokio::signal::ctrl_c() => break,
+            () = tokio::time::sleep(LOOK) => {
+                if !ledger.is_open() || feeding.as_ref().is_some_and(Feeding::has_ended) {
+                    break;
+                }
+            }
+        }
+    }
+    // It is there until it has ended.
+    let _ = stop.send(());
+    let ended = running.ended().await;
+    if let Some(feeding) = feeding {
+        feeding.stop();
+        let fed = feeding.fed();
+        let [taken, rejected, sent] =
+            [&fed.taken, &fed.rejected, &fed.sent].map(|n| HumanCount(n.load(Ordering::Relaxed)));
+        println!("{taken} alerts read, {rejected} records left out as no alerts, {sent} changes sent");
+        tokio::task::spawn_blocking(move || feeding.ended()).await??;
+    }
+    Ok(ended?)
+}
+
+fn say(args: &Args, address: SocketAddr) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if args.alerts_file.is_none() {
+        writeln!(out, "alerts from {} at {}; changes to {}", args.alerts, args.brokers, args.changes)?;
+    }
+    let scheme = if args.tls_cert.is_some() { "https" } else { "http" };
+    writeln!(out, "warnings at {scheme}://{address}")?;
+    out.flush().context("cannot write to standard output")
+}

@@ -1,0 +1,154 @@
+//! Alerts in: committed records, from where the ledger has read to.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{atomic::Ordering, mpsc},
+    time::{Duration, Instant},
+};
+
+use rdkafka::{
+    Message, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+};
+
+use super::{
+    file::alert_of,
+    kafka::{Edge, FeedError},
+};
+use crate::{
+    kafka::{Quiet, format_of},
+    ledger::Position,
+    lifecycle::NewAlert,
+};
+
+/// Most records that are handed over together.
+const BATCH: usize = 2000;
+
+/// So often topics and partitions are looked for that were not there before.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Longest that a question to the broker may take: not long, since whoever stops waits for it.
+const ASK: Duration = Duration::from_secs(5);
+
+/// Of a partition: alerts that were read, and the offset after the last one.
+type Read = BTreeMap<(String, i32), (Vec<NewAlert>, i64)>;
+
+/// Reads until it is told to stop.
+pub fn run(edge: &Edge) -> Result<(), FeedError> {
+    let consumer = consumer(edge)?;
+    let mut assigned = BTreeSet::new();
+    let mut looked: Option<Instant> = None;
+    let (mut read, mut count) = (Read::new(), 0);
+    while !edge.stopping() {
+        if looked.is_none_or(|at| at.elapsed() >= LOOK) {
+            assign(edge, &consumer, &mut assigned)?;
+            looked = Some(Instant::now());
+        }
+        // What is there already is taken together; then it is handed over, however little it is.
+        let wait = if count == 0 { Duration::from_millis(100) } else { Duration::ZERO };
+        let more = match consumer.poll(wait) {
+            None => false,
+            Some(Err(e)) => return Err(edge.failed("cannot read alerts")(e)),
+            Some(Ok(message)) => {
+                let partition = (message.topic().to_owned(), message.partition());
+                let (alerts, next) = read.entry(partition).or_default();
+                *next = message.offset() + 1;
+                count += 1;
+                let payload = message.payload().unwrap_or_default();
+                match alert_of(format_of(&message), payload, &edge.settings.inspections) {
+                    Ok(alert) => alerts.push(alert),
+                    // It will be no alert however often it is read.
+                    Err(what) => {
+                        edge.fed.rejected.fetch_add(1, Ordering::Relaxed);
+                        let (topic, partition, offset) =
+                            (message.topic(), message.partition(), message.offset());
+                        tracing::error!(
+                            topic,
+                            partition,
+                            offset,
+                            "this record is no alert, and is left out: {what}"
+                        );
+                    }
+                }
+                count < BATCH
+            }
+        };
+        if !more && count > 0 {
+            hand_over(edge, std::mem::take(&mut read))?;
+            edge.fed.taken.fetch_add(count as u64, Ordering::Relaxed);
+            count = 0;
+        }
+    }
+    Ok(())
+}
+
+/// To the ledger, each partition with its offset; returns when all is durable.
+fn hand_over(edge: &Edge, read: Read) -> Result<(), FeedError> {
+    let (sender, receiver) = mpsc::channel();
+    for ((topic, partition), (alerts, next)) in read {
+        let sender = sender.clone();
+        let at = Position { topic, partition, next };
+        // Who waits is there until all are told.
+        edge.ledger.take(alerts, Some(at), move |taken| _ = sender.send(taken));
+    }
+    drop(sender);
+    for taken in receiver {
+        taken.map_err(FeedError::Ledger)?;
+    }
+    // A writer that ended drops what it was handed untold.
+    if edge.ledger.is_open() {
+        Ok(())
+    } else {
+        edge.ledger.take_now(Vec::new(), None).map(drop).map_err(FeedError::Ledger)
+    }
+}
+
+fn consumer(edge: &Edge) -> Result<BaseConsumer<Quiet>, FeedError> {
+    let mut config = edge.client();
+    config
+        .set("group.id", &edge.settings.group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        // An alert whose transaction was aborted never was.
+        .set("isolation.level", "read_committed")
+        .set("auto.offset.reset", "earliest");
+    config.create_with_context(Quiet).map_err(edge.failed("cannot make a consumer"))
+}
+
+/// Takes on the partitions that it has not yet, each from where the ledger has read to.
+fn assign(
+    edge: &Edge,
+    consumer: &BaseConsumer<Quiet>,
+    assigned: &mut BTreeSet<(String, i32)>,
+) -> Result<(), FeedError> {
+    let metadata =
+        consumer.fetch_metadata(None, ASK).map_err(edge.failed("cannot ask for the topics of alerts"))?;
+    let mut new = TopicPartitionList::new();
+    for (topic, partition) in edge.settings.partitions(&metadata) {
+        if !assigned.insert((topic.clone(), partition)) {
+            continue;
+        }
+        let (first, _) = consumer
+            .fetch_watermarks(&topic, partition, ASK)
+            .map_err(edge.failed("cannot ask for the first offset of a topic of alerts"))?;
+        let read = edge.ledger.position(&topic, partition);
+        if let Some(read) = read.filter(|read| *read < first) {
+            tracing::error!(
+                topic,
+                partition,
+                "alerts from offset {read} to {first} are gone before they were read"
+            );
+        }
+        let at = read.unwrap_or(first).max(first);
+        tracing::info!(topic, partition, at, "alerts are read");
+        let added = new.add_partition_offset(&topic, partition, Offset::Offset(at));
+        added.map_err(edge.failed("cannot read a topic of alerts"))?;
+    }
+    if assigned.is_empty() {
+        tracing::warn!("there is no topic `{}` yet; `tarim warn init` makes them", edge.settings.alerts);
+    }
+    if new.count() > 0 {
+        consumer.incremental_assign(&new).map_err(edge.failed("cannot read the topics of alerts"))?;
+    }
+    Ok(())
+}

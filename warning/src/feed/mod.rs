@@ -1,0 +1,26 @@
+//! Where the ledger's alerts come from, and where its changes go.
+//!
+//! ```text
+//!  file of alerts ───────────────────────────────┐
+//!  topics of alerts ─► consumer (committed only) ─┴─► Ledger ─► Outbox ─► producer ─► topic of changes
+//!                         ▲                             │                    │
+//!                         └── goes on from the offsets ─┴── notes: sent ◄────┘
+//!                             in the ledger
+//! ```
+//!
+//! - **In**: how far a topic was read stands in the record of what was read, so nothing is lost or applied twice, whatever
+//!   crashes. What comes again all the same (a file that is read at every start) is known by its alert_id.
+//! - **Out**: a change goes out once it is durable, at least once, in order; whoever reads can tell a repeat by its change_id.
+
+mod alerts;
+mod changes;
+mod file;
+mod json;
+mod kafka;
+
+pub use self::{
+    changes::change_json,
+    file::{FileError, take_file},
+    json::alert_of_json,
+    kafka::{Fed, FeedError, Feeding, Settings, start},
+};

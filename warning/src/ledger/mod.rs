@@ -1,0 +1,218 @@
+//! The ledger of warnings: what was taken and what was done, on disk before anyone is told.
+//!
+//! ```text
+//!  alerts, with their offsets ─┐           ┌ one write, one sync ┐     ┌─► View          pages, single warnings
+//!  changes that are asked for ─┼─► queue ─►│ Lifecycle, then Log │ ──► ├─► OpenWarnings  read without a lock
+//!  what was sent ──────────────┘           └─────────────────────┘     └─► Outbox ─► topic of changes
+//! ```
+//!
+//! One thread applies what is queued, writes it, syncs once, shows it to readers and tells everyone: so what readers see, and
+//! what was answered, is on disk. At open the log is read, and a torn tail cut off; anything else that cannot be read is an
+//! error that names the byte ([`frame`] says how the two are told apart).
+//!
+//! - **Alerts once**: the offset up to which a topic was read stands in the record of its alerts; an alert that comes twice all
+//!   the same is known by its id and not written again.
+//! - **Changes at least once**: a change is in the outbox until a record says that it is on the topic.
+//!
+//! All warnings are in memory, also those that are closed.
+
+mod books;
+mod error;
+mod frame;
+mod log;
+mod open_warnings;
+mod outbox;
+#[cfg(test)]
+mod tests;
+mod view;
+mod writer;
+
+use std::{
+    fs::File,
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread::JoinHandle,
+};
+
+use self::{
+    books::Done,
+    log::Log,
+    writer::{Order, Shared},
+};
+pub use self::{
+    books::Taken,
+    error::LedgerError,
+    open_warnings::{OpenWarnings, Standing},
+    outbox::{Outbox, Unsent},
+    view::{Filter, Page, View},
+    writer::{ChangeAnswer, Ended, Failure},
+};
+use crate::lifecycle::{Lifecycle, NewAlert, NewChange};
+
+/// How far a partition of a topic of alerts has been read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    pub topic: String,
+    pub partition: i32,
+    /// Offset of the first record that has not been read.
+    pub next: i64,
+}
+
+/// A ledger that is open. One per folder.
+pub struct Ledger {
+    shared: Arc<Shared>,
+    orders: mpsc::Sender<Order>,
+    writer: Mutex<Option<JoinHandle<Ended>>>,
+    /// Held as long as the ledger is open.
+    _lock: File,
+}
+
+impl Ledger {
+    /// Opens the ledger of a folder, which is created if it is not there. Reads every record once.
+    pub fn open(folder: &Path) -> Result<Self, LedgerError> {
+        std::fs::create_dir_all(folder).map_err(LedgerError::io("create", folder.into()))?;
+        let file = folder.join("warnings.lock");
+        let lock = File::create(&file).map_err(LedgerError::io("create", file.clone()))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => {
+                return Err(LedgerError::InUse { folder: folder.into() });
+            }
+            Err(std::fs::TryLockError::Error(e)) => return Err(LedgerError::io("lock", file)(e)),
+        }
+        let (log, lifecycle, shared) = read(folder)?;
+        Self::start(log, lifecycle, shared, lock)
+    }
+
+    fn start(log: Log, lifecycle: Lifecycle, shared: Shared, lock: File) -> Result<Self, LedgerError> {
+        let failed = LedgerError::io("start the writer of", log.path().into());
+        let (orders, taken) = mpsc::channel();
+        let shared = Arc::new(shared);
+        let with = shared.clone();
+        let writer = std::thread::Builder::new()
+            .name("ledger".into())
+            .spawn(move || writer::run(log, lifecycle, &with, &taken))
+            .map_err(failed)?;
+        Ok(Self { shared, orders, writer: Mutex::new(Some(writer)), _lock: lock })
+    }
+
+    /// Hands alerts over, and how far their topic is read with them, and returns at once. `done` is called on the writer's
+    /// thread once they are durable and readers see them, or never will be.
+    pub fn take(
+        &self,
+        alerts: Vec<NewAlert>,
+        at: Option<Position>,
+        done: impl FnOnce(Result<Taken, Failure>) + Send + 'static,
+    ) {
+        let order = Order::Alerts { alerts, at, done: Box::new(done) };
+        if let Err(mpsc::SendError(Order::Alerts { done, .. })) = self.orders.send(order) {
+            done(Err(writer::closed()));
+        }
+    }
+
+    /// As [`Ledger::take`], and waits: not for an async thread.
+    pub fn take_now(&self, alerts: Vec<NewAlert>, at: Option<Position>) -> Result<Taken, Failure> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        // Whoever waits is there until it is told.
+        self.take(alerts, at, move |taken| _ = sender.send(taken));
+        receiver.recv().unwrap_or_else(|_| Err(writer::closed()))
+    }
+
+    /// Asks for a change, and returns at once. `done` is called on the writer's thread once the answer is durable.
+    pub fn change(&self, change: NewChange, done: impl FnOnce(ChangeAnswer) + Send + 'static) {
+        let order = Order::Change { change, done: Box::new(done) };
+        if let Err(mpsc::SendError(Order::Change { done, .. })) = self.orders.send(order) {
+            done(Err(writer::closed()));
+        }
+    }
+
+    /// Notes that all changes up to this one are on their topic.
+    pub fn sent(&self, through: u64) {
+        // Of a ledger that is closed they are sent once more: that is allowed.
+        let _ = self.orders.send(Order::Sent(through));
+    }
+
+    /// Warnings as they are on disk.
+    pub fn view(&self) -> &View {
+        &self.shared.view
+    }
+
+    /// A reader of what stands against customers.
+    pub fn open_warnings(&self) -> OpenWarnings {
+        self.shared.open_warnings.clone()
+    }
+
+    /// Changes to be sent.
+    pub fn outbox(&self) -> &Outbox {
+        &self.shared.outbox
+    }
+
+    /// First offset of a partition that has not been read; None: nothing was.
+    pub fn position(&self, topic: &str, partition: i32) -> Option<i64> {
+        let positions = self.shared.positions.lock().unwrap_or_else(PoisonError::into_inner);
+        positions.get(&(topic.to_owned(), partition)).copied()
+    }
+
+    /// Does it still take anything? Not after a failed write, and not after [`Ledger::close`].
+    pub fn is_open(&self) -> bool {
+        self.shared.open.load(Ordering::Acquire)
+    }
+
+    /// Writes what was handed over before, marks the end, and stops. Later calls do nothing.
+    ///
+    /// Gives the reason if the writer had failed.
+    pub fn close(&self) -> Ended {
+        let Some(writer) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return Ok(());
+        };
+        self.shared.open.store(false, Ordering::Release);
+        // If nobody takes the order, the writer has ended by itself; joining tells how.
+        let _ = self.orders.send(Order::Close);
+        writer.join().unwrap_or_else(|_| Err(Arc::new(LedgerError::Closed("its writer panicked".into()))))
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        if let Err(e) = self.close() {
+            tracing::error!("the ledger did not close in order: {e}");
+        }
+    }
+}
+
+/// Everything that a folder holds.
+fn read(folder: &Path) -> Result<(Log, Lifecycle, Shared), LedgerError> {
+    let mut lifecycle = Lifecycle::default();
+    let outbox = Outbox::default();
+    let mut positions = std::collections::HashMap::new();
+    let (log, torn) = Log::open(folder, &mut |record| {
+        let mut done = Done::default();
+        done.again(&mut lifecycle, record)?;
+        outbox.put(done.changes);
+        if let Some(through) = done.sent {
+            outbox.sent(through);
+        }
+        positions.extend(done.positions.into_iter().map(|p| ((p.topic, p.partition), p.next)));
+        Ok(())
+    })?;
+    if let Some(torn) = torn {
+        tracing::warn!(
+            "{}: cut {} bytes of an unfinished write off at byte {}; nobody was told of it",
+            log.path().display(),
+            torn.bytes,
+            torn.end,
+        );
+    }
+    let shared = Shared {
+        view: View::new(&lifecycle),
+        open_warnings: OpenWarnings::new(lifecycle.warnings()),
+        outbox,
+        positions: Mutex::new(positions),
+        open: AtomicBool::new(true),
+    };
+    Ok((log, lifecycle, shared))
+}

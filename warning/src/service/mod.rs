@@ -1,0 +1,26 @@
+//! The warning service: what became of warnings, over gRPC; each change is on disk before it is answered.
+//!
+//! ```text
+//!  tonic ── Rpc ─┬─ changes ──► Ledger ──► answered when durable
+//!           │    └─ lists, single warnings, what stands ──► its readers
+//!         slots (bounded), health, reflection
+//! ```
+//!
+//! - **The member first**: every request names one, and everything is looked up within it.
+//! - **Idempotent** by (member, request id), also after a restart.
+//! - **Bounded**: a call finds a free slot or is refused with RESOURCE_EXHAUSTED at once.
+//! - **Shutdown** finishes what was accepted.
+//! - **Not in the open**: another address than loopback needs TLS.
+
+mod clock;
+mod pages;
+mod refusal;
+mod rpc;
+mod server;
+pub mod wire;
+
+pub use self::{
+    clock::Clock,
+    refusal::Refusal,
+    server::{Config, Running, SERVICE, ServeError, Tls, serve},
+};

@@ -1,0 +1,133 @@
+//! The calls, as tonic has them.
+
+use std::sync::Arc;
+
+use tarim_proto::warning::v1::{self as wire, warning_service_server::WarningService};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tonic::{Request, Response, Status};
+
+use super::{Clock, Refusal, pages, wire as convert};
+use crate::{
+    ledger::Ledger,
+    lifecycle::{Changed, State},
+};
+
+/// The warning service. Clones share everything.
+#[derive(Clone)]
+pub struct Rpc {
+    pub ledger: Arc<Ledger>,
+    pub clock: Clock,
+    /// One for each call in flight.
+    pub slots: Arc<Semaphore>,
+    /// True once the service is shutting down.
+    pub stopping: watch::Receiver<bool>,
+}
+
+/// Said to whoever comes too late.
+const STOPPING: &str = "the service is shutting down; repeat what has no answer when it is back";
+
+impl Rpc {
+    /// A slot at once, or none: a queue in front of a service that is behind only makes it later.
+    fn slot(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        if *self.stopping.borrow() {
+            return Err(Refusal::Unavailable(STOPPING.into()));
+        }
+        self.slots.clone().try_acquire_owned().map_err(|_| Refusal::Busy)
+    }
+
+    async fn change(&self, request: Request<wire::ChangeRequest>, to: State) -> Answer {
+        let request = request.into_inner();
+        // A caller chooses these; until they are checked they may be of any length.
+        let asked = (start(&request.member).to_owned(), start(&request.request_id).to_owned());
+        let change = convert::change(request, to, self.clock.now_us());
+        let answer = match (change, self.slot()) {
+            (Err(refusal), _) | (_, Err(refusal)) => Err(refusal),
+            (Ok(change), Ok(slot)) => {
+                let (sender, receiver) = oneshot::channel();
+                self.ledger.change(change, move |answer| {
+                    drop(slot);
+                    // A caller who is gone can ask again.
+                    let _ = sender.send(answer);
+                });
+                let answer = receiver.await.map_err(|_| Refusal::Unavailable(STOPPING.into()));
+                answer.and_then(|answer| Ok(answer??))
+            }
+        };
+        let (member, request_id) = asked;
+        match answer {
+            Ok(Changed::Made(warning) | Changed::Before(warning)) => {
+                tracing::debug!(member, request_id, warning = %warning.id, to = to.name(), "warning changed");
+                Ok(Response::new(convert::warning(&warning)))
+            }
+            Err(refusal) => {
+                tracing::warn!(member, request_id, to = to.name(), code = ?refusal.code(), "{}", refusal.message());
+                Err(refusal.into())
+            }
+        }
+    }
+}
+
+type Answer = Result<Response<wire::Warning>, Status>;
+
+#[tonic::async_trait]
+impl WarningService for Rpc {
+    async fn list_warnings(
+        &self,
+        request: Request<wire::ListWarningsRequest>,
+    ) -> Result<Response<wire::ListWarningsResponse>, Status> {
+        let _slot = self.slot()?;
+        let request = request.into_inner();
+        let member = convert::member(request.member.clone())?;
+        let filter = convert::filter(&request)?;
+        let size = pages::size(request.page_size)?;
+        let before = pages::before(&request.page_token, &member, &filter)?;
+        let page = self.ledger.view().page(&member, &filter, before, size);
+        Ok(Response::new(wire::ListWarningsResponse {
+            warnings: page.warnings.iter().map(|warning| convert::warning(warning)).collect(),
+            next_page_token: pages::token(&member, &filter, page.before),
+        }))
+    }
+
+    async fn get_warning(&self, request: Request<wire::GetWarningRequest>) -> Answer {
+        let _slot = self.slot()?;
+        let wire::GetWarningRequest { member, warning_id } = request.into_inner();
+        let (member, warning) = (convert::member(member)?, convert::id(&warning_id)?);
+        let found = self.ledger.view().get(&member, warning);
+        let not_found = || crate::lifecycle::Refused::NotFound { member, warning };
+        let found = found.ok_or_else(|| Refusal::from(not_found()))?;
+        Ok(Response::new(convert::warning(&found)))
+    }
+
+    async fn acknowledge(&self, request: Request<wire::ChangeRequest>) -> Answer {
+        self.change(request, State::Acknowledged).await
+    }
+
+    async fn dispose(&self, request: Request<wire::ChangeRequest>) -> Answer {
+        self.change(request, State::Disposed).await
+    }
+
+    async fn escalate(&self, request: Request<wire::ChangeRequest>) -> Answer {
+        self.change(request, State::Escalated).await
+    }
+
+    async fn close(&self, request: Request<wire::ChangeRequest>) -> Answer {
+        self.change(request, State::Closed).await
+    }
+
+    async fn open_warnings(
+        &self,
+        request: Request<wire::OpenWarningsRequest>,
+    ) -> Result<Response<wire::OpenWarningsResponse>, Status> {
+        let _slot = self.slot()?;
+        let wire::OpenWarningsRequest { member, customer_id } = request.into_inner();
+        let (member, customer) = (convert::member(member)?, convert::customer(customer_id)?);
+        let standing = self.ledger.open_warnings().of(&member, &customer);
+        let warnings = standing.iter().map(|warning| convert::warning(warning)).collect();
+        Ok(Response::new(wire::OpenWarningsResponse { warnings }))
+    }
+}
+
+/// The first bytes of a text.
+fn start(text: &str) -> &str {
+    &text[..text.floor_char_boundary(64)]
+}

@@ -1,0 +1,214 @@
+//! The pipeline by cases: `tests/cases/*.toml`, over the small rulebook in `tests/rulebook`.
+//!
+//! A case is a log, a record a line, and what must come of it. A line is either the whole of an event in JSON, or in short
+//!
+//! ```text
+//! 2026-03-01T08:00:00Z 002/c1 transaction {"direction": "D", "amount_fen": 1}
+//! 2026-03-02T08:00:00Z tick
+//! ```
+//!
+//! where the member is 001 if none is said, and the event's id is `e` and the number of its line, from 1. What is said in
+//! short is said once more in Protobuf, which must bring the same; and each case is run with a snapshot after every record.
+
+mod support;
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use serde::Deserialize;
+use serde_json::Value as Json;
+use support::{Record, book, event, run, tick};
+use tarim_datamart::gate::parse;
+use tarim_proto::warning::v1::Alert;
+use tarim_warning::{
+    alert,
+    core::{Outbox, Span, Worker},
+    event::Format,
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    case: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    name: String,
+    /// Rules whose alerts are looked at; none are named: all.
+    #[serde(default)]
+    only: Vec<String>,
+    log: String,
+    #[serde(default)]
+    alert: Vec<Wanted>,
+    #[serde(default)]
+    dead: Vec<Dead>,
+}
+
+/// An alert that must come. What is left out of `values` is not looked at.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    /// Number of the record that brings it.
+    line: usize,
+    rule: String,
+    #[serde(default = "customer")]
+    customer: String,
+    #[serde(default)]
+    key: String,
+    at: String,
+    #[serde(default)]
+    repeats: u32,
+    #[serde(default)]
+    unknown: bool,
+    #[serde(default)]
+    values: BTreeMap<String, String>,
+    /// Ids of its events.
+    events: Option<Vec<String>>,
+}
+
+fn customer() -> String {
+    "001/c1".to_owned()
+}
+
+/// A record that must be refused.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Dead {
+    line: usize,
+    /// Parts of the reason.
+    says: Vec<String>,
+}
+
+#[test]
+fn all_cases() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    files.sort();
+    let (mut count, mut failures) = (0, Vec::new());
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        let cases: File = toml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        for case in cases.case {
+            count += 1;
+            if let Err(why) = case.run() {
+                let file = file.file_name().unwrap_or_default().display();
+                failures.push(format!("{file}: {}\n{why}", case.name));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} of {count} cases fail:\n{}", failures.len(), failures.join("\n"));
+    assert!(count >= 50, "only {count} cases");
+}
+
+impl Case {
+    fn run(&self) -> Result<(), String> {
+        let lines: Vec<&str> = self.log.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let lines: Result<Vec<Line>, String> =
+            (1..).zip(&lines).map(|(n, line)| Line::read(n, line)).collect();
+        let lines = lines?;
+        let json: Vec<Record> = lines.iter().map(|line| line.record.clone()).collect();
+        let out = run(&mut Worker::new(book()), 0, &json);
+        self.compare(&out)?;
+        let wire: Vec<Record> =
+            lines.iter().map(|line| line.wire.as_ref().unwrap_or(&line.record).clone()).collect();
+        if said(&run(&mut Worker::new(book()), 0, &wire)) != said(&out) {
+            return Err("  Protobuf brings something else".into());
+        }
+        for taken in 1..json.len() {
+            if said(&resumed(&json, taken)) != said(&out) {
+                return Err(format!("  a snapshot after record {taken} brings something else"));
+            }
+        }
+        Ok(())
+    }
+
+    fn compare(&self, out: &[Outbox]) -> Result<(), String> {
+        let mut wanted = self.alert.iter();
+        let mut dead = self.dead.iter();
+        for (line, out) in (1..).zip(out) {
+            let looked_at = |a: &&Alert| self.only.is_empty() || self.only.contains(&a.rule_id);
+            for found in out.alerts.iter().filter(looked_at) {
+                match wanted.next() {
+                    Some(wanted) if wanted.is(line, found) => {}
+                    _ => return Err(format!("  line {line} brings {}", alert::alert(found))),
+                }
+            }
+            for letter in &out.dead {
+                let told =
+                    |d: &&Dead| d.line == line && d.says.iter().all(|part| letter.reason.contains(part));
+                if dead.next().filter(told).is_none() {
+                    return Err(format!("  line {line} is refused: {}", letter.reason));
+                }
+            }
+        }
+        match (wanted.next(), dead.next()) {
+            (None, None) => Ok(()),
+            (Some(alert), _) => Err(format!("  line {} should bring {}", alert.line, alert.rule)),
+            (_, Some(dead)) => Err(format!("  line {} should be refused: {:?}", dead.line, dead.says)),
+        }
+    }
+}
+
+impl Wanted {
+    fn is(&self, line: usize, found: &Alert) -> bool {
+        let value = |name: &str| found.values.iter().find(|v| v.name == name).map(|v| v.value.as_str());
+        self.line == line
+            && self.rule == found.rule_id
+            && self.customer == format!("{}/{}", found.member, found.customer_id)
+            && self.key == found.key
+            && parse::timestamp(&self.at) == Some(found.raised_at_us)
+            && self.repeats == found.repeats
+            && self.unknown == found.unknown
+            && self.values.iter().all(|(name, wanted)| value(name) == Some(wanted))
+            && self.events.as_ref().is_none_or(|ids| ids.iter().eq(found.events.iter().map(|e| &e.event_id)))
+    }
+}
+
+/// A record, and the same in Protobuf if it is said in short.
+struct Line {
+    record: Record,
+    wire: Option<Record>,
+}
+
+impl Line {
+    fn read(number: usize, line: &str) -> Result<Self, String> {
+        let parts: Vec<&str> = line.splitn(4, ' ').collect();
+        let json = match parts.as_slice() {
+            // Verbatim, and not even JSON where a case says so.
+            [first, ..] if parse::timestamp(first).is_none() => {
+                let payload = line.as_bytes().to_vec();
+                return Ok(Self { record: Record { format: Format::Json, payload }, wire: None });
+            }
+            [time, "tick"] => tick(time),
+            [time, customer, kind, body] => {
+                let body: Json = serde_json::from_str(body).map_err(|e| format!("  line {number}: {e}"))?;
+                event(&format!("e{number}"), customer, time, kind, body)
+            }
+            _ => return Err(format!("  line {number}: time, customer, kind and fields")),
+        };
+        Ok(Self { record: Record::json(&json), wire: Record::protobuf(&json) })
+    }
+}
+
+/// All that came, but for the payloads of what was refused.
+fn said(out: &[Outbox]) -> Vec<(Vec<Alert>, Vec<&str>)> {
+    out.iter().map(|out| (out.alerts.clone(), out.dead.iter().map(|d| d.reason.as_str()).collect())).collect()
+}
+
+/// The same log, by a worker that is written down after so many records, and one that goes on from there.
+fn resumed(records: &[Record], taken: usize) -> Vec<Outbox> {
+    let mut worker = Worker::new(book());
+    let half = taken / 2;
+    let (mut full, mut delta) = (Vec::new(), Vec::new());
+    let mut out = run(&mut worker, 0, &records[..half]);
+    let span = Span { from: None, to: half as i64 };
+    worker.write_snapshot(0, span, &mut full).unwrap();
+    out.extend(run(&mut worker, half, &records[half..taken]));
+    let span = Span { from: Some(half as i64), to: taken as i64 };
+    worker.write_snapshot(0, span, &mut delta).unwrap();
+    let (mut worker, at) = Worker::restore(book(), 0, [&full[..], &delta[..]]).unwrap();
+    assert_eq!(at, taken as i64);
+    out.extend(run(&mut worker, taken, &records[taken..]));
+    out
+}

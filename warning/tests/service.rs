@@ -1,0 +1,291 @@
+//! The warning service as its callers have it: over gRPC, with a ledger on disk.
+
+use std::{path::Path, sync::Arc};
+
+use tarim_proto::warning::v1::{
+    Alert, ChangeRequest, GetWarningRequest, InspectionKind, Level, ListWarningsRequest, OpenWarningsRequest,
+    State, Warning, warning_service_client::WarningServiceClient,
+};
+use tarim_warning::{
+    ledger::Ledger,
+    lifecycle::{Inspections, NewAlert},
+    service::{Clock, Config, Running, SERVICE, ServeError, serve},
+};
+use tokio::sync::oneshot;
+use tonic::{Code, Status, transport::Channel};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use tonic_types::StatusExt;
+
+const NOW_US: i64 = 1_767_225_600_000_000;
+
+type Client = WarningServiceClient<Channel>;
+
+struct Served {
+    ledger: Arc<Ledger>,
+    client: Client,
+    channel: Channel,
+    running: Running,
+    stop: oneshot::Sender<()>,
+}
+
+impl Served {
+    async fn on(folder: &Path) -> Self {
+        let ledger = Arc::new(Ledger::open(folder).unwrap());
+        let (stop, stopped) = oneshot::channel();
+        let config = Config { clock: Clock::Fixed(NOW_US), ..Config::on("127.0.0.1:0".parse().unwrap()) };
+        let running = serve(config, ledger.clone(), async { drop(stopped.await) }).await.unwrap();
+        let url = format!("http://{}", running.address());
+        let channel = Channel::from_shared(url).unwrap().connect().await.unwrap();
+        Self { ledger, client: Client::new(channel.clone()), channel, running, stop }
+    }
+
+    fn raise(&self, alerts: Vec<Alert>) {
+        let new = |alert| NewAlert::new(alert, &Inspections::default()).unwrap();
+        self.ledger.take_now(alerts.into_iter().map(new).collect(), None).unwrap();
+    }
+
+    async fn end(self) {
+        self.stop.send(()).unwrap();
+        drop((self.client, self.channel));
+        self.running.ended().await.unwrap();
+        self.ledger.close().unwrap();
+    }
+}
+
+fn id(n: u64) -> String {
+    format!("{n:032x}")
+}
+
+fn alert(n: u64, member: &str, customer: &str, level: Level) -> Alert {
+    Alert {
+        alert_id: id(n),
+        member: member.into(),
+        customer_id: customer.into(),
+        rule_id: format!("W-{}", level.as_str_name()),
+        level: level.into(),
+        raised_at_us: NOW_US + n as i64,
+        ..Alert::default()
+    }
+}
+
+fn request(member: &str, request: &str, warning: u64) -> ChangeRequest {
+    ChangeRequest {
+        member: member.into(),
+        request_id: request.into(),
+        warning_id: id(warning),
+        by: "zhang".into(),
+        why: "visited, all is well".into(),
+    }
+}
+
+fn list(member: &str) -> ListWarningsRequest {
+    ListWarningsRequest { member: member.into(), ..Default::default() }
+}
+
+async fn get(client: &mut Client, member: &str, n: u64) -> Result<Warning, Status> {
+    let request = GetWarningRequest { member: member.into(), warning_id: id(n) };
+    client.get_warning(request).await.map(tonic::Response::into_inner)
+}
+
+async fn open(client: &mut Client, member: &str, customer: &str) -> Vec<String> {
+    let request = OpenWarningsRequest { member: member.into(), customer_id: customer.into() };
+    let answer = client.open_warnings(request).await.unwrap().into_inner();
+    answer.warnings.into_iter().map(|w| w.warning_id).collect()
+}
+
+#[tokio::test]
+async fn a_warning_lives_and_is_as_it_was_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut served = Served::on(folder.path()).await;
+    served.raise(vec![alert(1, "001", "c1", Level::Red), alert(2, "001", "c1", Level::Red)]);
+    served.raise(vec![alert(3, "001", "c1", Level::Blue)]);
+    let client = &mut served.client;
+    assert_eq!(open(client, "001", "c1").await, [id(1), id(3)]);
+
+    let acknowledged = client.acknowledge(request("001", "r1", 1)).await.unwrap().into_inner();
+    assert_eq!((acknowledged.state(), acknowledged.count), (State::Acknowledged, 2));
+    assert_eq!((acknowledged.first_raised_at_us, acknowledged.last_raised_at_us), (NOW_US + 1, NOW_US + 2));
+    let inspection = acknowledged.inspection.clone().unwrap();
+    assert_eq!((inspection.kind(), inspection.done), (InspectionKind::Unscheduled, false));
+    assert_eq!(inspection.due_at_us, NOW_US + 1 + 86_400_000_000);
+
+    // By the repeat's alert it is the same warning.
+    client.dispose(request("001", "r2", 2)).await.unwrap();
+    assert_eq!(open(client, "001", "c1").await, [id(3)]);
+    let closed = client.close(request("001", "r3", 1)).await.unwrap().into_inner();
+    assert_eq!(closed.state(), State::Closed);
+    assert!(closed.inspection.as_ref().unwrap().done);
+    let steps: Vec<_> = closed.history.iter().map(|c| (c.change_id.clone(), c.from(), c.to())).collect();
+    let wanted = [
+        (format!("{}-1", id(1)), State::Open, State::Acknowledged),
+        (format!("{}-2", id(1)), State::Acknowledged, State::Disposed),
+        (format!("{}-3", id(1)), State::Disposed, State::Closed),
+    ];
+    assert_eq!(steps, wanted);
+    let first = &closed.history[0];
+    assert_eq!(
+        (first.by.as_str(), first.at_us, first.why.as_str()),
+        ("zhang", NOW_US, "visited, all is well")
+    );
+    served.end().await;
+
+    let mut served = Served::on(folder.path()).await;
+    let client = &mut served.client;
+    assert_eq!(get(client, "001", 1).await.unwrap(), closed);
+    assert_eq!(get(client, "001", 3).await.unwrap().inspection, None, "blue asks for none");
+    let again = client.acknowledge(request("001", "r1", 1)).await.unwrap().into_inner();
+    assert_eq!(again, acknowledged, "a repeated request gets the first answer");
+    served.end().await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut served = Served::on(folder.path()).await;
+    served.raise(vec![alert(1, "001", "c1", Level::Red)]);
+    let client = &mut served.client;
+    let good = request("001", "r1", 1);
+    for (bad, field) in [
+        (ChangeRequest { member: String::new(), ..good.clone() }, "member"),
+        (ChangeRequest { request_id: String::new(), ..good.clone() }, "request_id"),
+        (ChangeRequest { request_id: "r".repeat(65), ..good.clone() }, "request_id"),
+        (ChangeRequest { warning_id: "1".into(), ..good.clone() }, "warning_id"),
+        (ChangeRequest { by: " ".into(), ..good.clone() }, "by"),
+        (ChangeRequest { why: String::new(), ..good.clone() }, "why"),
+        (ChangeRequest { why: "w".repeat(2001), ..good.clone() }, "why"),
+    ] {
+        let status = client.dispose(bad).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert!(status.message().starts_with(&format!("{field}: ")), "{status}");
+        assert_eq!(status.get_details_bad_request().unwrap().field_violations[0].field, field);
+    }
+    for (bad, field) in [
+        (ListWarningsRequest { page_size: 1001, ..list("001") }, "page_size"),
+        (ListWarningsRequest { page_token: "x".into(), ..list("001") }, "page_token"),
+        (ListWarningsRequest { state: 9, ..list("001") }, "state"),
+        (ListWarningsRequest { level_at_least: 9, ..list("001") }, "level_at_least"),
+        (list(""), "member"),
+    ] {
+        let status = client.list_warnings(bad).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert!(status.message().starts_with(&format!("{field}: ")), "{status}");
+    }
+
+    let early = client.close(good.clone()).await.unwrap_err();
+    assert_eq!(early.code(), Code::FailedPrecondition);
+    assert_eq!(early.message(), "the warning is open, and cannot become closed; next comes acknowledged");
+    // The request id is not used up, and nobody must say why he looks into it.
+    let acknowledge = ChangeRequest { why: String::new(), ..good.clone() };
+    client.acknowledge(acknowledge.clone()).await.unwrap();
+    for other in [good, ChangeRequest { by: "li".into(), ..acknowledge.clone() }] {
+        assert_eq!(client.acknowledge(other).await.unwrap_err().code(), Code::AlreadyExists);
+    }
+    client.acknowledge(acknowledge).await.unwrap();
+    assert_eq!(get(client, "001", 7).await.unwrap_err().code(), Code::NotFound);
+    served.end().await;
+}
+
+#[tokio::test]
+async fn members_are_kept_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut served = Served::on(folder.path()).await;
+    // Even if the other has a customer of the same id.
+    served.raise(vec![alert(1, "001", "c1", Level::Red), alert(2, "002", "c1", Level::Red)]);
+    let client = &mut served.client;
+    assert_eq!(open(client, "001", "c1").await, [id(1)]);
+    assert_eq!(open(client, "002", "c1").await, [id(2)]);
+    assert!(open(client, "003", "c1").await.is_empty());
+    assert_eq!(get(client, "002", 1).await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(client.acknowledge(request("002", "r1", 1)).await.unwrap_err().code(), Code::NotFound);
+    // A request id is the member's own.
+    client.acknowledge(request("001", "r1", 1)).await.unwrap();
+    client.acknowledge(request("002", "r1", 2)).await.unwrap();
+    let listed = client.list_warnings(list("002")).await.unwrap().into_inner();
+    assert_eq!(listed.warnings.iter().map(|w| w.warning_id.clone()).collect::<Vec<_>>(), [id(2)]);
+    served.end().await;
+}
+
+#[tokio::test]
+async fn lists_are_filtered_and_paged() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut served = Served::on(folder.path()).await;
+    let levels = [Level::Blue, Level::Yellow, Level::Orange, Level::Red];
+    let customer = |n: u64| format!("c{}", n / 4);
+    served.raise((0..40).map(|n| alert(n, "001", &customer(n), levels[n as usize % 4])).collect());
+    let client = &mut served.client;
+    client.acknowledge(request("001", "r", 7)).await.unwrap();
+
+    let mut wanted =
+        ListWarningsRequest { page_size: 7, level_at_least: Level::Orange.into(), ..list("001") };
+    let (mut found, mut pages) = (Vec::new(), 0);
+    loop {
+        let answer = client.list_warnings(wanted.clone()).await.unwrap().into_inner();
+        found.extend(answer.warnings.into_iter().map(|w| w.warning_id));
+        pages += 1;
+        if answer.next_page_token.is_empty() {
+            break;
+        }
+        wanted.page_token = answer.next_page_token;
+    }
+    let newest_first: Vec<_> = (0..40).rev().filter(|n| n % 4 >= 2).map(id).collect();
+    assert_eq!((found, pages), (newest_first, 3));
+
+    let other = ListWarningsRequest { level_at_least: 0, ..wanted };
+    let status = client.list_warnings(other).await.unwrap_err();
+    assert!(status.message().starts_with("page_token: it is of another list"), "{status}");
+
+    for (request, ids) in [
+        (ListWarningsRequest { customer_id: "c1".into(), ..list("001") }, vec![7, 6, 5, 4]),
+        (ListWarningsRequest { state: State::Acknowledged.into(), ..list("001") }, vec![7]),
+        (
+            ListWarningsRequest { rule_id: "W-LEVEL_RED".into(), customer_id: "c9".into(), ..list("001") },
+            vec![39],
+        ),
+        (ListWarningsRequest { state: State::Closed.into(), ..list("001") }, vec![]),
+    ] {
+        let answer = client.list_warnings(request).await.unwrap().into_inner();
+        let found: Vec<_> = answer.warnings.into_iter().map(|w| w.warning_id).collect();
+        assert_eq!(found, ids.into_iter().map(id).collect::<Vec<_>>());
+    }
+    served.end().await;
+}
+
+/// Of many who ask for the same at once one is first; all who repeat the same request get its answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_at_once_one_is_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::on(folder.path()).await;
+    served.raise(vec![alert(1, "001", "c1", Level::Red)]);
+    let ask = |request: ChangeRequest| {
+        let mut client = served.client.clone();
+        tokio::spawn(async move { client.acknowledge(request).await.map(tonic::Response::into_inner) })
+    };
+    let all: Vec<_> = (0..64).map(|i| ask(request("001", &format!("r{}", i / 8), 1))).collect();
+    let (mut made, mut refused) = (Vec::new(), 0);
+    for answer in all {
+        match answer.await.unwrap() {
+            Ok(warning) => made.push(warning),
+            Err(status) => {
+                assert_eq!(status.code(), Code::FailedPrecondition);
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!((made.len(), refused), (8, 56));
+    assert!(made.iter().all(|warning| warning.history == made[0].history && warning.history.len() == 1));
+    served.end().await;
+}
+
+#[tokio::test]
+async fn it_is_healthy_and_not_in_the_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::on(folder.path()).await;
+    let mut health = HealthClient::new(served.channel.clone());
+    let status = health.check(HealthCheckRequest { service: SERVICE.into() }).await.unwrap().into_inner();
+    assert_eq!(status.status, 1, "SERVING");
+    let open = Config::on("0.0.0.0:0".parse().unwrap());
+    let refused = serve(open, served.ledger.clone(), std::future::pending()).await;
+    assert!(matches!(refused, Err(ServeError::InTheOpen(_))));
+    drop(health);
+    served.end().await;
+}
