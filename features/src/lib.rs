@@ -25,6 +25,7 @@ pub mod expr;
 pub mod folder;
 pub mod list;
 pub mod materialise;
+pub mod pages;
 pub mod row;
 pub mod spine;
 pub mod store;

@@ -7,16 +7,13 @@ use std::{
     path::Path,
 };
 
-use memmap2::MmapMut;
+use crate::pages::Pages;
 
-/// The contents of a file, in anonymous memory of large pages where the machine has them.
-///
-/// A look-up among millions of rows goes to a place in memory that nobody foresees, and with pages of 4 KiB the processor
-/// has to look up where each page is as well, which costs as much again. (Not a map of the file: its pages are small, and
-/// whoever changes the file would change what was checked.)
+/// The contents of a file. (Not a map of the file: its pages are small, and whoever changes the file would change what was
+/// checked.)
 pub(super) struct Memory {
-    map: MmapMut,
-    /// Of the file; no map is empty.
+    pages: Pages,
+    /// Of the file; no pages are empty.
     len: usize,
 }
 
@@ -24,14 +21,9 @@ impl Memory {
     pub fn read(path: &Path) -> io::Result<Self> {
         let mut file = File::open(path)?;
         let len = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
-        let mut map = MmapMut::map_anon(len.max(1))?;
-        // Where there are none, small pages are as right, and slower.
-        #[cfg(target_os = "linux")]
-        if let Err(e) = map.advise(memmap2::Advice::HugePage) {
-            tracing::debug!("no large pages for {}: {e}", path.display());
-        }
-        file.read_exact(&mut map[..len])?;
-        Ok(Self { map, len })
+        let mut pages = Pages::new(len)?;
+        file.read_exact(&mut pages[..len])?;
+        Ok(Self { pages, len })
     }
 }
 
@@ -40,6 +32,6 @@ impl Deref for Memory {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        &self.map[..self.len]
+        &self.pages[..self.len]
     }
 }

@@ -23,6 +23,10 @@ pub struct Damaged;
 impl Sections {
     /// Most bytes of all sections together.
     pub const BYTES_MAX: usize = u16::MAX as usize * WORD;
+    /// The same with the head of so many sections.
+    pub const fn bytes_most(count: usize) -> usize {
+        Self::BYTES_MAX + 2 * count.next_multiple_of(2)
+    }
 
     /// So many empty sections.
     pub fn new(count: usize) -> Self {
@@ -40,14 +44,24 @@ impl Sections {
         if head + end == bytes.len() { Ok(this) } else { Err(Damaged) }
     }
 
+    /// Takes the bytes of other sections, which are sound, in the place of these. The memory stays.
+    pub fn set(&mut self, bytes: &[u8]) {
+        self.0.clear();
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// A section of `count`, of bytes that [`Sections::bytes`] gave.
+    #[inline]
+    pub fn section_of(bytes: &[u8], section: usize, count: usize) -> &[u8] {
+        let head = 2 * count.next_multiple_of(2);
+        let end = |i: usize| usize::from(u16::from_le_bytes([bytes[2 * i], bytes[2 * i + 1]])) * WORD;
+        let start = section.checked_sub(1).map_or(0, end);
+        &bytes[head + start..head + end(section)]
+    }
+
     /// All of it.
     pub fn bytes(&self) -> &[u8] {
         &self.0
-    }
-
-    /// Bytes that are allocated for it.
-    pub fn capacity(&self) -> usize {
-        self.0.capacity()
     }
 
     /// Where a section begins and ends, behind the head.
@@ -64,8 +78,7 @@ impl Sections {
     /// A section of `count`.
     #[inline]
     pub fn get(&self, section: usize, count: usize) -> &[u8] {
-        let head = 2 * count.next_multiple_of(2);
-        &self.0[head + self.start(section)..head + self.end(section)]
+        Self::section_of(&self.0, section, count)
     }
 
     #[inline]

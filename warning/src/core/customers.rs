@@ -3,16 +3,34 @@
 use hashbrown::HashTable;
 use tarim_features::stream::Sections;
 
+use super::arena::{Arena, At};
+
 /// All customers of a worker.
+///
+/// One of them is *open*: its state lies in a buffer, in which sections grow and shrink without anybody moving. It goes
+/// back to the others when the next one is opened.
 #[derive(Debug)]
 pub struct Customers {
-    /// Slots, by the hash of member and id; these themselves are in the state only.
-    slots: HashTable<u32>,
-    all: Vec<Customer>,
+    /// Slots, with the hash of member and id; these themselves are in the state only.
+    slots: HashTable<(u32, u32)>,
+    all: Vec<Kept>,
+    states: Arena,
     changed: Changed,
+    open: Option<u32>,
+    customer: Customer,
+    /// The open one has changed.
+    dirty: bool,
     /// Sections of a state, and which of them says who it is.
     count: usize,
     identity: usize,
+}
+
+/// Where the state of a customer lies.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    now_us: i64,
+    at: At,
+    len: u32,
 }
 
 /// Slots whose customers have changed.
@@ -46,7 +64,17 @@ const IDS_MAX: usize = 512;
 
 impl Customers {
     pub fn new(count: usize, identity: usize) -> Self {
-        Self { slots: HashTable::new(), all: Vec::new(), changed: Changed::default(), count, identity }
+        Self {
+            slots: HashTable::new(),
+            all: Vec::new(),
+            states: Arena::new(Sections::bytes_most(count)),
+            changed: Changed::default(),
+            open: None,
+            customer: Customer { now_us: i64::MIN, sections: Sections::new(count) },
+            dirty: false,
+            count,
+            identity,
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -61,14 +89,14 @@ impl Customers {
         let mut buffer = [0u8; IDS_MAX];
         let identity = identity(member, customer, &mut buffer);
         let hash = hash(identity);
-        let of = |slot: u32| self.all[slot as usize].sections.get(self.identity, self.count);
-        if let Some(slot) = self.slots.find(hash, |slot| of(*slot) == identity) {
+        let is = |(slot, tag): &(u32, u32)| *tag == hash && self.identity_of(*slot) == identity;
+        if let Some((slot, _)) = self.slots.find(spread(hash), is) {
             return Some(*slot);
         }
         let slot = u32::try_from(self.all.len()).ok()?;
         let mut sections = Sections::new(self.count);
         sections.replace(self.identity, self.count, identity)?;
-        self.add(hash, Customer { now_us: i64::MIN, sections });
+        self.add(hash, i64::MIN, sections.bytes());
         Some(slot)
     }
 
@@ -78,26 +106,25 @@ impl Customers {
             return None;
         }
         let hash = hash(identity(member, customer, &mut [0u8; IDS_MAX]));
-        self.slots.find(hash, |_| true).copied()
+        self.slots.find(spread(hash), |(_, tag)| *tag == hash).map(|(slot, _)| *slot)
     }
 
-    fn add(&mut self, hash: u64, customer: Customer) {
+    fn add(&mut self, hash: u32, now_us: i64, state: &[u8]) {
         let slot = self.all.len() as u32;
-        self.all.push(customer);
+        self.all.push(Kept { now_us, at: self.states.put(state), len: state.len() as u32 });
         self.changed.set(slot);
-        let (all, count, at) = (&self.all, self.count, self.identity);
-        let rehash = |slot: &u32| self::hash(all[*slot as usize].sections.get(at, count));
-        self.slots.insert_unique(hash, slot, rehash);
+        self.slots.insert_unique(spread(hash), (slot, hash), |(_, tag)| spread(*tag));
     }
 
-    /// Puts a customer in the place of a slot's, or in the next one. None: there are none between.
-    pub fn put(&mut self, slot: u32, customer: Customer) -> Option<()> {
+    /// Puts a state in the place of a slot's, or in the next one. None: there are none between.
+    pub fn put(&mut self, slot: u32, now_us: i64, state: &[u8]) -> Option<()> {
         let next = self.all.len();
         if slot as usize == next {
-            let hash = hash(customer.sections.get(self.identity, self.count));
-            self.add(hash, customer);
+            let hash = hash(Sections::section_of(state, self.identity, self.count));
+            self.add(hash, now_us, state);
         } else {
-            *self.all.get_mut(slot as usize)? = customer;
+            let kept = self.all.get_mut(slot as usize)?;
+            *kept = Kept { now_us, at: self.states.replace(kept.at, state), len: state.len() as u32 };
         }
         Some(())
     }
@@ -107,18 +134,55 @@ impl Customers {
         std::mem::take(&mut self.changed)
     }
 
-    pub fn get(&self, slot: u32) -> &Customer {
-        &self.all[slot as usize]
+    /// Opens a customer, to look at.
+    pub fn get(&mut self, slot: u32) -> &Customer {
+        if self.open != Some(slot) {
+            self.close();
+            let Kept { now_us, at, len } = self.all[slot as usize];
+            self.customer.now_us = now_us;
+            self.customer.sections.set(self.states.get(at, len as usize));
+            self.open = Some(slot);
+        }
+        &self.customer
     }
 
+    /// Opens a customer, to change.
     pub fn get_mut(&mut self, slot: u32) -> &mut Customer {
-        self.changed.set(slot);
-        &mut self.all[slot as usize]
+        self.get(slot);
+        if !self.dirty {
+            self.dirty = true;
+            self.changed.set(slot);
+        }
+        &mut self.customer
+    }
+
+    /// Puts the open customer back, if there is one.
+    pub fn close(&mut self) {
+        if let Some(slot) = self.open.take()
+            && std::mem::take(&mut self.dirty)
+        {
+            let state = self.customer.sections.bytes();
+            let kept = &mut self.all[slot as usize];
+            let at = self.states.replace(kept.at, state);
+            *kept = Kept { now_us: self.customer.now_us, at, len: state.len() as u32 };
+        }
+    }
+
+    /// Latest event time and state of a customer, as they were when it was last closed.
+    #[inline]
+    pub fn state(&self, slot: u32) -> (i64, &[u8]) {
+        let Kept { now_us, at, len } = self.all[slot as usize];
+        (now_us, self.states.get(at, len as usize))
+    }
+
+    #[inline]
+    fn identity_of(&self, slot: u32) -> &[u8] {
+        Sections::section_of(self.state(slot).1, self.identity, self.count)
     }
 
     /// Member and id.
     pub fn ids(&self, slot: u32) -> (&str, &str) {
-        let bytes = self.get(slot).sections.get(self.identity, self.count);
+        let bytes = self.identity_of(slot);
         let len = |at: usize| usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
         let (member, customer) = (len(0), len(2));
         let text =
@@ -128,8 +192,7 @@ impl Customers {
 
     /// Bytes that all states take, with what is allocated and not used.
     pub fn bytes(&self) -> usize {
-        let states: usize = self.all.iter().map(|c| c.sections.capacity()).sum();
-        states + self.all.capacity() * size_of::<Customer>() + self.slots.allocation_size()
+        self.states.bytes() + self.all.capacity() * size_of::<Kept>() + self.slots.allocation_size()
     }
 }
 
@@ -143,8 +206,13 @@ fn identity<'b>(member: &str, customer: &str, buffer: &'b mut [u8; IDS_MAX]) -> 
     &buffer[..end.next_multiple_of(4)]
 }
 
-fn hash(identity: &[u8]) -> u64 {
-    twox_hash::XxHash3_64::oneshot(identity)
+fn hash(identity: &[u8]) -> u32 {
+    (twox_hash::XxHash3_64::oneshot(identity) >> 32) as u32
+}
+
+/// The bits that a table asks for.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ impl Worker {
 impl Customers {
     /// Reads the beginnings of states.
     fn touch(&self, slots: &[Option<u32>]) {
-        let states = slots.iter().flatten().map(|slot| self.get(*slot).sections.bytes());
+        let states = slots.iter().flatten().map(|slot| self.state(*slot).1);
         // Lines of 64 bytes: the head says where sections are, and what is before and behind is read too.
         let first = |state: &[u8]| {
             let line = |at: usize| u32::from(state.get(at).copied().unwrap_or_default());

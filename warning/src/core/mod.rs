@@ -15,6 +15,7 @@
 //! There is no I/O here, no clock but the stream's own (the latest event time or tick), no chance, and no order but that of the records. So the
 //! same records give the same alerts, with the same ids.
 
+mod arena;
 mod customers;
 mod episodes;
 mod foresee;

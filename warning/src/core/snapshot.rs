@@ -17,7 +17,6 @@ use crc32fast::Hasher as Crc;
 use tarim_features::stream::Sections;
 
 use super::{
-    customers::Customer,
     episodes::Episode,
     timers::Timer,
     worker::{State, Worker},
@@ -56,6 +55,7 @@ impl Worker {
     /// one was written; or all of it. Gives its bytes.
     pub fn write_snapshot(&mut self, partition: i32, span: Span, out: impl Write) -> io::Result<u64> {
         let state = self.state_mut();
+        state.customers_mut().close();
         let mut out = Hashed { inner: out, hash: Crc::new(), bytes: 0 };
         out.write_all(MAGIC)?;
         out.write_all(&state.book().state_version())?;
@@ -70,10 +70,9 @@ impl Worker {
             if !all && !changed.has(slot) {
                 continue;
             }
-            let customer = state.customers().get(slot);
-            let bytes = customer.sections.bytes();
+            let (now_us, bytes) = state.customers().state(slot);
             out.write_all(&(slot + 1).to_le_bytes())?;
-            out.write_all(&customer.now_us.to_le_bytes())?;
+            out.write_all(&now_us.to_le_bytes())?;
             out.write_all(&(bytes.len() as u32).to_le_bytes())?;
             out.write_all(bytes)?;
         }
@@ -137,7 +136,7 @@ impl State {
             input.read_exact(&mut bytes)?;
             let sections = Sections::from_bytes(&bytes, count)
                 .map_err(|_| SnapshotError::Damaged("a state has other sections"))?;
-            let put = self.customers_mut().put(slot, Customer { now_us, sections });
+            let put = self.customers_mut().put(slot, now_us, sections.bytes());
             put.ok_or(SnapshotError::Damaged("a customer is missing"))?;
         }
         let hash = input.hash.clone().finalize();
@@ -155,10 +154,11 @@ impl State {
         let book = self.book().clone();
         for slot in 0..self.customers().len() as u32 {
             let (section, count) = self.episodes_section();
-            let episodes: Vec<Timer> = Episode::all(self.customers().get(slot).sections.get(section, count))
-                .filter(|e| book.patterns().get(usize::from(e.pattern)).is_some_and(|p| p.at_end))
-                .map(|e| Timer { deadline_us: e.deadline_us, customer: slot, pattern: e.pattern.into() })
-                .collect();
+            let episodes: Vec<Timer> =
+                Episode::all(Sections::section_of(self.customers().state(slot).1, section, count))
+                    .filter(|e| book.patterns().get(usize::from(e.pattern)).is_some_and(|p| p.at_end))
+                    .map(|e| Timer { deadline_us: e.deadline_us, customer: slot, pattern: e.pattern.into() })
+                    .collect();
             for timer in episodes {
                 self.timers_mut().set(timer);
             }

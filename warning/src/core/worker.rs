@@ -327,7 +327,7 @@ impl State {
         }
     }
 
-    fn episodes(&self, customer: u32) -> Vec<Episode> {
+    fn episodes(&mut self, customer: u32) -> Vec<Episode> {
         let (section, count) = self.layout.episodes;
         Episode::all(self.customers.get(customer).sections.get(section, count)).collect()
     }
@@ -351,7 +351,7 @@ impl State {
 
     /// What an alert of a time shows.
     fn evidence(
-        &self,
+        &mut self,
         show: &[Shown],
         row: Option<&Row<'_>>,
         (customer, at_us): (u32, i64),
@@ -581,7 +581,7 @@ impl Found<'_> {
         }
     }
 
-    fn evidence(&self) -> Vec<Evidence> {
+    fn evidence(&mut self) -> Vec<Evidence> {
         let at = (self.customer, self.event.happened_at_us);
         self.state.evidence(&self.ask.show, Some(self.row), at)
     }

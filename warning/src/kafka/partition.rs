@@ -64,6 +64,8 @@ pub struct Attempt<'a> {
     next: i64,
     live_from: i64,
     since_snapshot: u64,
+    /// How long a commit takes, of late.
+    commit_takes: Duration,
 }
 
 impl<'a> Attempt<'a> {
@@ -120,6 +122,7 @@ impl<'a> Attempt<'a> {
             next: at,
             live_from,
             since_snapshot: 0,
+            commit_takes: Duration::ZERO,
         })
     }
 
@@ -133,7 +136,7 @@ impl<'a> Attempt<'a> {
             let stopping = stop.load(Ordering::Relaxed);
             let wait = match open {
                 _ if stopping => Duration::ZERO,
-                Some((_, since)) => settings.interval.saturating_sub(since.elapsed()),
+                Some((_, since)) => self.patience().saturating_sub(since.elapsed()),
                 None => Duration::from_millis(50),
             };
             match self.consumer.poll(wait) {
@@ -174,7 +177,7 @@ impl<'a> Attempt<'a> {
                 Some(Err(e)) => return self.failed("cannot read events", e),
             }
             if let Some((events, since)) = open {
-                let full = events >= settings.events_max || since.elapsed() >= settings.interval;
+                let full = events >= settings.events_max || since.elapsed() >= self.patience();
                 if full || stopping || (ended && settings.until_end) {
                     if let Err(e) = self.commit() {
                         return self.failed("cannot commit", e);
@@ -199,6 +202,13 @@ impl<'a> Attempt<'a> {
                 return End::Done;
             }
         }
+    }
+
+    /// How long a transaction may be open. The interval is what an alert may take in all: the commit of its transaction, and
+    /// the rest of one before it that it came in the midst of, are part of it.
+    fn patience(&self) -> Duration {
+        let interval = self.settings.interval;
+        interval.saturating_sub(2 * self.commit_takes).max(interval / 4)
     }
 
     /// Sends what the last event brought.
@@ -252,6 +262,7 @@ impl<'a> Attempt<'a> {
 
     /// Commits alerts and offset together.
     fn commit(&mut self) -> Result<(), KafkaError> {
+        let start = Instant::now();
         let mut offsets = TopicPartitionList::new();
         offsets.add_partition_offset(&self.settings.events, self.partition, Offset::Offset(self.next))?;
         let group = self.consumer.group_metadata().ok_or(KafkaError::Canceled)?;
@@ -268,6 +279,7 @@ impl<'a> Attempt<'a> {
                 Err(e) => return Err(e),
             }
         }
+        self.commit_takes = (3 * self.commit_takes + start.elapsed()) / 4;
         self.live_from = self.next;
         self.watched.transactions.fetch_add(1, Ordering::Relaxed);
         self.watched.offset.store(self.next, Ordering::Relaxed);
