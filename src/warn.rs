@@ -24,6 +24,8 @@ enum Verb {
     Replay(replay::Args),
     /// Put a file of events on the topic of events
     Send(kafka::send::Args),
+    /// Change the rulebook of a pipeline that runs
+    Swap(kafka::swap::Args),
     /// Keep warnings and what becomes of them, and serve them over gRPC
     Serve(serve::Args),
     /// List warnings of a member, the newest first
@@ -46,6 +48,7 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         Verb::Run(args) => kafka::run::run(home, args),
         Verb::Replay(args) => replay::run(home, args),
         Verb::Send(args) => kafka::send::run(home, args),
+        Verb::Swap(args) => kafka::swap::run(home, args),
         Verb::Serve(args) => serve::run(home, args),
         Verb::List(args) => desk::list(args),
         Verb::Show(args) => desk::show(args),

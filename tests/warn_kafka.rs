@@ -32,9 +32,8 @@ impl Kafka {
     fn tarim(&self) -> Command {
         let mut command = Command::new(TARIM);
         command
-            .args(["--rulebook", concat!(env!("CARGO_MANIFEST_DIR"), "/examples/rulebook")])
-            .arg("--home")
-            .arg(self.scratch.path().join("home"))
+            .env("TARIM_RULEBOOK", concat!(env!("CARGO_MANIFEST_DIR"), "/examples/rulebook"))
+            .env("TARIM_HOME", self.scratch.path().join("home"))
             .env("TARIM_KAFKA", &self.brokers);
         command
     }
@@ -42,6 +41,20 @@ impl Kafka {
     fn ok(&self, args: &[&str]) {
         let output = self.tarim().args(args).output().unwrap();
         assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Publishes the example rulebook with another rule.
+    fn publish_another(&self) {
+        let folder = self.scratch.path().join("another");
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/rulebook");
+        let copied = Command::new("cp").arg("-r").arg(example).arg(&folder).status().unwrap();
+        assert!(copied.success());
+        let rule = "[[rule]]\nid = \"X-001\"\nzh = \"新\"\nen = \"new\"\nlevel = \"blue\"\nevent = \"transaction\"\n\
+                    when = \"window.out_7d_fen > 1000000\"\nquiet = \"30d\"\n";
+        std::fs::write(folder.join("warnings/another.toml"), rule).unwrap();
+        let folder = folder.to_str().unwrap();
+        let output = self.tarim().args(["--rulebook", folder, "rulebook", "publish"]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// `tarim warn run`, in many small transactions.
@@ -98,6 +111,18 @@ impl Kafka {
     }
 }
 
+/// The events of a bank, in two files.
+fn halves(bank: &Path) -> [PathBuf; 2] {
+    let text = std::fs::read_to_string(bank.join("events/events.ndjson")).unwrap();
+    let middle = text[..text.len() / 2].rfind('\n').unwrap() + 1;
+    let parts = [("first.ndjson", &text[..middle]), ("second.ndjson", &text[middle..])];
+    parts.map(|(name, part)| {
+        let path = bank.join("events").join(name);
+        std::fs::write(&path, part).unwrap();
+        path
+    })
+}
+
 /// Kills the process if the test ends before it.
 struct Killed(Child);
 
@@ -137,14 +162,22 @@ fn alerts_are_exactly_once_whatever_is_killed() {
             &dead,
         ]);
     }
-    let events = format!("{bank}/events/events.ndjson");
-    kafka.ok(&["warn", "send", "--events", "crash.events", "--from", &events]);
+    // In the midst of it another rulebook comes into force.
+    kafka.publish_another();
+    for (i, half) in halves(Path::new(bank)).iter().enumerate() {
+        if i > 0 {
+            kafka.ok(&["warn", "swap", "--events", "crash.events"]);
+        }
+        kafka.ok(&["warn", "send", "--events", "crash.events", "--from", half.to_str().unwrap()]);
+    }
 
     let calm = kafka.run("calm", true).output().unwrap();
     assert!(calm.status.success(), "{}", String::from_utf8_lossy(&calm.stderr));
     let wanted = kafka.committed("calm");
     assert!(wanted.len() > 1000, "the undisturbed run gave {} alerts", wanted.len());
     assert!(wanted.values().all(|n| *n == 1), "the undisturbed run gave an alert twice");
+    let of_new = wanted.keys().filter(|alert| alert.contains("\"rule_id\":\"X-001\"")).count();
+    assert!(of_new > 10, "the rule of the second rulebook fired {of_new} times");
 
     for kill in 0..kills {
         let child = kafka.run("crashed", false).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

@@ -34,6 +34,7 @@ pub fn settings(brokers: &str, name: &str, folder: &Path, until_end: bool) -> Se
         events: "bench.events".into(),
         alerts: format!("{name}.alerts"),
         dead: format!("{name}.dead"),
+        published: folder.join("none"),
         group: name.into(),
         encoding: Encoding::Protobuf,
         state: folder.join(format!("state-{name}")),

@@ -77,8 +77,12 @@ fn main() -> anyhow::Result<()> {
 
 fn replayed(folder: &std::path::Path) -> anyhow::Result<Json> {
     let book = Arc::new(WarningBook::read(&folder.join("rulebook"))?);
-    let files =
-        Replay { from: folder.join("events.pb"), to: folder.join("alerts.pb"), dead: folder.join("dead.pb") };
+    let files = Replay {
+        from: folder.join("events.pb"),
+        to: folder.join("alerts.pb"),
+        dead: folder.join("dead.pb"),
+        published: folder.join("none"),
+    };
     let (start, cpu) = (Instant::now(), CpuTime::now()?);
     let report = replay(book, &files, |_| {})?;
     Ok(json!({

@@ -23,7 +23,10 @@ use tarim_warning::{
 /// Partitions, each with a worker of its own.
 const PARTITIONS: usize = 2;
 
-/// Fills workers with a customer for each event and writes their states.
+/// Events of each customer, over a month.
+const EVENTS: u64 = 4;
+
+/// Fills workers and writes their states.
 pub fn write(folder: &Path, customers: u64) -> anyhow::Result<Json> {
     let book = Arc::new(WarningBook::read(&folder.join("rulebook"))?);
     let each = customers / PARTITIONS as u64;
@@ -31,10 +34,10 @@ pub fn write(folder: &Path, customers: u64) -> anyhow::Result<Json> {
     for partition in 0..PARTITIONS {
         let mut worker = Worker::new(book.clone());
         let mut out = Outbox::default();
-        let events = WarnBook { windows: 0, rules: 0, customers: each }.events(each);
+        let events = WarnBook { windows: 0, rules: 0, customers: each }.events(EVENTS * each);
         for (i, mut event) in events.enumerate() {
-            // Every customer once.
-            event.customer_id = format!("c{partition}{i:09}");
+            // Every customer so often, over the month.
+            event.customer_id = format!("c{partition}{:09}", i as u64 % each);
             let at = Position { partition: partition as i32, offset: i as i64 };
             worker.take(at, Format::Protobuf, &event.encode_to_vec(), &mut out);
             anyhow::ensure!(out.dead.is_empty(), "{}", out.dead[0].reason);

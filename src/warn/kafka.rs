@@ -3,6 +3,7 @@
 pub mod init;
 pub mod run;
 pub mod send;
+pub mod swap;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -43,6 +44,7 @@ impl Broker {
             group: "tarim-warn".into(),
             encoding: Encoding::Json,
             state: default_state(home),
+            published: home.published(),
             events_max: 20_000,
             interval: Duration::from_millis(100),
             snapshot_events: 1_000_000,

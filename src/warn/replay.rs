@@ -42,7 +42,7 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let folder = if args.published { current(&home.published())? } else { home.rulebook().to_path_buf() };
     let book = Arc::new(WarningBook::read(&folder)?);
     let dead = args.dead.unwrap_or_else(|| dead_beside(&args.to));
-    let files = Replay { from: args.from, to: args.to, dead };
+    let files = Replay { from: args.from, to: args.to, dead, published: home.published() };
     let size = std::fs::metadata(&files.from).map_or(0, |m| m.len());
     let bar = ProgressBar::new(size).with_style(ProgressStyle::with_template(
         "{spinner} {bytes}/{total_bytes} of events [{wide_bar}] {eta}",

@@ -20,7 +20,7 @@ use tarim_warning::{
 
 fn run(folder: &Path, from: &str, to: &str, dead: &str) -> Result<Report, ReplayError> {
     let [from, to, dead] = [from, to, dead].map(|name| folder.join(name));
-    replay(book(), &Replay { from, to, dead }, |_| {})
+    replay(book(), &Replay { from, to, dead, published: folder.join("none") }, |_| {})
 }
 
 /// A log without the kind that has no Protobuf.

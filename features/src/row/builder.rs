@@ -100,11 +100,13 @@ impl RowBuilder {
         Ok(())
     }
 
+    #[inline]
     pub fn set_int(&mut self, column: usize, value: i64) -> Result<(), CellError> {
         self.set_number(column, Type::Int64, value)
     }
 
     /// Sets an integer, a date or a timestamp, whichever `ty` is.
+    #[inline]
     fn set_number(&mut self, column: usize, ty: Type, value: i64) -> Result<(), CellError> {
         let described = &self.layout.columns()[column];
         let (Cell::Int { of, base }, true) = (self.layout.slot(column).cell, described.ty == ty) else {
@@ -132,6 +134,7 @@ impl RowBuilder {
 
     /// Sets a text: one of the column's codes, or, if it has none, any, kept in the row itself. (Setting it twice keeps
     /// both: a row is written once.)
+    #[inline]
     pub fn set_text(&mut self, column: usize, value: &str) -> Result<(), CellError> {
         let Cell::Text { of } = self.layout.slot(column).cell else {
             return Err(self.mismatch(column, Type::Utf8));
@@ -151,6 +154,7 @@ impl RowBuilder {
 
     /// Sets a text by its code in the dictionary that the row will be read with, which begins with the
     /// [layout's codes](Layout::codes).
+    #[inline]
     pub fn set_text_code(&mut self, column: usize, code: u32) -> Result<(), CellError> {
         let Cell::Text { of } = self.layout.slot(column).cell else {
             return Err(self.mismatch(column, Type::Utf8));
@@ -170,6 +174,7 @@ impl RowBuilder {
     }
 
     /// Sets a time, in microseconds since 1970-01-01T00:00:00Z.
+    #[inline]
     pub fn set_timestamp(&mut self, column: usize, us: i64) -> Result<(), CellError> {
         self.set_number(column, Type::Timestamp, us)
     }

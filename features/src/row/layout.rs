@@ -269,6 +269,7 @@ impl Layout {
     }
 
     /// Whether a code is one of a column's own.
+    #[inline]
     pub(super) fn has_code(&self, column: usize, code: u32) -> bool {
         self.own_codes[column].contains(&code)
     }

@@ -89,7 +89,7 @@ impl Track {
     }
 
     /// Cells that hold nothing.
-    fn begin(&self, pane: i32, entry: &mut [u8]) {
+    pub(super) fn begin(&self, pane: i32, entry: &mut [u8]) {
         entry[..4].copy_from_slice(&pane.to_le_bytes());
         for cell in &self.cells {
             let to = &mut entry[cell.at..];
@@ -354,7 +354,7 @@ impl Panes<'_> {
     }
 }
 
-fn pane_of(entry: &[u8]) -> i32 {
+pub(super) fn pane_of(entry: &[u8]) -> i32 {
     i32::from_le_bytes(entry[..4].try_into().expect("four bytes"))
 }
 

@@ -95,9 +95,9 @@ pub(super) enum Order {
 
 /// Which events count and what is taken of them: indexes of conditions and values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Source {
-    filter: Option<usize>,
-    of: Option<usize>,
+pub(super) struct Source {
+    pub filter: Option<usize>,
+    pub of: Option<usize>,
 }
 
 /// Different values, each with its last pane.
@@ -153,7 +153,7 @@ pub struct TooLarge {
 }
 
 impl Keeps {
-    fn bytes(self) -> usize {
+    pub(super) fn bytes(self) -> usize {
         match self {
             Keeps::Count => 4,
             Keeps::Sum | Keeps::Min(_) | Keeps::Max(_) => 8,
@@ -204,6 +204,19 @@ impl Plan {
 
     pub(super) fn values_section(&self, values: usize) -> usize {
         self.tracks.len() + values
+    }
+
+    pub(super) fn source(&self, kind: usize, source: usize) -> Source {
+        self.kinds[kind].sources[source]
+    }
+
+    /// A condition of a kind's events, and a value that is measured.
+    pub(super) fn condition(&self, kind: usize, i: usize) -> &Checked {
+        &self.kinds[kind].exprs[i]
+    }
+
+    pub(super) fn measured(&self, kind: usize, i: usize) -> &Checked {
+        &self.kinds[kind].exprs[self.kinds[kind].conditions + i]
     }
 
     pub(super) fn reading(&self, window: usize) -> &Reading {

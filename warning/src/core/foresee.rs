@@ -17,12 +17,10 @@ impl Worker {
     pub fn foresee<'p>(&mut self, records: impl Iterator<Item = (Format, &'p [u8])>) {
         let customers = self.state_mut().customers();
         let mut slots = [None; FORESEEN];
-        let mut count = 0;
         for (slot, (format, payload)) in slots.iter_mut().zip(records) {
             *slot = ids(format, payload).and_then(|(member, customer)| customers.likely(member, customer));
-            count += 1;
         }
-        customers.touch(&slots[..count]);
+        customers.touch(&slots);
     }
 }
 

@@ -22,6 +22,7 @@ mod foresee;
 mod raise;
 mod snapshot;
 mod standing;
+mod swap;
 mod timers;
 mod worker;
 
@@ -43,6 +44,9 @@ pub struct Position {
 pub struct Outbox {
     pub alerts: Vec<Alert>,
     pub dead: Vec<DeadLetter>,
+    /// From here on the rulebook of this version holds: before the next record is taken, the worker is to be given it
+    /// ([`Worker::swap`]).
+    pub rulebook: Option<String>,
 }
 
 impl Outbox {

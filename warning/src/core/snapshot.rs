@@ -1,7 +1,7 @@
 //! The state of a worker as bytes: all of it, or what has changed since.
 //!
 //! ```text
-//! | magic | rulebook's state | partition | from | to | clock | customers | records … | end | CRC-32 of all before |
+//! | magic | rulebook's state | rulebook | partition | from | to | clock | customers | records … | end | CRC-32 of all before |
 //!   record: | slot + 1 | latest event time | bytes | state |           end: a slot of 0
 //! ```
 //!
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::rulebook::WarningBook;
 
-const MAGIC: &[u8; 8] = b"TARIMW-1";
+const MAGIC: &[u8; 8] = b"TARIMW-2";
 /// From nothing.
 const NOTHING: i64 = -1;
 
@@ -32,8 +32,8 @@ const NOTHING: i64 = -1;
 pub enum SnapshotError {
     #[error("it is of another version of Tarim, or no snapshot")]
     Version,
-    #[error("it was made by a rulebook with other windows or patterns")]
-    Rulebook,
+    #[error("it was made by rulebook {0}, which has other windows, patterns or rules")]
+    Rulebook(String),
     #[error("it begins at offset {from}; the one before it ends at {to}")]
     Gap { from: i64, to: i64 },
     #[error("it is damaged: {0}")]
@@ -59,6 +59,7 @@ impl Worker {
         let mut out = Hashed { inner: out, hash: Crc::new(), bytes: 0 };
         out.write_all(MAGIC)?;
         out.write_all(&state.book().state_version())?;
+        out.write_all(state.book().version().as_bytes())?;
         out.write_all(&partition.to_le_bytes())?;
         out.write_all(&span.from.unwrap_or(NOTHING).to_le_bytes())?;
         out.write_all(&span.to.to_le_bytes())?;
@@ -109,8 +110,10 @@ impl State {
         if &input.array::<8>()? != MAGIC {
             return Err(SnapshotError::Version);
         }
-        if input.array::<32>()? != self.book().state_version() {
-            return Err(SnapshotError::Rulebook);
+        let same = input.array::<32>()? == self.book().state_version();
+        let version = String::from_utf8_lossy(&input.array::<64>()?).into_owned();
+        if !same {
+            return Err(SnapshotError::Rulebook(version));
         }
         if i32::from_le_bytes(input.array()?) != partition {
             return Err(SnapshotError::Damaged("it is of another partition"));
@@ -150,7 +153,7 @@ impl State {
     }
 
     /// Sets the timers of all episodes that wait.
-    fn set_timers(&mut self) {
+    pub(super) fn set_timers(&mut self) {
         let book = self.book().clone();
         for slot in 0..self.customers().len() as u32 {
             let (section, count) = self.episodes_section();

@@ -114,6 +114,10 @@ impl Worker {
                 self.state.advance(at_us, out);
                 return;
             }
+            Ok(Taken::Rulebook { version }) => {
+                out.rulebook = Some(version.to_owned());
+                return;
+            }
             Ok(Taken::Event(event)) if ahead(event.happened_at_us) => {
                 self.state.counts.rejected += 1;
                 "happened_at: it is later than the event came: correct the clock of the sender".into()
@@ -184,6 +188,44 @@ impl State {
     /// How many sections a customer's state has.
     pub(super) fn sections(&self) -> usize {
         self.layout.episodes.1
+    }
+
+    pub(super) fn identity_section(&self) -> usize {
+        self.layout.episodes.0 - 1
+    }
+
+    pub(super) fn standing_section(&self) -> (usize, usize) {
+        self.layout.standing
+    }
+
+    pub(super) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Goes on counting, by the names of kinds and the new numbers of rules.
+    pub(super) fn take_counts(
+        &mut self,
+        old: &Counts,
+        rules: &[Option<u32>],
+        before: &WarningBook,
+        now: &WarningBook,
+    ) {
+        let Counts { events, raised, repeated, suppressed, .. } = &mut self.counts;
+        for (kind, n) in before.streams().kinds().iter().zip(&old.events) {
+            if let Some(kind) = now.streams().kind(&kind.name) {
+                events[kind] = *n;
+            }
+        }
+        let lists = [(raised, &old.raised), (repeated, &old.repeated), (suppressed, &old.suppressed)];
+        for (new, old) in lists {
+            for (rule, n) in rules.iter().zip(old) {
+                if let Some(rule) = rule {
+                    new[*rule as usize] = *n;
+                }
+            }
+        }
+        let Counts { ticks, rejected, late, displaced, .. } = *old;
+        self.counts = Counts { ticks, rejected, late, displaced, ..std::mem::take(&mut self.counts) };
     }
 
     /// Which of them, of so many, are the episodes.

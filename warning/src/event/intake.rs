@@ -39,6 +39,8 @@ pub(super) struct KindIntake {
 
 /// Kind of the events that only say that time goes on.
 pub(super) const TICK: &str = "tick";
+/// Kind of the events that change the rulebook.
+pub(super) const RULEBOOK: &str = "rulebook";
 
 impl Intake {
     pub fn new(book: &WarningBook) -> Self {
@@ -122,13 +124,14 @@ pub struct Reader {
     member: String,
     id: String,
     customer: String,
+    version: String,
 }
 
 impl Reader {
     pub fn new(intake: Arc<Intake>) -> Self {
         let builders = intake.kinds.iter().map(|k| RowBuilder::new(&k.kind.layout)).collect();
-        let (member, id, customer) = Default::default();
-        Self { intake, builders, seen: Vec::new(), member, id, customer }
+        let (member, id, customer, version) = Default::default();
+        Self { intake, builders, seen: Vec::new(), member, id, customer, version }
     }
 
     /// Reads a record.
@@ -146,6 +149,16 @@ impl Reader {
     pub(super) fn tick(head: &Head<'_>) -> Result<Taken<'static>, Rejected> {
         let at_us = head.happened_at_us.ok_or_else(|| Rejected::because("happened_at: a tick says when"))?;
         Ok(Taken::Tick { at_us })
+    }
+
+    /// The version of a rulebook: 64 digits, in hexadecimal. (It becomes the name of a folder.)
+    pub(super) fn rulebook(&mut self, version: &str) -> Result<Taken<'_>, Rejected> {
+        if version.len() != 64 || !version.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+            return Err(Rejected::because("version: it is no version of a rulebook (64 hexadecimal digits)"));
+        }
+        self.version.clear();
+        self.version.push_str(version);
+        Ok(Taken::Rulebook { version: &self.version })
     }
 
     /// Puts an event together. `fields` are those of its kind, by column, those of its head left out.
@@ -224,6 +237,12 @@ impl KindIntake {
             return;
         }
         let field = &self.fields[column];
+        if let Raw::Bytes(bytes) = raw {
+            return match std::str::from_utf8(bytes) {
+                Ok(text) => self.set(builder, column, Raw::Text(text), wrong),
+                Err(_) => wrong.push(format!("{}: it is not UTF-8", field.name)),
+            };
+        }
         let value = match (raw, field.ty) {
             (Raw::Null, _) => field.default.as_ref().map_or(ValueRef::Null, Value::as_ref),
             (Raw::Boolean(b), Type::Boolean) => ValueRef::Boolean(b),

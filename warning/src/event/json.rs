@@ -5,7 +5,7 @@ use tarim_datamart::gate::parse;
 
 use super::{
     Head, Raw, Rejected, Taken,
-    intake::{Reader, TICK},
+    intake::{RULEBOOK, Reader, TICK},
 };
 
 /// Keys of an event's head.
@@ -73,6 +73,9 @@ fn plain<'r>(reader: &'r mut Reader, object: &Map<String, Json>) -> Result<Taken
     };
     if name == TICK {
         return Reader::tick(&head(object)?);
+    }
+    if name == RULEBOOK {
+        return reader.rulebook(body.get("version").and_then(Json::as_str).unwrap_or_default());
     }
     let kind = intake.kind(name).ok_or_else(|| intake.unknown_kind(name))?;
     match body {

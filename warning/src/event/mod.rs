@@ -41,6 +41,10 @@ pub enum Taken<'a> {
     Tick {
         at_us: i64,
     },
+    /// From here on the rulebook of this version holds.
+    Rulebook {
+        version: &'a str,
+    },
 }
 
 /// An event of a kind.
@@ -93,4 +97,6 @@ enum Raw<'p> {
     Int(i64),
     Float(f64),
     Text(&'p str),
+    /// A text that nobody has looked at yet: whether it is UTF-8 need not be asked of a code.
+    Bytes(&'p [u8]),
 }

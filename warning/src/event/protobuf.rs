@@ -7,9 +7,11 @@ use prost::{
 };
 use prost_types::{DescriptorProto, FileDescriptorSet, field_descriptor_proto::Type as WireKind};
 
+use tarim_proto::event::v1::RulebookChange;
+
 use super::{
     Head, Raw, Rejected, Taken,
-    intake::{KindIntake, Reader, TICK},
+    intake::{KindIntake, RULEBOOK, Reader, TICK},
 };
 
 /// How kinds and their fields are numbered on the wire.
@@ -86,7 +88,14 @@ pub(super) fn read<'r>(reader: &'r mut Reader, payload: &[u8]) -> Result<Taken<'
         return Err(Rejected::because("kind: the event says nothing of what happened"));
     };
     let Some(kind) = of.kind else {
-        return if of.name == TICK { Reader::tick(&head) } else { Err(intake.unknown_kind(&of.name)) };
+        return match of.name.as_str() {
+            TICK => Reader::tick(&head),
+            RULEBOOK => {
+                let change = RulebookChange::decode(rest).map_err(|_| broken())?;
+                reader.rulebook(&change.version)
+            }
+            name => Err(intake.unknown_kind(name)),
+        };
     };
     reader.event(kind, head, std::iter::from_fn(|| of.field(&mut rest).transpose()), Vec::new())
 }
@@ -101,7 +110,7 @@ impl WireKindOf {
                     (column, Raw::Int(varint(rest)?))
                 }
                 (Some((Some(column), WireType::LengthDelimited)), WireType::LengthDelimited) => {
-                    (column, Raw::Text(text(rest, &self.name)?))
+                    (column, Raw::Bytes(bytes(rest)?))
                 }
                 (Some((Some(_), _)), _) => return Err(broken()),
                 // A field of a later version, or one that the standards do not have.

@@ -60,12 +60,16 @@ impl Quick {
             (Quick::Text { bytes_max }, Raw::Text(text)) if (1..=*bytes_max).contains(&text.len()) => {
                 builder.set_text(column, text).is_ok()
             }
-            (Quick::Codes(codes), Raw::Text(text)) => {
-                let found = codes.iter().find(|(code, _)| **code == *text);
-                found.is_some_and(|(_, code)| builder.set_text_code(column, *code).is_ok())
-            }
+            (Quick::Codes(codes), Raw::Text(text)) => set_code(codes, text.as_bytes(), column, builder),
+            (Quick::Codes(codes), Raw::Bytes(text)) => set_code(codes, text, column, builder),
             (Quick::Time, Raw::Int(us)) => builder.set_timestamp(column, us).is_ok(),
             _ => false,
         }
     }
+}
+
+#[inline]
+fn set_code(codes: &[(Box<str>, u32)], text: &[u8], column: usize, builder: &mut RowBuilder) -> bool {
+    let found = codes.iter().find(|(code, _)| code.as_bytes() == text);
+    found.is_some_and(|(_, code)| builder.set_text_code(column, *code).is_ok())
 }

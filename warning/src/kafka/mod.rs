@@ -29,12 +29,13 @@ mod topics;
 use std::{path::PathBuf, time::Duration};
 
 use rdkafka::{ClientConfig, error::KafkaError};
+use tarim_datamart::Problems;
 
 pub(crate) use partition::format_of;
 pub(crate) use quiet::Quiet;
 pub use run::{Progress, Running, start};
 pub use send::{SendError, send_file};
-pub use ticker::tick;
+pub use ticker::{change_rulebook, tick};
 pub use topics::{Created, create, init};
 
 /// How alerts and dead letters are written.
@@ -68,6 +69,8 @@ pub struct Settings {
     pub encoding: Encoding,
     /// Folder of the snapshots.
     pub state: PathBuf,
+    /// Folder of published rulebooks, for events that change it.
+    pub published: PathBuf,
     /// A transaction is committed after so many events …
     pub events_max: usize,
     /// … or so long after its first one.
@@ -96,6 +99,8 @@ pub enum EdgeError {
     Gone { partition: i32, at: i64, first: i64 },
     #[error("cannot keep snapshots in {folder}: {source}")]
     Snapshot { folder: PathBuf, source: std::io::Error },
+    #[error("partition {partition}: the events change to a rulebook that cannot be taken:\n{problems}")]
+    Rulebook { partition: i32, problems: Problems },
     #[error("partition {0}: its thread panicked; the log says why")]
     Panicked(i32),
 }

@@ -87,8 +87,7 @@ impl<'a> Attempt<'a> {
             let folder = folder.to_path_buf();
             move |source| EdgeError::Snapshot { folder, source }
         };
-        let mut snapshots = Snapshots::open(&settings.state, &settings.events, partition)
-            .map_err(snapshot_failed(&settings.state))?;
+        let mut snapshots = Snapshots::open(settings, partition).map_err(snapshot_failed(&settings.state))?;
         let (worker, mut at) = snapshots
             .load(book, committed)
             .map_err(snapshot_failed(snapshots.folder().to_path_buf().as_path()))?;
@@ -153,6 +152,20 @@ impl<'a> Attempt<'a> {
                     self.worker.take_that_came(at, came_us, format_of(&message), payload, &mut self.out);
                     self.next = message.offset() + 1;
                     drop(message);
+                    if let Some(version) = self.out.rulebook.take() {
+                        info!(partition = self.partition, version, "another rulebook");
+                        match WarningBook::published(&settings.published, &version) {
+                            Ok(book) => {
+                                self.worker.swap(Arc::new(book));
+                                self.snapshots.begin_anew();
+                            }
+                            // To go on with the former one would be to leave out what somebody has decided.
+                            Err(problems) => {
+                                let partition = self.partition;
+                                return End::Fatal(EdgeError::Rulebook { partition, problems });
+                            }
+                        }
+                    }
                     self.since_snapshot += 1;
                     if silent {
                         self.out.clear();

@@ -17,6 +17,7 @@ use std::{
 
 use tracing::{info, warn};
 
+use super::Settings;
 use crate::{
     core::{SnapshotError, Span, Worker},
     rulebook::WarningBook,
@@ -24,6 +25,7 @@ use crate::{
 
 pub struct Snapshots {
     folder: PathBuf,
+    published: PathBuf,
     partition: i32,
     /// Offset of the last one; None: the next is a full one.
     last: Option<i64>,
@@ -45,10 +47,11 @@ impl Named {
 }
 
 impl Snapshots {
-    pub fn open(state: &Path, topic: &str, partition: i32) -> io::Result<Self> {
-        let folder = state.join(format!("{topic}-{partition}"));
+    pub fn open(settings: &Settings, partition: i32) -> io::Result<Self> {
+        let folder = settings.state.join(format!("{}-{partition}", settings.events));
         fs::create_dir_all(&folder)?;
-        Ok(Self { folder, partition, last: None, full_bytes: 0, delta_bytes: 0 })
+        let published = settings.published.clone();
+        Ok(Self { folder, published, partition, last: None, full_bytes: 0, delta_bytes: 0 })
     }
 
     pub fn folder(&self) -> &Path {
@@ -98,10 +101,32 @@ impl Snapshots {
         Ok((Worker::new(book.clone()), 0))
     }
 
+    /// With the rulebook that was given, or, if another one has come into force since, with that.
     fn read(&self, book: &Arc<WarningBook>, chain: &[&Named]) -> Result<(Worker, i64), SnapshotError> {
-        let files: io::Result<Vec<_>> =
-            chain.iter().map(|f| Ok(BufReader::with_capacity(1 << 20, File::open(&f.path)?))).collect();
-        Worker::restore(book.clone(), self.partition, files?)
+        let restored = |book: Arc<WarningBook>| {
+            let open = |f: &&Named| Ok(BufReader::with_capacity(1 << 20, File::open(&f.path)?));
+            Worker::restore(book, self.partition, chain.iter().map(open).collect::<io::Result<Vec<_>>>()?)
+        };
+        match restored(book.clone()) {
+            Err(SnapshotError::Rulebook(version)) => {
+                match WarningBook::published(&self.published, &version) {
+                    Ok(book) => {
+                        info!(
+                            partition = self.partition,
+                            version, "the state goes on with the rulebook that is in force"
+                        );
+                        restored(Arc::new(book))
+                    }
+                    Err(_) => Err(SnapshotError::Rulebook(version)),
+                }
+            }
+            other => other,
+        }
+    }
+
+    /// The next one is a full one: another rulebook has changed every state.
+    pub fn begin_anew(&mut self) {
+        self.last = None;
     }
 
     /// Writes the state at an offset.

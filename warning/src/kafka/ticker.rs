@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use prost::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use tarim_proto::event::v1::{Event, Tick, event::Kind};
+use tarim_proto::event::v1::{Event, RulebookChange, Tick, event::Kind};
 
 use super::{CALL, EdgeError, Settings};
 
@@ -12,13 +12,26 @@ use super::{CALL, EdgeError, Settings};
 pub fn tick(settings: &Settings, producer: &BaseProducer) -> Result<(), EdgeError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now_us = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
-    let event = Event { happened_at_us: now_us, kind: Some(Kind::Tick(Tick {})), ..Event::default() };
+    to_all(
+        settings,
+        producer,
+        Event { happened_at_us: now_us, kind: Some(Kind::Tick(Tick {})), ..Event::default() },
+    )
+}
+
+/// Says in each partition that from here on the rulebook of a version holds.
+pub fn change_rulebook(settings: &Settings, producer: &BaseProducer, version: &str) -> Result<(), EdgeError> {
+    let kind = Kind::Rulebook(RulebookChange { version: version.to_owned() });
+    to_all(settings, producer, Event { kind: Some(kind), ..Event::default() })
+}
+
+fn to_all(settings: &Settings, producer: &BaseProducer, event: Event) -> Result<(), EdgeError> {
     let payload = event.encode_to_vec();
     for partition in 0..settings.partition_count()? {
         let record = BaseRecord::<(), [u8]>::to(&settings.events).partition(partition).payload(&payload);
-        producer.send(record).map_err(|(e, _)| settings.failed("cannot send a tick")(e))?;
+        producer.send(record).map_err(|(e, _)| settings.failed("cannot send to all partitions")(e))?;
     }
-    producer.flush(CALL).map_err(settings.failed("cannot send ticks"))
+    producer.flush(CALL).map_err(settings.failed("cannot send to all partitions"))
 }
 
 impl Settings {

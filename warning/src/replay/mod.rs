@@ -8,6 +8,8 @@ use std::{
     sync::Arc,
 };
 
+use tarim_datamart::Problems;
+
 pub use file::{Encoding, EventFile};
 
 use self::file::OutFile;
@@ -25,6 +27,8 @@ pub struct Replay {
     pub to: PathBuf,
     /// For what could not be taken.
     pub dead: PathBuf,
+    /// Folder of published rulebooks, for events that change it.
+    pub published: PathBuf,
 }
 
 impl Replay {
@@ -54,6 +58,8 @@ pub struct Report {
 /// Why a replay stops.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
+    #[error("the events change to a rulebook that cannot be taken:\n{0}")]
+    Rulebook(Problems),
     #[error("cannot tell the format of {0}: name it .ndjson (JSON lines) or .pb (length-delimited Protobuf)")]
     Format(PathBuf),
     #[error("cannot read {path}: {source}")]
@@ -103,6 +109,10 @@ pub fn replay(
             let at = Position { partition: 0, offset: report.records as i64 };
             worker.take(at, format, record, &mut out);
             report.records += 1;
+            if let Some(version) = out.rulebook.take() {
+                let book = WarningBook::published(&replay.published, &version);
+                worker.swap(Arc::new(book.map_err(ReplayError::Rulebook)?));
+            }
         }
         batch.clear();
         if !out.alerts.is_empty() || !out.dead.is_empty() {

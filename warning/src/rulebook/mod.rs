@@ -218,6 +218,21 @@ impl WarningBook {
         })
     }
 
+    /// The rulebook of a version, of a folder of published ones.
+    pub fn published(folder: &Path, version: &str) -> Result<Self, Problems> {
+        let root = folder.join(version);
+        let book = Self::read(&root)?;
+        if book.version != version {
+            let mut problems = Problems::default();
+            problems.push(Place::file(&root).problem(
+                format!("what stands there is rulebook {}", book.version),
+                "publish it again: a published rulebook is never changed",
+            ));
+            return Err(problems);
+        }
+        Ok(book)
+    }
+
     /// BLAKE3 of the rulebook's contents, in hexadecimal.
     pub fn version(&self) -> &str {
         &self.version

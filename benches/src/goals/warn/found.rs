@@ -52,6 +52,7 @@ impl Goal for WarnFound {
             from: bank.join("events/events.ndjson"),
             to: folder.join("alerts.ndjson"),
             dead: folder.join("dead.ndjson"),
+            published: folder.join("none"),
         };
         let rulebook = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/rulebook");
         replay(Arc::new(WarningBook::read(&rulebook)?), &files, |_| {})?;

@@ -36,7 +36,7 @@ impl Goal for WarnRestart {
                 Wanted::AtMost(Quantity::Time(1e9 * WANTED_S)),
             ),
             Line::new(
-                format!("state of {customers} customers, 20 windows"),
+                format!("state of {customers} customers, 20 windows, 4 events each"),
                 Quantity::Bytes(state),
                 Wanted::AtMost(Quantity::Bytes(WANTED_BYTES)),
             ),

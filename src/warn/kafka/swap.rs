@@ -1,0 +1,40 @@
+//! `tarim warn swap`: another rulebook, while the pipeline runs.
+
+use anyhow::Context;
+use tarim_decision::rulebook::current;
+use tarim_warning::{kafka::change_rulebook, rulebook::WarningBook};
+
+use super::Broker;
+use crate::home::Home;
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    tarim rulebook publish && tarim warn swap\n  \
+    tarim warn swap --version 3f9a02…\n\n\
+    The change is an event of the log, in every partition: whoever takes the events again changes at the same place.\n\
+    Windows, patterns and alerts that both rulebooks have keep their state; new windows begin empty. The pipeline reads the\n\
+    rulebook from the published ones of its own --home.")]
+pub struct Args {
+    #[command(flatten)]
+    broker: Broker,
+    /// Version of a published rulebook [default: the current one]
+    #[arg(long, value_name = "VERSION")]
+    version: Option<String>,
+}
+
+pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
+    let version = match args.version {
+        Some(version) => version,
+        None => {
+            let folder = current(&home.published())?;
+            let name = folder.file_name().and_then(|name| name.to_str());
+            name.context("the folder of a published rulebook has its version as name")?.to_owned()
+        }
+    };
+    // What cannot be read would stop the pipeline.
+    let book = WarningBook::published(&home.published(), &version)?;
+    let settings = args.broker.settings(home);
+    change_rulebook(&settings, &settings.tick_producer()?, &version)?;
+    println!("from here on rulebook {version} holds: {} warning rules", book.rules().len());
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! Another rulebook, while running: what both keep of a customer stays.
+
+use std::sync::Arc;
+
+use tarim_features::stream::{Migration, Sections};
+
+use super::{
+    customers::Customers,
+    episodes::Episode,
+    standing::Standing,
+    worker::{State, Worker},
+};
+use crate::rulebook::WarningBook;
+
+impl Worker {
+    /// Goes on with another rulebook. Windows that take the same of the same events keep what they have, and so do patterns
+    /// and standing alerts of rules that are there still; new windows begin empty.
+    pub fn swap(&mut self, book: Arc<WarningBook>) {
+        let mut worker = Worker::new(book);
+        worker.state_mut().take_over(self.state_mut());
+        *self = worker;
+    }
+}
+
+impl State {
+    fn take_over(&mut self, old: &mut State) {
+        old.customers_mut().close();
+        let (before, now) = (old.book().clone(), self.book().clone());
+        let migration = Migration::new((before.streams(), before.plan()), (now.streams(), now.plan()));
+        // By the ids of rules.
+        let rules: Vec<Option<u32>> = before
+            .rules()
+            .iter()
+            .map(|rule| now.rules().iter().position(|r| r.id == rule.id).map(|i| i as u32))
+            .collect();
+        let patterns: Vec<Option<u16>> = before
+            .patterns()
+            .iter()
+            .map(|pattern| {
+                let rule = rules[pattern.rule]? as usize;
+                now.patterns().iter().position(|p| p.rule == rule).map(|i| i as u16)
+            })
+            .collect();
+        let (old_count, new_count) = (old.sections(), self.sections());
+        let (old_identity, new_identity) = (old.identity_section(), self.identity_section());
+        let mut buffer = Vec::new();
+        for slot in 0..old.customers().len() as u32 {
+            let (now_us, state) = old.customers().state(slot);
+            let section = |section: usize| Sections::section_of(state, section, old_count);
+            let mut sections = Sections::new(new_count);
+            let identity = sections.replace(new_identity, new_count, section(old_identity));
+            identity.expect("an identity fits an empty state");
+            // What does not fit any more is as if it had not been seen: a check has refused rulebooks of such windows.
+            let _ = migration.apply(now.plan(), (state, old_count), &mut sections, new_count);
+            let episodes: Vec<Episode> = Episode::all(section(old.episodes_section().0))
+                .filter_map(|e| Some(Episode { pattern: patterns[usize::from(e.pattern)]?, ..e }))
+                .collect();
+            let _ = Episode::write(&episodes, &mut sections, self.episodes_section(), &mut buffer);
+            for standing in Standing::all(section(old.standing_section().0)) {
+                if let Some(rule) = rules[standing.rule as usize] {
+                    let _ = Standing { rule, ..standing }.put(None, &mut sections, self.standing_section());
+                }
+            }
+            let put: Option<()> = Customers::put(self.customers_mut(), slot, now_us, sections.bytes());
+            put.expect("customers come in order");
+        }
+        self.set_clock(old.clock_us());
+        self.take_counts(old.counts(), &rules, &before, &now);
+        self.set_timers();
+    }
+}
