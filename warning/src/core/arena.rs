@@ -1,13 +1,15 @@
 //! Millions of small states in memory.
 //!
 //! ```text
-//!  class of 64 bytes   | state | state | free | state | …      chunks of large pages
-//!  class of 96         | state | …
+//!  class of 64 bytes   | owner, state | owner, state | …      chunks of large pages
+//!  class of 96         | owner, state | …
 //!  …
 //! ```
 //!
-//! A state lies in a cell of the least class that holds it, and moves when it outgrows that. An allocator for everybody does as much,
-//! but gives pages back whenever it can, and gets them again, zeroed by the kernel: an eighth of all time.
+//! A state lies in a cell of the least class that holds it, and moves when it outgrows that. Then the last cell of the class takes
+//! its place, so that there never is a hole: states grow as time goes by, and nobody would come to fill the cells that all have
+//! left. An allocator for everybody leaves holes, and gives pages back and gets them again, zeroed by the kernel: an eighth of
+//! all time.
 
 use tarim_features::pages::Pages;
 
@@ -39,14 +41,17 @@ struct Class {
     size: usize,
     cells: usize,
     chunks: Vec<Pages>,
-    /// Cells that were ever used, and those of them that are free.
+    /// Cells that are taken: the first ones.
     used: usize,
-    free: Vec<u32>,
 }
+
+/// Bytes of a cell that say whose it is.
+const OWNER: usize = 4;
 
 impl Arena {
     /// For states of at most `most` bytes.
     pub fn new(most: usize) -> Self {
+        let most = OWNER + most;
         let mut sizes = vec![LEAST];
         while let Some(last) = sizes.last().copied().filter(|last| *last < most) {
             sizes.push(
@@ -58,38 +63,40 @@ impl Arena {
             |bytes: usize| sizes.iter().position(|size| *size >= bytes).expect("the last holds all");
         let by_steps = (0..=most.div_ceil(STEP)).map(|steps| class_of((steps * STEP).min(most)) as u8);
         let by_steps = by_steps.collect();
-        let class = |size| Class { size, cells: CHUNK / size, chunks: Vec::new(), used: 0, free: Vec::new() };
+        let class = |size| Class { size, cells: CHUNK / size, chunks: Vec::new(), used: 0 };
         Self { classes: sizes.into_iter().map(class).collect(), by_steps }
     }
 
     fn class_of(&self, len: usize) -> usize {
-        usize::from(self.by_steps[len.div_ceil(STEP)])
+        usize::from(self.by_steps[(OWNER + len).div_ceil(STEP)])
     }
 
-    /// Keeps a state.
+    /// Keeps a state of an owner.
     ///
     /// # Panics
     /// If there is no memory left: nothing could be kept any more.
-    pub fn put(&mut self, state: &[u8]) -> At {
+    pub fn put(&mut self, owner: u32, state: &[u8]) -> At {
         let number = self.class_of(state.len());
         let class = &mut self.classes[number];
-        let cell = class.free.pop().map_or_else(|| class.add(), |cell| cell as usize);
+        let cell = class.add();
         assert!(cell < 1 << CELL_BITS, "a place has room for the number of its cell");
-        class.cell_mut(cell)[..state.len()].copy_from_slice(state);
+        class.write(cell, owner, state);
         At((number as u32) << CELL_BITS | cell as u32)
     }
 
-    /// Keeps a state in the place of another; gives where.
-    pub fn replace(&mut self, at: At, state: &[u8]) -> At {
+    /// Keeps a state in the place of another of its owner's; gives where. Tells whoever has moved by that, and where to.
+    pub fn replace(&mut self, at: At, owner: u32, state: &[u8], moved: impl FnOnce(u32, At)) -> At {
         let (number, cell) = at.parts();
-        let size = self.classes[number].size;
+        let (len, size) = (OWNER + state.len(), self.classes[number].size);
         // Whoever has become a little smaller will grow again.
-        if state.len() <= size && 2 * state.len() > size {
-            self.classes[number].cell_mut(cell)[..state.len()].copy_from_slice(state);
+        if len <= size && 2 * len > size {
+            self.classes[number].write(cell, owner, state);
             return at;
         }
-        self.classes[number].free.push(cell as u32);
-        self.put(state)
+        if let Some(last) = self.classes[number].remove(cell) {
+            moved(last, at);
+        }
+        self.put(owner, state)
     }
 
     /// The first `len` bytes of what lies there.
@@ -97,13 +104,13 @@ impl Arena {
     pub fn get(&self, at: At, len: usize) -> &[u8] {
         let (number, cell) = at.parts();
         let class = &self.classes[number];
-        let from = cell % class.cells * class.size;
+        let from = cell % class.cells * class.size + OWNER;
         &class.chunks[cell / class.cells][from..from + len]
     }
 
-    /// Bytes of all cells that were ever used.
+    /// Bytes of all cells.
     pub fn bytes(&self) -> usize {
-        self.classes.iter().map(|class| class.used * class.size + 4 * class.free.capacity()).sum()
+        self.classes.iter().map(|class| class.used * class.size).sum()
     }
 }
 
@@ -124,9 +131,32 @@ impl Class {
         cell
     }
 
-    fn cell_mut(&mut self, cell: usize) -> &mut [u8] {
+    fn write(&mut self, cell: usize, owner: u32, state: &[u8]) {
         let from = cell % self.cells * self.size;
-        &mut self.chunks[cell / self.cells][from..from + self.size]
+        let cell = &mut self.chunks[cell / self.cells][from..from + self.size];
+        cell[..OWNER].copy_from_slice(&owner.to_le_bytes());
+        cell[OWNER..OWNER + state.len()].copy_from_slice(state);
+    }
+
+    /// Fills a cell with what is in the last one, whose owner is given; None: it was the last one.
+    fn remove(&mut self, cell: usize) -> Option<u32> {
+        self.used -= 1;
+        let last = self.used;
+        let (from, to) = (last % self.cells * self.size, cell % self.cells * self.size);
+        let (from_chunk, to_chunk) = (last / self.cells, cell / self.cells);
+        let owner = (cell != last).then(|| {
+            if from_chunk == to_chunk {
+                self.chunks[to_chunk].copy_within(from..from + self.size, to);
+            } else {
+                let [source, target] =
+                    self.chunks.get_disjoint_mut([from_chunk, to_chunk]).expect("two chunks of the class");
+                target[to..to + self.size].copy_from_slice(&source[from..from + self.size]);
+            }
+            u32::from_le_bytes(self.chunks[to_chunk][to..to + OWNER].try_into().expect("four bytes"))
+        });
+        // One chunk more than is needed stays: whoever leaves may come back.
+        self.chunks.truncate(self.used.div_ceil(self.cells) + 1);
+        owner
     }
 }
 
@@ -144,20 +174,27 @@ mod tests {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             let mut arena = Arena::new(5000);
             let mut plain: Vec<(At, Vec<u8>)> = Vec::new();
-            for _ in 0..2000 {
+            for _ in 0..4000 {
                 let len =
-                    if rng.random_bool(0.1) { rng.random_range(0..=5000) } else { rng.random_range(0..300) };
+                    if rng.random_bool(0.1) { rng.random_range(0..=4990) } else { rng.random_range(0..300) };
                 let state: Vec<u8> = (0..len).map(|_| rng.random()).collect();
                 if plain.is_empty() || rng.random_bool(0.3) {
-                    plain.push((arena.put(&state), state));
+                    plain.push((arena.put(plain.len() as u32, &state), state));
                 } else {
                     let i = rng.random_range(0..plain.len());
-                    plain[i] = (arena.replace(plain[i].0, &state), state);
+                    let mut went = None;
+                    let at =
+                        arena.replace(plain[i].0, i as u32, &state, |owner, at| went = Some((owner, at)));
+                    if let Some((owner, at)) = went {
+                        plain[owner as usize].0 = at;
+                    }
+                    plain[i] = (at, state);
                 }
                 let (at, state) = &plain[rng.random_range(0..plain.len())];
                 assert_eq!(arena.get(*at, state.len()), state, "seed {seed}");
             }
             assert!(plain.iter().all(|(at, state)| arena.get(*at, state.len()) == state), "seed {seed}");
+            assert_eq!(arena.classes.iter().map(|class| class.used).sum::<usize>(), plain.len(), "no holes");
         }
     }
 

@@ -111,7 +111,7 @@ impl Customers {
 
     fn add(&mut self, hash: u32, now_us: i64, state: &[u8]) {
         let slot = self.all.len() as u32;
-        self.all.push(Kept { now_us, at: self.states.put(state), len: state.len() as u32 });
+        self.all.push(Kept { now_us, at: self.states.put(slot, state), len: state.len() as u32 });
         self.changed.set(slot);
         self.slots.insert_unique(spread(hash), (slot, hash), |(_, tag)| spread(*tag));
     }
@@ -123,8 +123,8 @@ impl Customers {
             let hash = hash(Sections::section_of(state, self.identity, self.count));
             self.add(hash, now_us, state);
         } else {
-            let kept = self.all.get_mut(slot as usize)?;
-            *kept = Kept { now_us, at: self.states.replace(kept.at, state), len: state.len() as u32 };
+            self.all.get(slot as usize)?;
+            keep(&mut self.all, &mut self.states, slot, now_us, state);
         }
         Some(())
     }
@@ -161,10 +161,8 @@ impl Customers {
         if let Some(slot) = self.open.take()
             && std::mem::take(&mut self.dirty)
         {
-            let state = self.customer.sections.bytes();
-            let kept = &mut self.all[slot as usize];
-            let at = self.states.replace(kept.at, state);
-            *kept = Kept { now_us: self.customer.now_us, at, len: state.len() as u32 };
+            let Customer { now_us, sections } = &self.customer;
+            keep(&mut self.all, &mut self.states, slot, *now_us, sections.bytes());
         }
     }
 
@@ -194,6 +192,13 @@ impl Customers {
     pub fn bytes(&self) -> usize {
         self.states.bytes() + self.all.capacity() * size_of::<Kept>() + self.slots.allocation_size()
     }
+}
+
+/// Keeps a customer's state in the place of what it was.
+fn keep(all: &mut [Kept], states: &mut Arena, slot: u32, now_us: i64, state: &[u8]) {
+    let old = all[slot as usize].at;
+    let at = states.replace(old, slot, state, |owner, at| all[owner as usize].at = at);
+    all[slot as usize] = Kept { now_us, at, len: state.len() as u32 };
 }
 
 /// The bytes that say who a customer is: lengths, then the texts, in whole words.
