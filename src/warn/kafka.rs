@@ -5,7 +5,7 @@ pub mod run;
 pub mod send;
 pub mod swap;
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context;
 use tarim_warning::kafka::{Encoding, Settings};
@@ -43,7 +43,7 @@ impl Broker {
             dead: self.dead.clone(),
             group: "tarim-warn".into(),
             encoding: Encoding::Json,
-            state: default_state(home),
+            state: home.warnings(),
             published: home.published(),
             events_max: 20_000,
             interval: Duration::from_millis(100),
@@ -52,10 +52,6 @@ impl Broker {
             until_end: false,
         }
     }
-}
-
-fn default_state(home: &Home) -> PathBuf {
-    home.warnings()
 }
 
 /// KEY=VALUE.

@@ -6,6 +6,7 @@
 //! ```
 
 use super::{
+    panes::{VALUE, last_pane, pane_of},
     plan::{Plan, Source, Track},
     set::StreamSet,
     state::Sections,
@@ -73,10 +74,12 @@ impl Migration {
         }
     }
 
-    /// Writes the windows' sections of a state. None: they do not fit.
+    /// Writes the windows' sections of a state of `now_us`. What is before every window of the new plan stays behind, so that
+    /// they take no more than that plan may. None: they do not fit all the same.
     pub fn apply(
         &self,
         plan: &Plan,
+        now_us: i64,
         (state, old_count): (&[u8], usize),
         sections: &mut Sections,
         new_count: usize,
@@ -85,11 +88,13 @@ impl Migration {
         for (i, Moves { from, cells }) in self.tracks.iter().enumerate() {
             let Some((from, entry)) = from.filter(|_| !cells.is_empty()) else { continue };
             buffer.clear();
-            for old in Sections::section_of(state, from, old_count).chunks_exact(entry) {
+            let first = plan.tracks[i].first_pane(now_us);
+            let entries = Sections::section_of(state, from, old_count).chunks_exact(entry);
+            for old in entries.filter(|entry| pane_of(entry) >= first) {
                 let start = buffer.len();
                 buffer.resize(start + plan.tracks[i].entry, 0);
                 let new = &mut buffer[start..];
-                plan.tracks[i].begin(super::panes::pane_of(old), new);
+                plan.tracks[i].begin(pane_of(old), new);
                 for Move { from, to, bytes } in cells {
                     new[*to..to + bytes].copy_from_slice(&old[*from..from + bytes]);
                 }
@@ -98,8 +103,12 @@ impl Migration {
         }
         for (i, from) in self.values.iter().enumerate() {
             if let Some(from) = from {
-                let values = Sections::section_of(state, self.old + from, old_count);
-                sections.replace(self.new + i, new_count, values)?;
+                let first = plan.values[i].first_pane(now_us);
+                let all = Sections::section_of(state, self.old + from, old_count).chunks_exact(VALUE);
+                buffer.clear();
+                all.filter(|value| last_pane(value) >= first)
+                    .for_each(|value| buffer.extend_from_slice(value));
+                sections.replace(self.new + i, new_count, &buffer)?;
             }
         }
         Some(())

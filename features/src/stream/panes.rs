@@ -43,6 +43,11 @@ impl Plan {
 }
 
 impl Track {
+    /// The first pane that some window sees.
+    pub(super) fn first_pane(&self, now_us: i64) -> i32 {
+        self.grain.pane(now_us).saturating_sub_unsigned(self.panes - 1)
+    }
+
     fn update(
         &self,
         said: &Said,
@@ -51,9 +56,9 @@ impl Track {
         sections: &mut Sections,
         (section, count): (usize, usize),
     ) -> Result<(), TooMuch> {
-        let (pane, now) = (self.grain.pane(time_us), self.grain.pane(now_us));
+        let pane = self.grain.pane(time_us);
         // Before every window.
-        let first = now.saturating_sub_unsigned(self.panes - 1);
+        let first = self.first_pane(now_us);
         if pane < first || self.sources.iter().all(|source| said.taken[*source].is_none()) {
             return Ok(());
         }
@@ -137,6 +142,11 @@ impl Cell {
 }
 
 impl Values {
+    /// The first pane that some window sees.
+    pub(super) fn first_pane(&self, now_us: i64) -> i32 {
+        self.grain.pane(now_us).saturating_sub_unsigned(self.panes - 1)
+    }
+
     /// Values are sorted by their hash.
     fn update(
         &self,
@@ -147,8 +157,7 @@ impl Values {
         (section, count): (usize, usize),
     ) -> Result<(), TooMuch> {
         let Some(value) = said.taken[self.source] else { return Ok(()) };
-        let (pane, now) = (self.grain.pane(time_us), self.grain.pane(now_us));
-        let first = now.saturating_sub_unsigned(self.panes - 1);
+        let (pane, first) = (self.grain.pane(time_us), self.first_pane(now_us));
         if pane < first {
             return Ok(());
         }
@@ -358,7 +367,7 @@ pub(super) fn pane_of(entry: &[u8]) -> i32 {
     i32::from_le_bytes(entry[..4].try_into().expect("four bytes"))
 }
 
-fn last_pane(value: &[u8]) -> i32 {
+pub(super) fn last_pane(value: &[u8]) -> i32 {
     pane_of(&value[8..])
 }
 

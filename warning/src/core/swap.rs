@@ -43,27 +43,31 @@ impl State {
             .collect();
         let (old_count, new_count) = (old.sections(), self.sections());
         let (old_identity, new_identity) = (old.identity_section(), self.identity_section());
-        let mut buffer = Vec::new();
         for slot in 0..old.customers().len() as u32 {
             let (now_us, state) = old.customers().state(slot);
             let section = |section: usize| Sections::section_of(state, section, old_count);
             let mut sections = Sections::new(new_count);
             let identity = sections.replace(new_identity, new_count, section(old_identity));
             identity.expect("an identity fits an empty state");
-            // What does not fit any more is as if it had not been seen: a check has refused rulebooks of such windows.
-            let _ = migration.apply(now.plan(), (state, old_count), &mut sections, new_count);
+            let windows = migration.apply(now.plan(), now_us, (state, old_count), &mut sections, new_count);
+            windows.expect("a rulebook whose windows do not fit a state is refused");
             let episodes: Vec<Episode> = Episode::all(section(old.episodes_section().0))
                 .filter_map(|e| Some(Episode { pattern: patterns[usize::from(e.pattern)]?, ..e }))
                 .collect();
-            let _ = Episode::write(&episodes, &mut sections, self.episodes_section(), &mut buffer);
             for standing in Standing::all(section(old.standing_section().0)) {
+                // One that does not fit would be raised again: rather twice than not at all.
                 if let Some(rule) = rules[standing.rule as usize] {
                     let _ = Standing { rule, ..standing }.put(None, &mut sections, self.standing_section());
                 }
             }
             let put: Option<()> = Customers::put(self.customers_mut(), slot, now_us, sections.bytes());
             put.expect("customers come in order");
+            if !episodes.is_empty() {
+                self.write(slot, &episodes);
+            }
         }
+        // The timers look at what is kept, not at who is open.
+        self.customers_mut().close();
         self.set_clock(old.clock_us());
         self.take_counts(old.counts(), &rules, &before, &now);
         self.set_timers();

@@ -225,6 +225,7 @@ impl State {
             }
         }
         let Counts { ticks, rejected, late, displaced, .. } = *old;
+        let displaced = displaced + self.counts.displaced;
         self.counts = Counts { ticks, rejected, late, displaced, ..std::mem::take(&mut self.counts) };
     }
 
@@ -375,7 +376,7 @@ impl State {
     }
 
     /// Writes a customer's episodes; if they do not fit, the oldest give way.
-    fn write(&mut self, customer: u32, mut episodes: &[Episode]) {
+    pub(super) fn write(&mut self, customer: u32, mut episodes: &[Episode]) {
         let sections = &mut self.customers.get_mut(customer).sections;
         while Episode::write(episodes, sections, self.layout.episodes, &mut self.work.buffer).is_none() {
             episodes = &episodes[1..];

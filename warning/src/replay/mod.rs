@@ -96,12 +96,19 @@ pub fn replay(
     };
     let mut batch = Batch::default();
     loop {
-        while batch.len() < FORESEEN
-            && let Some((format, record)) = events.read()?
-        {
-            batch.push(format, record);
+        // What is whole before a cut is taken, before the cut is told.
+        let mut cut = None;
+        while batch.len() < FORESEEN {
+            match events.read() {
+                Ok(Some((format, record))) => batch.push(format, record),
+                Ok(None) => break,
+                Err(e) => {
+                    cut = Some(e);
+                    break;
+                }
+            }
         }
-        if batch.len() == 0 {
+        if let (0, None) = (batch.len(), &cut) {
             break;
         }
         worker.foresee(batch.iter());
@@ -127,6 +134,9 @@ pub fn replay(
             out.clear();
         }
         progress(events.bytes());
+        if let Some(cut) = cut {
+            return Err(cut);
+        }
     }
     alerts.finish()?;
     dead.finish()?;
