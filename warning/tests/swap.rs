@@ -83,6 +83,8 @@ fn what_both_rulebooks_say_goes_on() {
                 let span = Span { from: None, to: turn[0] as i64 };
                 worker.write_snapshot(0, span, &mut bytes).unwrap();
                 let book = [&one, &two][i % 2].clone();
+                let former = [&one, &two][1 - i % 2].clone();
+                assert!(Worker::restore(former, 0, [bytes.as_slice()]).is_err(), "a change is not undone");
                 worker = Worker::restore(book, 0, [bytes.as_slice()]).unwrap().0;
             }
             found.extend(alerts(&mut worker, turn[0], turn[1]));

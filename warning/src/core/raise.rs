@@ -42,7 +42,7 @@ impl Raise<'_> {
             }
         }
         let at = own.map(|(i, _)| i);
-        let mut repeats = own.map_or(0, |(_, standing)| standing.repeats);
+        let repeats = own.map_or(0, |(_, standing)| standing.repeats);
         if let Some((_, standing)) = own.filter(|(_, s)| stands(s, rule.quiet_us, self.at_us)) {
             counts.repeated[self.rule] += 1;
             let again = Standing { repeats: standing.repeats.saturating_add(1), ..standing };
@@ -54,10 +54,8 @@ impl Raise<'_> {
             return;
         }
         let standing = Standing { rule: self.rule as u32, repeats: 0, key, since_us: self.at_us };
-        if standing.put(at, sections, (section, count)).is_none() {
-            // A state that is full cannot remember it: rather twice than not at all.
-            repeats = 0;
-        }
+        // A state that is full cannot remember it: rather twice than not at all.
+        let _ = standing.put(at, sections, (section, count));
         counts.raised[self.rule] += 1;
         let (member, customer) = customers.ids(self.customer);
         let mut id = blake3::Hasher::new();

@@ -1,7 +1,7 @@
 //! The state of a worker as bytes: all of it, or what has changed since.
 //!
 //! ```text
-//! | magic | rulebook's state | rulebook | partition | from | to | clock | customers | records … | end | CRC-32 of all before |
+//! | magic | rulebook's state | rulebook | by an event? | partition | from | to | clock | customers | records … | end | CRC-32 of all before |
 //!   record: | slot + 1 | latest event time | bytes | state |           end: a slot of 0
 //! ```
 //!
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::rulebook::WarningBook;
 
-const MAGIC: &[u8; 8] = b"TARIMW-2";
+const MAGIC: &[u8; 8] = b"TARIMW-3";
 /// From nothing.
 const NOTHING: i64 = -1;
 
@@ -34,6 +34,8 @@ pub enum SnapshotError {
     Version,
     #[error("it was made by rulebook {0}, which has other windows, patterns or rules")]
     Rulebook(String),
+    #[error("since an event of the log, rulebook {0} is in force, and another one was given")]
+    InForce(String),
     #[error("it begins at offset {from}; the one before it ends at {to}")]
     Gap { from: i64, to: i64 },
     #[error("it is damaged: {0}")]
@@ -60,6 +62,7 @@ impl Worker {
         out.write_all(MAGIC)?;
         out.write_all(&state.book().state_version())?;
         out.write_all(state.book().version().as_bytes())?;
+        out.write_all(&[u8::from(state.is_swapped())])?;
         out.write_all(&partition.to_le_bytes())?;
         out.write_all(&span.from.unwrap_or(NOTHING).to_le_bytes())?;
         out.write_all(&span.to.to_le_bytes())?;
@@ -112,9 +115,15 @@ impl State {
         }
         let same = input.array::<32>()? == self.book().state_version();
         let version = String::from_utf8_lossy(&input.array::<64>()?).into_owned();
+        let swapped = input.array::<1>()? == [1];
+        // Whoever starts with the rulebook of before the change must not undo it.
+        if swapped && version != self.book().version() {
+            return Err(SnapshotError::InForce(version));
+        }
         if !same {
             return Err(SnapshotError::Rulebook(version));
         }
+        self.set_swapped(swapped);
         if i32::from_le_bytes(input.array()?) != partition {
             return Err(SnapshotError::Damaged("it is of another partition"));
         }

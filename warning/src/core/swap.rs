@@ -69,6 +69,7 @@ impl State {
         // The timers look at what is kept, not at who is open.
         self.customers_mut().close();
         self.set_clock(old.clock_us());
+        self.set_swapped(true);
         self.take_counts(old.counts(), &rules, &before, &now);
         self.set_timers();
     }

@@ -34,6 +34,8 @@ pub struct Worker {
 #[derive(Debug)]
 pub(super) struct State {
     book: Arc<WarningBook>,
+    /// An event of the log has brought the rulebook into force.
+    swapped: bool,
     customers: Customers,
     timers: Timers,
     /// Latest event time or tick, in microseconds.
@@ -83,6 +85,7 @@ impl Worker {
                 clock_us: i64::MIN,
                 counts,
                 work: Work::default(),
+                swapped: false,
                 book,
             },
         }
@@ -163,6 +166,14 @@ impl Worker {
 impl State {
     pub(super) fn book(&self) -> &Arc<WarningBook> {
         &self.book
+    }
+
+    pub(super) fn is_swapped(&self) -> bool {
+        self.swapped
+    }
+
+    pub(super) fn set_swapped(&mut self, swapped: bool) {
+        self.swapped = swapped;
     }
 
     pub(super) fn customers(&self) -> &Customers {

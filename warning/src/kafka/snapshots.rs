@@ -90,6 +90,8 @@ impl Snapshots {
                         );
                         return Ok((worker, at));
                     }
+                    // To start over with the rulebook that was given would be to undo what somebody has decided.
+                    Err(SnapshotError::Io(e)) if e.kind() == io::ErrorKind::Other => return Err(e),
                     Err(e) => {
                         let file = chain.pop().map(|f| f.path.display().to_string()).unwrap_or_default();
                         warn!(partition = self.partition, file, "snapshot not taken: {e}");
@@ -101,24 +103,24 @@ impl Snapshots {
         Ok((Worker::new(book.clone()), 0))
     }
 
-    /// With the rulebook that was given, or, if another one has come into force since, with that.
+    /// With the rulebook that was given, or, if an event of the log has brought another one into force since, with that.
     fn read(&self, book: &Arc<WarningBook>, chain: &[&Named]) -> Result<(Worker, i64), SnapshotError> {
         let restored = |book: Arc<WarningBook>| {
             let open = |f: &&Named| Ok(BufReader::with_capacity(1 << 20, File::open(&f.path)?));
             Worker::restore(book, self.partition, chain.iter().map(open).collect::<io::Result<Vec<_>>>()?)
         };
         match restored(book.clone()) {
-            Err(SnapshotError::Rulebook(version)) => {
-                match WarningBook::published(&self.published, &version) {
-                    Ok(book) => {
-                        info!(
-                            partition = self.partition,
-                            version, "the state goes on with the rulebook that is in force"
-                        );
-                        restored(Arc::new(book))
-                    }
-                    Err(_) => Err(SnapshotError::Rulebook(version)),
-                }
+            Err(SnapshotError::InForce(version)) => {
+                let book = WarningBook::published(&self.published, &version).map_err(|problems| {
+                    io::Error::other(format!(
+                        "rulebook {version}, which is in force, cannot be taken:\n{problems}"
+                    ))
+                })?;
+                info!(
+                    partition = self.partition,
+                    version, "the rulebook that is in force since an event of the log"
+                );
+                restored(Arc::new(book))
             }
             other => other,
         }
