@@ -36,7 +36,7 @@ pub use batch::{BatchError, POSITION, windows_of};
 pub use grain::Grain;
 pub use kind::{EventKind, TABLE_PREFIX};
 pub use migrate::Migration;
-pub use panes::{Readings, TooMuch};
+pub use panes::{Readings, Seen, TooMuch};
 pub use plan::{Plan, Said, TooLarge};
 pub use read::{DISTINCT_MAX, Measure};
 pub use set::{EVENT, StreamSet, WINDOW, Window};

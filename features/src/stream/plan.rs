@@ -189,6 +189,11 @@ impl Plan {
         builder.finish()
     }
 
+    /// How many windows there are.
+    pub fn windows(&self) -> usize {
+        self.readings.len()
+    }
+
     /// Sections that a customer's state has for the windows: those from 0 on.
     pub fn sections(&self) -> usize {
         self.tracks.len() + self.values.len()

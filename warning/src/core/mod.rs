@@ -19,6 +19,7 @@ mod arena;
 mod customers;
 mod episodes;
 mod foresee;
+mod index;
 mod raise;
 mod snapshot;
 mod standing;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tarim_features::{
     expr::{Answers, ExprId, Given, Scratch},
     row::{Dictionary, Row},
-    stream::Said,
+    stream::{Said, Seen},
 };
 use tarim_proto::warning::v1::{DeadLetter, EventRef, Evidence};
 
@@ -60,6 +60,7 @@ struct Work {
     group_scratch: Scratch,
     episode_scratch: Scratch,
     said: Said,
+    seen: Seen,
     /// Conditions that are not false.
     found: Vec<(usize, Option<bool>)>,
     buffer: Vec<u8>,
@@ -291,7 +292,7 @@ impl State {
     /// Updates the customer's windows and finds the conditions that are not false.
     fn look(&mut self, event: &Event<'_>, row: &Row<'_>, customer: u32) -> Result<(), String> {
         let Self { book, customers, work, .. } = self;
-        let Work { scratch, always_scratch, group_scratch, said, found, .. } = work;
+        let Work { scratch, always_scratch, group_scratch, said, seen, found, .. } = work;
         let listener = &book.listeners()[event.kind];
         let rows = [*row];
         let mut evaluation = listener.program.start(&listener.bound, &rows, Dictionary::none(), scratch);
@@ -305,11 +306,13 @@ impl State {
         plan.update(event.kind, said, times, &mut state.sections, count).map_err(|e| e.to_string())?;
         evaluation.run(1);
         found.clear();
+        seen.clear();
         let mut ask = |group: &Group, scratch: &mut Scratch| {
             let mut evaluation = group.program.start(&group.bound, &rows, Dictionary::none(), scratch);
-            plan.read(&group.windows, state.now_us, &state.sections, count, |i, value| {
-                evaluation.put(group.inlets[i], value);
-            });
+            plan.read(&group.windows, state.now_us, &state.sections, count, seen);
+            for (window, inlet) in &group.inlets {
+                evaluation.put(*inlet, seen.get(*window));
+            }
             evaluation.run(0);
             let conditions = 0..group.asks.len() as u32;
             evaluation.answers(0).each_not_false(conditions, |id, truth| {
@@ -594,9 +597,11 @@ impl Found<'_> {
         let mut evaluation = fires.program.start(&fires.bound, &rows, none, &mut work.episode_scratch);
         let state = customers.get(self.customer);
         let plan = book.plan();
-        plan.read(&fires.windows, state.now_us, &state.sections, layout.episodes.1, |i, value| {
-            evaluation.put(fires.inlets[i], value);
-        });
+        work.seen.clear();
+        plan.read(&fires.windows, state.now_us, &state.sections, layout.episodes.1, &mut work.seen);
+        for (window, inlet) in &fires.inlets {
+            evaluation.put(*inlet, work.seen.get(*window));
+        }
         let kept = episode.kept.map_or(Given::Null, Given::Int64);
         let values = [kept, Given::Int64(episode.sum), Given::Int64(episode.count.into())];
         for (inlet, value) in fires.episode.iter().zip(values) {

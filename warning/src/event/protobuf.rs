@@ -11,7 +11,7 @@ use tarim_proto::event::v1::RulebookChange;
 
 use super::{
     Head, Raw, Rejected, Taken,
-    intake::{KindIntake, RULEBOOK, Reader, TICK},
+    intake::{Desk, Intake, KindIntake, RULEBOOK, TICK},
 };
 
 /// How kinds and their fields are numbered on the wire.
@@ -61,8 +61,7 @@ impl Wire {
     }
 }
 
-pub(super) fn read<'r>(reader: &'r mut Reader, payload: &[u8]) -> Result<Taken<'r>, Rejected> {
-    let intake = reader.intake().clone();
+pub(super) fn read<'r>(intake: &Intake, desk: &'r mut Desk, payload: &[u8]) -> Result<Taken<'r>, Rejected> {
     let mut head = Head::default();
     let mut body: Option<(&WireKindOf, &[u8])> = None;
     let mut rest = payload;
@@ -89,15 +88,15 @@ pub(super) fn read<'r>(reader: &'r mut Reader, payload: &[u8]) -> Result<Taken<'
     };
     let Some(kind) = of.kind else {
         return match of.name.as_str() {
-            TICK => Reader::tick(&head),
+            TICK => Desk::tick(&head),
             RULEBOOK => {
                 let change = RulebookChange::decode(rest).map_err(|_| broken())?;
-                reader.rulebook(&change.version)
+                desk.rulebook(&change.version)
             }
             name => Err(intake.unknown_kind(name)),
         };
     };
-    reader.event(kind, head, std::iter::from_fn(|| of.field(&mut rest).transpose()), Vec::new())
+    desk.event(intake, kind, head, std::iter::from_fn(|| of.field(&mut rest).transpose()), Vec::new())
 }
 
 impl WireKindOf {

@@ -308,11 +308,10 @@ impl Compiler<'_> {
     }
 
     /// The windows that a program reads, and where it takes them.
-    fn read(&self, program: &Program) -> (Readings, Vec<Inlet>) {
+    fn read(&self, program: &Program) -> (Readings, Vec<(usize, Inlet)>) {
         let windows = 0..self.streams.windows().len();
-        let (windows, inlets): (Vec<usize>, Vec<Inlet>) =
-            windows.filter_map(|w| Some((w, program.inlet(WINDOW, w)?))).unzip();
-        (self.plan.readings(windows), inlets)
+        let inlets: Vec<_> = windows.filter_map(|w| Some((w, program.inlet(WINDOW, w)?))).collect();
+        (self.plan.readings(inlets.iter().map(|(w, _)| *w)), inlets)
     }
 
     fn finish(mut self, rules: Vec<Rule>) -> Result<Compiled, Problems> {

@@ -77,7 +77,8 @@ pub struct Fires {
     pub program: Program,
     pub bound: Bound,
     pub windows: Readings,
-    pub inlets: Vec<Inlet>,
+    /// Where each window is taken.
+    pub inlets: Vec<(usize, Inlet)>,
     /// By column of [`EPISODE`].
     pub episode: [Option<Inlet>; 3],
     /// It cannot be told: does it fire?
@@ -121,9 +122,9 @@ pub struct Guards {
 pub struct Group {
     pub program: Program,
     pub bound: Bound,
-    /// Windows that they read, and where they take them, in order.
+    /// Windows that they read, and where each is taken.
     pub windows: Readings,
-    pub inlets: Vec<Inlet>,
+    pub inlets: Vec<(usize, Inlet)>,
     /// Index of each.
     pub asks: Vec<usize>,
 }
