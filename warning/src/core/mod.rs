@@ -9,13 +9,15 @@
 //!                │
 //!            conditions of the kind: one row program
 //!                │
-//!            what ends patterns, what follows, what begins them, rules ─► alerts
+//!            what ends patterns, what follows, what begins them, rules and crossings ─► alerts
 //! ```
 //!
 //! There is no I/O here, no clock but the stream's own (the latest event time or tick), no chance, and no order but that of the records. So the
 //! same records give the same alerts, with the same ids.
 
 mod arena;
+mod crossed;
+mod crossing;
 mod customers;
 mod episodes;
 mod foresee;

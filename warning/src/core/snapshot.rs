@@ -23,7 +23,7 @@ use super::{
 };
 use crate::rulebook::WarningBook;
 
-const MAGIC: &[u8; 8] = b"TARIMW-3";
+const MAGIC: &[u8; 8] = b"TARIMW-4";
 /// From nothing.
 const NOTHING: i64 = -1;
 

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use tarim_features::stream::{Migration, Sections};
 
 use super::{
+    crossed::Crossed,
     customers::Customers,
     episodes::Episode,
     standing::Standing,
     worker::{State, Worker},
 };
-use crate::rulebook::WarningBook;
+use crate::rulebook::{Crossing, WarningBook};
 
 impl Worker {
-    /// Goes on with another rulebook. Windows that take the same of the same events keep what they have, and so do patterns
-    /// and standing alerts of rules that are there still; new windows begin empty.
+    /// Goes on with another rulebook. Windows that take the same of the same events keep what they have, and so do patterns,
+    /// standing alerts and crossings of rules that are there still; new windows begin empty.
     pub fn swap(&mut self, book: Arc<WarningBook>) {
         let mut worker = Worker::new(book);
         worker.state_mut().take_over(self.state_mut());
@@ -60,6 +61,11 @@ impl State {
                     let _ = Standing { rule, ..standing }.put(None, &mut sections, self.standing_section());
                 }
             }
+            for (_, crossed) in Crossed::all(section(old.crossed_section().0)) {
+                if let Some(crossed) = same_crossing(crossed, &rules, (&before, &now)) {
+                    crossed.put(None, &mut sections, self.crossed_section());
+                }
+            }
             let put: Option<()> = Customers::put(self.customers_mut(), slot, now_us, sections.bytes());
             put.expect("customers come in order");
             if !episodes.is_empty() {
@@ -73,4 +79,20 @@ impl State {
         self.take_counts(old.counts(), &rules, &before, &now);
         self.set_timers();
     }
+}
+
+/// What a crossing saw, by the new rulebook. Of another line, whoever is beyond that one too was told; others were not.
+fn same_crossing(
+    crossed: Crossed,
+    rules: &[Option<u32>],
+    (before, now): (&WarningBook, &WarningBook),
+) -> Option<Crossed> {
+    let rule = rules[crossed.rule as usize]?;
+    let (old, new) = (crossing(before, crossed.rule)?, crossing(now, rule)?);
+    let beyond = crossed.beyond && (old.line == new.line || new.line.is_passed(crossed.value));
+    (old.of == new.of).then_some(Crossed { rule, beyond, ..crossed })
+}
+
+fn crossing(book: &WarningBook, rule: u32) -> Option<&Crossing> {
+    book.crossings().iter().find(|crossing| crossing.rule == rule as usize)
 }

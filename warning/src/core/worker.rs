@@ -1,7 +1,8 @@
 //! A worker: the state of the customers of some partitions, and what their events do to it.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
+use tarim_datamart::ValueRef;
 use tarim_features::{
     expr::{Answers, ExprId, Given, Scratch},
     row::{Dictionary, Row},
@@ -11,9 +12,10 @@ use tarim_proto::warning::v1::{DeadLetter, EventRef, Evidence};
 
 use super::{
     Counts, Outbox, Position,
+    crossing::Looked,
     customers::Customers,
     episodes::{EPISODES_MAX, Episode},
-    raise::{Raise, evidence},
+    raise::{Outcome, Raise, evidence},
     timers::{Timer, Timers},
 };
 use crate::{
@@ -42,7 +44,7 @@ pub(super) struct State {
     clock_us: i64,
     counts: Counts,
     layout: StateLayout,
-    work: Work,
+    pub(super) work: Work,
 }
 
 /// Which section of a customer's state is what. The windows' are the first ones.
@@ -50,26 +52,35 @@ pub(super) struct State {
 struct StateLayout {
     episodes: (usize, usize),
     standing: (usize, usize),
+    crossed: (usize, usize),
 }
 
 /// Buffers that are used again and again.
 #[derive(Debug, Default)]
-struct Work {
+pub(super) struct Work {
     scratch: Scratch,
     always_scratch: Scratch,
     group_scratch: Scratch,
     episode_scratch: Scratch,
     said: Said,
-    seen: Seen,
+    /// What of the customer's windows has been read for the event.
+    pub seen: Seen,
     /// Conditions that are not false.
     found: Vec<(usize, Option<bool>)>,
+    /// Those of them that a guard decides alone.
+    whole: Vec<(usize, Option<bool>)>,
+    /// Number of the event, from 1.
+    pub event: u64,
+    /// What crossings look at, by look.
+    pub looks: Vec<Looked>,
+    pub key: String,
     buffer: Vec<u8>,
 }
 
 impl Worker {
     pub fn new(book: Arc<WarningBook>) -> Self {
         let windows = book.plan().sections();
-        let count = windows + 3;
+        let count = windows + 4;
         let counts = Counts {
             events: vec![0; book.streams().kinds().len()],
             raised: vec![0; book.rules().len()],
@@ -81,7 +92,11 @@ impl Worker {
             reader: Reader::new(Arc::new(Intake::new(&book))),
             state: State {
                 customers: Customers::new(count, windows),
-                layout: StateLayout { episodes: (windows + 1, count), standing: (windows + 2, count) },
+                layout: StateLayout {
+                    episodes: (windows + 1, count),
+                    standing: (windows + 2, count),
+                    crossed: (windows + 3, count),
+                },
                 timers: Timers::default(),
                 clock_us: i64::MIN,
                 counts,
@@ -210,6 +225,10 @@ impl State {
         self.layout.standing
     }
 
+    pub(super) fn crossed_section(&self) -> (usize, usize) {
+        self.layout.crossed
+    }
+
     pub(super) fn counts(&self) -> &Counts {
         &self.counts
     }
@@ -275,6 +294,7 @@ impl State {
         let row = Row::new(&kind.layout, event.row, book.codes(event.kind), 0).map_err(|e| e.to_string())?;
         self.look(event, &row, customer).inspect_err(|_| self.counts.rejected += 1)?;
         self.counts.events[event.kind] += 1;
+        self.work.event += 1;
 
         let asks = &book.listeners()[event.kind].asks;
         let found = std::mem::take(&mut self.work.found);
@@ -292,7 +312,7 @@ impl State {
     /// Updates the customer's windows and finds the conditions that are not false.
     fn look(&mut self, event: &Event<'_>, row: &Row<'_>, customer: u32) -> Result<(), String> {
         let Self { book, customers, work, .. } = self;
-        let Work { scratch, always_scratch, group_scratch, said, seen, found, .. } = work;
+        let Work { scratch, always_scratch, group_scratch, said, seen, found, whole, .. } = work;
         let listener = &book.listeners()[event.kind];
         let rows = [*row];
         let mut evaluation = listener.program.start(&listener.bound, &rows, Dictionary::none(), scratch);
@@ -326,7 +346,7 @@ impl State {
             ask(group, always_scratch);
         }
         let guards = 0..listener.guards.len() as u32;
-        let mut whole = Vec::new();
+        whole.clear();
         evaluation.answers(1).each_not_false(guards, |id, truth| {
             let Guards { whole: conditions, group } = &listener.guards[id.0 as usize];
             whole.extend(conditions.iter().map(|i| (*i, truth)));
@@ -334,7 +354,7 @@ impl State {
                 ask(group, group_scratch);
             }
         });
-        found.extend(whole);
+        found.append(whole);
         // Each comes in its turn, whichever way it was found.
         found.sort_unstable_by_key(|(i, _)| *i);
         Ok(())
@@ -430,13 +450,13 @@ struct Fired<'a> {
 }
 
 /// A condition of an event that holds, or may hold.
-struct Found<'a> {
-    state: &'a mut State,
-    event: &'a Event<'a>,
-    row: &'a Row<'a>,
-    ask: &'a Ask,
+pub(super) struct Found<'a> {
+    pub state: &'a mut State,
+    pub event: &'a Event<'a>,
+    pub row: &'a Row<'a>,
+    pub ask: &'a Ask,
     at: Position,
-    customer: u32,
+    pub customer: u32,
     out: &'a mut Outbox,
 }
 
@@ -444,6 +464,7 @@ impl Found<'_> {
     fn follow(&mut self, unknown: bool) {
         match self.ask.of {
             Asks::Rule(rule) => self.rule(rule, unknown),
+            Asks::Crossing(crossing, look) => self.crossing(crossing, look, unknown),
             Asks::First(pattern) => self.first(pattern, unknown),
             Asks::Then(pattern) => self.then(pattern, unknown),
             Asks::Unless(pattern) => self.unless(pattern),
@@ -461,8 +482,12 @@ impl Found<'_> {
             values: self.evidence(),
             events: vec![self.event_ref()],
         };
+        self.raise(raise);
+    }
+
+    pub fn raise(&mut self, raise: Raise<'_>) -> Outcome {
         let State { book, customers, counts, layout, .. } = &mut *self.state;
-        raise.raise(book, customers, layout.standing, counts, self.out);
+        raise.raise(book, customers, layout.standing, counts, self.out)
     }
 
     /// An episode begins, or begins anew.
@@ -597,7 +622,6 @@ impl Found<'_> {
         let mut evaluation = fires.program.start(&fires.bound, &rows, none, &mut work.episode_scratch);
         let state = customers.get(self.customer);
         let plan = book.plan();
-        work.seen.clear();
         plan.read(&fires.windows, state.now_us, &state.sections, layout.episodes.1, &mut work.seen);
         for (window, inlet) in &fires.inlets {
             evaluation.put(*inlet, work.seen.get(*window));
@@ -627,29 +651,49 @@ impl Found<'_> {
     /// The key's fields, as text. Of several fields, what separates them is marked where it stands in one, so that
     /// different fields are different keys.
     fn key(&self) -> String {
-        let text = |column: &usize| match self.row.get(*column) {
-            value if value.is_null() => String::new(),
-            value => value.to_string(),
-        };
-        match self.ask.key.as_slice() {
-            [column] => text(column),
-            columns => {
-                let marked = |c| text(c).replace('\\', "\\\\").replace('/', "\\/");
-                columns.iter().map(marked).collect::<Vec<_>>().join("/")
+        let mut key = String::new();
+        self.write_key(&mut key);
+        key
+    }
+
+    /// The same in the place of what is there.
+    pub fn write_key(&self, key: &mut String) {
+        key.clear();
+        let columns = self.ask.key.as_slice();
+        for (i, column) in columns.iter().enumerate() {
+            if i > 0 {
+                key.push('/');
+            }
+            match self.row.get_ref(*column) {
+                ValueRef::Null => {}
+                ValueRef::Utf8(text) if columns.len() == 1 => key.push_str(text),
+                ValueRef::Utf8(text) => {
+                    for c in text.chars() {
+                        if let '\\' | '/' = c {
+                            key.push('\\');
+                        }
+                        key.push(c);
+                    }
+                }
+                value => write!(key, "{}", value.to_value()).expect("a text takes all"),
             }
         }
     }
 
     fn evidence(&mut self) -> Vec<Evidence> {
+        self.evidence_of(&self.ask.show)
+    }
+
+    pub fn evidence_of(&mut self, show: &[Shown]) -> Vec<Evidence> {
         let at = (self.customer, self.event.happened_at_us);
-        self.state.evidence(&self.ask.show, Some(self.row), at)
+        self.state.evidence(show, Some(self.row), at)
     }
 
     fn amount(&self) -> Option<i64> {
         self.row.int(self.ask.amount?)
     }
 
-    fn event_ref(&self) -> EventRef {
+    pub fn event_ref(&self) -> EventRef {
         let Position { partition, offset } = self.at;
         EventRef { event_id: self.event.id.to_owned(), partition, offset }
     }

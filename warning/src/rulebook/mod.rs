@@ -3,27 +3,34 @@
 //! ```text
 //!  warnings/*.toml ─► Texts ──┐
 //!  features/streams ─► windows ┼─► per kind of events: one row program that says what the windows
-//!  standards ─► kinds of events┘   want, then which conditions hold
+//!  standards ─► kinds of events┤   want, then which conditions hold
+//!  models/ ─► behaviour scores ┘   and one for each number that crossings look at
 //! ```
 //!
 //! All that listens to a kind of events is compiled to one program, in which whatever several rules ask is computed once.
 //! Everything that is wrong is told with file, line and remedy.
 
 mod compile;
+mod crossing;
+mod look;
 mod read;
 mod words;
 
 use std::path::Path;
 
-use tarim_datamart::{Place, Problems, Standards, Type};
+use tarim_datamart::{Place, Problem, Problems, Standards, Type};
 use tarim_features::{
     expr::{Bound, Checked, Inlet, Program},
     folder::Folder,
     row::Dictionary,
     stream::{Plan, Readings, Sections, StreamSet},
 };
+use tarim_models::scorecard::ScorecardText;
 
-pub use self::words::{IfUnknown, Level, Push};
+pub use self::{
+    crossing::{Card, Crossing, Line, Look, Measure, Side},
+    words::{IfUnknown, Level, Push},
+};
 
 /// Everything that the pipeline needs to know, compiled.
 #[derive(Debug)]
@@ -34,6 +41,9 @@ pub struct WarningBook {
     plan: Plan,
     rules: Vec<Rule>,
     patterns: Vec<Pattern>,
+    crossings: Vec<Crossing>,
+    looks: Vec<Look>,
+    notes: Vec<Problem>,
     /// By kind of events.
     listeners: Vec<Listener>,
     /// An event that is older than the stream by more is not taken, in microseconds; by kind.
@@ -150,6 +160,8 @@ pub enum Asks {
     Then(usize),
     First(usize),
     Rule(usize),
+    /// Of a crossing, with the index of what it looks at.
+    Crossing(usize, usize),
 }
 
 /// A value that an alert shows.
@@ -180,12 +192,13 @@ impl WarningBook {
         let standards = keep(Standards::read(root), &mut problems);
         let streams = standards.as_ref().and_then(|s| keep(StreamSet::read(root, s), &mut problems));
         let texts = keep(read::read(&folder), &mut problems);
+        let cards = keep(read_cards(&folder), &mut problems);
         let version = folder.version().map_err(|e| {
             Place::file(root).problem(format!("cannot read the rulebook: {e}"), "check its permissions")
         });
         let version = problems.take(version);
-        let (Some(standards), Some(streams), Some(texts), Some(version)) =
-            (standards, streams, texts, version)
+        let (Some(standards), Some(streams), Some(texts), Some(cards), Some(version)) =
+            (standards, streams, texts, cards, version)
         else {
             return Err(problems);
         };
@@ -205,8 +218,10 @@ impl WarningBook {
                 allowed_lateness_us[kind] = *us;
             }
         }
-        let compiled = keep(compile::compile(&streams, &plan, texts), &mut problems);
-        let Some(compile::Compiled { rules, patterns, listeners }) = compiled else { return Err(problems) };
+        let compiled = keep(compile::compile(&streams, &plan, texts, &cards), &mut problems);
+        let Some(compile::Compiled { rules, patterns, listeners, looks }) = compiled else {
+            return Err(problems);
+        };
         problems.or(Self {
             version,
             standards,
@@ -214,6 +229,9 @@ impl WarningBook {
             plan,
             rules,
             patterns,
+            crossings: looks.crossings,
+            looks: looks.all,
+            notes: looks.notes,
             listeners,
             allowed_lateness_us,
         })
@@ -239,7 +257,7 @@ impl WarningBook {
         &self.version
     }
 
-    /// BLAKE3 of all that the meaning of a worker's state depends on: windows, patterns, and rules by number.
+    /// BLAKE3 of all that the meaning of a worker's state depends on: windows, patterns, crossings, and rules by number.
     pub fn state_version(&self) -> [u8; 32] {
         let mut hash = blake3::Hasher::new();
         let mut feed = |line: String| {
@@ -264,6 +282,9 @@ impl WarningBook {
         for rule in &self.rules {
             feed(format!("rule {:?}", rule.id));
         }
+        for Crossing { rule, line, of, .. } in &self.crossings {
+            feed(format!("crossing {rule} {of:?} {line:?}"));
+        }
         *hash.finalize().as_bytes()
     }
 
@@ -279,13 +300,32 @@ impl WarningBook {
         &self.plan
     }
 
-    /// In the order of the files: conditions, then sequences, then absences.
+    /// In the order of the files: conditions, then sequences, absences, and crossings.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
     }
 
     pub fn patterns(&self) -> &[Pattern] {
         &self.patterns
+    }
+
+    pub fn crossings(&self) -> &[Crossing] {
+        &self.crossings
+    }
+
+    /// What crossings look at.
+    pub fn looks(&self) -> &[Look] {
+        &self.looks
+    }
+
+    /// Whether a rule is a crossing.
+    pub fn is_crossing(&self, rule: usize) -> bool {
+        self.crossings.iter().any(|crossing| crossing.rule == rule)
+    }
+
+    /// What is odd without being wrong.
+    pub fn notes(&self) -> &[Problem] {
+        &self.notes
     }
 
     /// By kind of events.
@@ -307,6 +347,15 @@ impl WarningBook {
     pub fn codes(&self, kind: usize) -> &Dictionary {
         self.streams.kinds()[kind].layout.codes()
     }
+}
+
+/// Scorecards of all kinds: whoever names one of the wrong kind is told so.
+fn read_cards(folder: &Folder) -> Result<Vec<ScorecardText>, Problems> {
+    let mut problems = Problems::default();
+    let files = folder.list("models", "toml");
+    let cards = files.iter().filter_map(|f| keep(ScorecardText::read(folder.root(), f), &mut problems));
+    let cards = cards.collect();
+    problems.or(cards)
 }
 
 /// Keeps a value, or its problems.

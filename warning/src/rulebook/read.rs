@@ -3,7 +3,10 @@
 use tarim_datamart::{At, Document, Place, Problems, Section, SourceText, nearest};
 use tarim_features::{folder::Folder, view::parse_span};
 
-use super::words::{IfUnknown, Level, Push};
+use super::{
+    crossing::{self, CrossingText},
+    words::{IfUnknown, Level, Push},
+};
 
 /// Everything that the files say.
 #[derive(Debug, Default)]
@@ -11,6 +14,7 @@ pub struct Texts {
     pub rules: Vec<RuleText>,
     pub sequences: Vec<SequenceText>,
     pub absences: Vec<AbsenceText>,
+    pub crossings: Vec<CrossingText>,
     pub allowed_lateness_us: Option<i64>,
     /// By kind of events, where it is another one.
     pub lateness_of: Vec<(At<String>, i64)>,
@@ -136,10 +140,13 @@ fn file(root: Section<'_>, texts: &mut Texts, problems: &mut Problems) {
     for section in root.sections("absence", problems) {
         texts.absences.extend(absence(section, problems));
     }
+    for section in root.sections("crossing", problems) {
+        texts.crossings.extend(crossing::read(section, problems));
+    }
     root.finish(problems);
 }
 
-fn head(section: &Section<'_>, problems: &mut Problems) -> Option<Head> {
+pub fn head(section: &Section<'_>, problems: &mut Problems) -> Option<Head> {
     let place = section.place();
     let id = section.need_text("id", problems);
     if let Some(id) = &id {
@@ -171,14 +178,19 @@ fn head(section: &Section<'_>, problems: &mut Problems) -> Option<Head> {
 
 fn rule(section: Section<'_>, problems: &mut Problems) -> Option<RuleText> {
     let head = head(&section, problems);
-    let events = section.need("event", problems).map(|item| match item.is_text() {
-        true => item.text(problems).into_iter().collect(),
-        false => item.texts(problems),
-    });
+    let events = events(&section, problems);
     let when = section.need_text("when", problems);
     let key = section.texts("key", problems);
     section.finish(problems);
     Some(RuleText { head: head?, events: events?, when: when?, key })
+}
+
+/// One kind of events, or several.
+pub fn events(section: &Section<'_>, problems: &mut Problems) -> Option<Vec<At<String>>> {
+    section.need("event", problems).map(|item| match item.is_text() {
+        true => item.text(problems).into_iter().collect(),
+        false => item.texts(problems),
+    })
 }
 
 fn sequence(section: Section<'_>, problems: &mut Problems) -> Option<SequenceText> {
@@ -280,9 +292,10 @@ fn unique(texts: &Texts, problems: &mut Problems) {
 }
 
 impl Texts {
-    /// Of rules, then sequences, then absences: rules are numbered in this order.
+    /// Of rules, then sequences, absences, and crossings: rules are numbered in this order.
     pub fn heads(&self) -> impl Iterator<Item = &Head> {
         let rules = self.rules.iter().map(|r| &r.head);
-        rules.chain(self.sequences.iter().map(|s| &s.head)).chain(self.absences.iter().map(|a| &a.head))
+        let patterns = self.sequences.iter().map(|s| &s.head).chain(self.absences.iter().map(|a| &a.head));
+        rules.chain(patterns).chain(self.crossings.iter().map(|c| &c.head))
     }
 }
