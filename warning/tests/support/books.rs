@@ -94,6 +94,10 @@ pub fn random(rng: &mut ChaCha8Rng) -> Arc<WarningBook> {
                 names.push((*name).to_owned());
             }
         }
+        // A stream without windows is refused.
+        if !text.contains("[[window]]") {
+            continue;
+        }
         fs::write(streams.join(format!("{of}.toml")), text).unwrap();
     }
     let show: Vec<String> = names.iter().map(|name| format!("\"window.{name}\"")).collect();
