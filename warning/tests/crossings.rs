@@ -210,7 +210,7 @@ fn alerts(first: &Arc<WarningBook>, steps: &[(i64, Option<&Arc<WarningBook>>)]) 
     let mut told = Vec::new();
     for (i, (amount, book)) in steps.iter().enumerate() {
         if let Some(book) = book {
-            worker.swap((*book).clone());
+            worker.swap((*book).clone(), None);
         }
         let at = alert::time((1_767_225_600 + 100 * i as i64) * SECOND_US);
         let body = json!({ "direction": "D", "amount_fen": amount });

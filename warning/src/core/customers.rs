@@ -100,6 +100,12 @@ impl Customers {
         Some(slot)
     }
 
+    /// The slot of whoever has this identity, which is that of a customer of a worker.
+    pub fn find(&self, identity: &[u8]) -> Option<u32> {
+        let (member, customer) = ids(identity);
+        self.index.find(hash(member, customer), |slot| self.ids(slot) == (member, customer))
+    }
+
     fn add(&mut self, hash: u32, now_us: i64, state: &[u8]) {
         let slot = self.all.len() as u32;
         self.all.push(Kept { now_us, at: self.states.put(slot, state), len: state.len() as u32 });

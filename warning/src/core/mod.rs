@@ -16,9 +16,11 @@
 //! same records give the same alerts, with the same ids.
 
 mod arena;
+mod backfill;
 mod crossed;
 mod crossing;
 mod customers;
+mod dead;
 mod episodes;
 mod foresee;
 mod index;
@@ -31,6 +33,7 @@ mod worker;
 
 use tarim_proto::warning::v1::{Alert, DeadLetter};
 
+pub use backfill::Backfill;
 pub use foresee::FORESEEN;
 pub use snapshot::{SnapshotError, Span};
 pub use worker::Worker;
@@ -48,7 +51,7 @@ pub struct Outbox {
     pub alerts: Vec<Alert>,
     pub dead: Vec<DeadLetter>,
     /// From here on the rulebook of this version holds: before the next record is taken, the worker is to be given it
-    /// ([`Worker::swap`]).
+    /// ([`Worker::swap`]), with what history says of it ([`Worker::backfill`]).
     pub rulebook: Option<String>,
 }
 

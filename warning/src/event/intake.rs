@@ -149,6 +149,15 @@ impl Reader {
             Format::Json => json::read(intake, desk, payload),
         }
     }
+
+    /// The kind of an event that it would read, by its index; None: it is another kind of record, or that cannot be told
+    /// without reading it.
+    pub fn kind(&self, format: Format, payload: &[u8]) -> Option<usize> {
+        match format {
+            Format::Protobuf => protobuf::kind(&self.intake, payload),
+            Format::Json => None,
+        }
+    }
 }
 
 impl Desk {

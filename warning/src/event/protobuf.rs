@@ -124,6 +124,22 @@ impl WireKindOf {
     }
 }
 
+/// The kind, without a look at what it says.
+pub(super) fn kind(intake: &Intake, payload: &[u8]) -> Option<usize> {
+    let (mut rest, mut kind) = (payload, None);
+    while !rest.is_empty() {
+        let (tag, wire) = key(&mut rest).ok()?;
+        match intake.wire.by_tag.get(&tag) {
+            Some(of) if wire == WireType::LengthDelimited => {
+                bytes(&mut rest).ok()?;
+                kind = of.kind;
+            }
+            _ => skip(tag, wire, &mut rest).ok()?,
+        }
+    }
+    kind
+}
+
 /// Member and customer, if they stand before the event's kind.
 pub(super) fn ids(payload: &[u8]) -> Option<(&str, &str)> {
     let (mut rest, mut member) = (payload, "");

@@ -13,6 +13,7 @@
 mod compile;
 mod crossing;
 mod look;
+mod part;
 mod read;
 mod words;
 
@@ -37,6 +38,8 @@ pub use self::{
 pub struct WarningBook {
     version: String,
     standards: Standards,
+    /// The warning rules as written.
+    texts: read::Texts,
     streams: StreamSet,
     plan: Plan,
     rules: Vec<Rule>,
@@ -218,13 +221,14 @@ impl WarningBook {
                 allowed_lateness_us[kind] = *us;
             }
         }
-        let compiled = keep(compile::compile(&streams, &plan, texts, &cards), &mut problems);
+        let compiled = keep(compile::compile(&streams, &plan, &texts, &cards), &mut problems);
         let Some(compile::Compiled { rules, patterns, listeners, looks }) = compiled else {
             return Err(problems);
         };
         problems.or(Self {
             version,
             standards,
+            texts,
             streams,
             plan,
             rules,
@@ -326,6 +330,16 @@ impl WarningBook {
     /// What is odd without being wrong.
     pub fn notes(&self) -> &[Problem] {
         &self.notes
+    }
+
+    /// The id of a pattern's rule.
+    pub fn rule_of(&self, pattern: usize) -> &str {
+        &self.rules[self.patterns[pattern].rule].id
+    }
+
+    /// The pattern of a rule, by the rule's id; None: there is no such rule, or it waits for nothing.
+    pub fn pattern_of(&self, rule: &str) -> Option<usize> {
+        self.patterns.iter().position(|p| self.rules[p.rule].id == rule)
     }
 
     /// By kind of events.
