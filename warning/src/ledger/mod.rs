@@ -3,7 +3,8 @@
 //! ```text
 //!  alerts, with their offsets ─┐           ┌ one write, one sync ┐     ┌─► View          pages, single warnings
 //!  changes that are asked for ─┼─► queue ─►│ Lifecycle, then Log │ ──► ├─► OpenWarnings  read without a lock
-//!  what was sent ──────────────┘           └─────────────────────┘     └─► Outbox ─► topic of changes
+//!  what was sent ──────────────┘           └─────────────────────┘     ├─► News ─► topic of what stands
+//!                                                                      └─► Outbox ─► topic of changes
 //! ```
 //!
 //! One thread applies what is queued, writes it, syncs once, shows it to readers and tells everyone: so what readers see, and
@@ -24,6 +25,7 @@ mod follow;
 mod frame;
 mod heard;
 mod log;
+mod news;
 mod open_warnings;
 mod outbox;
 #[cfg(test)]
@@ -52,6 +54,7 @@ pub use self::{
     books::Taken,
     error::LedgerError,
     follow::{Following, follow},
+    news::News,
     open_warnings::{OpenWarnings, Standing},
     outbox::{Outbox, Unsent},
     view::{Filter, Page, View},
@@ -161,6 +164,11 @@ impl Ledger {
         self.shared.open_warnings.clone()
     }
 
+    /// Customers against whom something else stands than before.
+    pub fn news(&self) -> &News {
+        &self.shared.news
+    }
+
     /// Changes to be sent.
     pub fn outbox(&self) -> &Outbox {
         &self.shared.outbox
@@ -238,6 +246,7 @@ fn read(folder: &Path) -> Result<(Log, Lifecycle, Shared), LedgerError> {
     let shared = Shared {
         view: View::new(&lifecycle),
         open_warnings: OpenWarnings::new(lifecycle.warnings()),
+        news: News::default(),
         outbox,
         positions: Mutex::new(positions),
         open: AtomicBool::new(true),
