@@ -52,7 +52,7 @@ pub use self::{
     policies::For,
     product::{Federation, Product},
     publish::{PublishError, current, publish, rollback, versions},
-    relation::{APPLICATION, Relation, Source},
+    relation::{APPLICATION, Relation, Source, WARNED},
 };
 use self::{compile::Compiler, definitions::define, domains::Domains, outline::outline, relation::relations};
 

@@ -40,7 +40,7 @@ pub(crate) use quiet::Quiet;
 pub use run::{Progress, Running, start};
 pub use send::{SendError, send_file};
 pub use ticker::{change_rulebook, tick};
-pub use topics::{Created, create, init};
+pub use topics::{Created, create, create_compacted, init};
 
 /// How alerts and dead letters are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
