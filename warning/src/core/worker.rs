@@ -138,6 +138,11 @@ impl Worker {
         out.dead.push(DeadLetter { reason, partition, offset, payload: payload.to_vec() });
     }
 
+    /// The rulebook that holds.
+    pub fn book(&self) -> &Arc<WarningBook> {
+        &self.state.book
+    }
+
     pub fn counts(&self) -> &Counts {
         &self.state.counts
     }
@@ -263,7 +268,11 @@ impl State {
                 "happened_at: the event is {late} late; {allowed} are allowed (pipeline.lateness of the warnings)"
             ));
         }
-        self.advance(time_us, out);
+        // What has spread comes from another partition, which may be ahead of this one: its time is not the time here, and would
+        // make what is still to come here late.
+        if !self.book.is_contagion(event.kind) {
+            self.advance(time_us, out);
+        }
         let customer = self.customers.slot(event.member, event.customer);
         let customer = customer.ok_or_else(|| {
             self.counts.rejected += 1;
@@ -290,7 +299,7 @@ impl State {
 
     /// Updates the customer's windows and finds the conditions that are not false.
     fn look(&mut self, event: &Event<'_>, row: &Row<'_>, customer: u32) -> Result<(), String> {
-        let Self { book, customers, work, .. } = self;
+        let Self { book, customers, work, clock_us, .. } = self;
         let Work { scratch, always_scratch, group_scratch, said, found, .. } = work;
         let listener = &book.listeners()[event.kind];
         let rows = [*row];
@@ -300,8 +309,12 @@ impl State {
         plan.listen(event.kind, &evaluation.answers(0), said).map_err(|e| e.to_string())?;
         let count = self.layout.episodes.1;
         let state = customers.get_mut(customer);
-        state.now_us = state.now_us.max(event.happened_at_us);
-        let times = (event.happened_at_us, state.now_us);
+        let time_us = match book.is_contagion(event.kind) && *clock_us > i64::MIN {
+            true => event.happened_at_us.min(*clock_us),
+            false => event.happened_at_us,
+        };
+        state.now_us = state.now_us.max(time_us);
+        let times = (time_us, state.now_us);
         plan.update(event.kind, said, times, &mut state.sections, count).map_err(|e| e.to_string())?;
         evaluation.run(1);
         found.clear();
@@ -398,7 +411,8 @@ impl State {
     /// Raises the alert of a pattern.
     fn raise(&mut self, pattern: &Pattern, fired: Fired<'_>, out: &mut Outbox) {
         let Fired { customer, episode, at_us, events, values, unknown } = fired;
-        let raise = Raise { rule: pattern.rule, customer, key: &episode.key, at_us, unknown, values, events };
+        let (rule, by_contagion) = (pattern.rule, pattern.by_contagion);
+        let raise = Raise { rule, customer, key: &episode.key, at_us, unknown, values, events, by_contagion };
         let Self { book, customers, counts, layout, .. } = self;
         raise.raise(book, customers, layout.standing, counts, out);
     }
@@ -457,6 +471,7 @@ impl Found<'_> {
             unknown,
             values: self.evidence(),
             events: vec![self.event_ref()],
+            by_contagion: self.state.book.is_contagion(self.event.kind),
         };
         let State { book, customers, counts, layout, .. } = &mut *self.state;
         raise.raise(book, customers, layout.standing, counts, self.out);
@@ -636,7 +651,8 @@ impl Found<'_> {
     }
 
     fn evidence(&mut self) -> Vec<Evidence> {
-        let at = (self.customer, self.event.happened_at_us);
+        // As its condition saw the windows: what has spread may be ahead of the time here.
+        let at = (self.customer, self.event.happened_at_us.min(self.state.clock_us));
         self.state.evidence(&self.ask.show, Some(self.row), at)
     }
 

@@ -1,6 +1,7 @@
 //! The edge of files: history through the pipeline, without any server.
 
 mod file;
+mod spread;
 
 use std::{
     io,
@@ -11,10 +12,12 @@ use std::{
 use tarim_datamart::Problems;
 
 pub use file::{Encoding, EventFile};
+pub use spread::{Contagion, PARTITION as SPREAD_PARTITION};
 
-use self::file::OutFile;
+use self::{file::OutFile, spread::Spreader};
 use crate::{
     alert,
+    contagion::NetworkError,
     core::{Counts, FORESEEN, Outbox, Position, Worker},
     event::Format,
     rulebook::WarningBook,
@@ -29,17 +32,21 @@ pub struct Replay {
     pub dead: PathBuf,
     /// Folder of published rulebooks, for events that change it.
     pub published: PathBuf,
+    /// How alerts spread. None: somebody has said that nothing does, whatever the rulebook says.
+    pub contagion: Option<Contagion>,
 }
 
 impl Replay {
     /// What is written would else be the end of what is read.
     fn apart(&self) -> Result<(), ReplayError> {
         let real = |path: &PathBuf| path.canonicalize().or_else(|_| std::path::absolute(path)).ok();
-        let [from, to, dead] = [&self.from, &self.to, &self.dead].map(real);
-        if to == from || to == dead {
-            return Err(ReplayError::Same(self.to.clone()));
+        let spread = self.contagion.as_ref().map(|c| &c.to);
+        let all: Vec<&PathBuf> = [&self.from, &self.to, &self.dead].into_iter().chain(spread).collect();
+        let known: Vec<_> = all.iter().map(|path| real(path)).collect();
+        match (1..all.len()).find(|i| known[..*i].contains(&known[*i])) {
+            Some(i) => Err(ReplayError::Same(all[i].clone())),
+            None => Ok(()),
         }
-        if dead == from { Err(ReplayError::Same(self.dead.clone())) } else { Ok(()) }
     }
 }
 
@@ -50,6 +57,9 @@ pub struct Report {
     pub bytes: u64,
     pub alerts: u64,
     pub dead: u64,
+    /// Events that alerts have spread, and alerts with more neighbours than the rulebook lets through.
+    pub spread: u64,
+    pub cut: u64,
     pub customers: usize,
     pub state_bytes: usize,
     pub counts: Counts,
@@ -68,12 +78,15 @@ pub enum ReplayError {
     Write { path: PathBuf, source: io::Error },
     #[error("{path}: record {record} is cut off: the file is not whole")]
     Cut { path: PathBuf, record: u64 },
-    #[error("{0} stands for two files: name events, alerts and dead letters apart")]
+    #[error(transparent)]
+    Contagion(#[from] NetworkError),
+    #[error("{0} stands for two files: name events, alerts, dead letters and contagion apart")]
     Same(PathBuf),
 }
 
 /// Runs a file of events through the pipeline. `progress` is told, now and then, how many bytes have been read.
-/// A record's offset is its number in the file, from 0.
+/// A record's offset is its number in the file, from 0. Events that alerts spread are taken behind the record that brought the
+/// alert; they stand in [`SPREAD_PARTITION`], and in a file of their own.
 pub fn replay(
     book: Arc<WarningBook>,
     replay: &Replay,
@@ -83,6 +96,7 @@ pub fn replay(
     let mut events = EventFile::open(&replay.from)?;
     let mut alerts = OutFile::create(&replay.to)?;
     let mut dead = OutFile::create(&replay.dead)?;
+    let mut spreader = replay.contagion.as_ref().map(|c| Spreader::new(c, &book)).transpose()?;
     let mut worker = Worker::new(book);
     let mut out = Outbox::default();
     let mut report = Report {
@@ -90,6 +104,8 @@ pub fn replay(
         bytes: 0,
         alerts: 0,
         dead: 0,
+        spread: 0,
+        cut: 0,
         customers: 0,
         state_bytes: 0,
         counts: Counts::default(),
@@ -114,11 +130,18 @@ pub fn replay(
         worker.foresee(batch.iter());
         for (format, record) in batch.iter() {
             let at = Position { partition: 0, offset: report.records as i64 };
+            let first = out.alerts.len();
             worker.take(at, format, record, &mut out);
             report.records += 1;
+            if let Some(spreader) = &mut spreader {
+                spreader.spread(&mut worker, first, &mut out)?;
+            }
             if let Some(version) = out.rulebook.take() {
                 let book = WarningBook::published(&replay.published, &version);
                 worker.swap(Arc::new(book.map_err(ReplayError::Rulebook)?));
+                if let Some(spreader) = &mut spreader {
+                    spreader.change(worker.book())?;
+                }
             }
         }
         batch.clear();
@@ -140,6 +163,10 @@ pub fn replay(
     }
     alerts.finish()?;
     dead.finish()?;
+    if let Some(spreader) = spreader {
+        (report.spread, report.cut) = (spreader.spread, spreader.cut);
+        spreader.finish()?;
+    }
     report.bytes = events.bytes();
     report.customers = worker.customers();
     report.state_bytes = worker.state_bytes();
@@ -150,9 +177,18 @@ pub fn replay(
 
 /// Where dead letters go when nothing is said: beside the alerts.
 pub fn dead_beside(to: &Path) -> PathBuf {
+    beside(to, "dead")
+}
+
+/// Where the events that alerts spread go when nothing is said: beside the alerts.
+pub fn contagion_beside(to: &Path) -> PathBuf {
+    beside(to, "contagion")
+}
+
+fn beside(to: &Path, what: &str) -> PathBuf {
     let stem = to.file_stem().unwrap_or_default().to_string_lossy();
     let extension = to.extension().unwrap_or_default().to_string_lossy();
-    to.with_file_name(format!("{stem}.dead.{extension}"))
+    to.with_file_name(format!("{stem}.{what}.{extension}"))
 }
 
 /// Records one behind the other.

@@ -10,7 +10,8 @@ use tarim_features::{
 };
 
 use super::{
-    Ask, Asks, EPISODE, Fires, Group, Guards, IfUnknown, Listener, Pattern, Rule, Shown, ShownFrom,
+    Ask, Asks, CONTAGION, EPISODE, Fires, Group, Guards, IfUnknown, Listener, Pattern, Rule, Shown,
+    ShownFrom,
     read::{AbsenceText, Head, RuleText, SequenceText, StepText, Texts},
 };
 
@@ -27,7 +28,7 @@ pub struct Compiled {
     pub listeners: Vec<Listener>,
 }
 
-pub fn compile(streams: &StreamSet, plan: &Plan, texts: Texts) -> Result<Compiled, Problems> {
+pub fn compile(streams: &StreamSet, plan: &Plan, texts: &Texts) -> Result<Compiled, Problems> {
     let heads: Vec<&Head> = texts.heads().collect();
     let mut problems = Problems::default();
     let rules = heads.iter().map(|head| rule(head, &heads, &mut problems)).collect();
@@ -41,7 +42,7 @@ pub fn compile(streams: &StreamSet, plan: &Plan, texts: Texts) -> Result<Compile
         patterns: Vec::new(),
         problems,
     };
-    let Texts { rules: conditions, sequences, absences, .. } = &texts;
+    let Texts { rules: conditions, sequences, absences, .. } = texts;
     for (index, text) in conditions.iter().enumerate() {
         compiler.condition(index, text);
     }
@@ -171,7 +172,10 @@ impl Compiler<'_> {
         };
         if let Some((_, show)) = first {
             let within_us = text.within_us;
-            self.pattern(head, Pattern { rule, within_us, at_end, renewed: false, fires, show });
+            let steps = [Some(&text.first), text.then.as_ref()];
+            let by_contagion = steps.iter().flatten().any(|step| step.event.value == CONTAGION);
+            let pattern = Pattern { rule, within_us, at_end, renewed: false, fires, show, by_contagion };
+            self.pattern(head, pattern);
         }
     }
 
@@ -179,7 +183,9 @@ impl Compiler<'_> {
         let pattern = self.patterns.len();
         if let Some((_, show)) = self.step(Asks::First(pattern), &text.head, &text.of, Shows::Here) {
             let within_us = text.after_us;
-            let pattern = Pattern { rule, within_us, at_end: true, renewed: true, fires: None, show };
+            let by_contagion = text.of.event.value == CONTAGION;
+            let pattern =
+                Pattern { rule, within_us, at_end: true, renewed: true, fires: None, show, by_contagion };
             self.pattern(&text.head, pattern);
         }
     }

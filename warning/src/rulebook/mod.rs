@@ -4,6 +4,7 @@
 //!  warnings/*.toml ─► Texts ──┐
 //!  features/streams ─► windows ┼─► per kind of events: one row program that says what the windows
 //!  standards ─► kinds of events┘   want, then which conditions hold
+//!  features/edges ─────────────┴─► which alerts spread, and how far
 //! ```
 //!
 //! All that listens to a kind of events is compiled to one program, in which whatever several rules ask is computed once.
@@ -11,19 +12,24 @@
 
 mod compile;
 mod read;
+mod spread;
 mod words;
 
 use std::path::Path;
 
 use tarim_datamart::{Place, Problems, Standards, Type};
 use tarim_features::{
+    edges::EdgeSet,
     expr::{Bound, Checked, Inlet, Program},
     folder::Folder,
     row::Dictionary,
     stream::{Plan, Readings, Sections, StreamSet},
 };
 
-pub use self::words::{IfUnknown, Level, Push};
+pub use self::{
+    spread::{CONTAGION, Spread, Spreads},
+    words::{IfUnknown, Level, Push},
+};
 
 /// Everything that the pipeline needs to know, compiled.
 #[derive(Debug)]
@@ -38,6 +44,10 @@ pub struct WarningBook {
     listeners: Vec<Listener>,
     /// An event that is older than the stream by more is not taken, in microseconds; by kind.
     allowed_lateness_us: Vec<i64>,
+    edges: EdgeSet,
+    spreads: Spreads,
+    /// Index of the kind of events that spread alerts.
+    contagion: Option<usize>,
 }
 
 /// A rule, as far as its alerts are concerned.
@@ -69,6 +79,8 @@ pub struct Pattern {
     pub fires: Option<Fires>,
     /// Values that an alert shows whose time is over.
     pub show: Vec<Shown>,
+    /// It begins or ends with an alert of somebody else: its alerts spread no further.
+    pub by_contagion: bool,
 }
 
 /// A condition on an episode of a pattern.
@@ -178,13 +190,14 @@ impl WarningBook {
         let mut problems = Problems::default();
         let standards = keep(Standards::read(root), &mut problems);
         let streams = standards.as_ref().and_then(|s| keep(StreamSet::read(root, s), &mut problems));
+        let edges = standards.as_ref().and_then(|s| keep(EdgeSet::read(root, s), &mut problems));
         let texts = keep(read::read(&folder), &mut problems);
         let version = folder.version().map_err(|e| {
             Place::file(root).problem(format!("cannot read the rulebook: {e}"), "check its permissions")
         });
         let version = problems.take(version);
-        let (Some(standards), Some(streams), Some(texts), Some(version)) =
-            (standards, streams, texts, version)
+        let (Some(standards), Some(streams), Some(edges), Some(texts), Some(version)) =
+            (standards, streams, edges, texts, version)
         else {
             return Err(problems);
         };
@@ -199,13 +212,20 @@ impl WarningBook {
         }
         let usual = texts.allowed_lateness_us.unwrap_or(ALLOWED_LATENESS_US);
         let mut allowed_lateness_us = vec![usual; streams.kinds().len()];
+        let contagion = streams.kind(CONTAGION);
+        if let Some(kind) = contagion {
+            // It is not late by itself: what raised the alert stood in another partition, which may be behind.
+            allowed_lateness_us[kind] = i64::MAX;
+        }
         for (kind, us) in &texts.lateness_of {
             if let Some(kind) = compile::kind(&streams, kind, &mut problems) {
                 allowed_lateness_us[kind] = *us;
             }
         }
-        let compiled = keep(compile::compile(&streams, &plan, texts), &mut problems);
+        let compiled = keep(compile::compile(&streams, &plan, &texts), &mut problems);
         let Some(compile::Compiled { rules, patterns, listeners }) = compiled else { return Err(problems) };
+        let spreads = keep(spread::compile(&texts, &rules, &edges, &streams, &standards), &mut problems);
+        let Some(spreads) = spreads else { return Err(problems) };
         problems.or(Self {
             version,
             standards,
@@ -215,6 +235,9 @@ impl WarningBook {
             patterns,
             listeners,
             allowed_lateness_us,
+            edges,
+            spreads,
+            contagion,
         })
     }
 
@@ -297,9 +320,24 @@ impl WarningBook {
         self.allowed_lateness_us[kind]
     }
 
-    /// The same of the kind that may be oldest.
+    /// The same of the kind that may be oldest, but for what is never too late.
     pub fn lateness_most_us(&self) -> i64 {
-        self.allowed_lateness_us.iter().copied().max().unwrap_or(0)
+        self.allowed_lateness_us.iter().copied().filter(|us| *us < i64::MAX).max().unwrap_or(0)
+    }
+
+    /// Kinds of edges between customers.
+    pub fn edges(&self) -> &EdgeSet {
+        &self.edges
+    }
+
+    /// Which alerts spread along them.
+    pub fn spreads(&self) -> &Spreads {
+        &self.spreads
+    }
+
+    /// Whether events of a kind are alerts of somebody else that have spread.
+    pub fn is_contagion(&self, kind: usize) -> bool {
+        self.contagion == Some(kind)
     }
 
     /// The dictionary of the rows of a kind's events.
