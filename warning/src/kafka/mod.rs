@@ -17,8 +17,9 @@
 //! committed offset, takes the events from there up to the committed offset *silently*, throwing away the alerts,
 //! which are out already, and goes on. The core gives the same alerts for the same events, so what is thrown away is what was sent.
 //!
-//! What alerts spread goes into the topic of events, in the same transaction: each neighbour's partition has it once. Only one group
-//! may spread into a topic; others take what it has put there (`--no-contagion`).
+//! What alerts spread goes into the topic of events, in the same transaction: each neighbour's partition has it once. Readers of
+//! committed events see nothing behind it before its transaction ends: an event may wait for the commit of another partition. Only
+//! one group may spread into a topic; others take what it has put there (`--no-contagion`).
 //!
 //! A second process on the same partition fences the first one off: both have the partition's transactional id. So
 //! failing over is starting elsewhere.
