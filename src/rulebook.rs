@@ -127,6 +127,7 @@ fn summary(version: &str, counts: &Counts, warnings: Option<&WarningBook>) -> Ta
             ("kinds of events", warnings.streams().kinds().len()),
             ("windows over events", warnings.streams().windows().len()),
             ("warning rules", warnings.rules().len()),
+            ("kinds of edges between customers", warnings.edges().edges().len()),
         ] {
             table.add_row([what.to_owned(), count.to_string()]);
         }

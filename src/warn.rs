@@ -1,5 +1,6 @@
 //! `tarim warn`: events in, alerts out.
 
+mod contagion;
 mod desk;
 mod kafka;
 mod replay;

@@ -105,7 +105,7 @@ fn alerts_of_a_topic_are_dealt_with_and_told() {
     let events_max = ["--events-max", "500", "--until-end", "--tick-s", "0"];
     let mut pipeline = kafka.desk.tarim();
     pipeline
-        .args(["warn", "run", "--brokers", &kafka.brokers, "--alerts", ALERTS])
+        .args(["warn", "run", "--no-contagion", "--brokers", &kafka.brokers, "--alerts", ALERTS])
         .args(topics)
         .args(events_max);
     let mut pipeline = pipeline.stdout(Stdio::null()).spawn().unwrap();

@@ -16,7 +16,7 @@ use rdkafka::{
 };
 use serde_json::{Value as Json, json};
 use tarim_warning::{
-    kafka::{self, Encoding, Settings},
+    kafka::{self, Encoding, Partitioner, Settings},
     rulebook::WarningBook,
 };
 
@@ -44,6 +44,8 @@ pub fn settings(brokers: &str, name: &str, folder: &Path, until_end: bool) -> Se
         snapshot_events: u64::MAX,
         partitions: None,
         until_end,
+        contagion: None,
+        partitioner: Partitioner::default(),
     }
 }
 

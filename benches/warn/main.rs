@@ -82,6 +82,7 @@ fn replayed(folder: &std::path::Path) -> anyhow::Result<Json> {
         to: folder.join("alerts.pb"),
         dead: folder.join("dead.pb"),
         published: folder.join("none"),
+        contagion: None,
     };
     let (start, cpu) = (Instant::now(), CpuTime::now()?);
     let report = replay(book, &files, |_| {})?;

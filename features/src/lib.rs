@@ -11,8 +11,9 @@
 //!            └────────► expr: row program    │   expr: DataFusion ◄──┘      the same bits
 //! ```
 //!
-//! Windows over events live in [`stream`], for the warning pipeline. The rulebook's folder itself ([`folder`]) is here, since
-//! both `decision` and `warning` read it; so is what `warning` tells `decision` of a customer ([`warnings`]).
+//! Windows over events live in [`stream`], for the warning pipeline, and so do the [`edges`] along which a warning spreads. The
+//! rulebook's folder itself ([`folder`]) is here, since both `decision` and `warning` read it; so is what `warning` tells
+//! `decision` of a customer ([`warnings`]).
 //!
 //! - **In**: definitions of a rulebook, and a session over the datamart. **Out**: snapshots of packed rows for
 //!   the decision service, columns for backtests, and expressions that run over either.
@@ -20,6 +21,7 @@
 //!   was known by then. The engine adds that join; analysts cannot leave it out.
 //! - The member is part of every key. Readers never block on a writer.
 
+pub mod edges;
 pub mod entity;
 pub mod expr;
 pub mod folder;

@@ -8,7 +8,7 @@ pub mod swap;
 use std::time::Duration;
 
 use anyhow::Context;
-use tarim_warning::kafka::{Encoding, Settings};
+use tarim_warning::kafka::{Encoding, Partitioner, Settings};
 
 use crate::home::Home;
 
@@ -50,6 +50,8 @@ impl Broker {
             snapshot_events: 1_000_000,
             partitions: None,
             until_end: false,
+            contagion: None,
+            partitioner: Partitioner::default(),
         }
     }
 }

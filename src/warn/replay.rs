@@ -10,10 +10,11 @@ use comfy_table::{CellAlignment, Table};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use tarim_decision::rulebook::current;
 use tarim_warning::{
-    replay::{Replay, Report, dead_beside, replay},
+    replay::{Contagion, Replay, Report, contagion_beside, dead_beside, replay},
     rulebook::WarningBook,
 };
 
+use super::contagion::Spread;
 use crate::{home::Home, materialize::LINES};
 
 #[derive(clap::Args)]
@@ -22,7 +23,9 @@ use crate::{home::Home, materialize::LINES};
     tarim warn replay --from events.pb --to alerts.pb --dead rejected.ndjson\n\n\
     .ndjson is JSON, one event a line; .pb is Protobuf with the length before each message: both are tarim.event.v1.\n\
     Events stand in the order in which they came to be known. What cannot be taken goes, with the reason, to a file\n\
-    beside the alerts. The same events and rulebook give the same alerts, with the same ids.")]
+    beside the alerts. The same events and rulebook give the same alerts, with the same ids.\n\n\
+    What alerts spread to neighbours ([[spread]] of the warning rules) is taken at once, and written to a file beside\n\
+    the alerts: where their evidence names partition 1, the offset is a record of that file.")]
 pub struct Args {
     /// File of events, .ndjson or .pb
     #[arg(long, value_name = "FILE")]
@@ -33,6 +36,11 @@ pub struct Args {
     /// File for what could not be taken [default: beside the alerts, `.dead` in its name]
     #[arg(long, value_name = "FILE")]
     dead: Option<PathBuf>,
+    #[command(flatten)]
+    spread: Spread,
+    /// File for what alerts spread to neighbours [default: beside the alerts, `.contagion` in its name]
+    #[arg(long, value_name = "FILE")]
+    contagion: Option<PathBuf>,
     /// Take the published rulebook instead of the text
     #[arg(long)]
     published: bool,
@@ -42,7 +50,12 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let folder = if args.published { current(&home.published())? } else { home.rulebook().to_path_buf() };
     let book = Arc::new(WarningBook::read(&folder)?);
     let dead = args.dead.unwrap_or_else(|| dead_beside(&args.to));
-    let files = Replay { from: args.from, to: args.to, dead, published: home.published() };
+    let spread_to = args.contagion.unwrap_or_else(|| contagion_beside(&args.to));
+    let contagion = args.spread.network(home).map(|network| Contagion { network, to: spread_to });
+    for (edges, n) in edges(&book, contagion.as_ref())? {
+        eprintln!("alerts spread along {} edges `{edges}`", HumanCount(n as u64));
+    }
+    let files = Replay { from: args.from, to: args.to, dead, published: home.published(), contagion };
     let size = std::fs::metadata(&files.from).map_or(0, |m| m.len());
     let bar = ProgressBar::new(size).with_style(ProgressStyle::with_template(
         "{spinner} {bytes}/{total_bytes} of events [{wide_bar}] {eta}",
@@ -53,6 +66,13 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     println!("{}", by_rule(&book, &report));
     println!("{}", summary(&book, &report, start.elapsed()));
     println!("alerts written to {}", files.to.display());
+    if let Some(contagion) = files.contagion.filter(|_| !book.spreads().is_empty()) {
+        println!(
+            "{} events of contagion, which they spread, written to {}",
+            HumanCount(report.spread),
+            contagion.to.display()
+        );
+    }
     if report.dead > 0 {
         println!(
             "{} dead letters, each with its reason, written to {}",
@@ -61,6 +81,12 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// The kinds of edges that alerts spread along, and how many there are; loaded here, the replay finds them.
+fn edges(book: &Arc<WarningBook>, contagion: Option<&Contagion>) -> anyhow::Result<Vec<(String, usize)>> {
+    let live = contagion.map(|c| c.network.of(book)).transpose()?.flatten();
+    Ok(live.map_or_else(Vec::new, |live| live.counts()))
 }
 
 fn by_rule(book: &WarningBook, report: &Report) -> Table {
@@ -97,6 +123,7 @@ fn summary(book: &WarningBook, report: &Report, taken: Duration) -> Table {
         ("later than allowed", HumanCount(counts.late).to_string()),
         ("not to be read, or against the standards", HumanCount(counts.rejected).to_string()),
         ("alerts", HumanCount(report.alerts).to_string()),
+        ("alerts with more neighbours than may be told", HumanCount(report.cut).to_string()),
         ("customers with a state", HumanCount(report.customers as u64).to_string()),
         ("state of a customer", HumanBytes(per_customer).to_string()),
         ("time", format!("{:.1} s", taken.as_secs_f64())),

@@ -7,7 +7,8 @@
 //!              │                listen; patterns and their timers
 //!              └► dead letter          └─► Alert
 //!
-//!  edges: files (replay), Kafka
+//!              ▲          └─► Contagion: events of neighbours, along the datamart's edges, back into the log   (contagion)
+//!              └── edges: files (replay), Kafka
 //!
 //!  Alert ─► Ledger: warnings and what becomes of them, on disk ─► gRPC, topic of changes   (feed, ledger, service)
 //!              │      └── lifecycle: which states follow which
@@ -22,6 +23,7 @@
 //! - To add an edge, read records in order, give each to the worker with its place in the log, and write what comes out.
 
 pub mod alert;
+pub mod contagion;
 pub mod core;
 pub mod event;
 pub mod feed;

@@ -40,6 +40,9 @@ struct Patch {
     with: Option<String>,
     /// Goes to the end of the file.
     append: Option<String>,
+    /// There is no such file.
+    #[serde(default)]
+    remove: bool,
 }
 
 #[test]
@@ -91,6 +94,9 @@ fn run(good: &Path, case: &Case) -> Result<(), String> {
 
 fn apply(folder: &Path, patch: &Patch) -> Result<(), String> {
     let path = folder.join(&patch.file);
+    if patch.remove {
+        return fs::remove_file(&path).map_err(|e| format!("{}: {e}", patch.file));
+    }
     let old = fs::read_to_string(&path).unwrap_or_default();
     let text = match patch {
         Patch { append: Some(end), .. } => old + end,

@@ -9,6 +9,7 @@
 //!
 //! where the member is 001 if none is said, and the event's id is `e` and the number of its line, from 1. What is said in
 //! short is said once more in Protobuf, which must bring the same; and each case is run with a snapshot after every record.
+//! Where a case has edges, what alerts spread is taken right behind the record that brings them.
 
 mod support;
 
@@ -16,12 +17,14 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use serde::Deserialize;
 use serde_json::Value as Json;
-use support::{Record, book, event, run, tick};
+use support::{Record, book, event, tick};
 use tarim_datamart::gate::parse;
-use tarim_proto::warning::v1::Alert;
+use tarim_features::edges::{Builder, Edges, Row};
+use tarim_proto::warning::v1::{Alert, EventRef};
 use tarim_warning::{
     alert,
-    core::{Outbox, Span, Worker},
+    contagion::{json, record, spread},
+    core::{Outbox, Position, Span, Worker},
     event::Format,
 };
 
@@ -38,6 +41,9 @@ struct Case {
     /// Rules whose alerts are looked at; none are named: all.
     #[serde(default)]
     only: Vec<String>,
+    /// Kind, from, to; and since and until, if it has them.
+    #[serde(default)]
+    edges: Vec<String>,
     log: String,
     #[serde(default)]
     alert: Vec<Wanted>,
@@ -54,6 +60,7 @@ struct Wanted {
     rule: String,
     #[serde(default = "customer")]
     customer: String,
+    /// `*`: any.
     #[serde(default)]
     key: String,
     at: String,
@@ -107,16 +114,17 @@ impl Case {
         let lines: Result<Vec<Line>, String> =
             (1..).zip(&lines).map(|(n, line)| Line::read(n, line)).collect();
         let lines = lines?;
+        let edges = edges(&self.edges)?;
         let json: Vec<Record> = lines.iter().map(|line| line.record.clone()).collect();
-        let out = run(&mut Worker::new(book()), 0, &json);
+        let out = run(&mut Worker::new(book()), (0, &mut 0), &json, &edges);
         self.compare(&out)?;
         let wire: Vec<Record> =
             lines.iter().map(|line| line.wire.as_ref().unwrap_or(&line.record).clone()).collect();
-        if said(&run(&mut Worker::new(book()), 0, &wire)) != said(&out) {
+        if said(&run(&mut Worker::new(book()), (0, &mut 0), &wire, &edges)) != said(&out) {
             return Err("  Protobuf brings something else".into());
         }
         for taken in 1..json.len() {
-            if said(&resumed(&json, taken)) != said(&out) {
+            if said(&resumed(&json, taken, &edges)) != said(&out) {
                 return Err(format!("  a snapshot after record {taken} brings something else"));
             }
         }
@@ -156,13 +164,74 @@ impl Wanted {
         self.line == line
             && self.rule == found.rule_id
             && self.customer == format!("{}/{}", found.member, found.customer_id)
-            && self.key == found.key
+            && (self.key == "*" || self.key == found.key)
             && parse::timestamp(&self.at) == Some(found.raised_at_us)
             && self.repeats == found.repeats
             && self.unknown == found.unknown
             && self.values.iter().all(|(name, wanted)| value(name) == Some(wanted))
-            && self.events.as_ref().is_none_or(|ids| ids.iter().eq(found.events.iter().map(|e| &e.event_id)))
+            && self
+                .events
+                .as_ref()
+                .is_none_or(|ids| ids.iter().eq(found.events.iter().map(name).collect::<Vec<_>>().iter()))
     }
+}
+
+/// An event's id; of one that was spread, its place among them.
+fn name(event: &EventRef) -> String {
+    match event.partition {
+        0 => event.event_id.clone(),
+        _ => format!("x{}", event.offset + 1),
+    }
+}
+
+fn edges(lines: &[String]) -> Result<Edges, String> {
+    let book = book();
+    let mut builder = Builder::new(book.edges().edges().len());
+    for line in lines {
+        let parts: Vec<&str> = line.split(' ').collect();
+        let (&[kind, from, to], times) = parts
+            .split_at_checked(3)
+            .and_then(|(a, b)| Some((a.first_chunk()?, b)))
+            .ok_or("  an edge has kind, from and to")?;
+        let (member, from) = from.split_once('/').unwrap_or(("001", from));
+        let edge = book.edges().index(kind).ok_or(format!("  there are no edges {kind}"))?;
+        let time = |i: usize| times.get(i).and_then(|t| parse::timestamp(t));
+        builder.add(Row { edge, member, from, to, since_us: time(0), until_us: time(1) }).unwrap();
+    }
+    Ok(builder.finish().unwrap())
+}
+
+/// What each record brings, and what it spreads. `first` are the offset of the first record, and how many were spread before.
+fn run(
+    worker: &mut Worker,
+    (first, spread_before): (usize, &mut i64),
+    records: &[Record],
+    edges: &Edges,
+) -> Vec<Outbox> {
+    let mut outboxes = Vec::new();
+    for (i, Record { format, payload }) in records.iter().enumerate() {
+        let mut out = Outbox::default();
+        worker.take(Position { partition: 0, offset: (first + i) as i64 }, *format, payload, &mut out);
+        let mut events = Vec::new();
+        for (i, alert) in out.alerts.iter().enumerate() {
+            if !out.by_contagion.contains(&i) {
+                spread(worker.book(), edges, alert, &mut events);
+            }
+        }
+        let alerts = out.alerts.len();
+        for (i, event) in events.iter().enumerate() {
+            let at = Position { partition: 1, offset: *spread_before };
+            *spread_before += 1;
+            // One way or the other, in turns.
+            match i % 2 {
+                0 => worker.take(at, Format::Protobuf, &record(event), &mut out),
+                _ => worker.take(at, Format::Json, json(event).to_string().as_bytes(), &mut out),
+            }
+        }
+        assert!((alerts..out.alerts.len()).all(|i| out.by_contagion.contains(&i)), "it would spread on");
+        outboxes.push(out);
+    }
+    outboxes
 }
 
 /// A record, and the same in Protobuf if it is said in short.
@@ -197,18 +266,19 @@ fn said(out: &[Outbox]) -> Vec<(Vec<Alert>, Vec<&str>)> {
 }
 
 /// The same log, by a worker that is written down after so many records, and one that goes on from there.
-fn resumed(records: &[Record], taken: usize) -> Vec<Outbox> {
+fn resumed(records: &[Record], taken: usize, edges: &Edges) -> Vec<Outbox> {
+    let mut spread = 0;
     let mut worker = Worker::new(book());
     let half = taken / 2;
     let (mut full, mut delta) = (Vec::new(), Vec::new());
-    let mut out = run(&mut worker, 0, &records[..half]);
+    let mut out = run(&mut worker, (0, &mut spread), &records[..half], edges);
     let span = Span { from: None, to: half as i64 };
     worker.write_snapshot(0, span, &mut full).unwrap();
-    out.extend(run(&mut worker, half, &records[half..taken]));
+    out.extend(run(&mut worker, (half, &mut spread), &records[half..taken], edges));
     let span = Span { from: Some(half as i64), to: taken as i64 };
     worker.write_snapshot(0, span, &mut delta).unwrap();
     let (mut worker, at) = Worker::restore(book(), 0, [&full[..], &delta[..]]).unwrap();
     assert_eq!(at, taken as i64);
-    out.extend(run(&mut worker, taken, &records[taken..]));
+    out.extend(run(&mut worker, (taken, &mut spread), &records[taken..], edges));
     out
 }

@@ -13,12 +13,13 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value as Json;
 use support::{
-    Record, book_with,
+    Record, book_with, event,
     random::{CUSTOMERS, Course, Said, log, of, time_of},
     run,
 };
 use tarim_proto::warning::v1::Alert;
 use tarim_warning::{
+    alert,
     core::{Outbox, Position, Span, Worker},
     rulebook::WarningBook,
 };
@@ -80,6 +81,7 @@ fn the_same_log_gives_the_same_alerts() {
     for seed in 0..seeds() {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let log = log(Course { events: 500, late_h: 48, ticks: true }, &mut rng);
+        let log = with_contagion(log, &mut rng);
         let records = json(&log);
         let once = alerts(run(&mut Worker::new(book.clone()), 0, &records));
         let twice = alerts(run(&mut Worker::new(book.clone()), 0, &records));
@@ -104,6 +106,29 @@ fn the_same_log_gives_the_same_alerts() {
     for rule in book.rules() {
         assert!(told.get(&rule.id).is_some_and(|n| *n >= 3), "{} has hardly ever fired: {told:?}", rule.id);
     }
+}
+
+/// The same log, into which other partitions have put what spread: some of it is ahead, some far behind.
+fn with_contagion(log: Vec<Said>, rng: &mut ChaCha8Rng) -> Vec<Said> {
+    let mut mixed = Vec::new();
+    for (i, (customer, json)) in log.into_iter().enumerate() {
+        let time_us = time_of(&json);
+        mixed.push((customer, json));
+        if rng.random_bool(0.05) {
+            let customer = rng.random_range(0..CUSTOMERS.len());
+            let time = alert::time(time_us + rng.random_range(-40 * 24..10 * 24) * 3_600_000_000);
+            let level = ["yellow", "red"][rng.random_range(0..2)];
+            let body = serde_json::json!({
+                "source_customer": format!("n{}", rng.random_range(0..3)), "source_rule": "R-1", "source_alert": format!("a{i}"),
+                "source_level": level, "edge": "guarantor", "hops": rng.random_range(1..=2),
+            });
+            mixed.push((
+                Some(customer),
+                event(&format!("x{i}"), CUSTOMERS[customer], &time, "contagion", body),
+            ));
+        }
+    }
+    mixed
 }
 
 fn resumed(book: &Arc<WarningBook>, records: &[Record], cuts: [usize; 2]) -> Vec<Outbox> {

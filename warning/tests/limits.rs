@@ -185,7 +185,7 @@ fn windows_that_no_state_has_room_for_are_refused() {
     support::copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rulebook"), folder.path());
     let mut text =
         String::from("[stream]\nname = \"heavy\"\nzh = \"窗口\"\nen = \"heavy\"\nevent = \"transaction\"\n");
-    for i in 0..13 {
+    for i in 0..12 {
         text += &format!(
             "[[window]]\nname = \"w{i}\"\nzh = \"窗口\"\nen = \"payers\"\nmeasure = \"distinct\"\npanes = \"2 days\"\n\
              of = \"event.counterparty\"\nwhere = \"event.amount_fen > {i}\"\n"

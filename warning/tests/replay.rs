@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
 use prost::Message;
 use rand::SeedableRng;
@@ -12,15 +12,17 @@ use support::{
     Record, book,
     random::{Course, log},
 };
+use tarim_features::edges::{Builder, Row};
 use tarim_proto::warning::v1::{Alert, DeadLetter};
 use tarim_warning::{
     alert,
-    replay::{Replay, ReplayError, Report, replay},
+    contagion::Network,
+    replay::{Contagion, Replay, ReplayError, Report, replay},
 };
 
 fn run(folder: &Path, from: &str, to: &str, dead: &str) -> Result<Report, ReplayError> {
     let [from, to, dead] = [from, to, dead].map(|name| folder.join(name));
-    replay(book(), &Replay { from, to, dead, published: folder.join("none") }, |_| {})
+    replay(book(), &Replay { from, to, dead, published: folder.join("none"), contagion: None }, |_| {})
 }
 
 /// A log without the kind that has no Protobuf.
@@ -101,4 +103,93 @@ fn no_file_is_read_and_written_at_once() {
     assert_eq!(fs::read_to_string(folder.path().join("e.ndjson")).unwrap(), whole);
     let error = run(folder.path(), "e.ndjson", "a.txt", "d.ndjson").unwrap_err();
     assert!(error.to_string().starts_with("cannot tell the format of "), "{error}");
+}
+
+/// Each alert of the files' reader, as JSON.
+fn read(path: &Path) -> Vec<Json> {
+    fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn what_alerts_spread_is_taken_and_stands_in_a_file_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let missed = |i: usize, customer: &str, dpd: i64| {
+        let body = serde_json::json!({ "loan_id": format!("l{i}"), "dpd": dpd });
+        support::event(
+            &format!("e{i}"),
+            customer,
+            &format!("2026-03-{:02}T08:00:00Z", 1 + i / 24),
+            "repayment_missed",
+            body,
+        )
+    };
+    // Guarantors in a ring: each one's trouble reaches the two after it.
+    let events: Vec<Json> = (0..200).map(|i| missed(i, &format!("c{}", i % 20), 30 + i as i64 % 3)).collect();
+    fs::write(folder.path().join("e.ndjson"), lines(&events)).unwrap();
+    fs::write(folder.path().join("e.pb"), delimited(&events)).unwrap();
+    let replay_to = |suffix: &str| {
+        let mut builder = Builder::new(book().edges().edges().len());
+        for i in 0..20 {
+            let (from, to) = (format!("c{i}"), format!("c{}", (i + 1) % 20));
+            let row = Row { edge: 0, member: "001", from: &from, to: &to, since_us: None, until_us: None };
+            builder.add(row).unwrap();
+        }
+        let network = Arc::new(Network::given(builder.finish().unwrap()));
+        let path = |name: &str| folder.path().join(format!("{name}.{suffix}"));
+        let (from, to, dead, spread_to) = (path("e"), path("a"), path("d"), path("c"));
+        let contagion = Some(Contagion { network, to: spread_to });
+        replay(book(), &Replay { from, to, dead, published: folder.path().join("none"), contagion }, |_| {})
+            .unwrap()
+    };
+    let report = replay_to("ndjson");
+    assert_eq!((report.records, report.dead, report.cut), (200, 0, 0));
+    let (alerts, spread) = (read(&folder.path().join("a.ndjson")), read(&folder.path().join("c.ndjson")));
+    assert_eq!((report.alerts, report.spread), (alerts.len() as u64, spread.len() as u64));
+    let of = |rule: &str| alerts.iter().filter(|a| a["rule_id"] == rule).count();
+    // R-1 is one alert for each loan; C-4 of an event of the customer's own spreads, too.
+    assert_eq!(of("R-1"), 200);
+    assert_eq!(of("C-1"), spread.len(), "each is an alert of its own");
+    assert!(of("C-2") > 10 && spread.len() > 400, "{} and {}", of("C-2"), spread.len());
+    for alert in alerts.iter().filter(|a| a["rule_id"] == "C-1") {
+        let event = &alert["events"][0];
+        assert_eq!(event["partition"], 1, "{alert}");
+        let record = &spread[event["offset"].as_u64().unwrap() as usize];
+        assert_eq!(
+            (&record["event_id"], &record["customer_id"]),
+            (&event["event_id"], &alert["customer_id"])
+        );
+        let source = alerts.iter().find(|a| a["alert_id"] == record["contagion"]["source_alert"]).unwrap();
+        assert_eq!(source["customer_id"], record["contagion"]["source_customer"]);
+        assert_eq!(source["raised_at"], alert["raised_at"]);
+    }
+    let ids: std::collections::BTreeSet<&str> =
+        spread.iter().map(|e| e["event_id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), spread.len(), "each has an id of its own");
+
+    let wire = replay_to("pb");
+    assert_eq!((wire.alerts, wire.spread, wire.counts), (report.alerts, report.spread, report.counts));
+}
+
+#[test]
+fn whoever_spreads_needs_a_datamart() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("e.ndjson"), "").unwrap();
+    let [from, to, dead, spread_to, none] =
+        ["e.ndjson", "a.ndjson", "d.ndjson", "c.ndjson", "none"].map(|name| folder.path().join(name));
+    let mut files = Replay { from, to, dead, published: none.clone(), contagion: None };
+    replay(book(), &files, |_| {}).unwrap();
+    let of = |folder: &Path| {
+        Some(Contagion { network: Arc::new(Network::of_datamart(folder)), to: spread_to.clone() })
+    };
+    files.contagion = of(&none);
+    let error = replay(book(), &files, |_| {}).unwrap_err().to_string();
+    assert!(error.contains("there is none in") && error.contains("--no-contagion"), "{error}");
+    assert!(!none.exists());
+    // One in which nothing is.
+    fs::create_dir(&none).unwrap();
+    let error = replay(book(), &files, |_| {}).unwrap_err().to_string();
+    assert!(error.contains("`guarantees` that they come from was never loaded"), "{error}");
+    files.contagion = Some(Contagion { to: files.from.clone(), ..of(&none).unwrap() });
+    let error = replay(book(), &files, |_| {}).unwrap_err().to_string();
+    assert!(error.contains("stands for two files"), "{error}");
 }

@@ -1,11 +1,11 @@
 //! DataFusion sessions over the datamart.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::{
     catalog::TableProvider,
-    common::JoinType,
+    common::{JoinType, cast::as_string_array},
     dataframe::DataFrame,
     datasource::MemTable,
     logical_expr::{Expr, cast, ident, lit},
@@ -57,6 +57,17 @@ impl Datamart {
         }
         self.register_results(&session).await?;
         Ok(session)
+    }
+
+    /// Names of the tables that something was ever loaded into, be it without a good row. `session` is one of this
+    /// datamart's.
+    pub async fn loaded(&self, session: &SessionContext) -> Result<BTreeSet<String>, Error> {
+        let loads = session.table("loads").await?.select_columns(&["table"])?.distinct()?.collect().await?;
+        let mut tables = BTreeSet::new();
+        for batch in &loads {
+            tables.extend(as_string_array(batch.column(0))?.iter().flatten().map(str::to_owned));
+        }
+        Ok(tables)
     }
 
     /// `_loads`, with the records that a crash kept out of it.

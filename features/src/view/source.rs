@@ -31,7 +31,7 @@ use datafusion::{
     execution::{SessionState, SessionStateBuilder},
     functions_window::expr_fn::lead,
     logical_expr::{
-        Expr, ExprFunctionExt, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, Volatility, col,
+        Expr, ExprFunctionExt, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, Volatility, col,
         utils::split_conjunction,
     },
     prelude::SessionContext,
@@ -146,7 +146,7 @@ fn detached(state: SessionState) -> Result<SessionContext, DataFusionError> {
 }
 
 /// Empty tables of the standards, to plan against.
-pub(super) fn with_empty_tables(
+pub(crate) fn with_empty_tables(
     session: &SessionContext,
     standards: &Standards,
 ) -> Result<SessionContext, DataFusionError> {
@@ -253,13 +253,7 @@ fn check_node(node: &LogicalPlan) -> Result<(), Refusal> {
                 let what = format!("a {} join", join.join_type);
                 return refuse(&what, "use JOIN, or two views with one source each");
             }
-            let pairs = join.on.iter().map(|(l, r)| (l, r));
-            let equal = join.filter.iter().flat_map(|f| split_conjunction(f)).filter_map(|e| match e {
-                Expr::BinaryExpr(b) if b.op == Operator::Eq => Some((&*b.left, &*b.right)),
-                _ => None,
-            });
-            let is_member = |e: &Expr| matches!(e, Expr::Column(c) if c.name == "member");
-            if !pairs.chain(equal).any(|(l, r)| is_member(l) && is_member(r)) {
+            if !is_within_members(join) {
                 return Err(Refusal::new(
                     "a join of the source goes across members",
                     "write JOIN … ON a.member = b.member AND …, or USING (member, …)",
@@ -291,8 +285,19 @@ fn check_node(node: &LogicalPlan) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Whether a join brings rows of one member together only.
+pub(crate) fn is_within_members(join: &Join) -> bool {
+    let pairs = join.on.iter().map(|(l, r)| (l, r));
+    let equal = join.filter.iter().flat_map(|f| split_conjunction(f)).filter_map(|e| match e {
+        Expr::BinaryExpr(b) if b.op == Operator::Eq => Some((&*b.left, &*b.right)),
+        _ => None,
+    });
+    let is_member = |e: &Expr| matches!(e, Expr::Column(c) if c.name == "member");
+    pairs.chain(equal).any(|(l, r)| is_member(l) && is_member(r))
+}
+
 /// Refuses what gives another answer tomorrow, or looks at other rows.
-pub(super) fn check_expr(expr: &Expr) -> Result<(), Refusal> {
+pub(crate) fn check_expr(expr: &Expr) -> Result<(), Refusal> {
     let mut refusal = None;
     let walk = expr.apply(|e| {
         refusal = match e {
@@ -321,7 +326,7 @@ pub(super) fn check_expr(expr: &Expr) -> Result<(), Refusal> {
 
 /// The columns of tables that a column of a plan is computed from. Where rows are appended (UNION ALL), a
 /// column of a table counts only if every branch that reads the table has it, or, if `any`, some branch.
-fn origins(plan: &LogicalPlan, index: usize, any: bool) -> BTreeSet<(String, String)> {
+pub(crate) fn origins(plan: &LogicalPlan, index: usize, any: bool) -> BTreeSet<(String, String)> {
     let of_column = |input: &LogicalPlan, column: &Column| {
         input.schema().maybe_index_of_column(column).map(|i| origins(input, i, any)).unwrap_or_default()
     };
@@ -352,7 +357,7 @@ fn origins(plan: &LogicalPlan, index: usize, any: bool) -> BTreeSet<(String, Str
 }
 
 /// Names of the tables that a plan reads.
-fn tables_of(plan: &LogicalPlan) -> BTreeSet<String> {
+pub(crate) fn tables_of(plan: &LogicalPlan) -> BTreeSet<String> {
     let inputs = plan.inputs().into_iter().flat_map(tables_of);
     match plan {
         LogicalPlan::TableScan(scan) => inputs.chain([scan.table_name.table().to_owned()]).collect(),
@@ -361,7 +366,7 @@ fn tables_of(plan: &LogicalPlan) -> BTreeSet<String> {
 }
 
 /// The type of a column of a source, if it is one of the six.
-pub(super) fn type_of(schema: &DFSchema, column: &str) -> Option<Option<Type>> {
+pub(crate) fn type_of(schema: &DFSchema, column: &str) -> Option<Option<Type>> {
     let field = schema.field(schema.index_of_column_by_name(None, column)?);
     let ty = match field.data_type() {
         DataType::Utf8View | DataType::LargeUtf8 => Some(Type::Utf8),
@@ -372,7 +377,7 @@ pub(super) fn type_of(schema: &DFSchema, column: &str) -> Option<Option<Type>> {
 }
 
 /// Why SQL cannot be planned, and what to do: write the column that was meant, if one is near, or `otherwise`.
-pub(super) fn unplanned(error: &DataFusionError, otherwise: &str) -> Refusal {
+pub(crate) fn unplanned(error: &DataFusionError, otherwise: &str) -> Refusal {
     if let DataFusionError::SchemaError(e, _) = error.find_root()
         && let SchemaError::FieldNotFound { field, valid_fields } = &**e
     {
@@ -384,7 +389,7 @@ pub(super) fn unplanned(error: &DataFusionError, otherwise: &str) -> Refusal {
 }
 
 /// The first line of an error, without DataFusion's prefixes, catalogue names and back-trace.
-pub(super) fn first_line(error: &DataFusionError) -> String {
+pub(crate) fn first_line(error: &DataFusionError) -> String {
     let text = match error.find_root() {
         DataFusionError::SQL(e, _) => e.to_string(),
         root => root.strip_backtrace(),

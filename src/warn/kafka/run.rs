@@ -10,12 +10,15 @@ use comfy_table::Table;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use tarim_decision::rulebook::current;
 use tarim_warning::{
-    kafka::{Encoding, Progress, Running, start, tick},
+    kafka::{Encoding, Partitioner, Progress, Running, start, tick},
     rulebook::WarningBook,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Broker;
+use super::{
+    super::contagion::{Spread, span},
+    Broker,
+};
 use crate::{home::Home, materialize::LINES};
 
 #[derive(clap::Args)]
@@ -25,7 +28,9 @@ use crate::{home::Home, materialize::LINES};
     tarim warn run --until-end                 # take all there is, then stop\n  \
     kcat -b 127.0.0.1:9092 -C -t tarim.alerts.red -X isolation.level=read_committed\n\n\
     Offsets and alerts are committed in one transaction: readers of committed messages see each alert once, also\n\
-    after a crash. The state is kept in --state, and rebuilt from the events where it is missing.")]
+    after a crash. The state is kept in --state, and rebuilt from the events where it is missing.\n\n\
+    What alerts spread to neighbours ([[spread]] of the warning rules) is put on the topic of events, in the same\n\
+    transaction. Only one group may do so: others on the same topic say --no-contagion, and take what is there.")]
 pub struct Args {
     #[command(flatten)]
     broker: Broker,
@@ -53,7 +58,16 @@ pub struct Args {
     /// Put a tick on every partition so often, in seconds; 0: another process does
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     tick_s: u64,
-    /// Stop once all events have been taken that there are
+    #[command(flatten)]
+    spread: Spread,
+    /// Load the edges anew so often: 90s, 30m, 1h, 1d; 0: never
+    #[arg(long, default_value = "1h", value_name = "SPAN", value_parser = span)]
+    edges_every: Duration,
+    /// How whoever sends events chooses a customer's partition: murmur2 (the Java client, tarim warn send), or crc32
+    /// (librdkafka's own); what spreads goes to the same
+    #[arg(long, default_value = "murmur2", value_name = "HASH")]
+    partitioner: Partitioner,
+    /// Stop once all events have been taken that there are, in all of the partitions
     #[arg(long)]
     until_end: bool,
     /// Take the published rulebook instead of the text
@@ -82,6 +96,8 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     settings.events_max = args.events_max.max(1);
     settings.snapshot_events = args.snapshot_events.max(1);
     settings.until_end = args.until_end;
+    settings.contagion = args.spread.network(home);
+    settings.partitioner = args.partitioner;
     // What is taken until the end is history: nothing new is put behind it.
     let tick_every = Duration::from_secs(args.tick_s);
     let ticker = match args.tick_s {
@@ -92,11 +108,15 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let started = Instant::now();
     let running = start(&settings, &book)?;
     eprintln!("watching {} at {}; rulebook {}", settings.events, settings.brokers, &book.version()[..12]);
+    for (edges, n) in running.edges() {
+        eprintln!("alerts spread along {} edges `{edges}`", HumanCount(*n as u64));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let bar = ProgressBar::new_spinner().with_style(ProgressStyle::with_template("{spinner} {msg}")?);
         let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let mut ticked = Instant::now();
+        let mut loaded = Instant::now();
         while !running.has_ended() {
             tokio::select! {
                 _ = term.recv() => running.stop(),
@@ -111,6 +131,10 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
                     tracing::warn!("no tick: {e}");
                 }
                 ticked = Instant::now();
+            }
+            if !args.edges_every.is_zero() && loaded.elapsed() >= args.edges_every {
+                running.refresh_edges();
+                loaded = Instant::now();
             }
             bar.set_message(line(&running, started));
             bar.tick();
@@ -147,6 +171,8 @@ fn table(progress: Progress, taken: Duration) -> Table {
         ("events", progress.events),
         ("events taken silently, to rebuild the state", progress.silent),
         ("alerts", progress.alerts),
+        ("spread to neighbours", progress.spread),
+        ("alerts with more neighbours than may be told", progress.cut),
         ("dead letters", progress.dead),
         ("transactions", progress.transactions),
         ("events a second", (progress.events as f64 / taken.as_secs_f64()) as u64),

@@ -34,6 +34,7 @@ use crate::{
 pub struct Backfill {
     worker: Worker,
     dead: DeadOffsets,
+    home: Option<i32>,
     out: Outbox,
     /// The stream's clock at the swap.
     until_us: i64,
@@ -75,6 +76,7 @@ impl Worker {
         };
         Some(Backfill {
             dead: state.dead().clone(),
+            home: state.home(),
             out: Outbox::default(),
             until_us,
             from_us: until_us.saturating_sub(need_us),
@@ -102,11 +104,14 @@ impl Backfill {
 
     /// Takes a record of before the swap again. They come in their order, from the first one that can matter on.
     pub fn take(&mut self, at: Position, format: Format, payload: &[u8]) {
-        if self.dead.has(at.offset) {
+        if self.home == Some(at.partition) && self.dead.has(at.offset) {
             return;
         }
         let (reader, state) = self.worker.parts();
-        let follows_all = !state.book().patterns().is_empty();
+        // What has spread is not taken to be ahead of the stream's clock, which is followed for that.
+        let book = state.book();
+        let hears_contagion = book.contagion().is_some_and(|kind| book.plan().listens(kind));
+        let follows_all = hears_contagion || !book.patterns().is_empty();
         let is_idle = |kind| !state.book().plan().listens(kind);
         if !follows_all && reader.kind(format, payload).is_some_and(is_idle) {
             return;

@@ -68,6 +68,7 @@ impl Found<'_> {
                 unknown,
                 values,
                 events: vec![self.event_ref()],
+                by_contagion: book.is_contagion(self.event.kind),
             };
             // What another rule holds back has not been told: it is when that stands no more.
             beyond = self.raise(raise) != Outcome::Suppressed;

@@ -50,6 +50,9 @@ pub struct Position {
 pub struct Outbox {
     pub alerts: Vec<Alert>,
     pub dead: Vec<DeadLetter>,
+    /// Of the alerts, by index: those that rest on an alert of somebody else that has spread. They spread no further, or what
+    /// goes round in circles would never come to rest.
+    pub by_contagion: Vec<usize>,
     /// From here on the rulebook of this version holds: before the next record is taken, the worker is to be given it
     /// ([`Worker::swap`]), with what history says of it ([`Worker::backfill`]).
     pub rulebook: Option<String>,
@@ -59,6 +62,7 @@ impl Outbox {
     pub fn clear(&mut self) {
         self.alerts.clear();
         self.dead.clear();
+        self.by_contagion.clear();
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Raise<'a> {
     pub unknown: bool,
     pub values: Vec<Evidence>,
     pub events: Vec<EventRef>,
+    /// One of them is an alert of somebody else that has spread.
+    pub by_contagion: bool,
 }
 
 /// What became of it.
@@ -80,6 +82,9 @@ impl Raise<'_> {
             id.update(b"unknown");
         }
         let id = id.finalize().to_hex();
+        if self.by_contagion {
+            out.by_contagion.push(out.alerts.len());
+        }
         out.alerts.push(Alert {
             alert_id: id[..32].to_owned(),
             member: member.to_owned(),

@@ -109,6 +109,7 @@ impl Worker {
         }
         let state = worker.state_mut();
         state.customers_mut().take_changed();
+        state.set_home(Some(partition));
         state.set_timers();
         Ok((worker, at.max(0)))
     }

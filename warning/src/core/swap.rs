@@ -87,6 +87,7 @@ impl State {
         self.set_clock(old.clock_us());
         self.set_swapped(true);
         *self.dead_mut() = std::mem::take(old.dead_mut());
+        self.set_home(old.home());
         self.take_counts(old.counts(), &rules, &before, &now);
         self.set_timers();
     }

@@ -45,6 +45,9 @@ pub(super) struct State {
     clock_us: i64,
     /// Records that were not taken.
     dead: DeadOffsets,
+    /// The partition that these are of: that of the first record. (What alerts spread stands in another one, where there is no
+    /// Kafka.)
+    home: Option<i32>,
     counts: Counts,
     layout: StateLayout,
     pub(super) work: Work,
@@ -103,6 +106,7 @@ impl Worker {
                 timers: Timers::default(),
                 clock_us: i64::MIN,
                 dead: DeadOffsets::default(),
+                home: None,
                 counts,
                 work: Work::default(),
                 swapped: false,
@@ -126,6 +130,7 @@ impl Worker {
         payload: &[u8],
         out: &mut Outbox,
     ) {
+        self.state.home.get_or_insert(at.partition);
         let ahead = |time_us: i64| time_us.saturating_sub(came_us) > AHEAD_MAX_US;
         let reason = match self.reader.read(format, payload) {
             Ok(Taken::Tick { at_us }) if ahead(at_us) => {
@@ -155,8 +160,15 @@ impl Worker {
             }
         };
         let Position { partition, offset } = at;
-        self.state.dead.add(offset.into());
+        if self.state.home == Some(partition) {
+            self.state.dead.add(offset.into());
+        }
         out.dead.push(DeadLetter { reason, partition, offset, payload: payload.to_vec() });
+    }
+
+    /// The rulebook that holds.
+    pub fn book(&self) -> &Arc<WarningBook> {
+        &self.state.book
     }
 
     pub fn counts(&self) -> &Counts {
@@ -232,6 +244,14 @@ impl State {
 
     pub(super) fn set_clock(&mut self, us: i64) {
         self.clock_us = us;
+    }
+
+    pub(super) fn home(&self) -> Option<i32> {
+        self.home
+    }
+
+    pub(super) fn set_home(&mut self, partition: Option<i32>) {
+        self.home = partition;
     }
 
     pub(super) fn dead(&self) -> &DeadOffsets {
@@ -318,7 +338,11 @@ impl State {
 
     /// The same of an event that is in time.
     pub(super) fn admit(&mut self, event: &Event<'_>, at: Position, out: &mut Outbox) -> Result<(), String> {
-        self.advance(event.happened_at_us, out);
+        // What has spread comes from another partition, which may be ahead of this one: its time is not the time here, and would
+        // make what is still to come here late.
+        if !self.book.is_contagion(event.kind) {
+            self.advance(event.happened_at_us, out);
+        }
         let customer = self.customers.slot(event.member, event.customer);
         let customer = customer.ok_or_else(|| {
             self.counts.rejected += 1;
@@ -346,7 +370,7 @@ impl State {
 
     /// Updates the customer's windows and finds the conditions that are not false.
     fn look(&mut self, event: &Event<'_>, row: &Row<'_>, customer: u32) -> Result<(), String> {
-        let Self { book, customers, work, .. } = self;
+        let Self { book, customers, work, clock_us, .. } = self;
         let Work { scratch, always_scratch, group_scratch, said, seen, found, whole, .. } = work;
         let listener = &book.listeners()[event.kind];
         let rows = [*row];
@@ -356,8 +380,12 @@ impl State {
         plan.listen(event.kind, &evaluation.answers(0), said).map_err(|e| e.to_string())?;
         let count = self.layout.episodes.1;
         let state = customers.get_mut(customer);
-        state.now_us = state.now_us.max(event.happened_at_us);
-        let times = (event.happened_at_us, state.now_us);
+        let time_us = match book.is_contagion(event.kind) && *clock_us > i64::MIN {
+            true => event.happened_at_us.min(*clock_us),
+            false => event.happened_at_us,
+        };
+        state.now_us = state.now_us.max(time_us);
+        let times = (time_us, state.now_us);
         plan.update(event.kind, said, times, &mut state.sections, count).map_err(|e| e.to_string())?;
         evaluation.run(1);
         found.clear();
@@ -456,7 +484,8 @@ impl State {
     /// Raises the alert of a pattern.
     fn raise(&mut self, pattern: &Pattern, fired: Fired<'_>, out: &mut Outbox) {
         let Fired { customer, episode, at_us, events, values, unknown } = fired;
-        let raise = Raise { rule: pattern.rule, customer, key: &episode.key, at_us, unknown, values, events };
+        let (rule, by_contagion) = (pattern.rule, pattern.by_contagion);
+        let raise = Raise { rule, customer, key: &episode.key, at_us, unknown, values, events, by_contagion };
         let Self { book, customers, counts, layout, .. } = self;
         raise.raise(book, customers, layout.standing, counts, out);
     }
@@ -516,6 +545,7 @@ impl Found<'_> {
             unknown,
             values: self.evidence(),
             events: vec![self.event_ref()],
+            by_contagion: self.state.book.is_contagion(self.event.kind),
         };
         self.raise(raise);
     }
@@ -720,7 +750,8 @@ impl Found<'_> {
     }
 
     pub fn evidence_of(&mut self, show: &[Shown]) -> Vec<Evidence> {
-        let at = (self.customer, self.event.happened_at_us);
+        // As its condition saw the windows: what has spread may be ahead of the time here.
+        let at = (self.customer, self.event.happened_at_us.min(self.state.clock_us));
         self.state.evidence(show, Some(self.row), at)
     }
 

@@ -4,6 +4,8 @@
 //!  events, partition p ─► consumer ─► Worker ─► alerts, dead letters ─┐
 //!                            │           │                            ├─ one transaction
 //!                            └───────── offsets ──────────────────────┘
+//!          ▲                             │    └─► events of neighbours ─┘      (contagion)
+//!          └──── any partition ◄─────────┼───────────────┘
 //!                                        └─► snapshots of the state, now and then, on disk
 //! ```
 //!
@@ -18,24 +20,34 @@
 //! A rulebook that an event of the log brings into force may ask for what the state does not have: it is read from the partition
 //! again, between two transactions, and the state is written down before any alert of the new rulebook goes out.
 //!
+//! What alerts spread goes into the topic of events, in the same transaction: each neighbour's partition has it once. Readers of
+//! committed events see nothing behind it before its transaction ends: an event may wait for the commit of another partition. Only
+//! one group may spread into a topic; others take what it has put there (`--no-contagion`).
+//!
 //! A second process on the same partition fences the first one off: both have the partition's transactional id. So
 //! failing over is starting elsewhere.
 
+mod ends;
 mod history;
 mod partition;
+mod partitioner;
 mod quiet;
 mod run;
 mod send;
 mod snapshots;
+mod spread;
 mod ticker;
 mod topics;
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use rdkafka::{ClientConfig, error::KafkaError};
 use tarim_datamart::Problems;
 
+use crate::contagion::{Network, NetworkError};
+
 pub(crate) use partition::format_of;
+pub use partitioner::Partitioner;
 pub(crate) use quiet::Quiet;
 pub use run::{Progress, Running, start};
 pub use send::{SendError, send_file};
@@ -83,8 +95,13 @@ pub struct Settings {
     pub snapshot_events: u64,
     /// The partitions to work on; None: all.
     pub partitions: Option<Vec<i32>>,
-    /// Stops once all events have been taken that there are.
+    /// Stops once all events have been taken that there are, in all of these partitions: what is taken of one may spread
+    /// into another.
     pub until_end: bool,
+    /// The edges that alerts spread along. None: somebody has said that nothing spreads, whatever the rulebook says.
+    pub contagion: Option<Arc<Network>>,
+    /// How whoever sends events chooses their partition.
+    pub partitioner: Partitioner,
 }
 
 /// Why the edge stops.
@@ -105,6 +122,8 @@ pub enum EdgeError {
     Snapshot { folder: PathBuf, source: std::io::Error },
     #[error("partition {partition}: the events change to a rulebook that cannot be taken:\n{problems}")]
     Rulebook { partition: i32, problems: Problems },
+    #[error(transparent)]
+    Contagion(#[from] NetworkError),
     #[error("partition {0}: its thread panicked; the log says why")]
     Panicked(i32),
 }

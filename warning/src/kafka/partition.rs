@@ -19,9 +19,16 @@ use rdkafka::{
 use tarim_proto::warning::v1::{Alert, DeadLetter};
 use tracing::{info, warn};
 
-use super::{CALL, EdgeError, Encoding, Settings, history::Change, quiet::Quiet, snapshots::Snapshots};
+use super::{
+    CALL, EdgeError, Encoding, Settings,
+    ends::Ends,
+    history::Change,
+    quiet::Quiet,
+    snapshots::Snapshots,
+    spread::{Noting, Spreader},
+};
 use crate::{
-    alert,
+    alert, contagion,
     core::{Outbox, Position, Worker},
     event::Format,
     rulebook::WarningBook,
@@ -33,6 +40,9 @@ pub struct Watched {
     pub events: AtomicU64,
     pub alerts: AtomicU64,
     pub dead: AtomicU64,
+    /// Events that alerts have spread, and alerts with too many neighbours.
+    pub spread: AtomicU64,
+    pub cut: AtomicU64,
     pub transactions: AtomicU64,
     /// Events that were taken silently.
     pub silent: AtomicU64,
@@ -59,7 +69,9 @@ pub struct Attempt<'a> {
     partition: i32,
     watched: &'a Watched,
     consumer: BaseConsumer<Quiet>,
-    producer: BaseProducer,
+    producer: BaseProducer<Noting>,
+    ends: &'a Ends,
+    spreader: Spreader,
     worker: Worker,
     snapshots: Snapshots,
     out: Outbox,
@@ -78,9 +90,13 @@ impl<'a> Attempt<'a> {
         book: &Arc<WarningBook>,
         partition: i32,
         watched: &'a Watched,
+        (ends, stop): (&'a Ends, &AtomicBool),
     ) -> Result<Self, EdgeError> {
         let producer = settings.producer(partition)?;
         producer.init_transactions(CALL).map_err(settings.failed("cannot begin transactions"))?;
+        if settings.until_end {
+            ends.join(partition, stop);
+        }
         let consumer = settings.consumer()?;
         let committed = settings.committed(&consumer, partition)?;
         let (first, _) = consumer
@@ -110,6 +126,7 @@ impl<'a> Attempt<'a> {
             .add_partition_offset(&settings.events, partition, Offset::Offset(at))
             .and_then(|()| consumer.assign(&assignment))
             .map_err(settings.failed("cannot read the partition"))?;
+        let spreader = Spreader::new(settings, worker.book(), settings.partition_count()?)?;
         let live_from = committed.unwrap_or(at);
         info!(partition, state = at, committed = live_from, "partition taken");
         watched.offset.store(live_from, Ordering::Relaxed);
@@ -119,6 +136,8 @@ impl<'a> Attempt<'a> {
             watched,
             consumer,
             producer,
+            ends,
+            spreader,
             worker,
             snapshots,
             out: Outbox::default(),
@@ -148,7 +167,9 @@ impl<'a> Attempt<'a> {
                 _ if stopping => {}
                 None => {}
                 Some(Ok(message)) => {
-                    ended = false;
+                    if std::mem::take(&mut ended) {
+                        self.ends.goes_on(self.partition);
+                    }
                     let silent = message.offset() < self.live_from;
                     let at = Position { partition: self.partition, offset: message.offset() };
                     // Of a record without a time nothing can be said.
@@ -208,7 +229,9 @@ impl<'a> Attempt<'a> {
                     open = None;
                 }
             }
-            let done = open.is_none() && (stopping || (ended && settings.until_end));
+            let at_end = open.is_none() && ended && settings.until_end;
+            let all_at_end = at_end && self.ends.rests(self.partition, self.next);
+            let done = open.is_none() && (stopping || all_at_end);
             let due = self.since_snapshot >= settings.snapshot_events || (done && self.since_snapshot > 0);
             // History that was read at a swap may be gone when the swap is made again: the state is written at once.
             if open.is_none() && (swapped || (due && self.next >= self.live_from)) {
@@ -240,6 +263,7 @@ impl<'a> Attempt<'a> {
         let made = change.make(&mut self.worker)?;
         if made {
             self.snapshots.begin_anew();
+            self.spreader.change(self.settings, self.worker.book())?;
         }
         Ok(made)
     }
@@ -274,15 +298,17 @@ impl<'a> Attempt<'a> {
                 Encoding::Json => alert::alert(message).to_string().into_bytes(),
                 Encoding::Protobuf => message.encode_to_vec(),
             };
-            self.put(&topic, &key, &payload)?;
+            self.put(BaseRecord::to(&topic).key(&key).payload(&payload), encoding)?;
         }
+        self.spread()?;
         for message in &self.out.dead {
             let payload = match encoding {
                 Encoding::Json => alert::dead_letter(message).to_string().into_bytes(),
                 Encoding::Protobuf => message.encode_to_vec(),
             };
             let DeadLetter { partition, offset, .. } = message;
-            self.put(&self.settings.dead, &format!("{partition}/{offset}"), &payload)?;
+            let (topic, key) = (&self.settings.dead, format!("{partition}/{offset}"));
+            self.put(BaseRecord::to(topic).key(&key).payload(&payload), encoding)?;
         }
         self.watched.alerts.fetch_add(self.out.alerts.len() as u64, Ordering::Relaxed);
         self.watched.dead.fetch_add(self.out.dead.len() as u64, Ordering::Relaxed);
@@ -290,13 +316,24 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
-    fn put(&self, topic: &str, key: &str, payload: &[u8]) -> Result<(), KafkaError> {
-        let content = self.settings.encoding.content_type();
-        let header = Header { key: "content-type", value: Some(content) };
-        let mut record = BaseRecord::to(topic)
-            .key(key)
-            .payload(payload)
-            .headers(OwnedHeaders::new_with_capacity(1).insert(header));
+    /// What the alerts spread goes into the log, each to where events of its customer are.
+    fn spread(&mut self) -> Result<(), KafkaError> {
+        let Self { spreader, settings, worker, out, watched, .. } = self;
+        let cut = spreader.cut;
+        let events = spreader.spread(settings, worker.book(), out);
+        let events: Vec<_> = events.map(|(key, to, event)| (key, to, contagion::record(event))).collect();
+        watched.spread.fetch_add(events.len() as u64, Ordering::Relaxed);
+        watched.cut.fetch_add(spreader.cut - cut, Ordering::Relaxed);
+        for (key, to, payload) in &events {
+            let record = BaseRecord::to(&self.settings.events).key(key).payload(payload).partition(*to);
+            self.put(record, Encoding::Protobuf)?;
+        }
+        Ok(())
+    }
+
+    fn put(&self, record: BaseRecord<'_, String, Vec<u8>>, encoding: Encoding) -> Result<(), KafkaError> {
+        let header = Header { key: "content-type", value: Some(encoding.content_type()) };
+        let mut record = record.headers(OwnedHeaders::new_with_capacity(1).insert(header));
         loop {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
@@ -328,6 +365,9 @@ impl<'a> Attempt<'a> {
                 Err(KafkaError::Transaction(e)) if e.is_retriable() => {}
                 Err(e) => return Err(e),
             }
+        }
+        for (partition, behind) in self.producer.context().take() {
+            self.ends.wants(partition, behind);
         }
         self.commit_takes = (3 * self.commit_takes + start.elapsed()) / 4;
         self.live_from = self.next;
@@ -377,7 +417,7 @@ impl Settings {
         self.alerts.replace("{level}", &level).replace("{member}", &alert.member)
     }
 
-    fn producer(&self, partition: i32) -> Result<BaseProducer, EdgeError> {
+    fn producer(&self, partition: i32) -> Result<BaseProducer<Noting>, EdgeError> {
         let mut config = self.client();
         config
             .set("transactional.id", format!("{}-{}-{partition}", self.group, self.events))
@@ -385,7 +425,7 @@ impl Settings {
             .set("linger.ms", "5")
             .set("compression.type", "lz4")
             .set("queue.buffering.max.messages", "500000");
-        config.create().map_err(self.failed("cannot make a producer"))
+        config.create_with_context(Noting::new(&self.events)).map_err(self.failed("cannot make a producer"))
     }
 
     pub(super) fn consumer(&self) -> Result<BaseConsumer<Quiet>, EdgeError> {

@@ -13,14 +13,17 @@ use tracing::{error, warn};
 
 use super::{
     EdgeError, Settings,
+    ends::Ends,
     partition::{Attempt, End, Watched},
 };
-use crate::rulebook::WarningBook;
+use crate::{contagion::Network, rulebook::WarningBook};
 
 /// The edge at work.
 pub struct Running {
     partitions: Vec<Partition>,
     stop: Arc<AtomicBool>,
+    network: Option<Arc<Network>>,
+    edges: Vec<(String, usize)>,
 }
 
 /// One of its threads.
@@ -42,6 +45,10 @@ pub struct Progress {
     /// While history is read again for a new rulebook: how many records have been read, and of how many.
     pub refilled: u64,
     pub to_refill: u64,
+    /// Events that alerts have spread to neighbours.
+    pub spread: u64,
+    /// Alerts with more neighbours than the rulebook lets through.
+    pub cut: u64,
 }
 
 /// Before another attempt, so that a broker that is away is not asked all the time.
@@ -55,13 +62,16 @@ pub fn start(settings: &Settings, book: &Arc<WarningBook>) -> Result<Running, Ed
         let (topic, partition) = (settings.events.clone(), *partition);
         return Err(EdgeError::NoPartition { topic, partition, count: count as usize });
     }
+    // Before anything is taken: a datamart that is not there must not be found out in the midst of it.
+    let live = settings.contagion.as_ref().map(|network| network.of(book)).transpose()?.flatten();
     let stop = Arc::new(AtomicBool::new(false));
+    let ends = Arc::new(Ends::new(&partitions));
     let partitions = partitions.into_iter().map(|partition| {
         let watched = Arc::new(Watched::default());
-        let (settings, book, stop) = (settings.clone(), book.clone(), stop.clone());
+        let (settings, book, stop, ends) = (settings.clone(), book.clone(), stop.clone(), ends.clone());
         let of_thread = watched.clone();
         let work = move || {
-            let result = work(&settings, &book, partition, &of_thread, &stop);
+            let result = work(&settings, &book, partition, &of_thread, (&ends, &stop));
             if result.is_err() {
                 // A partition that nobody works on would be missed: all stop, and whoever watches starts anew.
                 stop.store(true, Ordering::Relaxed);
@@ -71,7 +81,9 @@ pub fn start(settings: &Settings, book: &Arc<WarningBook>) -> Result<Running, Ed
         let thread = thread::Builder::new().name(format!("warn-{partition}")).spawn(work);
         Partition { number: partition, watched, thread: thread.expect("the system has a thread left") }
     });
-    Ok(Running { partitions: partitions.collect(), stop: stop.clone() })
+    let edges = live.map_or_else(Vec::new, |live| live.counts());
+    let (partitions, network) = (partitions.collect(), settings.contagion.clone());
+    Ok(Running { partitions, stop: stop.clone(), network, edges })
 }
 
 /// Works on a partition, from one attempt to the next.
@@ -80,10 +92,10 @@ fn work(
     book: &Arc<WarningBook>,
     partition: i32,
     watched: &Watched,
-    stop: &AtomicBool,
+    (ends, stop): (&Ends, &AtomicBool),
 ) -> Result<(), EdgeError> {
     while !stop.load(Ordering::Relaxed) {
-        let end = match Attempt::new(settings, book, partition, watched) {
+        let end = match Attempt::new(settings, book, partition, watched, (ends, stop)) {
             Ok(attempt) => attempt.run(stop),
             Err(e @ EdgeError::Kafka { .. }) => End::Again(e),
             Err(e) => End::Fatal(e),
@@ -105,6 +117,18 @@ impl Running {
     /// Asks all to commit what they have, write their state, and end.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// The kinds of edges that alerts spread along, and how many there were at the start.
+    pub fn edges(&self) -> &[(String, usize)] {
+        &self.edges
+    }
+
+    /// Loads the edges anew, in the background.
+    pub fn refresh_edges(&self) {
+        if let Some(network) = &self.network {
+            network.refresh();
+        }
     }
 
     /// Have all ended?
@@ -141,6 +165,8 @@ impl Progress {
             customers: self.customers + now(&watched.customers),
             refilled: self.refilled + now(&watched.refilled),
             to_refill: self.to_refill + now(&watched.to_refill),
+            spread: self.spread + now(&watched.spread),
+            cut: self.cut + now(&watched.cut),
         }
     }
 }

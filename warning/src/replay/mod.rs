@@ -1,6 +1,7 @@
 //! The edge of files: history through the pipeline, without any server.
 
 mod file;
+mod spread;
 
 use std::{
     io,
@@ -12,10 +13,15 @@ use tarim_datamart::Problems;
 use tracing::warn;
 
 pub use file::{Encoding, EventFile};
+pub use spread::{Contagion, PARTITION as SPREAD_PARTITION};
 
-use self::file::OutFile;
+use self::{
+    file::OutFile,
+    spread::{Spread, Spreader},
+};
 use crate::{
     alert,
+    contagion::NetworkError,
     core::{Backfill, Counts, FORESEEN, Outbox, Position, Worker},
     event::Format,
     rulebook::WarningBook,
@@ -30,17 +36,21 @@ pub struct Replay {
     pub dead: PathBuf,
     /// Folder of published rulebooks, for events that change it.
     pub published: PathBuf,
+    /// How alerts spread. None: somebody has said that nothing does, whatever the rulebook says.
+    pub contagion: Option<Contagion>,
 }
 
 impl Replay {
     /// What is written would else be the end of what is read.
     fn apart(&self) -> Result<(), ReplayError> {
         let real = |path: &PathBuf| path.canonicalize().or_else(|_| std::path::absolute(path)).ok();
-        let [from, to, dead] = [&self.from, &self.to, &self.dead].map(real);
-        if to == from || to == dead {
-            return Err(ReplayError::Same(self.to.clone()));
+        let spread = self.contagion.as_ref().map(|c| &c.to);
+        let all: Vec<&PathBuf> = [&self.from, &self.to, &self.dead].into_iter().chain(spread).collect();
+        let known: Vec<_> = all.iter().map(|path| real(path)).collect();
+        match (1..all.len()).find(|i| known[..*i].contains(&known[*i])) {
+            Some(i) => Err(ReplayError::Same(all[i].clone())),
+            None => Ok(()),
         }
-        if dead == from { Err(ReplayError::Same(self.dead.clone())) } else { Ok(()) }
     }
 }
 
@@ -51,6 +61,9 @@ pub struct Report {
     pub bytes: u64,
     pub alerts: u64,
     pub dead: u64,
+    /// Events that alerts have spread, and alerts with more neighbours than the rulebook lets through.
+    pub spread: u64,
+    pub cut: u64,
     pub customers: usize,
     pub state_bytes: usize,
     pub counts: Counts,
@@ -69,13 +82,16 @@ pub enum ReplayError {
     Write { path: PathBuf, source: io::Error },
     #[error("{path}: record {record} is cut off: the file is not whole")]
     Cut { path: PathBuf, record: u64 },
-    #[error("{0} stands for two files: name events, alerts and dead letters apart")]
+    #[error(transparent)]
+    Contagion(#[from] NetworkError),
+    #[error("{0} stands for two files: name events, alerts, dead letters and contagion apart")]
     Same(PathBuf),
 }
 
 /// Runs a file of events through the pipeline. `progress` is told, now and then, how many bytes have been read; where the rulebook
 /// changes and history is read again, it begins anew.
-/// A record's offset is its number in the file, from 0.
+/// A record's offset is its number in the file, from 0. Events that alerts spread are taken behind the record that brought the
+/// alert; they stand in [`SPREAD_PARTITION`], and in a file of their own.
 pub fn replay(
     book: Arc<WarningBook>,
     replay: &Replay,
@@ -85,6 +101,7 @@ pub fn replay(
     let mut events = EventFile::open(&replay.from)?;
     let mut alerts = OutFile::create(&replay.to)?;
     let mut dead = OutFile::create(&replay.dead)?;
+    let mut spreader = replay.contagion.as_ref().map(|c| Spreader::new(c, &book)).transpose()?;
     let mut worker = Worker::new(book);
     let mut out = Outbox::default();
     let mut report = Report {
@@ -92,6 +109,8 @@ pub fn replay(
         bytes: 0,
         alerts: 0,
         dead: 0,
+        spread: 0,
+        cut: 0,
         customers: 0,
         state_bytes: 0,
         counts: Counts::default(),
@@ -116,16 +135,24 @@ pub fn replay(
         worker.foresee(batch.iter());
         for (format, record) in batch.iter() {
             let at = Position { partition: 0, offset: report.records as i64 };
+            let first = out.alerts.len();
             worker.take(at, format, record, &mut out);
             report.records += 1;
+            if let Some(spreader) = &mut spreader {
+                spreader.spread(&mut worker, (at.offset, first), &mut out)?;
+            }
             if let Some(version) = out.rulebook.take() {
                 let book = WarningBook::published(&replay.published, &version);
                 let book = book.map_err(ReplayError::Rulebook)?;
                 let mut history = worker.backfill(&book);
                 if let Some(history) = &mut history {
-                    again(&replay.from, at.offset, history, &mut progress)?;
+                    let spread = spreader.as_mut().map(Spreader::history).transpose()?.flatten();
+                    again((&replay.from, at.offset), spread, history, &mut progress)?;
                 }
                 worker.swap(Arc::new(book), history);
+                if let Some(spreader) = &mut spreader {
+                    spreader.change(worker.book())?;
+                }
             }
         }
         batch.clear();
@@ -147,6 +174,10 @@ pub fn replay(
     }
     alerts.finish()?;
     dead.finish()?;
+    if let Some(spreader) = spreader {
+        (report.spread, report.cut) = (spreader.spread, spreader.cut);
+        spreader.finish()?;
+    }
     report.bytes = events.bytes();
     report.customers = worker.customers();
     report.state_bytes = worker.state_bytes();
@@ -157,8 +188,8 @@ pub fn replay(
 
 /// Reads the records before an offset again, for what a new rulebook asks of them.
 fn again(
-    from: &Path,
-    to: i64,
+    (from, to): (&Path, i64),
+    mut spread: Option<Spread<'_>>,
     history: &mut Backfill,
     progress: &mut impl FnMut(u64),
 ) -> Result<(), ReplayError> {
@@ -166,6 +197,9 @@ fn again(
     for offset in 0..to {
         let Some((format, record)) = events.read()? else { break };
         history.take(Position { partition: 0, offset }, format, record);
+        if let Some(spread) = &mut spread {
+            spread.behind(offset, history)?;
+        }
         if offset % 4096 == 0 {
             progress(events.bytes());
         }
@@ -179,9 +213,18 @@ fn again(
 
 /// Where dead letters go when nothing is said: beside the alerts.
 pub fn dead_beside(to: &Path) -> PathBuf {
+    beside(to, "dead")
+}
+
+/// Where the events that alerts spread go when nothing is said: beside the alerts.
+pub fn contagion_beside(to: &Path) -> PathBuf {
+    beside(to, "contagion")
+}
+
+fn beside(to: &Path, what: &str) -> PathBuf {
     let stem = to.file_stem().unwrap_or_default().to_string_lossy();
     let extension = to.extension().unwrap_or_default().to_string_lossy();
-    to.with_file_name(format!("{stem}.dead.{extension}"))
+    to.with_file_name(format!("{stem}.{what}.{extension}"))
 }
 
 /// Records one behind the other.

@@ -11,7 +11,8 @@ use tarim_features::{
 use tarim_models::scorecard::ScorecardText;
 
 use super::{
-    Ask, Asks, EPISODE, Fires, Group, Guards, IfUnknown, Listener, Pattern, Rule, Shown, ShownFrom,
+    Ask, Asks, CONTAGION, EPISODE, Fires, Group, Guards, IfUnknown, Listener, Pattern, Rule, Shown,
+    ShownFrom,
     look::Looks,
     read::{AbsenceText, Head, RuleText, SequenceText, StepText, Texts},
 };
@@ -196,7 +197,10 @@ impl Compiler<'_> {
         };
         if let Some((_, show)) = first {
             let within_us = text.within_us;
-            self.pattern(head, Pattern { rule, within_us, at_end, renewed: false, fires, show });
+            let steps = [Some(&text.first), text.then.as_ref()];
+            let by_contagion = steps.iter().flatten().any(|step| step.event.value == CONTAGION);
+            let pattern = Pattern { rule, within_us, at_end, renewed: false, fires, show, by_contagion };
+            self.pattern(head, pattern);
         }
     }
 
@@ -204,7 +208,9 @@ impl Compiler<'_> {
         let pattern = self.patterns.len();
         if let Some((_, show)) = self.step(Asks::First(pattern), &text.head, &text.of, Shows::Here) {
             let within_us = text.after_us;
-            let pattern = Pattern { rule, within_us, at_end: true, renewed: true, fires: None, show };
+            let by_contagion = text.of.event.value == CONTAGION;
+            let pattern =
+                Pattern { rule, within_us, at_end: true, renewed: true, fires: None, show, by_contagion };
             self.pattern(&text.head, pattern);
         }
     }

@@ -4,7 +4,8 @@
 //!  warnings/*.toml ─► Texts ──┐
 //!  features/streams ─► windows ┼─► per kind of events: one row program that says what the windows
 //!  standards ─► kinds of events┤   want, then which conditions hold
-//!  models/ ─► behaviour scores ┘   and one for each number that crossings look at
+//!  models/ ─► behaviour scores ┤   and one for each number that crossings look at
+//!  features/edges ─────────────┴─► which alerts spread, and how far
 //! ```
 //!
 //! All that listens to a kind of events is compiled to one program, in which whatever several rules ask is computed once.
@@ -15,12 +16,14 @@ mod crossing;
 mod look;
 mod part;
 mod read;
+mod spread;
 mod words;
 
 use std::path::Path;
 
 use tarim_datamart::{Place, Problem, Problems, Standards, Type};
 use tarim_features::{
+    edges::EdgeSet,
     expr::{Bound, Checked, Inlet, Program},
     folder::Folder,
     row::Dictionary,
@@ -30,6 +33,7 @@ use tarim_models::scorecard::ScorecardText;
 
 pub use self::{
     crossing::{Card, Crossing, Line, Look, Measure, Side},
+    spread::{CONTAGION, Spread, Spreads},
     words::{IfUnknown, Level, Push},
 };
 
@@ -51,6 +55,10 @@ pub struct WarningBook {
     listeners: Vec<Listener>,
     /// An event that is older than the stream by more is not taken, in microseconds; by kind.
     allowed_lateness_us: Vec<i64>,
+    edges: EdgeSet,
+    spreads: Spreads,
+    /// Index of the kind of events that spread alerts.
+    contagion: Option<usize>,
 }
 
 /// A rule, as far as its alerts are concerned.
@@ -82,6 +90,8 @@ pub struct Pattern {
     pub fires: Option<Fires>,
     /// Values that an alert shows whose time is over.
     pub show: Vec<Shown>,
+    /// It begins or ends with an alert of somebody else: its alerts spread no further.
+    pub by_contagion: bool,
 }
 
 /// A condition on an episode of a pattern.
@@ -194,14 +204,15 @@ impl WarningBook {
         let mut problems = Problems::default();
         let standards = keep(Standards::read(root), &mut problems);
         let streams = standards.as_ref().and_then(|s| keep(StreamSet::read(root, s), &mut problems));
+        let edges = standards.as_ref().and_then(|s| keep(EdgeSet::read(root, s), &mut problems));
         let texts = keep(read::read(&folder), &mut problems);
         let cards = keep(read_cards(&folder), &mut problems);
         let version = folder.version().map_err(|e| {
             Place::file(root).problem(format!("cannot read the rulebook: {e}"), "check its permissions")
         });
         let version = problems.take(version);
-        let (Some(standards), Some(streams), Some(texts), Some(cards), Some(version)) =
-            (standards, streams, texts, cards, version)
+        let (Some(standards), Some(streams), Some(edges), Some(texts), Some(cards), Some(version)) =
+            (standards, streams, edges, texts, cards, version)
         else {
             return Err(problems);
         };
@@ -216,6 +227,11 @@ impl WarningBook {
         }
         let usual = texts.allowed_lateness_us.unwrap_or(ALLOWED_LATENESS_US);
         let mut allowed_lateness_us = vec![usual; streams.kinds().len()];
+        let contagion = streams.kind(CONTAGION);
+        if let Some(kind) = contagion {
+            // It is not late by itself: what raised the alert stood in another partition, which may be behind.
+            allowed_lateness_us[kind] = i64::MAX;
+        }
         for (kind, us) in &texts.lateness_of {
             if let Some(kind) = compile::kind(&streams, kind, &mut problems) {
                 allowed_lateness_us[kind] = *us;
@@ -225,6 +241,8 @@ impl WarningBook {
         let Some(compile::Compiled { rules, patterns, listeners, looks }) = compiled else {
             return Err(problems);
         };
+        let spreads = keep(spread::compile(&texts, &rules, &edges, &streams, &standards), &mut problems);
+        let Some(spreads) = spreads else { return Err(problems) };
         problems.or(Self {
             version,
             standards,
@@ -238,6 +256,9 @@ impl WarningBook {
             notes: looks.notes,
             listeners,
             allowed_lateness_us,
+            edges,
+            spreads,
+            contagion,
         })
     }
 
@@ -352,9 +373,29 @@ impl WarningBook {
         self.allowed_lateness_us[kind]
     }
 
-    /// The same of the kind that may be oldest.
+    /// The same of the kind that may be oldest, but for what is never too late.
     pub fn lateness_most_us(&self) -> i64 {
-        self.allowed_lateness_us.iter().copied().max().unwrap_or(0)
+        self.allowed_lateness_us.iter().copied().filter(|us| *us < i64::MAX).max().unwrap_or(0)
+    }
+
+    /// Kinds of edges between customers.
+    pub fn edges(&self) -> &EdgeSet {
+        &self.edges
+    }
+
+    /// Which alerts spread along them.
+    pub fn spreads(&self) -> &Spreads {
+        &self.spreads
+    }
+
+    /// The kind of the events that are alerts of somebody else that have spread.
+    pub fn contagion(&self) -> Option<usize> {
+        self.contagion
+    }
+
+    /// Whether events are of that kind.
+    pub fn is_contagion(&self, kind: usize) -> bool {
+        self.contagion == Some(kind)
     }
 
     /// The dictionary of the rows of a kind's events.

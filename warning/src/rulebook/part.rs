@@ -9,7 +9,7 @@ use tarim_features::{
 };
 
 use super::{
-    EPISODE, WarningBook, compile,
+    EPISODE, Spreads, WarningBook, compile,
     read::{Head, StepText, Texts},
 };
 
@@ -42,6 +42,10 @@ impl WarningBook {
             notes: looks.notes,
             listeners,
             allowed_lateness_us: self.allowed_lateness_us.clone(),
+            edges: self.edges.clone(),
+            // What its rules raise is thrown away.
+            spreads: Spreads::default(),
+            contagion: self.contagion,
         }
     }
 

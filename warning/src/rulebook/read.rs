@@ -5,6 +5,7 @@ use tarim_features::{folder::Folder, view::parse_span};
 
 use super::{
     crossing::{self, CrossingText},
+    spread::{self, SpreadText},
     words::{IfUnknown, Level, Push},
 };
 
@@ -15,6 +16,7 @@ pub struct Texts {
     pub sequences: Vec<SequenceText>,
     pub absences: Vec<AbsenceText>,
     pub crossings: Vec<CrossingText>,
+    pub spreads: Vec<SpreadText>,
     pub allowed_lateness_us: Option<i64>,
     /// By kind of events, where it is another one.
     pub lateness_of: Vec<(At<String>, i64)>,
@@ -143,6 +145,9 @@ fn file(root: Section<'_>, texts: &mut Texts, problems: &mut Problems) {
     for section in root.sections("crossing", problems) {
         texts.crossings.extend(crossing::read(section, problems));
     }
+    for section in root.sections("spread", problems) {
+        texts.spreads.extend(spread::read(section, problems));
+    }
     root.finish(problems);
 }
 
@@ -265,7 +270,7 @@ fn check_id(id: &At<String>, problems: &mut Problems) {
 }
 
 /// One of a few words.
-fn choice<T: Copy>(word: &At<String>, choices: &[(&str, T)], problems: &mut Problems) -> Option<T> {
+pub fn choice<T: Copy>(word: &At<String>, choices: &[(&str, T)], problems: &mut Problems) -> Option<T> {
     let found = choices.iter().find(|(name, _)| *name == word.value);
     if found.is_none() {
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
@@ -297,5 +302,17 @@ impl Texts {
         let rules = self.rules.iter().map(|r| &r.head);
         let patterns = self.sequences.iter().map(|s| &s.head).chain(self.absences.iter().map(|a| &a.head));
         rules.chain(patterns).chain(self.crossings.iter().map(|c| &c.head))
+    }
+
+    /// Of each rule, in the same order: whether nothing but events of this kind can raise its alerts.
+    pub fn only_listens_to(&self, kind: &str) -> Vec<bool> {
+        let is = |event: &At<String>| event.value == kind;
+        let rules = self.rules.iter().map(|r| r.events.iter().all(is));
+        // An alert rests on what began the episode, and on what followed.
+        let sequences = self
+            .sequences
+            .iter()
+            .map(|s| is(&s.first.event) || s.then.as_ref().is_some_and(|then| is(&then.event)));
+        rules.chain(sequences).chain(self.absences.iter().map(|a| is(&a.of.event))).collect()
     }
 }

@@ -4,8 +4,8 @@ use prost::Message;
 use serde_json::{Map, Value as Json};
 use tarim_datamart::gate::parse;
 use tarim_proto::event::v1::{
-    CollateralValue, Event, LegalCase, LoanDisbursed, RepaymentDue, RepaymentMissed, RepaymentPaid, Tick,
-    Transaction, event::Kind,
+    CollateralValue, Contagion, Event, LegalCase, LoanDisbursed, RepaymentDue, RepaymentMissed,
+    RepaymentPaid, Tick, Transaction, event::Kind,
 };
 
 /// None: the wire has no such kind or field, or not of this type.
@@ -108,6 +108,21 @@ fn kind(name: &str, body: Body<'_>) -> Option<Kind> {
             body.has(&["case_id", "role"], &["amount_fen"])?;
             let (case_id, role) = (text("case_id"), text("role"));
             Kind::LegalCase(LegalCase { case_id, role, amount_fen: int("amount_fen"), ..Default::default() })
+        }
+        "contagion" => {
+            body.has(
+                &["source_customer", "source_rule", "source_alert", "source_level", "edge", "through"],
+                &["hops"],
+            )?;
+            Kind::Contagion(Contagion {
+                source_customer: text("source_customer"),
+                source_rule: text("source_rule"),
+                source_alert: text("source_alert"),
+                source_level: text("source_level"),
+                edge: text("edge"),
+                hops: int("hops"),
+                through: text("through"),
+            })
         }
         "tick" => Kind::Tick(Tick {}),
         _ => return None,

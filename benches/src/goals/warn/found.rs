@@ -53,6 +53,7 @@ impl Goal for WarnFound {
             to: folder.join("alerts.ndjson"),
             dead: folder.join("dead.ndjson"),
             published: folder.join("none"),
+            contagion: None,
         };
         let rulebook = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/rulebook");
         replay(Arc::new(WarningBook::read(&rulebook)?), &files, |_| {})?;
