@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    thread,
+    thread::{self, JoinHandle},
 };
 
 use arc_swap::ArcSwap;
@@ -116,10 +116,11 @@ impl Network {
         Ok(Some(live))
     }
 
-    /// Loads all anew, in the background; what is there serves until then. If it cannot be done, it serves on.
-    pub fn refresh(self: &Arc<Self>) {
+    /// Loads all anew, in the background; what is there serves until then. If it cannot be done, it serves on. None: it is
+    /// being done, or there is no thread left.
+    pub fn refresh(self: &Arc<Self>) -> Option<JoinHandle<()>> {
         if self.refreshing.swap(true, Ordering::AcqRel) {
-            return;
+            return None;
         }
         let network = self.clone();
         let work = move || {
@@ -135,10 +136,11 @@ impl Network {
             }
             network.refreshing.store(false, Ordering::Release);
         };
-        if let Err(e) = thread::Builder::new().name("edges".into()).spawn(work) {
+        let spawned = thread::Builder::new().name("edges".into()).spawn(work).inspect_err(|e| {
             self.refreshing.store(false, Ordering::Release);
             error!("edges are as old as before: {e}");
-        }
+        });
+        spawned.ok()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Live>>> {
