@@ -33,7 +33,7 @@ pub struct Compiled {
 pub fn compile(
     streams: &StreamSet,
     plan: &Plan,
-    texts: Texts,
+    texts: &Texts,
     cards: &[ScorecardText],
 ) -> Result<Compiled, Problems> {
     let heads: Vec<&Head> = texts.heads().collect();
@@ -51,7 +51,7 @@ pub fn compile(
         looks: Looks::default(),
         problems,
     };
-    let Texts { rules: conditions, sequences, absences, crossings, .. } = &texts;
+    let Texts { rules: conditions, sequences, absences, crossings, .. } = texts;
     for (index, text) in conditions.iter().enumerate() {
         compiler.condition(index, text);
     }

@@ -217,7 +217,7 @@ impl WarningBook {
                 allowed_lateness_us[kind] = *us;
             }
         }
-        let compiled = keep(compile::compile(&streams, &plan, texts, &cards), &mut problems);
+        let compiled = keep(compile::compile(&streams, &plan, &texts, &cards), &mut problems);
         let Some(compile::Compiled { rules, patterns, listeners, looks }) = compiled else {
             return Err(problems);
         };
