@@ -35,7 +35,7 @@ mod state;
 pub use batch::{BatchError, POSITION, windows_of};
 pub use grain::Grain;
 pub use kind::{EventKind, TABLE_PREFIX};
-pub use migrate::Migration;
+pub use migrate::{Kept, Migration};
 pub use panes::{Readings, TooMuch};
 pub use plan::{Plan, Said, TooLarge};
 pub use read::{DISTINCT_MAX, Measure};

@@ -88,16 +88,22 @@ impl Customers {
         }
         let mut buffer = [0u8; IDS_MAX];
         let identity = identity(member, customer, &mut buffer);
-        let hash = hash(identity);
-        let is = |(slot, tag): &(u32, u32)| *tag == hash && self.identity_of(*slot) == identity;
-        if let Some((slot, _)) = self.slots.find(spread(hash), is) {
-            return Some(*slot);
+        if let Some(slot) = self.find(identity) {
+            return Some(slot);
         }
+        let hash = hash(identity);
         let slot = u32::try_from(self.all.len()).ok()?;
         let mut sections = Sections::new(self.count);
         sections.replace(self.identity, self.count, identity)?;
         self.add(hash, i64::MIN, sections.bytes());
         Some(slot)
+    }
+
+    /// The slot of whoever has this identity, which is that of a customer of a worker.
+    pub fn find(&self, identity: &[u8]) -> Option<u32> {
+        let hash = hash(identity);
+        let is = |(slot, tag): &(u32, u32)| *tag == hash && self.identity_of(*slot) == identity;
+        self.slots.find(spread(hash), is).map(|(slot, _)| *slot)
     }
 
     /// The slot of whoever has the same hash, most likely the customer; None: there is none.

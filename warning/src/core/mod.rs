@@ -16,7 +16,9 @@
 //! same records give the same alerts, with the same ids.
 
 mod arena;
+mod backfill;
 mod customers;
+mod dead;
 mod episodes;
 mod foresee;
 mod raise;
@@ -28,6 +30,7 @@ mod worker;
 
 use tarim_proto::warning::v1::{Alert, DeadLetter};
 
+pub use backfill::Backfill;
 pub use foresee::FORESEEN;
 pub use snapshot::{SnapshotError, Span};
 pub use worker::Worker;
@@ -45,7 +48,7 @@ pub struct Outbox {
     pub alerts: Vec<Alert>,
     pub dead: Vec<DeadLetter>,
     /// From here on the rulebook of this version holds: before the next record is taken, the worker is to be given it
-    /// ([`Worker::swap`]).
+    /// ([`Worker::swap`]), with what history says of it ([`Worker::backfill`]).
     pub rulebook: Option<String>,
 }
 

@@ -12,6 +12,7 @@ use tarim_proto::warning::v1::{DeadLetter, EventRef, Evidence};
 use super::{
     Counts, Outbox, Position,
     customers::Customers,
+    dead::DeadOffsets,
     episodes::{EPISODES_MAX, Episode},
     raise::{Raise, evidence},
     timers::{Timer, Timers},
@@ -22,7 +23,7 @@ use crate::{
 };
 
 /// An event that happened later than it was known by more is from the future: a clock is wrong.
-const AHEAD_MAX_US: i64 = 5 * 60 * 1_000_000;
+pub(super) const AHEAD_MAX_US: i64 = 5 * 60 * 1_000_000;
 
 /// Takes records, one after the other.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub(super) struct State {
     timers: Timers,
     /// Latest event time or tick, in microseconds.
     clock_us: i64,
+    /// Records that were not taken.
+    dead: DeadOffsets,
     counts: Counts,
     layout: StateLayout,
     work: Work,
@@ -83,6 +86,7 @@ impl Worker {
                 layout: StateLayout { episodes: (windows + 1, count), standing: (windows + 2, count) },
                 timers: Timers::default(),
                 clock_us: i64::MIN,
+                dead: DeadOffsets::default(),
                 counts,
                 work: Work::default(),
                 swapped: false,
@@ -135,6 +139,7 @@ impl Worker {
             }
         };
         let Position { partition, offset } = at;
+        self.state.dead.add(offset.into());
         out.dead.push(DeadLetter { reason, partition, offset, payload: payload.to_vec() });
     }
 
@@ -142,8 +147,25 @@ impl Worker {
         &self.state.counts
     }
 
+    /// The log no longer has what stands before an offset: it will not be asked whether it was taken.
+    pub fn forget_before(&mut self, offset: i64) {
+        self.state.dead.forget_before(offset);
+    }
+
+    pub(super) fn state(&self) -> &State {
+        &self.state
+    }
+
     pub(super) fn state_mut(&mut self) -> &mut State {
         &mut self.state
+    }
+
+    pub(super) fn into_state(self) -> State {
+        self.state
+    }
+
+    pub(super) fn parts(&mut self) -> (&mut Reader, &mut State) {
+        (&mut self.reader, &mut self.state)
     }
 
     /// Customers who have a state.
@@ -194,6 +216,14 @@ impl State {
 
     pub(super) fn set_clock(&mut self, us: i64) {
         self.clock_us = us;
+    }
+
+    pub(super) fn dead(&self) -> &DeadOffsets {
+        &self.dead
+    }
+
+    pub(super) fn dead_mut(&mut self) -> &mut DeadOffsets {
+        &mut self.dead
     }
 
     /// How many sections a customer's state has.
@@ -263,7 +293,12 @@ impl State {
                 "happened_at: the event is {late} late; {allowed} are allowed (pipeline.lateness of the warnings)"
             ));
         }
-        self.advance(time_us, out);
+        self.admit(event, at, out)
+    }
+
+    /// The same of an event that is in time.
+    pub(super) fn admit(&mut self, event: &Event<'_>, at: Position, out: &mut Outbox) -> Result<(), String> {
+        self.advance(event.happened_at_us, out);
         let customer = self.customers.slot(event.member, event.customer);
         let customer = customer.ok_or_else(|| {
             self.counts.rejected += 1;
@@ -338,7 +373,7 @@ impl State {
     }
 
     /// The stream's time is at least this: timers go off.
-    fn advance(&mut self, to_us: i64, out: &mut Outbox) {
+    pub(super) fn advance(&mut self, to_us: i64, out: &mut Outbox) {
         if to_us <= self.clock_us {
             return;
         }

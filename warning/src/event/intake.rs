@@ -142,6 +142,15 @@ impl Reader {
         }
     }
 
+    /// The kind of an event that it would read, by its index; None: it is another kind of record, or that cannot be told
+    /// without reading it.
+    pub fn kind(&self, format: Format, payload: &[u8]) -> Option<usize> {
+        match format {
+            Format::Protobuf => protobuf::kind(&self.intake, payload),
+            Format::Json => None,
+        }
+    }
+
     pub(super) fn intake(&self) -> &Arc<Intake> {
         &self.intake
     }

@@ -11,7 +11,7 @@ use tarim_proto::event::v1::RulebookChange;
 
 use super::{
     Head, Raw, Rejected, Taken,
-    intake::{KindIntake, RULEBOOK, Reader, TICK},
+    intake::{Intake, KindIntake, RULEBOOK, Reader, TICK},
 };
 
 /// How kinds and their fields are numbered on the wire.
@@ -123,6 +123,22 @@ impl WireKindOf {
         }
         Ok(None)
     }
+}
+
+/// The kind, without a look at what it says.
+pub(super) fn kind(intake: &Intake, payload: &[u8]) -> Option<usize> {
+    let (mut rest, mut kind) = (payload, None);
+    while !rest.is_empty() {
+        let (tag, wire) = key(&mut rest).ok()?;
+        match intake.wire.by_tag.get(&tag) {
+            Some(of) if wire == WireType::LengthDelimited => {
+                bytes(&mut rest).ok()?;
+                kind = of.kind;
+            }
+            _ => skip(tag, wire, &mut rest).ok()?,
+        }
+    }
+    kind
 }
 
 /// Member and customer, if they stand before the event's kind.

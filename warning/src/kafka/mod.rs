@@ -15,9 +15,13 @@
 //! committed offset, takes the events from there up to the committed offset *silently*, throwing away the alerts,
 //! which are out already, and goes on. The core gives the same alerts for the same events, so what is thrown away is what was sent.
 //!
+//! A rulebook that an event of the log brings into force may ask for what the state does not have: it is read from the partition
+//! again, between two transactions, and the state is written down before any alert of the new rulebook goes out.
+//!
 //! A second process on the same partition fences the first one off: both have the partition's transactional id. So
 //! failing over is starting elsewhere.
 
+mod history;
 mod partition;
 mod quiet;
 mod run;

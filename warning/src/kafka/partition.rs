@@ -19,7 +19,7 @@ use rdkafka::{
 use tarim_proto::warning::v1::{Alert, DeadLetter};
 use tracing::{info, warn};
 
-use super::{CALL, EdgeError, Encoding, Settings, quiet::Quiet, snapshots::Snapshots};
+use super::{CALL, EdgeError, Encoding, Settings, history::Change, quiet::Quiet, snapshots::Snapshots};
 use crate::{
     alert,
     core::{Outbox, Position, Worker},
@@ -39,6 +39,9 @@ pub struct Watched {
     /// The first offset that is not committed.
     pub offset: AtomicI64,
     pub customers: AtomicU64,
+    /// While history is read again: how many records have been read, and of how many.
+    pub refilled: AtomicU64,
+    pub to_refill: AtomicU64,
 }
 
 /// Why an attempt ends.
@@ -88,7 +91,7 @@ impl<'a> Attempt<'a> {
             move |source| EdgeError::Snapshot { folder, source }
         };
         let mut snapshots = Snapshots::open(settings, partition).map_err(snapshot_failed(&settings.state))?;
-        let (worker, mut at) = snapshots
+        let (mut worker, mut at) = snapshots
             .load(book, committed)
             .map_err(snapshot_failed(snapshots.folder().to_path_buf().as_path()))?;
         if at < first {
@@ -101,6 +104,7 @@ impl<'a> Attempt<'a> {
             }
             at = first;
         }
+        worker.forget_before(first);
         let mut assignment = TopicPartitionList::new();
         assignment
             .add_partition_offset(&settings.events, partition, Offset::Offset(at))
@@ -131,6 +135,8 @@ impl<'a> Attempt<'a> {
         // Of the transaction that is open: its events, and since when.
         let mut open: Option<(usize, Instant)> = None;
         let mut ended = false;
+        // Another rulebook is in force, and no snapshot says so yet.
+        let mut swapped = false;
         loop {
             let stopping = stop.load(Ordering::Relaxed);
             let wait = match open {
@@ -153,17 +159,20 @@ impl<'a> Attempt<'a> {
                     self.next = message.offset() + 1;
                     drop(message);
                     if let Some(version) = self.out.rulebook.take() {
-                        info!(partition = self.partition, version, "another rulebook");
-                        match WarningBook::published(&settings.published, &version) {
-                            Ok(book) => {
-                                self.worker.swap(Arc::new(book));
-                                self.snapshots.begin_anew();
+                        // What was before it goes out first: no transaction stays open while history is read.
+                        if let Some((events, _)) = open.take() {
+                            self.next -= 1;
+                            if let Err(e) = self.commit() {
+                                return self.failed("cannot commit", e);
                             }
-                            // To go on with the former one would be to leave out what somebody has decided.
-                            Err(problems) => {
-                                let partition = self.partition;
-                                return End::Fatal(EdgeError::Rulebook { partition, problems });
-                            }
+                            self.next += 1;
+                            self.watched.events.fetch_add(events as u64, Ordering::Relaxed);
+                        }
+                        match self.change(&version, stop) {
+                            Ok(true) => swapped = true,
+                            Ok(false) => return self.stopped(),
+                            Err(e @ EdgeError::Kafka { .. }) => return End::Again(e),
+                            Err(e) => return End::Fatal(e),
                         }
                     }
                     self.since_snapshot += 1;
@@ -190,7 +199,7 @@ impl<'a> Attempt<'a> {
                 Some(Err(e)) => return self.failed("cannot read events", e),
             }
             if let Some((events, since)) = open {
-                let full = events >= settings.events_max || since.elapsed() >= self.patience();
+                let full = swapped || events >= settings.events_max || since.elapsed() >= self.patience();
                 if full || stopping || (ended && settings.until_end) {
                     if let Err(e) = self.commit() {
                         return self.failed("cannot commit", e);
@@ -200,10 +209,10 @@ impl<'a> Attempt<'a> {
                 }
             }
             let done = open.is_none() && (stopping || (ended && settings.until_end));
-            if open.is_none()
-                && (self.since_snapshot >= settings.snapshot_events || (done && self.since_snapshot > 0))
-                && self.next >= self.live_from
-            {
+            let due = self.since_snapshot >= settings.snapshot_events || (done && self.since_snapshot > 0);
+            // History that was read at a swap may be gone when the swap is made again: the state is written at once.
+            if open.is_none() && (swapped || (due && self.next >= self.live_from)) {
+                swapped = false;
                 if let Err(source) = self.snapshots.write(&mut self.worker, self.next) {
                     let folder = self.snapshots.folder().to_path_buf();
                     return End::Fatal(EdgeError::Snapshot { folder, source });
@@ -213,6 +222,34 @@ impl<'a> Attempt<'a> {
             }
             if done {
                 return End::Done;
+            }
+        }
+    }
+
+    /// Goes on with another rulebook, which the last event has brought into force. False: it was told to stop first.
+    fn change(&mut self, version: &str, stop: &AtomicBool) -> Result<bool, EdgeError> {
+        let change = Change {
+            settings: self.settings,
+            partition: self.partition,
+            at: self.next - 1,
+            version,
+            is_told: self.next < self.live_from,
+            watched: self.watched,
+            stop,
+        };
+        let made = change.make(&mut self.worker)?;
+        if made {
+            self.snapshots.begin_anew();
+        }
+        Ok(made)
+    }
+
+    /// It was told to stop before a change was made. All before that is committed, and need not be taken again.
+    fn stopped(&mut self) -> End {
+        match self.snapshots.write(&mut self.worker, self.next - 1) {
+            Ok(()) => End::Done,
+            Err(source) => {
+                End::Fatal(EdgeError::Snapshot { folder: self.snapshots.folder().to_path_buf(), source })
             }
         }
     }
@@ -313,7 +350,7 @@ impl<'a> Attempt<'a> {
 }
 
 /// What librdkafka gets over by itself.
-fn is_passing(error: &KafkaError) -> bool {
+pub fn is_passing(error: &KafkaError) -> bool {
     use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut, Resolve};
     matches!(
         error,
@@ -351,7 +388,7 @@ impl Settings {
         config.create().map_err(self.failed("cannot make a producer"))
     }
 
-    fn consumer(&self) -> Result<BaseConsumer<Quiet>, EdgeError> {
+    pub(super) fn consumer(&self) -> Result<BaseConsumer<Quiet>, EdgeError> {
         let mut config = self.client();
         config
             .set("group.id", &self.group)

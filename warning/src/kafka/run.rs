@@ -39,6 +39,9 @@ pub struct Progress {
     pub transactions: u64,
     pub silent: u64,
     pub customers: u64,
+    /// While history is read again for a new rulebook: how many records have been read, and of how many.
+    pub refilled: u64,
+    pub to_refill: u64,
 }
 
 /// Before another attempt, so that a broker that is away is not asked all the time.
@@ -136,6 +139,8 @@ impl Progress {
             transactions: self.transactions + now(&watched.transactions),
             silent: self.silent + now(&watched.silent),
             customers: self.customers + now(&watched.customers),
+            refilled: self.refilled + now(&watched.refilled),
+            to_refill: self.to_refill + now(&watched.to_refill),
         }
     }
 }

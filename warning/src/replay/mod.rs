@@ -9,13 +9,14 @@ use std::{
 };
 
 use tarim_datamart::Problems;
+use tracing::warn;
 
 pub use file::{Encoding, EventFile};
 
 use self::file::OutFile;
 use crate::{
     alert,
-    core::{Counts, FORESEEN, Outbox, Position, Worker},
+    core::{Backfill, Counts, FORESEEN, Outbox, Position, Worker},
     event::Format,
     rulebook::WarningBook,
 };
@@ -72,7 +73,8 @@ pub enum ReplayError {
     Same(PathBuf),
 }
 
-/// Runs a file of events through the pipeline. `progress` is told, now and then, how many bytes have been read.
+/// Runs a file of events through the pipeline. `progress` is told, now and then, how many bytes have been read; where the rulebook
+/// changes and history is read again, it begins anew.
 /// A record's offset is its number in the file, from 0.
 pub fn replay(
     book: Arc<WarningBook>,
@@ -118,7 +120,12 @@ pub fn replay(
             report.records += 1;
             if let Some(version) = out.rulebook.take() {
                 let book = WarningBook::published(&replay.published, &version);
-                worker.swap(Arc::new(book.map_err(ReplayError::Rulebook)?));
+                let book = book.map_err(ReplayError::Rulebook)?;
+                let mut history = worker.backfill(&book);
+                if let Some(history) = &mut history {
+                    again(&replay.from, at.offset, history, &mut progress)?;
+                }
+                worker.swap(Arc::new(book), history);
             }
         }
         batch.clear();
@@ -146,6 +153,28 @@ pub fn replay(
     report.counts = worker.counts().clone();
     progress(report.bytes);
     Ok(report)
+}
+
+/// Reads the records before an offset again, for what a new rulebook asks of them.
+fn again(
+    from: &Path,
+    to: i64,
+    history: &mut Backfill,
+    progress: &mut impl FnMut(u64),
+) -> Result<(), ReplayError> {
+    let mut events = EventFile::open(from)?;
+    for offset in 0..to {
+        let Some((format, record)) = events.read()? else { break };
+        history.take(Position { partition: 0, offset }, format, record);
+        if offset % 4096 == 0 {
+            progress(events.bytes());
+        }
+    }
+    if history.refused() > 0 {
+        let events = history.refused();
+        warn!(events, "not in new windows: the rulebook of that time took them, this one does not");
+    }
+    Ok(())
 }
 
 /// Where dead letters go when nothing is said: beside the alerts.

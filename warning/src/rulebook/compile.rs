@@ -16,7 +16,7 @@ use super::{
 
 /// Indexes of relations in the scope of a kind.
 const EVENT: usize = 0;
-const WINDOW: usize = 1;
+pub const WINDOW: usize = 1;
 const EPISODE_RELATION: usize = 2;
 
 const PATTERNS_MAX: usize = 1 << 16;
@@ -27,7 +27,7 @@ pub struct Compiled {
     pub listeners: Vec<Listener>,
 }
 
-pub fn compile(streams: &StreamSet, plan: &Plan, texts: Texts) -> Result<Compiled, Problems> {
+pub fn compile(streams: &StreamSet, plan: &Plan, texts: &Texts) -> Result<Compiled, Problems> {
     let heads: Vec<&Head> = texts.heads().collect();
     let mut problems = Problems::default();
     let rules = heads.iter().map(|head| rule(head, &heads, &mut problems)).collect();
@@ -41,7 +41,7 @@ pub fn compile(streams: &StreamSet, plan: &Plan, texts: Texts) -> Result<Compile
         patterns: Vec::new(),
         problems,
     };
-    let Texts { rules: conditions, sequences, absences, .. } = &texts;
+    let Texts { rules: conditions, sequences, absences, .. } = texts;
     for (index, text) in conditions.iter().enumerate() {
         compiler.condition(index, text);
     }

@@ -10,6 +10,7 @@
 //! Everything that is wrong is told with file, line and remedy.
 
 mod compile;
+mod part;
 mod read;
 mod words;
 
@@ -30,6 +31,8 @@ pub use self::words::{IfUnknown, Level, Push};
 pub struct WarningBook {
     version: String,
     standards: Standards,
+    /// The warning rules as written.
+    texts: read::Texts,
     streams: StreamSet,
     plan: Plan,
     rules: Vec<Rule>,
@@ -204,11 +207,12 @@ impl WarningBook {
                 allowed_lateness_us[kind] = *us;
             }
         }
-        let compiled = keep(compile::compile(&streams, &plan, texts), &mut problems);
+        let compiled = keep(compile::compile(&streams, &plan, &texts), &mut problems);
         let Some(compile::Compiled { rules, patterns, listeners }) = compiled else { return Err(problems) };
         problems.or(Self {
             version,
             standards,
+            texts,
             streams,
             plan,
             rules,
@@ -285,6 +289,16 @@ impl WarningBook {
 
     pub fn patterns(&self) -> &[Pattern] {
         &self.patterns
+    }
+
+    /// The id of a pattern's rule.
+    pub fn rule_of(&self, pattern: usize) -> &str {
+        &self.rules[self.patterns[pattern].rule].id
+    }
+
+    /// The pattern of a rule, by the rule's id; None: there is no such rule, or it waits for nothing.
+    pub fn pattern_of(&self, rule: &str) -> Option<usize> {
+        self.patterns.iter().position(|p| self.rules[p.rule].id == rule)
     }
 
     /// By kind of events.

@@ -45,7 +45,7 @@ pub struct RuleText {
 }
 
 /// `[[sequence]]`: something happens, and then something follows, or does not, within a time.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SequenceText {
     pub head: Head,
     pub first: StepText,
@@ -56,7 +56,7 @@ pub struct SequenceText {
 }
 
 /// `[[absence]]`: something that came no longer comes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct AbsenceText {
     pub head: Head,
     pub of: StepText,
