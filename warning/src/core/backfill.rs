@@ -109,7 +109,7 @@ impl Backfill {
         let book = state.book();
         let hears_contagion = book.contagion().is_some_and(|kind| book.plan().listens(kind));
         let follows_all = hears_contagion || !book.patterns().is_empty();
-        let is_idle = |kind| !state.book().plan().listens(kind);
+        let is_idle = |kind| !book.plan().listens(kind);
         if !follows_all && reader.kind(format, payload).is_some_and(is_idle) {
             return;
         }
