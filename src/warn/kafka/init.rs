@@ -19,6 +19,9 @@ pub struct Args {
     /// Topic of what becomes of warnings, which `tarim warn serve` tells
     #[arg(long, default_value = "tarim.warning.changes", value_name = "TOPIC")]
     changes: String,
+    /// Topic of pushes to account managers, which `tarim warn serve` tells
+    #[arg(long, default_value = "tarim.pushes", value_name = "TOPIC")]
+    pushes: String,
     /// Partitions of each topic
     #[arg(long, default_value_t = 4)]
     partitions: i32,
@@ -39,7 +42,7 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let (partitions, replication) = (args.partitions, args.replication);
     let created = runtime.block_on(async {
         let mut created = init(&settings, &members, partitions, replication).await?;
-        created.extend(create(&settings, &[args.changes], partitions, replication).await?);
+        created.extend(create(&settings, &[args.changes, args.pushes], partitions, replication).await?);
         anyhow::Ok(created)
     })?;
     let mut table = Table::new();

@@ -3,7 +3,8 @@
 //! ```text
 //!  alerts, with their offsets ─┐           ┌ one write, one sync ┐     ┌─► View          pages, single warnings
 //!  changes that are asked for ─┼─► queue ─►│ Lifecycle, then Log │ ──► ├─► OpenWarnings  read without a lock
-//!  what was sent ──────────────┘           └─────────────────────┘     └─► Outbox ─► topic of changes
+//!  what was sent, ticks ───────┘           └─────────────────────┘     ├─► Inbox         what was pushed, page by page
+//!                                             └─ Stage, Delivery       └─► Outbox ─► topic of changes, topic of pushes
 //! ```
 //!
 //! One thread applies what is queued, writes it, syncs once, shows it to readers and tells everyone: so what readers see, and
@@ -12,13 +13,17 @@
 //!
 //! - **Alerts once**: the offset up to which a topic was read stands in the record of its alerts; an alert that comes twice all
 //!   the same is known by its id and not written again.
-//! - **Changes at least once**: a change is in the outbox until a record says that it is on the topic.
+//! - **Changes and pushes at least once**: they are in their outbox until a record says that they are on their topic.
+//! - **Pushes are decided once**: how an alert goes to its reader stands in the alert's record, and a digest or an escalation
+//!   is a record of its own. So a restart neither loses nor doubles one. Alerts of before pushes were wanted have no such
+//!   word, and are not pushed.
 //!
 //! All warnings are in memory, also those that are closed.
 
-mod books;
+pub(crate) mod books;
 mod error;
 mod frame;
+mod inbox;
 mod log;
 mod open_warnings;
 mod outbox;
@@ -38,20 +43,25 @@ use std::{
     thread::JoinHandle,
 };
 
-use self::{
-    books::Done,
-    log::Log,
-    writer::{Order, Shared},
-};
 pub use self::{
     books::Taken,
     error::LedgerError,
+    inbox::{Inbox, PushFilter, PushPage},
     open_warnings::{OpenWarnings, Standing},
-    outbox::{Outbox, Unsent},
+    outbox::{Change, Outbox, Unsent},
     view::{Filter, Page, View},
     writer::{ChangeAnswer, Ended, Failure},
 };
-use crate::lifecycle::{Lifecycle, NewAlert, NewChange};
+use self::{
+    books::{Books, Done},
+    log::Log,
+    writer::{Order, Shared},
+};
+use crate::{
+    clock::Clock,
+    delivery::{Managers, Policy, Push, Stage},
+    lifecycle::{NewAlert, NewChange},
+};
 
 /// How far a partition of a topic of alerts has been read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +70,14 @@ pub struct Position {
     pub partition: i32,
     /// Offset of the first record that has not been read.
     pub next: i64,
+}
+
+/// What pushes are made by.
+#[derive(Clone, Debug)]
+pub struct Pushing {
+    pub policy: Policy,
+    pub managers: Managers,
+    pub clock: Clock,
 }
 
 /// A ledger that is open. One per folder.
@@ -72,8 +90,17 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Opens the ledger of a folder, which is created if it is not there. Reads every record once.
+    /// Opens the ledger of a folder, which is created if it is not there. Reads every record once. Nothing new is pushed.
     pub fn open(folder: &Path) -> Result<Self, LedgerError> {
+        Self::open_with(folder, None)
+    }
+
+    /// As [`Ledger::open`], and alerts are pushed from now on. What was due meanwhile comes with the first order.
+    pub fn open_pushing(folder: &Path, pushing: Pushing) -> Result<Self, LedgerError> {
+        Self::open_with(folder, Some(pushing))
+    }
+
+    fn open_with(folder: &Path, pushing: Option<Pushing>) -> Result<Self, LedgerError> {
         std::fs::create_dir_all(folder).map_err(LedgerError::io("create", folder.into()))?;
         let file = folder.join("warnings.lock");
         let lock = File::create(&file).map_err(LedgerError::io("create", file.clone()))?;
@@ -84,18 +111,30 @@ impl Ledger {
             }
             Err(std::fs::TryLockError::Error(e)) => return Err(LedgerError::io("lock", file)(e)),
         }
-        let (log, lifecycle, shared) = read(folder)?;
-        Self::start(log, lifecycle, shared, lock)
+        let (log, books, shared) = read(folder)?;
+        Self::start(log, books, shared, lock, pushing)
     }
 
-    fn start(log: Log, lifecycle: Lifecycle, shared: Shared, lock: File) -> Result<Self, LedgerError> {
+    fn start(
+        log: Log,
+        mut books: Books,
+        shared: Shared,
+        lock: File,
+        pushing: Option<Pushing>,
+    ) -> Result<Self, LedgerError> {
+        let mut clock = Clock::default();
+        if let Some(pushing) = pushing {
+            clock = pushing.clock;
+            let Books { lifecycle, delivery, .. } = &books;
+            books.stage = Some(Stage::new(pushing.policy, pushing.managers, delivery, lifecycle));
+        }
         let failed = LedgerError::io("start the writer of", log.path().into());
         let (orders, taken) = mpsc::channel();
         let shared = Arc::new(shared);
         let with = shared.clone();
         let writer = std::thread::Builder::new()
             .name("ledger".into())
-            .spawn(move || writer::run(log, lifecycle, &with, &taken))
+            .spawn(move || writer::run(log, books, &clock, &with, &taken))
             .map_err(failed)?;
         Ok(Self { shared, orders, writer: Mutex::new(Some(writer)), _lock: lock })
     }
@@ -136,6 +175,41 @@ impl Ledger {
         let _ = self.orders.send(Order::Sent(through));
     }
 
+    /// Notes that all pushes up to this one are on their topic.
+    pub fn pushed(&self, through: u64) {
+        let _ = self.orders.send(Order::Pushed(through));
+    }
+
+    /// Does what is due by the clock, and returns at once. `done` is called on the writer's thread once it is durable.
+    pub fn tick(&self, done: impl FnOnce(Result<(), Failure>) + Send + 'static) {
+        let order = Order::Tick { done: Box::new(done) };
+        if let Err(mpsc::SendError(Order::Tick { done })) = self.orders.send(order) {
+            done(Err(writer::closed()));
+        }
+    }
+
+    /// As [`Ledger::tick`], and waits: not for an async thread.
+    pub fn tick_now(&self) -> Result<(), Failure> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        self.tick(move |ticked| _ = sender.send(ticked));
+        receiver.recv().unwrap_or_else(|_| Err(writer::closed()))
+    }
+
+    /// Other account managers, for alerts that are taken from now on.
+    pub fn set_managers(&self, managers: Managers) {
+        let _ = self.orders.send(Order::Managers(managers));
+    }
+
+    /// What was pushed, as it is on disk.
+    pub fn inbox(&self) -> &Inbox {
+        &self.shared.inbox
+    }
+
+    /// Pushes to be sent.
+    pub fn pushes(&self) -> &Outbox<Arc<Push>> {
+        &self.shared.pushes
+    }
+
     /// Warnings as they are on disk.
     pub fn view(&self) -> &View {
         &self.shared.view
@@ -147,7 +221,7 @@ impl Ledger {
     }
 
     /// Changes to be sent.
-    pub fn outbox(&self) -> &Outbox {
+    pub fn outbox(&self) -> &Outbox<Change> {
         &self.shared.outbox
     }
 
@@ -185,16 +259,21 @@ impl Drop for Ledger {
 }
 
 /// Everything that a folder holds.
-fn read(folder: &Path) -> Result<(Log, Lifecycle, Shared), LedgerError> {
-    let mut lifecycle = Lifecycle::default();
-    let outbox = Outbox::default();
+fn read(folder: &Path) -> Result<(Log, Books, Shared), LedgerError> {
+    let mut books = Books::default();
+    let (outbox, inbox, pushes) = (Outbox::default(), Inbox::default(), Outbox::default());
     let mut positions = std::collections::HashMap::new();
     let (log, torn) = Log::open(folder, &mut |record| {
         let mut done = Done::default();
-        done.again(&mut lifecycle, record)?;
+        done.again(&mut books, record)?;
         outbox.put(done.changes);
         if let Some(through) = done.sent {
             outbox.sent(through);
+        }
+        inbox.put(&done.pushes);
+        pushes.put(done.pushes);
+        if let Some(through) = done.pushed {
+            pushes.sent(through);
         }
         positions.extend(done.positions.into_iter().map(|p| ((p.topic, p.partition), p.next)));
         Ok(())
@@ -208,11 +287,13 @@ fn read(folder: &Path) -> Result<(Log, Lifecycle, Shared), LedgerError> {
         );
     }
     let shared = Shared {
-        view: View::new(&lifecycle),
-        open_warnings: OpenWarnings::new(lifecycle.warnings()),
+        view: View::new(&books.lifecycle),
+        open_warnings: OpenWarnings::new(books.lifecycle.warnings()),
         outbox,
+        inbox,
+        pushes,
         positions: Mutex::new(positions),
         open: AtomicBool::new(true),
     };
-    Ok((log, lifecycle, shared))
+    Ok((log, books, shared))
 }

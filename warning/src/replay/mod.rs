@@ -10,9 +10,9 @@ use std::{
 
 use tarim_datamart::Problems;
 
+pub(crate) use file::OutFile;
 pub use file::{Encoding, EventFile};
 
-use self::file::OutFile;
 use crate::{
     alert,
     core::{Counts, FORESEEN, Outbox, Position, Worker},

@@ -23,7 +23,9 @@ use tarim_features::{
     stream::{Plan, Readings, Sections, StreamSet},
 };
 
+pub(crate) use self::read::choice;
 pub use self::words::{IfUnknown, Level, Push};
+use crate::delivery::{Policy, check_managers};
 
 /// Everything that the pipeline needs to know, compiled.
 #[derive(Debug)]
@@ -38,6 +40,7 @@ pub struct WarningBook {
     listeners: Vec<Listener>,
     /// An event that is older than the stream by more is not taken, in microseconds; by kind.
     allowed_lateness_us: Vec<i64>,
+    delivery: Option<Policy>,
 }
 
 /// A rule, as far as its alerts are concerned.
@@ -183,7 +186,7 @@ impl WarningBook {
             Place::file(root).problem(format!("cannot read the rulebook: {e}"), "check its permissions")
         });
         let version = problems.take(version);
-        let (Some(standards), Some(streams), Some(texts), Some(version)) =
+        let (Some(standards), Some(streams), Some(mut texts), Some(version)) =
             (standards, streams, texts, version)
         else {
             return Err(problems);
@@ -197,6 +200,10 @@ impl WarningBook {
                 "use fewer or shorter windows, or longer panes",
             ));
         }
+        if let Some(sql) = &texts.delivery.managers_sql {
+            check_managers(sql, &standards, &mut problems);
+        }
+        let delivery = std::mem::take(&mut texts.delivery).finish(&mut problems);
         let usual = texts.allowed_lateness_us.unwrap_or(ALLOWED_LATENESS_US);
         let mut allowed_lateness_us = vec![usual; streams.kinds().len()];
         for (kind, us) in &texts.lateness_of {
@@ -215,6 +222,7 @@ impl WarningBook {
             patterns,
             listeners,
             allowed_lateness_us,
+            delivery,
         })
     }
 
@@ -300,6 +308,11 @@ impl WarningBook {
     /// The same of the kind that may be oldest.
     pub fn lateness_most_us(&self) -> i64 {
         self.allowed_lateness_us.iter().copied().max().unwrap_or(0)
+    }
+
+    /// Who is told of alerts, and when; None: the rulebook does not say, and nothing is pushed.
+    pub fn delivery(&self) -> Option<&Policy> {
+        self.delivery.as_ref()
     }
 
     /// The dictionary of the rows of a kind's events.

@@ -4,6 +4,7 @@ use tarim_datamart::{At, Document, Place, Problems, Section, SourceText, nearest
 use tarim_features::{folder::Folder, view::parse_span};
 
 use super::words::{IfUnknown, Level, Push};
+use crate::delivery::DeliveryText;
 
 /// Everything that the files say.
 #[derive(Debug, Default)]
@@ -14,6 +15,8 @@ pub struct Texts {
     pub allowed_lateness_us: Option<i64>,
     /// By kind of events, where it is another one.
     pub lateness_of: Vec<(At<String>, i64)>,
+    /// Who is told, and when.
+    pub delivery: DeliveryText,
 }
 
 /// What every kind of rule says.
@@ -127,6 +130,7 @@ fn file(root: Section<'_>, texts: &mut Texts, problems: &mut Problems) {
         }
         section.finish(problems);
     }
+    texts.delivery.read(&root, problems);
     for section in root.sections("rule", problems) {
         texts.rules.extend(rule(section, problems));
     }
@@ -253,7 +257,7 @@ fn check_id(id: &At<String>, problems: &mut Problems) {
 }
 
 /// One of a few words.
-fn choice<T: Copy>(word: &At<String>, choices: &[(&str, T)], problems: &mut Problems) -> Option<T> {
+pub fn choice<T: Copy>(word: &At<String>, choices: &[(&str, T)], problems: &mut Problems) -> Option<T> {
     let found = choices.iter().find(|(name, _)| *name == word.value);
     if found.is_none() {
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();

@@ -1,6 +1,7 @@
-//! The ledger as a whole; its file in [`disk`], its readers in [`readers`].
+//! The ledger as a whole; its file in [`disk`], its readers in [`readers`], what it pushes in [`pushes`].
 
 mod disk;
+mod pushes;
 mod readers;
 
 use std::{path::Path, sync::mpsc, time::Duration};
