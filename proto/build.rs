@@ -14,6 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "tarim/decision/v1/journal.proto",
         "tarim/event/v1/event.proto",
         "tarim/warning/v1/ledger.proto",
+        "tarim/warning/v1/push.proto",
         "tarim/warning/v1/service.proto",
         "tarim/warning/v1/warning.proto",
     ];

@@ -83,6 +83,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         "What happened to the customers since, through the warning rules",
         &["warn", "replay", "--from", path(&Path::new(bank).join(EVENTS))?, "--to", path(&alerts)?],
     )?;
+    let pushes = folder.join("pushes.ndjson");
+    demo.step(
+        "What their account managers would have been told of it",
+        &["warn", "deliver", "--from", path(&alerts)?, "--to", path(&pushes)?, "--limit", "5"],
+    )?;
     demo.what_next(&decisions)
 }
 

@@ -1,8 +1,10 @@
 //! `tarim warn`: events in, alerts out.
 
 mod contagion;
+mod deliver;
 mod desk;
 mod kafka;
+mod managers;
 mod replay;
 mod serve;
 
@@ -43,6 +45,12 @@ enum Verb {
     Escalate(desk::Change),
     /// Close a warning that was disposed or escalated
     Close(desk::Change),
+    /// List what was pushed to an account manager, the newest first
+    Inbox(desk::Inbox),
+    /// Show a digest of an account manager
+    Digest(desk::Digest),
+    /// Run a file of alerts through the rulebook's budgets, digests and escalations
+    Deliver(deliver::Args),
 }
 
 pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
@@ -59,5 +67,8 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         Verb::Dispose(args) => desk::change(args, Deed::Dispose),
         Verb::Escalate(args) => desk::change(args, Deed::Escalate),
         Verb::Close(args) => desk::change(args, Deed::Close),
+        Verb::Inbox(args) => desk::inbox(args),
+        Verb::Digest(args) => desk::digest(args),
+        Verb::Deliver(args) => deliver::run(home, args),
     }
 }

@@ -67,6 +67,87 @@ fn warnings_of_a_bank_are_dealt_with_and_stay_so() {
     assert!(server.terminate().contains("stopped: "));
 }
 
+/// A day at the desk, by a clock that stands still while it is served.
+#[test]
+fn account_managers_are_told_at_once_in_digests_and_of_what_nobody_looks_into() {
+    let desk = Desk::new();
+    let bank = desk.path("bank");
+    desk.ok(&["synth", "--out", &bank, "--customers", "400", "--seed", "11"]);
+    desk.ok(&["load", &format!("{bank}/customers.csv")]);
+    let (events, alerts) = (desk.path("bank/events/events.ndjson"), desk.path("alerts.ndjson"));
+    desk.ok(&["warn", "replay", "--from", &events, "--to", &alerts]);
+    let read = |file: &str| -> Vec<Json> {
+        let text = std::fs::read_to_string(file).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let raised = read(&alerts);
+
+    // 11:00 in China: everything comes at once.
+    let server = desk.serve(&["--alerts-file", &alerts, "--now", "2026-07-01T03:00:00Z"]);
+    let inbox = |server: &warn_desk::Server<'_>, more: &[&str]| {
+        server.json(&[&["inbox", "--member", "001", "--limit", "100000"], more].concat())
+    };
+    let first = inbox(&server, &[]);
+    assert!(first.iter().all(|push| push["kind"] == "alert" && push["member"] == "001"));
+    let red =
+        raised.iter().filter(|a| a["member"] == "001" && a["level"] == "red" && a["push"] == "realtime");
+    let pushed_red = first.iter().filter(|push| push["alert"]["level"] == "red").count();
+    assert!(pushed_red > 5 && pushed_red <= red.count());
+    let managers: std::collections::BTreeSet<&str> =
+        first.iter().map(|push| push["manager"].as_str().unwrap()).collect();
+    assert!(managers.len() > 3 && managers.contains("m001001"), "{managers:?}");
+    for manager in &managers {
+        let others = |push: &&Json| push["manager"] == **manager && push["alert"]["level"] != "red";
+        let count = first.iter().filter(others).count();
+        assert!(count <= 30, "{manager} was told {count} times");
+    }
+    let table = server.ok(&["inbox", "--member", "001", "--manager", "m001001"]);
+    assert!(table.contains("m001001") && table.contains(" pushes"), "{table}");
+    let none = server.output(&["digest", "--member", "001", "--manager", "m001001"]);
+    assert!(text(&none.stderr).contains("had no digest yet"), "{}", text(&none.stderr));
+    server.kill();
+
+    // 19:00: what was due at 15:00 and 16:30 comes at the start.
+    let server = desk.serve(&["--alerts-file", &alerts, "--now", "2026-07-01T11:00:00Z"]);
+    let second = inbox(&server, &[]);
+    assert_eq!(second[second.len() - first.len()..], first[..], "what was pushed stays so");
+    let escalations = inbox(&server, &["--kind", "escalation"]);
+    assert!(escalations.iter().all(|push| push["manager"] == "branch_head"));
+    let digests = inbox(&server, &["--kind", "digest"]);
+    assert_eq!(second.len(), first.len() + escalations.len() + digests.len());
+    let in_digests: u64 = digests
+        .iter()
+        .flat_map(|push| push["digest"]["groups"].as_array().unwrap())
+        .flat_map(|group| group["lines"].as_array().unwrap())
+        .map(|line| line["alerts"].as_u64().unwrap())
+        .sum();
+    let of_member = raised.iter().filter(|alert| alert["member"] == "001").count() as u64;
+    assert_eq!(first.len() as u64 + in_digests, of_member, "each alert is in one push");
+    let card = server.ok(&["digest", "--member", "001", "--manager", "m001001"]);
+    assert!(card.contains("digest of 001/m001001") && card.contains("held back"), "{card}");
+
+    // The escalation stands in the warning's history, and whoever looks into it ends it.
+    let warning = escalations[0]["warning_id"].as_str().unwrap();
+    let shown = server.json(&["show", warning, "--member", "001"]);
+    let step = &shown[0]["history"][0];
+    assert_eq!((&step["by"], &step["escalated_to"]), (&"system".into(), &"branch_head".into()));
+    server.ok(&["ack", warning, "--member", "001", "--by", "zhang"]);
+    server.kill();
+    let server = desk.serve(&["--alerts-file", &alerts, "--now", "2026-07-02T04:00:00Z"]);
+    let later = inbox(&server, &["--manager", "risk_department", "--kind", "escalation"]);
+    assert!(later.iter().all(|push| push["warning_id"] != warning));
+    assert_eq!(later.len() + 1, escalations.len(), "all others go on");
+    assert!(server.terminate().contains("stopped: "));
+
+    // The same by the alerts' own time, before anything is published.
+    let pushes = desk.path("pushes.ndjson");
+    let table = desk.ok(&["warn", "deliver", "--from", &alerts, "--to", &pushes]);
+    assert!(table.contains("001/m001001") && table.contains("most in a day"), "{table}");
+    let pushes = read(&pushes);
+    let at_once = pushes.iter().filter(|push| push["kind"] == "alert").count();
+    assert!(at_once > 100 && at_once < raised.len(), "{at_once}");
+}
+
 #[test]
 fn what_cannot_be_served_is_told() {
     let desk = Desk::new();

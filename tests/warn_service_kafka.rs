@@ -25,6 +25,7 @@ struct Kafka {
 
 const ALERTS: &str = "desk.alerts.{level}";
 const CHANGES: &str = "desk.changes";
+const PUSHES: &str = "desk.pushes";
 
 impl Kafka {
     fn found() -> Option<Self> {
@@ -38,7 +39,8 @@ impl Kafka {
     }
 
     fn serve(&self) -> Server<'_> {
-        self.desk.serve(&["--brokers", &self.brokers, "--alerts", ALERTS, "--changes", CHANGES])
+        let topics = ["--alerts", ALERTS, "--changes", CHANGES, "--pushes", PUSHES];
+        self.desk.serve(&[&["--brokers", &self.brokers], &topics[..]].concat())
     }
 
     /// Committed records of a topic, read by kcat, which no one here wrote.
@@ -99,7 +101,8 @@ fn alerts_of_a_topic_are_dealt_with_and_told() {
     let bank = kafka.desk.path("bank");
     kafka.desk.ok(&["synth", "--out", &bank, "--customers", "400", "--seed", "11"]);
     let topics = ["--events", "desk.events", "--dead", "desk.dead"];
-    kafka.ok(&[&["warn", "init", "--partitions", "2", "--changes", CHANGES][..], &topics].concat());
+    let init = ["warn", "init", "--partitions", "2", "--changes", CHANGES, "--pushes", PUSHES];
+    kafka.ok(&[&init[..], &topics].concat());
     kafka.ok(&[&["warn", "send", "--from", &format!("{bank}/events/events.ndjson")][..], &topics].concat());
     // Many transactions, and served while they come: killed at once, and again, it has what it had.
     let events_max = ["--events-max", "500", "--until-end", "--tick-s", "0"];
@@ -168,6 +171,17 @@ fn alerts_of_a_topic_are_dealt_with_and_told() {
         (&made["from"], &made["to"], &made["by"]),
         (&"open".into(), &"acknowledged".into(), &"zhang".into())
     );
+
+    // Whatever was killed, what the inboxes have is on the topic of pushes, and nothing else. (A digest may come meanwhile.)
+    let ids = |pushes: Vec<Json>| -> BTreeSet<String> {
+        pushes.iter().map(|push| push["push_id"].as_str().unwrap().to_owned()).collect()
+    };
+    let of = |member: &&str| server.json(&["inbox", "--member", member, "--limit", "100000"]);
+    let pushes = wait_for("all pushes", || {
+        let inboxes = ids(wanted.keys().flat_map(of).collect());
+        (ids(kafka.records(PUSHES)) == inboxes).then_some(inboxes.len())
+    });
+    assert!(pushes > 100, "{pushes} pushes");
 
     // What is no alert is left out, and the next is taken.
     let mut new = alerts[0].clone();

@@ -44,6 +44,7 @@ pub fn write_customer(person: &Person, world: &World, bank: &mut Bank) -> io::Re
         .text(education)
         .text(if person.age > 28 && dice.chance(0.8) { "married" } else { "single" })
         .text(&employer)
+        .text(&account_manager(world, person))
         .day(person.opened)
         .known(person.opened.at(61_200), &mut bank.planted)?;
 
@@ -304,4 +305,19 @@ pub fn write_strangers(member: usize, world: &World, bank: &mut Bank) -> io::Res
         }
     }
     Ok(())
+}
+
+/// Customers of an account manager.
+const CUSTOMERS_PER_MANAGER: u32 = 40;
+
+/// Of so many customers one has no account manager: whoever had him left.
+const UNASSIGNED_EVERY: u32 = 53;
+
+/// Neighbours in the files have the same one; empty: nobody.
+fn account_manager(world: &World, person: &Person) -> String {
+    if person.position % UNASSIGNED_EVERY == UNASSIGNED_EVERY - 1 {
+        return String::new();
+    }
+    let number = person.position / CUSTOMERS_PER_MANAGER + 1;
+    format!("m{}{number:03}", world.members[person.member].code)
 }

@@ -21,6 +21,7 @@ pub static CUSTOMERS: Form = Form {
         "education",
         "marital",
         "employer_id",
+        "account_manager",
         "opened_on",
         "known_at",
     ],

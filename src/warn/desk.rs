@@ -1,5 +1,6 @@
-//! `tarim warn list | show | ack | dispose | escalate | close`: what an account manager does, from a terminal.
+//! `tarim warn list | show | ack | dispose | escalate | close | inbox | digest`: what an account manager does, from a terminal.
 
+mod inbox;
 mod show;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 
+pub use self::inbox::{Digest, Inbox, digest, inbox};
 use crate::decide::{code, new_id};
 
 /// Where the server is, and how answers are shown.

@@ -11,15 +11,19 @@ use std::{
 use anyhow::Context;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use tarim_warning::{
+    clock::Clock,
     feed::{self, Feeding, Settings, take_file},
-    ledger::Ledger,
+    ledger::{Ledger, Pushing},
     lifecycle::Inspections,
-    service::{self, Clock, Config, Tls},
+    service::{self, Config, Tls},
 };
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::kafka::pair;
-use crate::home::Home;
+use super::{
+    kafka::pair,
+    managers::{self, Source},
+};
+use crate::{home::Home, materialize::parse_time};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -32,6 +36,9 @@ use crate::home::Home;
     disk before it is answered; an alert that comes twice changes nothing. Changes go to --changes after that, at least \
     once, each with its change_id. What stands against each customer goes to --standing, for `tarim serve\n    \
     --warnings-brokers`; on this machine it can follow --state instead. SIGTERM and ctrl-c finish what was accepted.\n\n\
+    If the rulebook has a [delivery], each alert is pushed to the customer's account manager, at once or in a digest, and \
+    escalated if nobody looks into it; pushes go to --pushes, and `tarim warn inbox` lists them. `managers_sql` is asked of \
+    the datamart at the start, and every --managers-every-m minutes again.\n\n\
     grpcurl -plaintext 127.0.0.1:7411 list")]
 pub struct Args {
     /// Address to listen on; port 0 takes a free one and prints it
@@ -55,6 +62,21 @@ pub struct Args {
     /// Topic of what stands against customers
     #[arg(long, default_value = "tarim.warning.standing", value_name = "TOPIC")]
     standing: String,
+    /// Topic of pushes
+    #[arg(long, default_value = "tarim.pushes", value_name = "TOPIC")]
+    pushes: String,
+    /// Push nothing, whatever the rulebook says, which is then not read
+    #[arg(long)]
+    no_pushes: bool,
+    /// Take the published rulebook instead of the text
+    #[arg(long, conflicts_with = "no_pushes")]
+    published: bool,
+    /// Minutes until the account managers are asked for again; 0: never
+    #[arg(long, default_value_t = 15, value_name = "MINUTES")]
+    managers_every_m: u64,
+    /// Let the clock stand still at this time: for demonstrations on past data
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    now: Option<i64>,
     /// Consumer group; how far it has read is kept in the state
     #[arg(long, default_value = "tarim-warn-serve")]
     group: String,
@@ -79,10 +101,15 @@ pub struct Args {
 }
 
 impl Args {
+    fn clock(&self) -> Clock {
+        self.now.map_or(Clock::System, Clock::Fixed)
+    }
+
     fn config(&self) -> Config {
         let tls = self.tls_cert.clone().zip(self.tls_key.clone());
         Config {
             tls: tls.map(|(cert, key)| Tls { cert, key, client_ca: self.tls_client_ca.clone() }),
+            clock: self.clock(),
             ..Config::on(self.listen)
         }
     }
@@ -99,6 +126,7 @@ impl Args {
             alerts: self.alerts.clone(),
             changes: self.changes.clone(),
             standing: self.standing.clone(),
+            pushes: self.pushes.clone(),
             group: self.group.clone(),
             inspections: self.inspections(),
         }
@@ -107,12 +135,24 @@ impl Args {
 
 pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let state = args.state.clone().unwrap_or_else(|| home.warnings().join("ledger"));
-    let ledger = Arc::new(Ledger::open(&state)?);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let (policy, source) = match args.no_pushes {
+        true => (None, None),
+        false => managers::read(home, args.published)?,
+    };
+    let ledger = Arc::new(match policy {
+        None => Ledger::open(&state)?,
+        Some(policy) => {
+            let managers = runtime.block_on(managers::load(source.as_ref()))?;
+            Ledger::open_pushing(&state, Pushing { policy, managers, clock: args.clock() })?
+        }
+    });
+    // What was due while nobody was here comes first.
+    ledger.tick_now()?;
     if let Some(file) = &args.alerts_file {
         take(&ledger, file, &args)?;
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let served = runtime.block_on(serve(&args, &ledger));
+    let served = runtime.block_on(serve(&args, &ledger, source));
     // What is not noted as sent by now is sent after a restart.
     ledger.close().map_err(anyhow::Error::new)?;
     served?;
@@ -136,10 +176,10 @@ fn take(ledger: &Ledger, file: &Path, args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// So often it is looked whether something ended by itself.
+/// So often it is looked whether something ended by itself, and whether something is due.
 const LOOK: Duration = Duration::from_millis(200);
 
-async fn serve(args: &Args, ledger: &Arc<Ledger>) -> anyhow::Result<()> {
+async fn serve(args: &Args, ledger: &Arc<Ledger>, source: Option<Source>) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let shutdown = async move {
@@ -156,6 +196,11 @@ async fn serve(args: &Args, ledger: &Arc<Ledger>) -> anyhow::Result<()> {
         ledger.heard(Clock::System.now_us());
     }
     say(args, running.address())?;
+    let every = Duration::from_secs(60 * args.managers_every_m);
+    let asking = source.filter(|_| !every.is_zero()).map(|source| {
+        let ledger = ledger.clone();
+        tokio::spawn(async move { managers::keep_up(&source, &ledger, every).await })
+    });
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
@@ -168,8 +213,13 @@ async fn serve(args: &Args, ledger: &Arc<Ledger>) -> anyhow::Result<()> {
                 if !ledger.is_open() || feeding.as_ref().is_some_and(Feeding::has_ended) {
                     break;
                 }
+                // If it cannot be written the ledger is closed, which is seen next time.
+                ledger.tick(|_| ());
             }
         }
+    }
+    if let Some(asking) = asking {
+        asking.abort();
     }
     // It is there until it has ended.
     let _ = stop.send(());
@@ -177,9 +227,11 @@ async fn serve(args: &Args, ledger: &Arc<Ledger>) -> anyhow::Result<()> {
     if let Some(feeding) = feeding {
         feeding.stop();
         let fed = feeding.fed();
-        let [taken, rejected, sent] =
-            [&fed.taken, &fed.rejected, &fed.sent].map(|n| HumanCount(n.load(Ordering::Relaxed)));
-        println!("{taken} alerts read, {rejected} records left out as no alerts, {sent} changes sent");
+        let [taken, rejected, sent, pushed] = [&fed.taken, &fed.rejected, &fed.sent, &fed.pushed]
+            .map(|n| HumanCount(n.load(Ordering::Relaxed)));
+        println!(
+            "{taken} alerts read, {rejected} records left out as no alerts, {sent} changes and {pushed} pushes sent"
+        );
         tokio::task::spawn_blocking(move || feeding.ended()).await??;
     }
     Ok(ended?)

@@ -58,6 +58,6 @@ pub fn time(us: i64) -> String {
     Timestamp { seconds, nanos: rest as i32 * 1000 }.to_string()
 }
 
-fn word(name: &str, prefix: &str) -> String {
+pub(crate) fn word(name: &str, prefix: &str) -> String {
     name.strip_prefix(prefix).unwrap_or(name).to_lowercase()
 }

@@ -11,7 +11,8 @@
 //!              └── edges: files (replay), Kafka
 //!
 //!  Alert ─► Ledger: warnings and what becomes of them, on disk ─► gRPC, topic of changes   (feed, ledger, service)
-//!              │      └── lifecycle: which states follow which
+//!              │      ├── lifecycle: which states follow which
+//!              │      └── delivery: who is told of it, and when ─► inboxes, topic of pushes
 //!              └► OpenWarnings: what stands against a customer ─► its file is followed, or its topic heard, by whoever
 //!                                                               decides                          (ledger, standing)
 //! ```
@@ -19,12 +20,14 @@
 //! - **In**: records of a log: events, and ticks. **Out**: alerts and dead letters.
 //! - [`core`] has no I/O and no clock: what a [`core::Worker`] puts out is a function of the records that it was given, in
 //!   their order. So a crash is survived by giving them again, and history is replayed at full speed.
-//! - [`lifecycle`] has no I/O either; [`ledger`] keeps it on disk and shows it to readers.
+//! - [`lifecycle`] and [`delivery`] have no I/O either; [`ledger`] keeps them on disk and shows it to readers.
 //! - To add an edge, read records in order, give each to the worker with its place in the log, and write what comes out.
 
 pub mod alert;
+pub mod clock;
 pub mod contagion;
 pub mod core;
+pub mod delivery;
 pub mod event;
 pub mod feed;
 pub mod kafka;

@@ -3,11 +3,12 @@
 use std::{path::Path, sync::Arc};
 
 use tarim_proto::warning::v1::{
-    Alert, ChangeRequest, GetWarningRequest, InspectionKind, Level, ListWarningsRequest, OpenWarningsRequest,
-    State, Warning, warning_service_client::WarningServiceClient,
+    Alert, ChangeRequest, GetWarningRequest, InspectionKind, Level, ListPushesRequest, ListWarningsRequest,
+    OpenWarningsRequest, Push, PushKind, State, Warning, warning_service_client::WarningServiceClient,
 };
 use tarim_warning::{
-    ledger::Ledger,
+    delivery::{Budgets, Calendar, Escalation, Managers, Policy},
+    ledger::{Ledger, Pushing},
     lifecycle::{Inspections, NewAlert},
     service::{Clock, Config, Running, SERVICE, ServeError, serve},
 };
@@ -30,7 +31,11 @@ struct Served {
 
 impl Served {
     async fn on(folder: &Path) -> Self {
-        let ledger = Arc::new(Ledger::open(folder).unwrap());
+        Self::with(Ledger::open(folder).unwrap()).await
+    }
+
+    async fn with(ledger: Ledger) -> Self {
+        let ledger = Arc::new(ledger);
         let (stop, stopped) = oneshot::channel();
         let config = Config { clock: Clock::Fixed(NOW_US), ..Config::on("127.0.0.1:0".parse().unwrap()) };
         let running = serve(config, ledger.clone(), async { drop(stopped.await) }).await.unwrap();
@@ -287,5 +292,105 @@ async fn it_is_healthy_and_not_in_the_open() {
     let refused = serve(open, served.ledger.clone(), std::future::pending()).await;
     assert!(matches!(refused, Err(ServeError::InTheOpen(_))));
     drop(health);
+    served.end().await;
+}
+
+/// A ledger that pushes: two at once a day, and a digest at 00:00 UTC.
+fn pushing(folder: &Path, now: &Arc<std::sync::atomic::AtomicI64>) -> Ledger {
+    let hour = 3_600_000_000;
+    let escalation = Escalation {
+        level: Level::Red,
+        after_us: 4 * hour,
+        to: "branch_head".into(),
+        why: "nobody looked into it within 4h".into(),
+    };
+    let policy = Policy {
+        calendar: Calendar::new(0, vec![0]),
+        budgets: Budgets { common: Some(2), ..Budgets::default() },
+        repeats_wait: false,
+        escalations: vec![escalation],
+        managers_sql: None,
+    };
+    let mut managers = Managers::default();
+    managers.put("001", "c1", "m1");
+    managers.put("002", "c1", "m1");
+    Ledger::open_pushing(folder, Pushing { policy, managers, clock: Clock::Set(now.clone()) }).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_manager_has_an_inbox() {
+    let (folder, now) = (tempfile::tempdir().unwrap(), Arc::default());
+    let mut served = Served::with(pushing(folder.path(), &now)).await;
+    let set = |us| now.store(us, std::sync::atomic::Ordering::Release);
+    set(NOW_US + 1);
+    let grouped = |n, level| Alert { group: "loans".into(), ..alert(n, "001", "c1", level) };
+    let waits = Alert { push: Push::Digest.into(), repeats: 3, ..grouped(3, Level::Blue) };
+    served.raise(vec![grouped(1, Level::Red), grouped(2, Level::Orange), waits, grouped(4, Level::Yellow)]);
+    served.raise(vec![alert(5, "002", "c1", Level::Red), alert(6, "001", "c2", Level::Yellow)]);
+    set(NOW_US + 5 * 3_600_000_000);
+    let acknowledged = served.client.acknowledge(request("002", "r1", 5)).await.unwrap().into_inner();
+    assert_eq!(acknowledged.history.len(), 2, "it was passed on before");
+    set(NOW_US + 86_400_000_000);
+    tokio::task::block_in_place(|| served.ledger.tick_now()).unwrap();
+
+    let inbox = |member: &str, manager: &str| ListPushesRequest {
+        member: member.into(),
+        manager: manager.into(),
+        ..Default::default()
+    };
+    let client = &mut served.client;
+    let pushes = client.list_pushes(inbox("001", "m1")).await.unwrap().into_inner().pushes;
+    let kinds: Vec<PushKind> = pushes.iter().map(|push| push.kind()).collect();
+    assert_eq!(kinds, [PushKind::Digest, PushKind::Alert, PushKind::Alert], "the newest first");
+    assert_eq!((pushes[2].warning_id.clone(), pushes[2].at_us), (id(1), NOW_US + 1));
+    assert_eq!(pushes[2].alert.as_ref().unwrap().alert_id, id(1));
+    let digest = pushes[0].digest.as_ref().unwrap();
+    assert_eq!((digest.part, digest.parts, digest.groups.len()), (1, 1, 1));
+    let group = &digest.groups[0];
+    assert_eq!(
+        (group.group.as_str(), group.customer_id.as_str(), group.level()),
+        ("loans", "c1", Level::Yellow)
+    );
+    let lines: Vec<_> =
+        group.lines.iter().map(|line| (line.warning_id.clone(), line.alerts, line.held_back)).collect();
+    assert_eq!(lines, [(id(4), 1, 0), (id(3), 1, 3)]);
+    assert_eq!(group.lines[0].state(), State::Open);
+
+    let head = client.list_pushes(inbox("001", "branch_head")).await.unwrap().into_inner().pushes;
+    let escalation = head[0].escalation.as_ref().unwrap();
+    assert_eq!((head.len(), head[0].kind(), escalation.from.as_str()), (1, PushKind::Escalation, "m1"));
+    assert_eq!((escalation.open_since_us, escalation.level(), escalation.count), (NOW_US + 1, Level::Red, 1));
+    let warning = get(client, "001", 1).await.unwrap();
+    let step = &warning.history[0];
+    assert_eq!(
+        (step.by.as_str(), step.escalated_to.as_str(), warning.state()),
+        ("system", "branch_head", State::Open)
+    );
+    assert_eq!(step.why, "nobody looked into it within 4h");
+
+    let unassigned = client.list_pushes(inbox("001", "unassigned")).await.unwrap().into_inner().pushes;
+    assert_eq!(unassigned.len(), 1);
+    let other = client.list_pushes(inbox("002", "")).await.unwrap().into_inner().pushes;
+    let readers: Vec<&str> = other.iter().map(|push| push.manager.as_str()).collect();
+    assert_eq!(readers, ["branch_head", "m1"], "another member's of the same name");
+
+    let mut page = ListPushesRequest { page_size: 2, ..inbox("001", "") };
+    let first = client.list_pushes(page.clone()).await.unwrap().into_inner();
+    page.page_token = first.next_page_token;
+    let second = client.list_pushes(page.clone()).await.unwrap().into_inner();
+    assert_eq!((first.pushes.len(), second.pushes.len()), (2, 2));
+    let foreign = ListPushesRequest { manager: "m1".into(), ..page };
+    let status = client.list_pushes(foreign).await.unwrap_err();
+    assert!(status.message().starts_with("page_token: it is of another list"), "{status}");
+    let kind = ListPushesRequest { kind: PushKind::Digest.into(), ..inbox("001", "m1") };
+    assert_eq!(client.list_pushes(kind).await.unwrap().into_inner().pushes.len(), 1);
+    for (bad, field) in [
+        (inbox("", "m1"), "member"),
+        (inbox("001", &"m".repeat(65)), "manager"),
+        (ListPushesRequest { kind: 9, ..inbox("001", "m1") }, "kind"),
+    ] {
+        let status = client.list_pushes(bad).await.unwrap_err();
+        assert!(status.message().starts_with(&format!("{field}: ")), "{status}");
+    }
     served.end().await;
 }

@@ -76,7 +76,10 @@ pub fn card(warning: &Warning) -> String {
         let mut history = plain();
         history.set_header(["when", "what", "who", "why"]);
         for change in &warning.history {
-            let to = state(change.to().as_str_name());
+            let to = match change.escalated_to.as_str() {
+                "" => state(change.to().as_str_name()),
+                role => format!("passed on to {role}"),
+            };
             history.add_row([alert::time(change.at_us), to, change.by.clone(), change.why.clone()]);
         }
         line(history.to_string());
@@ -98,6 +101,7 @@ pub fn json(warning: &Warning) -> Json {
                 "by": change.by,
                 "at": alert::time(change.at_us),
                 "why": change.why,
+                "escalated_to": Some(&change.escalated_to).filter(|role| !role.is_empty()),
             })
         })
         .collect();
@@ -137,7 +141,7 @@ fn state(name: &str) -> String {
     name.trim_start_matches("STATE_").to_lowercase()
 }
 
-fn what(alert: &Alert) -> String {
+pub fn what(alert: &Alert) -> String {
     format!("{} {}", alert.zh, alert.en).trim().to_owned()
 }
 
@@ -151,6 +155,6 @@ fn due(warning: &Warning) -> String {
 }
 
 /// As precisely as a table needs: 2026-06-30 10:00.
-fn minute(us: i64) -> String {
+pub fn minute(us: i64) -> String {
     alert::time(us).chars().take(16).collect::<String>().replace('T', " ")
 }

@@ -22,6 +22,9 @@ pub struct Args {
     /// Topic of what stands against customers, which `tarim serve` hears
     #[arg(long, default_value = "tarim.warning.standing", value_name = "TOPIC")]
     standing: String,
+    /// Topic of pushes to account managers, which `tarim warn serve` tells
+    #[arg(long, default_value = "tarim.pushes", value_name = "TOPIC")]
+    pushes: String,
     /// Partitions of each topic
     #[arg(long, default_value_t = 4)]
     partitions: i32,
@@ -42,7 +45,7 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let (partitions, replication) = (args.partitions, args.replication);
     let created = runtime.block_on(async {
         let mut created = init(&settings, &members, partitions, replication).await?;
-        created.extend(create(&settings, &[args.changes], partitions, replication).await?);
+        created.extend(create(&settings, &[args.changes, args.pushes], partitions, replication).await?);
         created.extend(create_compacted(&settings, &[args.standing], partitions, replication).await?);
         anyhow::Ok(created)
     })?;

@@ -1,4 +1,5 @@
-//! The edges of Kafka at work: a thread that reads alerts, one that tells changes, one that tells what stands.
+//! The edges of Kafka at work: a thread that reads alerts, one that tells changes, one that tells pushes, one that tells what
+//! stands.
 
 use std::{
     collections::BTreeSet,
@@ -13,7 +14,7 @@ use std::{
 
 use rdkafka::{ClientConfig, error::KafkaError, metadata::Metadata};
 
-use super::{alerts, changes};
+use super::{alerts, changes, pushes};
 use crate::{
     ledger::{Failure, Ledger},
     lifecycle::Inspections,
@@ -33,6 +34,8 @@ pub struct Settings {
     pub changes: String,
     /// Topic of what stands against customers.
     pub standing: String,
+    /// Topic of pushes.
+    pub pushes: String,
     /// Consumer group. Offsets are kept in the ledger, not in it.
     pub group: String,
     pub inspections: Inspections,
@@ -57,8 +60,9 @@ pub struct Fed {
     /// Records that were taken, and those that are no alerts.
     pub taken: AtomicU64,
     pub rejected: AtomicU64,
-    /// Changes on their topic.
+    /// Changes and pushes on their topics.
     pub sent: AtomicU64,
+    pub pushed: AtomicU64,
 }
 
 /// The edges at work.
@@ -77,13 +81,17 @@ pub struct Edge {
     pub stop: Arc<AtomicBool>,
 }
 
-/// Starts to read alerts, and to tell changes and what stands. A broker that is away is waited for.
+/// Starts to read alerts, and to tell changes, pushes and what stands. A broker that is away is waited for.
 pub fn start(settings: Settings, ledger: Arc<Ledger>) -> Result<Feeding, FeedError> {
     let (fed, stop) = (Arc::<Fed>::default(), Arc::<AtomicBool>::default());
     let edge = Edge { settings, ledger, fed: fed.clone(), stop: stop.clone() };
     type Attempt = fn(&Edge) -> Result<(), FeedError>;
-    let works: [(&'static str, Attempt); 3] =
-        [("alerts", alerts::run), ("changes", changes::run), ("standing", standing::tell)];
+    let works: [(&'static str, Attempt); 4] = [
+        ("alerts", alerts::run),
+        ("changes", changes::run),
+        ("pushes", pushes::run),
+        ("standing", standing::tell),
+    ];
     let mut feeding = Feeding { fed, stop, threads: Vec::new() };
     for (name, attempt) in works {
         let edge = edge.clone();
@@ -197,6 +205,7 @@ mod tests {
             alerts: alerts.into(),
             changes: String::new(),
             standing: String::new(),
+            pushes: String::new(),
             group: String::new(),
             inspections: Inspections::default(),
         };

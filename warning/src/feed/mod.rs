@@ -8,23 +8,27 @@
 //!                             in the ledger
 //! ```
 //!
+//! Pushes go to their own topic as changes do.
 //! A third edge tells what stands against customers ([`crate::standing`]).
 //!
 //! - **In**: how far a topic was read stands in the record of what was read, so nothing is lost or applied twice, whatever
 //!   crashes. What comes again all the same (a file that is read at every start) is known by its alert_id.
-//! - **Out**: a change goes out once it is durable, at least once, in order; whoever reads can tell a repeat by its change_id.
+//! - **Out**: a change, or a push, goes out once it is durable, at least once, in order; whoever reads can tell a repeat by its
+//!   change_id or push_id.
 
 mod alerts;
 mod changes;
 mod file;
 mod json;
 mod kafka;
+mod pushes;
 mod reach;
+mod tell;
 
 pub(crate) use self::kafka::Edge;
 pub use self::{
     changes::change_json,
-    file::{FileError, take_file},
+    file::{FileError, alert_of, take_file},
     json::alert_of_json,
     kafka::{Fed, FeedError, Feeding, Settings, start},
 };

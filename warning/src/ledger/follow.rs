@@ -32,13 +32,12 @@ use tarim_proto::warning::v1::{Alert, LedgerEntry};
 
 use super::{
     LedgerError, OpenWarnings,
-    books::Done,
+    books::{Books, Done},
     frame::{FRAME, Frame, HEADER, salt},
     heard,
     log::NAME,
     open_warnings::key,
 };
-use crate::lifecycle::Lifecycle;
 
 /// So often it is looked whether there is more.
 const LOOK: Duration = Duration::from_millis(50);
@@ -112,7 +111,7 @@ struct Tail {
     next: u64,
     /// Where the last frame stands, and how it begins.
     last: Option<(u64, [u8; FRAME])>,
-    lifecycle: Lifecycle,
+    books: Books,
     open: OpenWarnings,
 }
 
@@ -185,8 +184,8 @@ impl Tail {
             offset: 0,
             what: what.into(),
         })?;
-        let (lifecycle, open) = (Lifecycle::default(), OpenWarnings::default());
-        Ok(Some(Self { file, salt, at: HEADER as u64, next: 1, last: None, lifecycle, open }))
+        let (books, open) = (Books::default(), OpenWarnings::default());
+        Ok(Some(Self { file, salt, at: HEADER as u64, next: 1, last: None, books, open }))
     }
 
     /// Is what was read still what stands there?
@@ -249,7 +248,7 @@ impl Tail {
             if !frame.is_mark() {
                 let entry = LedgerEntry::decode(frame.payload);
                 let entry = entry.map_err(|e| corrupt(format!("not a ledger entry: {e}")))?;
-                done.apply(&mut self.lifecycle, counted(entry)).map_err(corrupt)?;
+                done.apply(&mut self.books, counted(entry)).map_err(corrupt)?;
                 self.next += 1;
                 taken.records += 1;
             }
@@ -265,8 +264,14 @@ impl Tail {
     }
 }
 
-/// Without what is not counted: of millions of alerts it would fill the memory.
+/// Without what is not counted: of millions of alerts it would fill the memory. Whom they were pushed to is none of our
+/// business, but that a warning was passed on is.
 fn counted(mut entry: LedgerEntry) -> LedgerEntry {
+    entry.alerts.iter_mut().for_each(|alert| alert.way = None);
+    entry.digest_at_us = None;
+    if let Some(way) = entry.escalation.as_mut().and_then(|escalation| escalation.way.as_mut()) {
+        way.at_once = true;
+    }
     for alert in entry.alerts.iter_mut().filter_map(|alert| alert.alert.as_mut()) {
         let Alert { alert_id, member, customer_id, rule_id, level, key, raised_at_us, .. } =
             std::mem::take(alert);

@@ -3,8 +3,9 @@
 //! ```text
 //!  alerts, with their offsets ─┐           ┌ one write, one sync ┐     ┌─► View          pages, single warnings
 //!  changes that are asked for ─┼─► queue ─►│ Lifecycle, then Log │ ──► ├─► OpenWarnings  read without a lock
-//!  what was sent ──────────────┘           └─────────────────────┘     ├─► News ─► topic of what stands
-//!                                                                      └─► Outbox ─► topic of changes
+//!  what was sent, ticks ───────┘           └─────────────────────┘     ├─► News ─► topic of what stands
+//!                                             └─ Stage, Delivery       ├─► Inbox         what was pushed, page by page
+//!                                                                      └─► Outbox ─► topic of changes, topic of pushes
 //! ```
 //!
 //! One thread applies what is queued, writes it, syncs once, shows it to readers and tells everyone: so what readers see, and
@@ -13,17 +14,21 @@
 //!
 //! - **Alerts once**: the offset up to which a topic was read stands in the record of its alerts; an alert that comes twice all
 //!   the same is known by its id and not written again.
-//! - **Changes at least once**: a change is in the outbox until a record says that it is on the topic.
+//! - **Changes and pushes at least once**: they are in their outbox until a record says that they are on their topic.
+//! - **Pushes are decided once**: how an alert goes to its reader stands in the alert's record, and a digest or an escalation
+//!   is a record of its own. So a restart neither loses nor doubles one. Alerts of before pushes were wanted have no such
+//!   word, and are not pushed.
 //!
 //! All warnings are in memory, also those that are closed.
 //!
 //! Another process can [`follow`] the file, without a server; [`Ledger::heard`] tells it that there is somebody who writes.
 
-mod books;
+pub(crate) mod books;
 mod error;
 mod follow;
 mod frame;
 mod heard;
+mod inbox;
 mod log;
 mod news;
 mod open_warnings;
@@ -44,23 +49,28 @@ use std::{
     thread::JoinHandle,
 };
 
-use self::{
-    books::Done,
-    heard::Heard,
-    log::Log,
-    writer::{Order, Shared},
-};
 pub use self::{
     books::Taken,
     error::LedgerError,
     follow::{Following, follow},
+    inbox::{Inbox, PushFilter, PushPage},
     news::News,
     open_warnings::{OpenWarnings, Standing},
-    outbox::{Outbox, Unsent},
+    outbox::{Change, Outbox, Unsent},
     view::{Filter, Page, View},
     writer::{ChangeAnswer, Ended, Failure},
 };
-use crate::lifecycle::{Lifecycle, NewAlert, NewChange};
+use self::{
+    books::{Books, Done},
+    heard::Heard,
+    log::Log,
+    writer::{Order, Shared},
+};
+use crate::{
+    clock::Clock,
+    delivery::{Managers, Policy, Push, Stage},
+    lifecycle::{NewAlert, NewChange},
+};
 
 /// How far a partition of a topic of alerts has been read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +79,14 @@ pub struct Position {
     pub partition: i32,
     /// Offset of the first record that has not been read.
     pub next: i64,
+}
+
+/// What pushes are made by.
+#[derive(Clone, Debug)]
+pub struct Pushing {
+    pub policy: Policy,
+    pub managers: Managers,
+    pub clock: Clock,
 }
 
 /// A ledger that is open. One per folder.
@@ -82,8 +100,17 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Opens the ledger of a folder, which is created if it is not there. Reads every record once.
+    /// Opens the ledger of a folder, which is created if it is not there. Reads every record once. Nothing new is pushed.
     pub fn open(folder: &Path) -> Result<Self, LedgerError> {
+        Self::open_with(folder, None)
+    }
+
+    /// As [`Ledger::open`], and alerts are pushed from now on. What was due meanwhile comes with the first order.
+    pub fn open_pushing(folder: &Path, pushing: Pushing) -> Result<Self, LedgerError> {
+        Self::open_with(folder, Some(pushing))
+    }
+
+    fn open_with(folder: &Path, pushing: Option<Pushing>) -> Result<Self, LedgerError> {
         std::fs::create_dir_all(folder).map_err(LedgerError::io("create", folder.into()))?;
         let file = folder.join("warnings.lock");
         let lock = File::create(&file).map_err(LedgerError::io("create", file.clone()))?;
@@ -96,24 +123,30 @@ impl Ledger {
         }
         // Those who follow hear of nothing until all is read.
         let heard = Heard::open(folder).map_err(LedgerError::io("create a file in", folder.into()))?;
-        let (log, lifecycle, shared) = read(folder)?;
-        Self::start(log, lifecycle, shared, heard, lock)
+        let (log, books, shared) = read(folder)?;
+        Self::start(log, books, shared, (heard, lock), pushing)
     }
 
     fn start(
         log: Log,
-        lifecycle: Lifecycle,
+        mut books: Books,
         shared: Shared,
-        heard: Heard,
-        lock: File,
+        (heard, lock): (Heard, File),
+        pushing: Option<Pushing>,
     ) -> Result<Self, LedgerError> {
+        let mut clock = Clock::default();
+        if let Some(pushing) = pushing {
+            clock = pushing.clock;
+            let Books { lifecycle, delivery, .. } = &books;
+            books.stage = Some(Stage::new(pushing.policy, pushing.managers, delivery, lifecycle));
+        }
         let failed = LedgerError::io("start the writer of", log.path().into());
         let (orders, taken) = mpsc::channel();
         let shared = Arc::new(shared);
         let with = shared.clone();
         let writer = std::thread::Builder::new()
             .name("ledger".into())
-            .spawn(move || writer::run(log, lifecycle, &with, &taken))
+            .spawn(move || writer::run(log, books, &clock, &with, &taken))
             .map_err(failed)?;
         Ok(Self { shared, orders, writer: Mutex::new(Some(writer)), heard, _lock: lock })
     }
@@ -154,6 +187,41 @@ impl Ledger {
         let _ = self.orders.send(Order::Sent(through));
     }
 
+    /// Notes that all pushes up to this one are on their topic.
+    pub fn pushed(&self, through: u64) {
+        let _ = self.orders.send(Order::Pushed(through));
+    }
+
+    /// Does what is due by the clock, and returns at once. `done` is called on the writer's thread once it is durable.
+    pub fn tick(&self, done: impl FnOnce(Result<(), Failure>) + Send + 'static) {
+        let order = Order::Tick { done: Box::new(done) };
+        if let Err(mpsc::SendError(Order::Tick { done })) = self.orders.send(order) {
+            done(Err(writer::closed()));
+        }
+    }
+
+    /// As [`Ledger::tick`], and waits: not for an async thread.
+    pub fn tick_now(&self) -> Result<(), Failure> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        self.tick(move |ticked| _ = sender.send(ticked));
+        receiver.recv().unwrap_or_else(|_| Err(writer::closed()))
+    }
+
+    /// Other account managers, for alerts that are taken from now on.
+    pub fn set_managers(&self, managers: Managers) {
+        let _ = self.orders.send(Order::Managers(managers));
+    }
+
+    /// What was pushed, as it is on disk.
+    pub fn inbox(&self) -> &Inbox {
+        &self.shared.inbox
+    }
+
+    /// Pushes to be sent.
+    pub fn pushes(&self) -> &Outbox<Arc<Push>> {
+        &self.shared.pushes
+    }
+
     /// Warnings as they are on disk.
     pub fn view(&self) -> &View {
         &self.shared.view
@@ -170,7 +238,7 @@ impl Ledger {
     }
 
     /// Changes to be sent.
-    pub fn outbox(&self) -> &Outbox {
+    pub fn outbox(&self) -> &Outbox<Change> {
         &self.shared.outbox
     }
 
@@ -221,16 +289,21 @@ impl Drop for Ledger {
 }
 
 /// Everything that a folder holds.
-fn read(folder: &Path) -> Result<(Log, Lifecycle, Shared), LedgerError> {
-    let mut lifecycle = Lifecycle::default();
-    let outbox = Outbox::default();
+fn read(folder: &Path) -> Result<(Log, Books, Shared), LedgerError> {
+    let mut books = Books::default();
+    let (outbox, inbox, pushes) = (Outbox::default(), Inbox::default(), Outbox::default());
     let mut positions = std::collections::HashMap::new();
     let (log, torn) = Log::open(folder, &mut |record| {
         let mut done = Done::default();
-        done.again(&mut lifecycle, record)?;
+        done.again(&mut books, record)?;
         outbox.put(done.changes);
         if let Some(through) = done.sent {
             outbox.sent(through);
+        }
+        inbox.put(&done.pushes);
+        pushes.put(done.pushes);
+        if let Some(through) = done.pushed {
+            pushes.sent(through);
         }
         positions.extend(done.positions.into_iter().map(|p| ((p.topic, p.partition), p.next)));
         Ok(())
@@ -244,12 +317,14 @@ fn read(folder: &Path) -> Result<(Log, Lifecycle, Shared), LedgerError> {
         );
     }
     let shared = Shared {
-        view: View::new(&lifecycle),
-        open_warnings: OpenWarnings::new(lifecycle.warnings()),
+        view: View::new(&books.lifecycle),
+        open_warnings: OpenWarnings::new(books.lifecycle.warnings()),
         news: News::default(),
         outbox,
+        inbox,
+        pushes,
         positions: Mutex::new(positions),
         open: AtomicBool::new(true),
     };
-    Ok((log, lifecycle, shared))
+    Ok((log, books, shared))
 }

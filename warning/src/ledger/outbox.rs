@@ -1,46 +1,66 @@
-//! Changes that are durable here and not yet on the topic of changes.
+//! What is durable here and not yet on its topic: changes of warnings, and pushes.
 
 use std::{
     collections::VecDeque,
+    ops::Deref,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use crate::lifecycle::Warning;
 
-/// A change to be told.
+/// Something to be told.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Unsent {
-    /// Its number among all changes of the ledger, from 1.
+pub struct Unsent<T> {
+    /// Its number among all of its kind in the ledger, from 1.
     pub sequence: u64,
+    pub what: T,
+}
+
+/// A change of a warning.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
     /// The warning just after it.
     pub warning: Arc<Warning>,
     /// 0: it was opened; else its number in the history, from 1.
     pub step: usize,
 }
 
-/// Changes in their order.
-#[derive(Default)]
-pub struct Outbox {
-    queue: Mutex<Queue>,
+impl<T> Deref for Unsent<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.what
+    }
+}
+
+/// What is to be told, in its order.
+pub struct Outbox<T> {
+    queue: Mutex<Queue<T>>,
     more: Condvar,
 }
 
-#[derive(Default)]
-struct Queue {
-    changes: VecDeque<Unsent>,
-    /// Sequence of the last change there was.
+struct Queue<T> {
+    unsent: VecDeque<Unsent<T>>,
+    /// Sequence of the last there was.
     last: u64,
     closed: bool,
 }
 
-impl Outbox {
-    pub(super) fn put(&self, changes: impl IntoIterator<Item = (Arc<Warning>, usize)>) {
+impl<T> Default for Outbox<T> {
+    fn default() -> Self {
+        let queue = Queue { unsent: VecDeque::new(), last: 0, closed: false };
+        Self { queue: Mutex::new(queue), more: Condvar::new() }
+    }
+}
+
+impl<T: Clone> Outbox<T> {
+    pub(super) fn put(&self, new: impl IntoIterator<Item = T>) {
         let mut queue = self.queue();
-        for (warning, step) in changes {
+        for what in new {
             queue.last += 1;
             let sequence = queue.last;
-            queue.changes.push_back(Unsent { sequence, warning, step });
+            queue.unsent.push_back(Unsent { sequence, what });
         }
         self.more.notify_all();
     }
@@ -48,8 +68,8 @@ impl Outbox {
     /// Everything up to this one is sent.
     pub(super) fn sent(&self, through: u64) {
         let mut queue = self.queue();
-        while queue.changes.front().is_some_and(|change| change.sequence <= through) {
-            queue.changes.pop_front();
+        while queue.unsent.front().is_some_and(|unsent| unsent.sequence <= through) {
+            queue.unsent.pop_front();
         }
     }
 
@@ -59,17 +79,17 @@ impl Outbox {
         self.more.notify_all();
     }
 
-    /// Changes after number `after`, at most `max`; waits so long for the first. None: there are none, and will be none.
-    pub fn after(&self, after: u64, max: usize, wait: Duration) -> Option<Vec<Unsent>> {
-        let none = |queue: &mut Queue| !queue.closed && queue.last <= after;
+    /// Those after number `after`, at most `max`; waits so long for the first. None: there are none, and will be none.
+    pub fn after(&self, after: u64, max: usize, wait: Duration) -> Option<Vec<Unsent<T>>> {
+        let none = |queue: &mut Queue<T>| !queue.closed && queue.last <= after;
         let waited = self.more.wait_timeout_while(self.queue(), wait, none);
         let (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        let first = queue.changes.partition_point(|change| change.sequence <= after);
-        let found: Vec<_> = queue.changes.range(first..).take(max).cloned().collect();
+        let first = queue.unsent.partition_point(|unsent| unsent.sequence <= after);
+        let found: Vec<_> = queue.unsent.range(first..).take(max).cloned().collect();
         if found.is_empty() && queue.closed { None } else { Some(found) }
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+    fn queue(&self) -> MutexGuard<'_, Queue<T>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

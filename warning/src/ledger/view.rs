@@ -20,7 +20,7 @@ struct OfMember {
 }
 
 /// Which warnings of a member are wanted; what is None is no matter.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Filter {
     pub customer: Option<String>,
     pub state: Option<State>,

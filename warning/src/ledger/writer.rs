@@ -10,20 +10,26 @@ use std::{
 };
 
 use super::{
-    LedgerError, News, OpenWarnings, Position,
-    books::{Done, Taken},
+    Inbox, LedgerError, News, OpenWarnings, Position,
+    books::{Books, Done, Taken},
     log::{GROUP_BYTES, Log},
-    outbox::Outbox,
+    outbox::{Change, Outbox},
     view::View,
 };
-use crate::lifecycle::{Changed, Lifecycle, NewAlert, NewChange, Refused};
+use crate::{
+    clock::Clock,
+    delivery::{Managers, Push},
+    lifecycle::{Changed, NewAlert, NewChange, Refused},
+};
 
 /// What the writer's thread and the others look at.
 pub struct Shared {
     pub view: View,
     pub open_warnings: OpenWarnings,
     pub news: News,
-    pub outbox: Outbox,
+    pub outbox: Outbox<Change>,
+    pub inbox: Inbox,
+    pub pushes: Outbox<Arc<Push>>,
     /// First offset that has not been read, by topic and partition.
     pub positions: Mutex<HashMap<(String, i32), i64>>,
     /// False once nothing more is taken.
@@ -51,6 +57,12 @@ pub enum Order {
         done: Box<dyn FnOnce(ChangeAnswer) + Send>,
     },
     Sent(u64),
+    Pushed(u64),
+    /// Time has passed.
+    Tick {
+        done: Box<dyn FnOnce(Result<(), Failure>) + Send>,
+    },
+    Managers(Managers),
     Close,
 }
 
@@ -61,7 +73,13 @@ type Tell = Box<dyn FnOnce(&Ended)>;
 ///
 /// After an error it goes on taking orders, and refuses each: what is in memory is ahead of the disk then, and readers are
 /// not shown it.
-pub fn run(mut log: Log, mut lifecycle: Lifecycle, shared: &Shared, orders: &mpsc::Receiver<Order>) -> Ended {
+pub fn run(
+    mut log: Log,
+    mut books: Books,
+    clock: &Clock,
+    shared: &Shared,
+    orders: &mpsc::Receiver<Order>,
+) -> Ended {
     let mut state: Ended = Ok(());
     loop {
         let mut group = Done::default();
@@ -71,7 +89,7 @@ pub fn run(mut log: Log, mut lifecycle: Lifecycle, shared: &Shared, orders: &mps
             match next {
                 Some(Order::Close) | None => break false,
                 Some(order) if state.is_ok() => {
-                    tell.extend(apply(order, &mut group, &mut lifecycle, &mut log));
+                    tell.extend(apply(order, &mut group, &mut books, clock.now_us(), &mut log));
                 }
                 Some(order) => tell.extend(refuse(order)),
             }
@@ -98,25 +116,41 @@ pub fn run(mut log: Log, mut lifecycle: Lifecycle, shared: &Shared, orders: &mps
         if !more {
             shared.outbox.close();
             shared.news.close();
+            shared.pushes.close();
             state?;
             return log.mark().map_err(Arc::new);
         }
     }
 }
 
-fn apply(order: Order, group: &mut Done, lifecycle: &mut Lifecycle, log: &mut Log) -> Option<Tell> {
+fn apply(order: Order, group: &mut Done, books: &mut Books, now_us: i64, log: &mut Log) -> Option<Tell> {
+    // What was due before something else happens comes before it.
+    if matches!(order, Order::Alerts { .. } | Order::Change { .. } | Order::Tick { .. }) {
+        group.due(books, now_us, |record| log.gather(record));
+    }
     match order {
         Order::Alerts { alerts, at, done } => {
-            let taken = group.alerts(lifecycle, &alerts, at, |record| log.gather(record));
+            let taken = group.alerts(books, &alerts, at, now_us, |record| log.gather(record));
             Some(Box::new(move |durable| done(durable.clone().map(|()| taken))))
         }
         Order::Change { change, done } => {
             // An answer can rest on what is not durable yet, so also a refusal waits for it.
-            let changed = group.change(lifecycle, &change, |record| log.gather(record));
+            let changed = group.change(books, &change, |record| log.gather(record));
             Some(Box::new(move |durable| done(durable.clone().map(|()| changed))))
         }
         Order::Sent(through) => {
             group.sent(through, |record| log.gather(record));
+            None
+        }
+        Order::Pushed(through) => {
+            group.pushed(through, |record| log.gather(record));
+            None
+        }
+        Order::Tick { done } => Some(Box::new(move |durable| done(durable.clone()))),
+        Order::Managers(managers) => {
+            if let Some(stage) = &mut books.stage {
+                stage.set_managers(managers);
+            }
             None
         }
         Order::Close => None,
@@ -128,7 +162,8 @@ fn refuse(order: Order) -> Option<Tell> {
     match order {
         Order::Alerts { done, .. } => Some(Box::new(move |ended| done(Err(why(ended))))),
         Order::Change { done, .. } => Some(Box::new(move |ended| done(Err(why(ended))))),
-        Order::Sent(_) | Order::Close => None,
+        Order::Tick { done } => Some(Box::new(move |ended| done(Err(why(ended))))),
+        Order::Sent(_) | Order::Pushed(_) | Order::Managers(_) | Order::Close => None,
     }
 }
 
@@ -140,7 +175,7 @@ pub fn closed() -> Failure {
 impl Shared {
     /// Shows readers what a group did.
     fn publish(&self, group: Done) {
-        let Done { versions, changes, positions, sent } = group;
+        let Done { versions, changes, pushes, positions, sent, pushed } = group;
         self.view.publish(&versions);
         self.open_warnings.publish(versions.iter().map(|version| &version.warning));
         self.news.note(versions.iter().map(|version| &version.warning));
@@ -150,6 +185,11 @@ impl Shared {
         self.outbox.put(changes);
         if let Some(through) = sent {
             self.outbox.sent(through);
+        }
+        self.inbox.put(&pushes);
+        self.pushes.put(pushes);
+        if let Some(through) = pushed {
+            self.pushes.sent(through);
         }
     }
 }

@@ -6,6 +6,7 @@
 //!              └─ yes ─► its count goes up                └► ESCALATED ─┘
 //!  change ─► asked before? ─► the first answer
 //!              └─ no ─► does the state allow it? ─► the warning's next version
+//!  too long OPEN ─► passed on to a role, and still OPEN                                (asked for by `delivery`)
 //! ```
 //!
 //! There is no I/O and no clock here: the same alerts and changes, in the same order, give the same warnings. A warning is
@@ -126,6 +127,36 @@ impl Lifecycle {
         }
         member.answers.insert(change.request.as_str().into(), next.clone());
         Ok(Changed::Made(next))
+    }
+
+    /// Passes a warning on to a role because nobody looks into it. None: somebody does, or there is no such warning.
+    ///
+    /// It stays open, so that whoever it was passed on to, or the account manager after all, can acknowledge it.
+    pub fn pass_on(
+        &mut self,
+        member: &str,
+        number: u32,
+        to: &Arc<str>,
+        at_us: i64,
+        why: &str,
+    ) -> Option<Arc<Warning>> {
+        let warning = self.members.get_mut(member)?.warnings.get_mut(number as usize)?;
+        if warning.state != State::Open {
+            return None;
+        }
+        *warning = Arc::new(warning.passed_on(to, at_us, why));
+        Some(warning.clone())
+    }
+
+    /// A warning by its number within the member.
+    pub fn warning(&self, member: &str, number: u32) -> Option<&Arc<Warning>> {
+        self.members.get(member)?.warnings.get(number as usize)
+    }
+
+    /// A warning by any of its alerts.
+    pub fn by_alert(&self, member: &str, alert: Id) -> Option<&Arc<Warning>> {
+        let member = self.members.get(member)?;
+        member.warnings.get(*member.by_alert.get(&alert)? as usize)
     }
 
     /// All warnings, those of a member in the order in which they were opened.

@@ -32,6 +32,9 @@ pub struct Warning {
     pub inspection: Option<Inspection>,
 }
 
+/// Who steps of the system are by.
+const SYSTEM: &str = "system";
+
 /// From one state to another: who, when, why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
@@ -40,6 +43,8 @@ pub struct Step {
     pub by: String,
     pub at_us: i64,
     pub why: String,
+    /// Nobody looked into it for too long: passed on to this role by the system. The state stays open.
+    pub escalated_to: Option<Arc<str>>,
 }
 
 impl Warning {
@@ -79,12 +84,32 @@ impl Warning {
         let NewChange { to, by, at_us, why, .. } = change.clone();
         let mut history = Vec::with_capacity(self.history.len() + 1);
         history.extend_from_slice(&self.history);
-        history.push(Step { from: self.state, to, by, at_us, why });
+        history.push(Step { from: self.state, to, by, at_us, why, escalated_to: None });
         let mut inspection = self.inspection;
         if let (Some(inspection), State::Disposed | State::Closed) = (&mut inspection, to) {
             inspection.done = true;
         }
         Self { state: to, history, inspection, ..self.clone() }
+    }
+
+    /// Passed on to a role because nobody looks into it. The caller has seen that it is open.
+    pub(super) fn passed_on(&self, to: &Arc<str>, at_us: i64, why: &str) -> Self {
+        let mut history = Vec::with_capacity(self.history.len() + 1);
+        history.extend_from_slice(&self.history);
+        history.push(Step {
+            from: self.state,
+            to: self.state,
+            by: SYSTEM.into(),
+            at_us,
+            why: why.into(),
+            escalated_to: Some(to.clone()),
+        });
+        Self { history, ..self.clone() }
+    }
+
+    /// Was it passed on to this role?
+    pub fn was_passed_on(&self, to: &str) -> bool {
+        self.history.iter().any(|step| step.escalated_to.as_deref() == Some(to))
     }
 
     /// Id of a step; 0 is the opening, the others are counted from 1 in the history.

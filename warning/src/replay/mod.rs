@@ -12,13 +12,11 @@ use std::{
 use tarim_datamart::Problems;
 use tracing::warn;
 
+pub(crate) use file::OutFile;
 pub use file::{Encoding, EventFile};
 pub use spread::{Contagion, PARTITION as SPREAD_PARTITION};
 
-use self::{
-    file::OutFile,
-    spread::{Spread, Spreader},
-};
+use self::spread::{Spread, Spreader};
 use crate::{
     alert,
     contagion::NetworkError,

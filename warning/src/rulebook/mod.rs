@@ -31,11 +31,13 @@ use tarim_features::{
 };
 use tarim_models::scorecard::ScorecardText;
 
+pub(crate) use self::read::choice;
 pub use self::{
     crossing::{Card, Crossing, Line, Look, Measure, Side},
     spread::{CONTAGION, Spread, Spreads},
     words::{IfUnknown, Level, Push},
 };
+use crate::delivery::{Policy, check_managers};
 
 /// Everything that the pipeline needs to know, compiled.
 #[derive(Debug)]
@@ -59,6 +61,7 @@ pub struct WarningBook {
     spreads: Spreads,
     /// Index of the kind of events that spread alerts.
     contagion: Option<usize>,
+    delivery: Option<Policy>,
 }
 
 /// A rule, as far as its alerts are concerned.
@@ -211,7 +214,7 @@ impl WarningBook {
             Place::file(root).problem(format!("cannot read the rulebook: {e}"), "check its permissions")
         });
         let version = problems.take(version);
-        let (Some(standards), Some(streams), Some(edges), Some(texts), Some(cards), Some(version)) =
+        let (Some(standards), Some(streams), Some(edges), Some(mut texts), Some(cards), Some(version)) =
             (standards, streams, edges, texts, cards, version)
         else {
             return Err(problems);
@@ -225,6 +228,10 @@ impl WarningBook {
                 "use fewer or shorter windows, or longer panes",
             ));
         }
+        if let Some(sql) = &texts.delivery.managers_sql {
+            check_managers(sql, &standards, &mut problems);
+        }
+        let delivery = std::mem::take(&mut texts.delivery).finish(&mut problems);
         let usual = texts.allowed_lateness_us.unwrap_or(ALLOWED_LATENESS_US);
         let mut allowed_lateness_us = vec![usual; streams.kinds().len()];
         let contagion = streams.kind(CONTAGION);
@@ -259,6 +266,7 @@ impl WarningBook {
             edges,
             spreads,
             contagion,
+            delivery,
         })
     }
 
@@ -396,6 +404,11 @@ impl WarningBook {
     /// Whether events are of that kind.
     pub fn is_contagion(&self, kind: usize) -> bool {
         self.contagion == Some(kind)
+    }
+
+    /// Who is told of alerts, and when; None: the rulebook does not say, and nothing is pushed.
+    pub fn delivery(&self) -> Option<&Policy> {
+        self.delivery.as_ref()
     }
 
     /// The dictionary of the rows of a kind's events.

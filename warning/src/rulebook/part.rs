@@ -46,6 +46,7 @@ impl WarningBook {
             // What its rules raise is thrown away.
             spreads: Spreads::default(),
             contagion: self.contagion,
+            delivery: None,
         }
     }
 

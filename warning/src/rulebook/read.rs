@@ -8,6 +8,7 @@ use super::{
     spread::{self, SpreadText},
     words::{IfUnknown, Level, Push},
 };
+use crate::delivery::DeliveryText;
 
 /// Everything that the files say.
 #[derive(Debug, Default)]
@@ -20,6 +21,8 @@ pub struct Texts {
     pub allowed_lateness_us: Option<i64>,
     /// By kind of events, where it is another one.
     pub lateness_of: Vec<(At<String>, i64)>,
+    /// Who is told, and when.
+    pub delivery: DeliveryText,
 }
 
 /// What every kind of rule says.
@@ -133,6 +136,7 @@ fn file(root: Section<'_>, texts: &mut Texts, problems: &mut Problems) {
         }
         section.finish(problems);
     }
+    texts.delivery.read(&root, problems);
     for section in root.sections("rule", problems) {
         texts.rules.extend(rule(section, problems));
     }

@@ -12,7 +12,6 @@
 //! - **Shutdown** finishes what was accepted.
 //! - **Not in the open**: another address than loopback needs TLS.
 
-mod clock;
 mod pages;
 mod refusal;
 mod rpc;
@@ -20,7 +19,7 @@ mod server;
 pub mod wire;
 
 pub use self::{
-    clock::Clock,
     refusal::Refusal,
     server::{Config, Running, SERVICE, ServeError, Tls, serve},
 };
+pub use crate::clock::Clock;

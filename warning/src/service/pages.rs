@@ -3,9 +3,8 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::Refusal;
-use crate::ledger::Filter;
 
-/// Warnings of a page when nothing is said, and at most.
+/// Warnings, or pushes, of a page when nothing is said, and at most.
 const USUAL: usize = 100;
 const MOST: usize = 1000;
 
@@ -18,12 +17,12 @@ pub fn size(page_size: u32) -> Result<usize, Refusal> {
 }
 
 /// The token of the page that goes on before a number.
-pub fn token(member: &str, filter: &Filter, before: Option<u32>) -> String {
+pub fn token(member: &str, filter: &impl Hash, before: Option<u32>) -> String {
     before.map_or_else(String::new, |before| format!("{before}.{:08x}", list(member, filter)))
 }
 
 /// Where a page goes on; None: at the newest.
-pub fn before(token: &str, member: &str, filter: &Filter) -> Result<Option<u32>, Refusal> {
+pub fn before(token: &str, member: &str, filter: &impl Hash) -> Result<Option<u32>, Refusal> {
     if token.is_empty() {
         return Ok(None);
     }
@@ -38,9 +37,8 @@ pub fn before(token: &str, member: &str, filter: &Filter) -> Result<Option<u32>,
 }
 
 /// Tells lists apart: a token of one makes no sense in another. It keeps no secret: a member's numbers are its own.
-fn list(member: &str, filter: &Filter) -> u32 {
+fn list(member: &str, filter: &impl Hash) -> u32 {
     let mut hasher = DefaultHasher::new();
-    let Filter { customer, state, at_least, rule } = filter;
-    (member, customer, state, at_least.map(i32::from), rule).hash(&mut hasher);
+    (member, filter).hash(&mut hasher);
     hasher.finish() as u32
 }

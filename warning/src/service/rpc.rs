@@ -125,6 +125,23 @@ impl WarningService for Rpc {
         let warnings = standing.iter().map(|warning| convert::warning(warning)).collect();
         Ok(Response::new(wire::OpenWarningsResponse { warnings }))
     }
+
+    async fn list_pushes(
+        &self,
+        request: Request<wire::ListPushesRequest>,
+    ) -> Result<Response<wire::ListPushesResponse>, Status> {
+        let _slot = self.slot()?;
+        let request = request.into_inner();
+        let member = convert::member(request.member.clone())?;
+        let filter = convert::push_filter(&request)?;
+        let size = pages::size(request.page_size)?;
+        let before = pages::before(&request.page_token, &member, &filter)?;
+        let page = self.ledger.inbox().page(&member, &filter, before, size);
+        Ok(Response::new(wire::ListPushesResponse {
+            pushes: page.pushes.iter().map(|push| push.wire()).collect(),
+            next_page_token: pages::token(&member, &filter, page.before),
+        }))
+    }
 }
 
 /// The first bytes of a text.

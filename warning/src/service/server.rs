@@ -106,7 +106,7 @@ pub async fn serve(
     }
     let (stop, stopping) = watch::channel(false);
     let slots = Arc::new(Semaphore::new(config.max_in_flight));
-    let rpc = Rpc { ledger, clock: config.clock, slots: slots.clone(), stopping: stopping.clone() };
+    let rpc = Rpc { ledger, clock: config.clock.clone(), slots: slots.clone(), stopping: stopping.clone() };
     let health = HealthReporter::new();
     let router = router(&config, rpc, &health)?;
     health.set_service_status(SERVICE, ServingStatus::Serving).await;

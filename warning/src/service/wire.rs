@@ -6,7 +6,8 @@ use tarim_proto::warning::v1 as wire;
 
 use super::Refusal;
 use crate::{
-    ledger::Filter,
+    delivery::Kind,
+    ledger::{Filter, PushFilter},
     lifecycle::{Id, NewChange, State, Warning},
 };
 
@@ -19,6 +20,7 @@ pub fn warning(warning: &Warning) -> wire::Warning {
         by: step.by.clone(),
         at_us: step.at_us,
         why: step.why.clone(),
+        escalated_to: step.escalated_to.as_deref().unwrap_or_default().to_owned(),
     };
     wire::Warning {
         warning_id: warning.id.to_string(),
@@ -70,6 +72,14 @@ pub fn filter(request: &wire::ListWarningsRequest) -> Result<Filter, Refusal> {
         at_least: Some(level).filter(|level| *level != wire::Level::Unspecified),
         rule: optional("rule_id", &request.rule_id)?,
     })
+}
+
+/// Which pushes are listed.
+pub fn push_filter(request: &wire::ListPushesRequest) -> Result<PushFilter, Refusal> {
+    let reader = text("manager", request.manager.clone(), 0..=NAME_MAX)?;
+    let kind = wire::PushKind::try_from(request.kind)
+        .map_err(|_| Refusal::invalid("kind", format!("{} is no kind of push", request.kind)))?;
+    Ok(PushFilter { reader: Some(reader).filter(|reader| !reader.is_empty()), kind: Kind::of_wire(kind) })
 }
 
 pub fn id(text: &str) -> Result<Id, Refusal> {

@@ -129,13 +129,13 @@ struct Gated {
 impl Gate {
     /// A ledger on such a file.
     fn open(folder: &Path) -> (Self, Ledger) {
-        let (mut log, lifecycle, shared) = read(folder).unwrap();
+        let (mut log, books, shared) = read(folder).unwrap();
         let on = fs::OpenOptions::new().write(true).open(file(folder)).unwrap();
         let gate = Self(Arc::default(), Arc::new(on));
         log.storage = Box::new(gate.clone());
         let lock = fs::File::create(folder.join("warnings.lock")).unwrap();
         let heard = Heard::open(folder).unwrap();
-        (gate, Ledger::start(log, lifecycle, shared, heard, lock).unwrap())
+        (gate, Ledger::start(log, books, shared, (heard, lock), None).unwrap())
     }
 
     fn set(&self, set: impl FnOnce(&mut Gated)) {

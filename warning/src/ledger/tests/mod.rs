@@ -1,8 +1,9 @@
 //! The ledger as a whole; its file in [`disk`], its readers in [`readers`], those of another process in
-//! [`follow`].
+//! [`follow`], what it pushes in [`pushes`].
 
 mod disk;
 mod follow;
+mod pushes;
 mod readers;
 
 use std::{path::Path, sync::mpsc, time::Duration};

@@ -1,0 +1,64 @@
+//! The rulebook's word on pushes, and the account managers that its query finds in the datamart.
+
+use std::{path::PathBuf, time::Duration};
+
+use indicatif::HumanCount;
+use tarim_datamart::{Datamart, Standards};
+use tarim_decision::rulebook::current;
+use tarim_warning::{
+    delivery::{Managers, Policy},
+    ledger::Ledger,
+    rulebook::WarningBook,
+};
+
+use crate::home::Home;
+
+/// Where account managers are found.
+pub struct Source {
+    datamart: PathBuf,
+    standards: Standards,
+    sql: String,
+}
+
+/// What the rulebook says of pushes, and where it finds account managers.
+pub fn read(home: &Home, published: bool) -> anyhow::Result<(Option<Policy>, Option<Source>)> {
+    let folder = if published { current(&home.published())? } else { home.rulebook().to_path_buf() };
+    let book = WarningBook::read(&folder)?;
+    let Some(policy) = book.delivery() else { return Ok((None, None)) };
+    let source = policy.managers_sql.clone().map(|sql| {
+        let standards = book.standards().clone();
+        Source { datamart: home.datamart(), standards, sql }
+    });
+    Ok((Some(policy.clone()), source))
+}
+
+/// Asks the datamart as it is now. Without a query nobody has an account manager.
+pub async fn load(source: Option<&Source>) -> anyhow::Result<Managers> {
+    let Some(Source { datamart, standards, sql }) = source else { return Ok(Managers::default()) };
+    let session = Datamart::open(datamart, standards.clone())?.session().await?;
+    let managers = Managers::load(&session, sql).await?;
+    tracing::info!("{} customers have an account manager", HumanCount(managers.customers() as u64));
+    if managers.customers() == 0 {
+        tracing::warn!(
+            "no customer has an account manager: everything goes to `unassigned`; is anything loaded?"
+        );
+    }
+    if managers.doubtful() > 0 {
+        tracing::warn!(
+            "of {} customers `managers_sql` names two account managers; the first by name is taken",
+            HumanCount(managers.doubtful())
+        );
+    }
+    Ok(managers)
+}
+
+/// Asks again and again. Those that were known stay while the datamart does not answer.
+pub async fn keep_up(source: &Source, ledger: &Ledger, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        match load(Some(source)).await {
+            Ok(managers) => ledger.set_managers(managers),
+            Err(e) => tracing::error!("the account managers stay as they were: {e:#}"),
+        }
+    }
+}

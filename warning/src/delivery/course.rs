@@ -1,0 +1,54 @@
+//! Warnings and pushes without a disk: history, and tests.
+
+use std::sync::Arc;
+
+use super::{Managers, Policy, Push, Stage};
+use crate::{
+    ledger::books::{Books, Done},
+    lifecycle::{Changed, NewAlert, NewChange, Refused, Warning},
+};
+
+/// What a ledger does, in memory, at times that are given.
+pub struct Course {
+    books: Books,
+}
+
+impl Course {
+    pub fn new(policy: Policy, managers: Managers) -> Self {
+        let mut books = Books::default();
+        books.stage = Some(Stage::new(policy, managers, &books.delivery, &books.lifecycle));
+        Self { books }
+    }
+
+    /// Takes an alert; what was due before comes first. One that is known brings nothing.
+    pub fn alert(&mut self, alert: &NewAlert, now_us: i64) -> Vec<Arc<Push>> {
+        let mut done = Done::default();
+        done.due(&mut self.books, now_us, |_| ());
+        done.alerts(&mut self.books, std::slice::from_ref(alert), None, now_us, |_| ());
+        done.pushes
+    }
+
+    /// Makes a change, if it is allowed.
+    pub fn change(&mut self, change: &NewChange) -> (Result<Changed, Refused>, Vec<Arc<Push>>) {
+        let mut done = Done::default();
+        done.due(&mut self.books, change.at_us, |_| ());
+        (done.change(&mut self.books, change, |_| ()), done.pushes)
+    }
+
+    /// Does what is due by now.
+    pub fn tick(&mut self, now_us: i64) -> Vec<Arc<Push>> {
+        let mut done = Done::default();
+        done.due(&mut self.books, now_us, |_| ());
+        done.pushes
+    }
+
+    /// When the next thing is due, if nothing happens before.
+    pub fn next_due_us(&mut self) -> Option<i64> {
+        self.books.next_due().map(|due| due.at_us())
+    }
+
+    /// All warnings, those of a member in the order in which they were opened.
+    pub fn warnings(&self) -> impl Iterator<Item = &Arc<Warning>> {
+        self.books.lifecycle.warnings()
+    }
+}

@@ -1,0 +1,173 @@
+//! A digest: what waited for one reader, grouped, the gravest first.
+
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
+
+use tarim_proto::warning::v1::{self as wire, Alert, Level};
+
+use crate::lifecycle::{Id, State, Warning};
+
+/// A digest, or a part of one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Digest {
+    /// Which of the reader's it is, from 1.
+    pub number: u32,
+    /// From 1.
+    pub part: u32,
+    pub parts: u32,
+    /// The gravest first.
+    pub groups: Vec<Group>,
+}
+
+/// What belongs together: alerts of one `group` of rules about one customer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    pub level: Level,
+    /// The gravest first; not empty.
+    pub lines: Vec<Line>,
+}
+
+/// A warning in a digest, as it is when the digest is made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    pub warning: Id,
+    /// The alert that opened it.
+    pub alert: Arc<Alert>,
+    pub level: Level,
+    pub state: State,
+    pub waited: Waited,
+}
+
+/// What waited of a warning.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waited {
+    pub alerts: u32,
+    /// Repeats that the rule held back before these.
+    pub held_back: u32,
+    pub first_us: i64,
+    pub last_us: i64,
+    /// Whose warning it is, if it was escalated to the reader.
+    pub escalated_from: Option<Arc<str>>,
+}
+
+impl Waited {
+    /// One alert more.
+    pub fn add(&mut self, alert: &Alert) {
+        let at_us = alert.raised_at_us;
+        self.seen(at_us, at_us);
+        self.alerts = self.alerts.saturating_add(1);
+        self.held_back = self.held_back.saturating_add(alert.repeats);
+    }
+
+    /// The whole warning, which is another's.
+    pub fn escalate(&mut self, warning: &Warning, from: &Arc<str>) {
+        self.seen(warning.first_raised_us, warning.last_raised_us);
+        self.escalated_from = Some(from.clone());
+    }
+
+    fn seen(&mut self, first_us: i64, last_us: i64) {
+        if self.alerts == 0 && self.escalated_from.is_none() {
+            (self.first_us, self.last_us) = (first_us, last_us);
+        }
+        self.first_us = self.first_us.min(first_us);
+        self.last_us = self.last_us.max(last_us);
+    }
+}
+
+/// A part of a digest has no more lines than this, and no more text: a topic takes a megabyte at once.
+const PART_LINES: usize = 500;
+const PART_BYTES: usize = 400 << 10;
+
+impl Line {
+    pub fn new(warning: &Warning, waited: Waited) -> Self {
+        let Warning { id, alert, level, state, .. } = warning;
+        Self { warning: *id, alert: alert.clone(), level: *level, state: *state, waited }
+    }
+
+    /// The gravest first; of those, the latest; and no two are alike.
+    fn rank(&self) -> impl Ord + use<> {
+        (Reverse(self.level), Reverse(self.waited.last_us), self.warning)
+    }
+
+    /// About as long as it is in JSON.
+    fn bytes(&self) -> usize {
+        let Alert { zh, en, rule_id, key, group, customer_id, .. } = self.alert.as_ref();
+        400 + [zh, en, rule_id, key, group, customer_id].iter().map(|text| text.len()).sum::<usize>()
+    }
+}
+
+/// The parts of a digest.
+pub fn parts(number: u32, lines: impl Iterator<Item = Line>) -> Vec<Digest> {
+    let mut groups: BTreeMap<(String, String), Vec<Line>> = BTreeMap::new();
+    for line in lines {
+        let of = (line.alert.group.clone(), line.alert.customer_id.clone());
+        groups.entry(of).or_default().push(line);
+    }
+    let mut groups: Vec<Vec<Line>> = groups.into_values().collect();
+    groups.iter_mut().for_each(|lines| lines.sort_by_cached_key(Line::rank));
+    groups.sort_by_cached_key(|lines| lines[0].rank());
+    let mut parts: Vec<Vec<Group>> = Vec::new();
+    let (mut count, mut bytes) = (PART_LINES, 0);
+    for lines in groups {
+        let level = lines[0].level;
+        let mut begun = false;
+        for line in lines {
+            let more = line.bytes();
+            if count == PART_LINES || bytes + more > PART_BYTES {
+                parts.push(Vec::new());
+                (count, bytes, begun) = (0, 0, false);
+            }
+            let part = parts.last_mut().expect("the first line begins one");
+            if !begun {
+                part.push(Group { level, lines: Vec::new() });
+                begun = true;
+            }
+            part.last_mut().expect("it has begun").lines.push(line);
+            (count, bytes) = (count + 1, bytes + more);
+        }
+    }
+    let all = parts.len() as u32;
+    (1..).zip(parts).map(|(part, groups)| Digest { number, part, parts: all, groups }).collect()
+}
+
+impl Group {
+    pub fn name(&self) -> &str {
+        &self.lines[0].alert.group
+    }
+
+    pub fn customer(&self) -> &str {
+        &self.lines[0].alert.customer_id
+    }
+}
+
+impl Digest {
+    pub fn wire(&self) -> wire::Digest {
+        let groups = self.groups.iter().map(|group| wire::DigestGroup {
+            group: group.name().into(),
+            customer_id: group.customer().into(),
+            level: group.level.into(),
+            lines: group.lines.iter().map(Line::wire).collect(),
+        });
+        let (number, part, parts) = (self.number, self.part, self.parts);
+        wire::Digest { number, part, parts, groups: groups.collect() }
+    }
+}
+
+impl Line {
+    fn wire(&self) -> wire::DigestLine {
+        let Self { warning, alert, level, state, waited } = self;
+        wire::DigestLine {
+            warning_id: warning.to_string(),
+            rule_id: alert.rule_id.clone(),
+            key: alert.key.clone(),
+            zh: alert.zh.clone(),
+            en: alert.en.clone(),
+            level: (*level).into(),
+            state: state.wire().into(),
+            alerts: waited.alerts,
+            held_back: waited.held_back,
+            first_raised_at_us: waited.first_us,
+            last_raised_at_us: waited.last_us,
+            escalated_from: waited.escalated_from.as_deref().unwrap_or_default().to_owned(),
+        }
+    }
+}

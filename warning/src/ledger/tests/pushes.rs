@@ -1,0 +1,186 @@
+//! Pushes on disk: what was told is there, what was not is told, and nothing twice.
+
+use std::{collections::HashSet, fs, sync::atomic::AtomicI64};
+
+use super::*;
+use crate::delivery::{Budgets, Calendar, Escalation, Kind, Policy, Push};
+
+const HOUR: i64 = 3_600_000_000;
+
+fn pushing(now: &Arc<AtomicI64>) -> Pushing {
+    let role: Arc<str> = "branch_head".into();
+    let escalation =
+        Escalation { level: Level::Red, after_us: 4 * HOUR, to: role, why: "nobody looked into it".into() };
+    let policy = Policy {
+        calendar: Calendar::new(8 * HOUR, vec![8 * HOUR, 16 * HOUR]),
+        budgets: Budgets { common: Some(2), ..Budgets::default() },
+        repeats_wait: false,
+        escalations: vec![escalation],
+        managers_sql: None,
+    };
+    let mut managers = Managers::default();
+    managers.put("001", "c1", "m1");
+    Pushing { policy, managers, clock: Clock::Set(now.clone()) }
+}
+
+/// All pushes that are in the outbox: all that there are, if none were noted as sent.
+fn pushed(ledger: &Ledger) -> Vec<Arc<Push>> {
+    let unsent = ledger.pushes().after(0, usize::MAX, Duration::ZERO).unwrap();
+    unsent.into_iter().map(|unsent| unsent.what).collect()
+}
+
+fn kinds(pushes: &[Arc<Push>]) -> Vec<(Kind, String)> {
+    pushes.iter().map(|push| (push.kind(), push.reader.to_string())).collect()
+}
+
+/// Steps of a life of some days, as many as are asked for.
+fn live(ledger: &Ledger, now: &AtomicI64, steps: std::ops::Range<u64>) {
+    for n in steps {
+        now.store(n as i64 * HOUR, Ordering::Release);
+        match n % 4 {
+            3 => ledger.tick_now().unwrap(),
+            2 => {
+                // Refused or not is for the life-cycle's own tests.
+                let _ = make(ledger, change(&format!("r{n}"), n / 3, State::Acknowledged)).unwrap();
+            }
+            _ => {
+                let alerts = vec![alert(2 * n, "001", "c1"), alert(2 * n + 1, "001", &format!("x{n}"))];
+                ledger.take_now(alerts, None).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn inbox_and_outbox_are_as_they_were_after_a_restart() {
+    let (folder, now) = (tempfile::tempdir().unwrap(), Arc::default());
+    let ledger = Ledger::open_pushing(folder.path(), pushing(&now)).unwrap();
+    live(&ledger, &now, 0..40);
+    let before = pushed(&ledger);
+    let inbox = |ledger: &Ledger| ledger.inbox().page("001", &PushFilter::default(), None, usize::MAX).pushes;
+    assert!(inbox(&ledger).iter().rev().eq(&before));
+    let of_kind = |kind| before.iter().filter(|push| push.kind() == kind).count();
+    assert!(of_kind(Kind::Alert) > 5 && of_kind(Kind::Digest) > 3 && of_kind(Kind::Escalation) > 1);
+    ledger.pushed(3);
+    ledger.take_now(Vec::new(), None).unwrap();
+    assert_eq!(pushed(&ledger), before[3..]);
+    drop(ledger);
+    let ledger = Ledger::open_pushing(folder.path(), pushing(&now)).unwrap();
+    assert_eq!(pushed(&ledger), before[3..]);
+    assert!(inbox(&ledger).iter().rev().eq(&before), "what was sent is still in the inbox");
+    live(&ledger, &now, 40..44);
+    let next = ledger.pushes().after(before.len() as u64, 1, Duration::ZERO).unwrap();
+    assert_eq!(next[0].sequence, before.len() as u64 + 1, "they are counted on");
+}
+
+/// Cut at every byte, and gone on with from there, as a feed does that does not know what was taken: each alert is pushed once.
+#[test]
+fn a_ledger_that_was_cut_neither_loses_nor_doubles_a_push() {
+    let (folder, now) = (tempfile::tempdir().unwrap(), Arc::default());
+    let file = folder.path().join("warnings.ledger");
+    let ledger = Ledger::open_pushing(folder.path(), pushing(&now)).unwrap();
+    live(&ledger, &now, 0..18);
+    let from = fs::metadata(&file).unwrap().len() as usize;
+    live(&ledger, &now, 18..24);
+    let all_pushes = pushed(&ledger);
+    let whole = fs::read(&file).unwrap();
+    ledger.close().unwrap();
+    drop(ledger);
+    for cut in (from..whole.len()).step_by(7).chain([whole.len()]) {
+        fs::write(&file, &whole[..cut]).unwrap();
+        now.store(0, Ordering::Release);
+        let ledger = Ledger::open_pushing(folder.path(), pushing(&now)).unwrap();
+        // A step can be two records: what was due, and then the alert.
+        let found = pushed(&ledger);
+        assert_eq!(found, all_pushes[..found.len()], "cut at {cut}: what is told is not what was told");
+        if cut % 5 != 0 {
+            continue;
+        }
+        live(&ledger, &now, 0..24);
+        now.store(100 * HOUR, Ordering::Release);
+        ledger.tick_now().unwrap();
+        let pushes = pushed(&ledger);
+        let ids: HashSet<String> = pushes.iter().map(|push| push.id()).collect();
+        assert_eq!(ids.len(), pushes.len(), "cut at {cut}: the same push twice");
+        let told: u32 = pushes.iter().map(|push| alerts_of(push)).sum();
+        let taken: u32 = all(&ledger).iter().map(|warning| warning.count).sum();
+        assert_eq!(told, taken, "cut at {cut}");
+    }
+}
+
+fn alerts_of(push: &Push) -> u32 {
+    match &push.what {
+        crate::delivery::What::Alert { .. } => 1,
+        crate::delivery::What::Escalation { .. } => 0,
+        crate::delivery::What::Digest(digest) => {
+            digest.groups.iter().flat_map(|group| &group.lines).map(|line| line.waited.alerts).sum()
+        }
+    }
+}
+
+#[test]
+fn what_was_taken_before_anybody_pushed_is_not_pushed() {
+    let (folder, now) = (tempfile::tempdir().unwrap(), Arc::<AtomicI64>::default());
+    let ledger = Ledger::open(folder.path()).unwrap();
+    ledger.take_now(vec![alert(1, "001", "c1")], None).unwrap();
+    drop(ledger);
+    let ledger = Ledger::open_pushing(folder.path(), pushing(&now)).unwrap();
+    now.store(50 * HOUR, Ordering::Release);
+    ledger.tick_now().unwrap();
+    assert_eq!(pushed(&ledger), []);
+    // A repeat of it is an alert as any other, and is escalated from then on.
+    ledger.take_now(vec![alert(2, "001", "c1")], None).unwrap();
+    now.store(54 * HOUR, Ordering::Release);
+    ledger.tick_now().unwrap();
+    let wanted = [(Kind::Alert, "m1".to_owned()), (Kind::Escalation, "branch_head".to_owned())];
+    assert_eq!(kinds(&pushed(&ledger)), wanted);
+    drop(ledger);
+    // And whoever no longer pushes still has what was pushed.
+    let ledger = Ledger::open(folder.path()).unwrap();
+    now.store(99 * HOUR, Ordering::Release);
+    ledger.take_now(vec![alert(3, "001", "c1")], None).unwrap();
+    assert_eq!(kinds(&pushed(&ledger)), wanted);
+}
+
+#[test]
+fn another_account_manager_is_told_of_what_comes_then() {
+    let (folder, now) = (tempfile::tempdir().unwrap(), Arc::default());
+    let ledger = Ledger::open_pushing(folder.path(), pushing(&now)).unwrap();
+    ledger.take_now(vec![alert(1, "001", "c1")], None).unwrap();
+    let mut managers = Managers::default();
+    managers.put("001", "c1", "m2");
+    ledger.set_managers(managers);
+    ledger.take_now(vec![alert(2, "001", "c1"), alert(3, "002", "c1")], None).unwrap();
+    let readers: Vec<String> = kinds(&pushed(&ledger)).into_iter().map(|(_, reader)| reader).collect();
+    assert_eq!(readers, ["m1", "m2", "unassigned"]);
+}
+
+#[test]
+fn an_inbox_is_paged() {
+    let (folder, now) = (tempfile::tempdir().unwrap(), Arc::default());
+    let ledger = Ledger::open_pushing(folder.path(), pushing(&now)).unwrap();
+    live(&ledger, &now, 0..60);
+    for filter in [
+        PushFilter::default(),
+        PushFilter { reader: Some("m1".into()), kind: None },
+        PushFilter { reader: Some("unassigned".into()), kind: Some(Kind::Digest) },
+        PushFilter { reader: Some("nobody".into()), kind: None },
+    ] {
+        let (mut found, mut before) = (Vec::new(), None);
+        loop {
+            let page = ledger.inbox().page("001", &filter, before, 3);
+            assert!(page.pushes.len() <= 3);
+            found.extend(page.pushes);
+            before = page.before;
+            if before.is_none() {
+                break;
+            }
+        }
+        let mut wanted = pushed(&ledger);
+        wanted.retain(|push| filter.reader.as_ref().is_none_or(|reader| **reader == *push.reader));
+        wanted.retain(|push| filter.kind.is_none_or(|kind| kind == push.kind()));
+        wanted.reverse();
+        assert_eq!(found, wanted);
+        assert!(ledger.inbox().page("002", &filter, None, 3).pushes.is_empty(), "another member's");
+    }
+}
