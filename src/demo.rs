@@ -117,7 +117,7 @@ impl Demo {
         let home = Home::at(&self.home, &self.rulebook);
         let runtime = tokio::runtime::Runtime::new()?;
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let running = runtime.block_on(serve::start(&home, &args, async {
+        let (running, _hearing) = runtime.block_on(serve::start(&home, &args, async {
             // Either way, told to stop or forgotten, it stops.
             let _ = stopped.await;
         }))?;

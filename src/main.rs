@@ -15,6 +15,7 @@ mod serve;
 mod sql;
 mod synth;
 mod warn;
+mod warned;
 
 use std::{
     panic,

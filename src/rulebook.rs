@@ -85,6 +85,9 @@ fn show_check(home: &Home) -> anyhow::Result<()> {
         0 => Some(WarningBook::read(home.rulebook())),
         _ => None,
     };
+    for note in warnings.iter().flatten().flat_map(WarningBook::notes) {
+        println!("warning: {note}");
+    }
     let mut errors = report.errors.iter().count();
     if let Some(Err(problems)) = &warnings {
         println!("{problems}");

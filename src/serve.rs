@@ -11,12 +11,16 @@ use tarim_decision::{
 use tarim_features::store::{EmbeddedStore, OnlineStore};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::home::Home;
+use crate::{
+    home::Home,
+    warned::{self, Hearing},
+};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     tarim serve\n  \
     tarim serve --listen 127.0.0.1:0 --metrics 127.0.0.1:0\n  \
+    tarim serve --warnings tarim-home/warnings/ledger\n  \
     TARIM_LOG=info tarim --log-format json serve\n  \
     tarim serve --listen 0.0.0.0:50051 --tls-cert server.pem --tls-key server.key --tls-client-ca clients.pem\n\n\
     The published rulebook and the online store are looked at every second, at once on SIGHUP; a new \
@@ -61,6 +65,8 @@ pub struct Args {
     /// Seconds from one look for a new rulebook or new features to the next
     #[arg(long, default_value_t = 1, value_name = "N")]
     look_every: u64,
+    #[command(flatten)]
+    warned: warned::Args,
 }
 
 impl Args {
@@ -98,7 +104,7 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
                 Ok(()) = tokio::signal::ctrl_c() => {}
             }
         };
-        let running = start(home, &args, shutdown).await?;
+        let (running, _hearing) = start(home, &args, shutdown).await?;
         say(&running, &args)?;
         let reloader = running.reloader();
         tokio::spawn(async move {
@@ -112,21 +118,28 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     })
 }
 
-/// Starts the service of an installation; it ends when `shutdown` completes.
+/// Starts the service of an installation; it ends when `shutdown` completes. It knows of warnings as long as what hears of
+/// them is held.
 pub async fn start(
     home: &Home,
     args: &Args,
     shutdown: impl Future<Output = ()> + Send + 'static,
-) -> anyhow::Result<Running> {
+) -> anyhow::Result<(Running, Option<Hearing>)> {
     let tokeniser = Tokeniser::open(&home.token_key())?;
     let store = home.store();
     let open_store = move |features| {
         EmbeddedStore::open(&store, features).map(|store| Arc::new(store) as Arc<dyn OnlineStore>)
     };
-    let sources = Sources::new(&home.published(), Box::new(open_store), Arc::new(tokeniser));
+    let mut sources = Sources::new(&home.published(), Box::new(open_store), Arc::new(tokeniser));
+    let warned = args.warned.clone();
+    let heard = tokio::task::spawn_blocking(move || warned::hear(&warned)).await??;
+    let (hearing, warnings) = heard.unzip();
+    if let Some(warnings) = warnings {
+        sources = sources.with_warnings(warnings);
+    }
     let folder = home.journal();
     let journal = tokio::task::spawn_blocking(move || Journal::open(&folder)).await??;
-    Ok(service::serve(args.config(), sources, journal, shutdown).await?)
+    Ok((service::serve(args.config(), sources, journal, shutdown).await?, hearing))
 }
 
 fn say(running: &Running, args: &Args) -> anyhow::Result<()> {

@@ -6,6 +6,8 @@ mod kafka;
 mod replay;
 mod serve;
 
+pub use self::kafka::pair;
+
 use self::desk::Deed;
 use crate::home::Home;
 
@@ -17,7 +19,7 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Verb {
-    /// Create the topics of events, alerts, dead letters and changes
+    /// Create the topics of events, alerts, dead letters, changes and what stands
     Init(kafka::init::Args),
     /// Watch a topic of events and push alerts, exactly once
     Run(kafka::run::Args),

@@ -12,7 +12,8 @@
 //! ```
 //!
 //! Windows over events live in [`stream`], for the warning pipeline, and so do the [`edges`] along which a warning spreads. The
-//! rulebook's folder itself ([`folder`]) is here, since both `decision` and `warning` read it.
+//! rulebook's folder itself ([`folder`]) is here, since both `decision` and `warning` read it; so is what `warning` tells
+//! `decision` of a customer ([`warnings`]).
 //!
 //! - **In**: definitions of a rulebook, and a session over the datamart. **Out**: snapshots of packed rows for
 //!   the decision service, columns for backtests, and expressions that run over either.
@@ -32,3 +33,4 @@ pub mod spine;
 pub mod store;
 pub mod stream;
 pub mod view;
+pub mod warnings;

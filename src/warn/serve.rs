@@ -14,7 +14,7 @@ use tarim_warning::{
     feed::{self, Feeding, Settings, take_file},
     ledger::Ledger,
     lifecycle::Inspections,
-    service::{self, Config, Tls},
+    service::{self, Clock, Config, Tls},
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -30,7 +30,8 @@ use crate::home::Home;
     kcat -b 127.0.0.1:9092 -C -t tarim.warning.changes\n\n\
     Alerts open warnings; a repeat while one stands raises its count. What was taken and what was done is in --state, on \
     disk before it is answered; an alert that comes twice changes nothing. Changes go to --changes after that, at least \
-    once, each with its change_id. SIGTERM and ctrl-c finish what was accepted.\n\n\
+    once, each with its change_id. What stands against each customer goes to --standing, for `tarim serve\n    \
+    --warnings-brokers`; on this machine it can follow --state instead. SIGTERM and ctrl-c finish what was accepted.\n\n\
     grpcurl -plaintext 127.0.0.1:7411 list")]
 pub struct Args {
     /// Address to listen on; port 0 takes a free one and prints it
@@ -51,6 +52,9 @@ pub struct Args {
     /// Topic of changes
     #[arg(long, default_value = "tarim.warning.changes", value_name = "TOPIC")]
     changes: String,
+    /// Topic of what stands against customers
+    #[arg(long, default_value = "tarim.warning.standing", value_name = "TOPIC")]
+    standing: String,
     /// Consumer group; how far it has read is kept in the state
     #[arg(long, default_value = "tarim-warn-serve")]
     group: String,
@@ -94,6 +98,7 @@ impl Args {
             more: self.more.clone(),
             alerts: self.alerts.clone(),
             changes: self.changes.clone(),
+            standing: self.standing.clone(),
             group: self.group.clone(),
             inspections: self.inspections(),
         }
@@ -143,9 +148,13 @@ async fn serve(args: &Args, ledger: &Arc<Ledger>) -> anyhow::Result<()> {
     };
     let running = service::serve(args.config(), ledger.clone(), shutdown).await?;
     let feeding = match &args.alerts_file {
+        // All of them are taken, and no others come.
         Some(_) => None,
         None => Some(feed::start(args.settings(), ledger.clone())?),
     };
+    if feeding.is_none() {
+        ledger.heard(Clock::System.now_us());
+    }
     say(args, running.address())?;
     loop {
         tokio::select! {
@@ -153,6 +162,9 @@ async fn serve(args: &Args, ledger: &Arc<Ledger>) -> anyhow::Result<()> {
             // An error: there is no ctrl-c to listen to. SIGTERM remains.
             Ok(()) = tokio::signal::ctrl_c() => break,
             () = tokio::time::sleep(LOOK) => {
+                if feeding.is_none() {
+                    ledger.heard(Clock::System.now_us());
+                }
                 if !ledger.is_open() || feeding.as_ref().is_some_and(Feeding::has_ended) {
                     break;
                 }

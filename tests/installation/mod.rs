@@ -3,9 +3,11 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Lines},
+    io::{BufRead, BufReader, Lines, Read, Write},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
@@ -77,26 +79,62 @@ impl Installation {
     pub fn serve_with(&self, more: &[&str], log: Stdio) -> Server {
         let mut command = self.command(&["serve", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]);
         command.env("TARIM_LOG", "info");
-        let mut process =
-            command.args(more).stdout(Stdio::piped()).stderr(log).spawn().expect("the binary runs");
-        let mut lines = BufReader::new(process.stdout.take().expect("it is piped")).lines();
-        let url = lines
-            .by_ref()
-            .map(|line| line.expect("text"))
-            .find_map(|line| line.strip_prefix("decisions at ").map(str::to_owned));
-        Server { url: url.expect("it says where it listens"), process, lines }
+        Server::start(command.args(more).stderr(log), "decisions at ")
+    }
+
+    /// Starts `tarim warn serve` with these arguments, and returns when it accepts connections.
+    pub fn watch(&self, more: &[&str]) -> Server {
+        let mut command = self.command(&["warn", "serve", "--listen", "127.0.0.1:0"]);
+        Server::start(command.args(more), "warnings at ")
     }
 }
 
 /// A server process; killed when dropped.
 pub struct Server {
     pub url: String,
+    /// What it printed before it listened.
+    said: Vec<String>,
     process: Child,
     /// Kept open, or the server could not print its last line.
     lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Server {
+    /// Starts a server that says where it listens in a line that begins so.
+    fn start(command: &mut Command, says: &str) -> Self {
+        let mut process = command.stdout(Stdio::piped()).spawn().expect("the binary runs");
+        let mut lines = BufReader::new(process.stdout.take().expect("it is piped")).lines();
+        let mut said = Vec::new();
+        let url = loop {
+            let line = lines.next().expect("it says where it listens").expect("text");
+            if let Some(url) = line.strip_prefix(says) {
+                break url.to_owned();
+            }
+            said.push(line);
+        };
+        Server { url, said, process, lines }
+    }
+
+    /// A metric, as it is told.
+    pub fn metric(&self, name: &str) -> f64 {
+        let address = self.said.iter().find_map(|line| line.strip_prefix("metrics at http://"));
+        let address = address.and_then(|rest| rest.strip_suffix("/metrics")).expect("it says where");
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        write!(stream, "GET /metrics HTTP/1.1\r\nhost: {address}\r\n\r\n").expect("open");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it closes the connection");
+        let value = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("{name} is not told")).parse().expect("a number")
+    }
+
+    /// Asks until a metric is so. What is waited for goes on in other processes, and each question takes its time.
+    pub fn wait_for(&self, name: &str, value: f64) {
+        let since = Instant::now();
+        while self.metric(name) != value {
+            assert!(since.elapsed() < Duration::from_secs(120), "{name} is {}", self.metric(name));
+        }
+    }
+
     /// SIGKILL.
     pub fn kill(mut self) {
         self.process.kill().expect("it runs");

@@ -12,7 +12,8 @@
 //!
 //!  Alert ─► Ledger: warnings and what becomes of them, on disk ─► gRPC, topic of changes   (feed, ledger, service)
 //!              │      └── lifecycle: which states follow which
-//!              └► OpenWarnings: what stands against a customer, for whoever decides
+//!              └► OpenWarnings: what stands against a customer ─► its file is followed, or its topic heard, by whoever
+//!                                                               decides                          (ledger, standing)
 //! ```
 //!
 //! - **In**: records of a log: events, and ticks. **Out**: alerts and dead letters.
@@ -32,3 +33,4 @@ pub mod lifecycle;
 pub mod replay;
 pub mod rulebook;
 pub mod service;
+pub mod standing;

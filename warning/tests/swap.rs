@@ -78,7 +78,7 @@ fn what_both_rulebooks_say_goes_on() {
         let mut found = Vec::new();
         for (i, turn) in turns.windows(2).enumerate() {
             if i > 0 {
-                worker.swap([&one, &two][i % 2].clone());
+                worker.swap([&one, &two][i % 2].clone(), None);
                 let mut bytes = Vec::new();
                 let span = Span { from: None, to: turn[0] as i64 };
                 worker.write_snapshot(0, span, &mut bytes).unwrap();

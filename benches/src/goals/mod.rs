@@ -45,6 +45,7 @@ fn all() -> Vec<Box<dyn Goal>> {
         Box::new(scale::Scale),
         Box::new(warn::WarnFiles),
         Box::new(warn::WarnKafka),
+        Box::new(warn::WarnCrash),
         Box::new(warn::WarnRestart),
         Box::new(warn::WarnFound),
     ]

@@ -1,9 +1,14 @@
 //! What was known of each application: its own fields beside the features and list answers of its time.
+//!
+//! What stood against a customer at a past time is not kept anywhere: there it is unknown, never none.
 
 use std::sync::Arc;
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, TimestampMicrosecondArray, UInt32Array},
+    array::{
+        Array, ArrayRef, AsArray, Int64Array, RecordBatch, TimestampMicrosecondArray, UInt32Array,
+        new_null_array,
+    },
     compute::{cast, concat_batches, take},
     datatypes::{Field, Int64Type, Schema},
 };
@@ -12,15 +17,15 @@ use tarim_datamart::{Table, Type};
 use tarim_features::spine::{SPINE_ID, point_in_time};
 
 use super::BacktestError;
-use crate::rulebook::Rulebook;
+use crate::rulebook::{Rulebook, Source};
 
 /// Column of the flat batch that says which member decides.
 pub const MEMBER: &str = "member";
 /// Column of the flat batch that says as of when.
 pub const AS_OF: &str = "as_of";
 
-/// One flat batch: `member`, `as_of`, `application.*`, `<entity>.*`, `<entity>#<view>.stale`, `list.*`, with
-/// the rows of `applications` in their order.
+/// One flat batch: `member`, `as_of`, `application.*`, `<entity>.*`, `<entity>#<view>.stale`, `list.*`, `warning.*`,
+/// with the rows of `applications` in their order.
 pub async fn known(
     session: &SessionContext,
     rulebook: &Rulebook,
@@ -53,6 +58,12 @@ pub async fn known(
     for (field, column) in schema.fields().iter().zip(computed.columns()) {
         if field.name() != SPINE_ID {
             columns.push((field.name().clone(), take(column, &places, None)?));
+        }
+    }
+    for relation in rulebook.given().iter().filter(|r| r.source == Source::Warnings) {
+        for column in relation.layout.columns() {
+            let name = format!("{}.{}", relation.name, column.name);
+            columns.push((name, new_null_array(&column.ty.arrow(), rows)));
         }
     }
     with_columns(&RecordBatch::new_empty(Arc::new(Schema::empty())), columns)

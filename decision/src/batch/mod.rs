@@ -114,7 +114,7 @@ pub struct Backtest<'a> {
 /// Applications that were decided, in the order of the table.
 pub struct Slice {
     pub rows: Vec<Decided>,
-    /// Everything that was known of them, row by row: `application.*`, `<entity>.*`, `list.*`.
+    /// Everything that was known of them, row by row: `application.*`, `<entity>.*`, `list.*`, `warning.*`.
     pub known: RecordBatch,
 }
 

@@ -115,7 +115,7 @@ impl Engine {
         if !inputs.snapshot.as_ref().is_some_and(|s| Arc::ptr_eq(s, &self.snapshot)) {
             inputs.snapshot = Some(self.snapshot.clone());
         }
-        let Inputs { rows, hits, .. } = inputs;
+        let Inputs { rows, hits, plan, .. } = inputs;
         let found = self.entity_rows(member, &values);
         rows.clear();
         for relation in self.rulebook.given() {
@@ -132,6 +132,14 @@ impl Engine {
                 Source::Entity(entity) => {
                     let unknown = || self.rulebook.features().entities()[entity].unknown_row();
                     rows.push(found[entity].unwrap_or_else(unknown));
+                }
+                Source::Warnings => {
+                    let packer = tools.packer(&relation.layout);
+                    let asks = plan.is_some_and(|(_, plan)| self.rulebook.plans()[plan].warnings);
+                    if asks {
+                        self.ask_warnings(member, &values, packer);
+                    }
+                    rows.push(packer.finish());
                 }
                 _ => {
                     let packer = tools.packer(&relation.layout);
@@ -209,6 +217,17 @@ impl Engine {
         };
         let keys: SmallVec<[Option<&str>; 8]> = self.entity_keys.iter().map(key).collect();
         self.snapshot.get_each(member, &keys)
+    }
+
+    /// What stands against the applicant. A row that is left as it is says that nothing is known.
+    fn ask_warnings(&self, member: &str, values: &[ValueRef<'_>], row: &mut RowBuilder) {
+        let customer = match self.warned.map(|c| values[c]) {
+            Some(ValueRef::Utf8(customer)) => customer,
+            _ => return,
+        };
+        if let Some(standing) = self.warnings.as_ref().and_then(|w| w.of(member, customer)) {
+            standing.pack(row).expect("the relation has the layout of what stands");
+        }
     }
 
     fn ask_lists(

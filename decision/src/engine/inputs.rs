@@ -26,7 +26,7 @@ pub struct Inputs {
     pub(super) plan: Option<(u64, usize)>,
     /// When the decision is made, microseconds since 1970-01-01T00:00:00Z.
     pub(super) at_us: i64,
-    /// Packed rows of the relations that are given, in order: application, entities, lists.
+    /// Packed rows of the relations that are given, in order: application, entities, lists, warnings.
     pub(super) rows: Packed,
     /// Entries of lists that were hit.
     pub(super) hits: Vec<ListHit>,
@@ -95,8 +95,8 @@ impl Tools {
     pub fn packer(&mut self, layout: &Arc<Layout>) -> &mut RowBuilder {
         let at = self.packers.iter().position(|p| Arc::ptr_eq(p.layout(), layout));
         let at = at.unwrap_or_else(|| {
-            // A rulebook has two such layouts: more are of rulebooks that were replaced.
-            if self.packers.len() > 2 {
+            // A rulebook has three such layouts: more are of rulebooks that were replaced.
+            if self.packers.len() > 3 {
                 self.packers.clear();
             }
             self.packers.push(RowBuilder::new(layout));

@@ -3,8 +3,8 @@
 //! ```text
 //!   Application ── gather ──► Inputs ── judge ──► Judged ──┬─ tell ──► Decision, for people and tests
 //!     checked by the standard,  │  rows of application,    │
-//!     personal fields           │  entities and lists,     └─ crate::wire ──► bytes, for journal and answer
-//!     tokenised                 ▼  at one time
+//!     personal fields           │  entities, lists and     └─ crate::wire ──► bytes, for journal and answer
+//!     tokenised                 ▼  warnings, at one time
 //!                          encode / decode (journal, replay)
 //! ```
 //!
@@ -30,6 +30,7 @@ use tarim_features::{
     expr::Bound,
     row::{Dictionary, RowError},
     store::Snapshot,
+    warnings::Warnings,
 };
 
 pub(crate) use self::intake::{Intake, Origin};
@@ -42,7 +43,7 @@ pub use self::{
 };
 use crate::{
     outcome::{Call, Decision},
-    rulebook::{Course, NoPlan, Relation, Rulebook, Source},
+    rulebook::{Course, NoPlan, Relation, Rulebook, Source, WARNED},
 };
 
 /// One request as the caller sent it, decoded from the wire.
@@ -73,6 +74,10 @@ pub struct Engine {
     /// Of each entity and of each list, the application's column that it is looked up by.
     entity_keys: Vec<Option<usize>>,
     list_keys: Vec<Option<usize>>,
+    /// The application's column that warnings are looked up by.
+    warned: Option<usize>,
+    /// None: nobody tells what stands against customers, and all of it is unknown.
+    warnings: Option<Warnings>,
     /// Programs of the rulebook's courses with their constants as codes of the snapshot's dictionaries.
     bound: Vec<Bound>,
 }
@@ -85,7 +90,14 @@ impl Engine {
         let features = rulebook.features();
         let entity_keys = features.entities().iter().map(|e| intake.column(&e.application)).collect();
         let list_keys = features.lists().iter().map(|l| intake.column(&l.field)).collect();
-        Self { rulebook, snapshot, tokeniser, intake, entity_keys, list_keys, bound }
+        let warned = intake.column(WARNED);
+        let warnings = None;
+        Self { rulebook, snapshot, tokeniser, intake, entity_keys, list_keys, warned, warnings, bound }
+    }
+
+    /// With what stands against customers, as it is at the time of each decision.
+    pub fn with_warnings(self, warnings: Option<Warnings>) -> Self {
+        Self { warnings, ..self }
     }
 
     pub fn rulebook(&self) -> &Arc<Rulebook> {

@@ -95,6 +95,7 @@ impl<'a> Compiler<'a> {
             member: member.code.clone(),
             product: product.id.clone(),
             stopped: product.stopped,
+            warnings: outline.parts.iter().any(|p| p.reads(self.definitions, Source::Warnings)),
             score: result(|s| matches!(s, Source::Scorecard(_))),
             limit: result(|s| *s == Source::Limit),
             rate: result(|s| *s == Source::Rate),

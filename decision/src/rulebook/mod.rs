@@ -39,7 +39,7 @@ use hashbrown::HashMap;
 
 use tarim_datamart::{Place, Problems, Standards};
 use tarim_features::{row::Dictionary, view::FeatureSet};
-use tarim_models::scorecard::ScorecardText;
+use tarim_models::scorecard::{Kind, ScorecardText};
 
 pub use tarim_features::folder::Folder;
 
@@ -52,7 +52,7 @@ pub use self::{
     policies::For,
     product::{Federation, Product},
     publish::{PublishError, current, publish, rollback, versions},
-    relation::{APPLICATION, Relation, Source},
+    relation::{APPLICATION, Relation, Source, WARNED},
 };
 use self::{compile::Compiler, definitions::define, domains::Domains, outline::outline, relation::relations};
 
@@ -295,12 +295,12 @@ fn sorted(problems: Problems) -> Problems {
     problems.or(()).err().unwrap_or_default()
 }
 
-/// Reads `models/*.toml`, in order of file name.
+/// Reads the application scorecards of `models/*.toml`, in order of file name. Those of behaviour are the pipeline's.
 fn read_cards(folder: &Folder) -> Result<Vec<ScorecardText>, Problems> {
     let mut problems = Problems::default();
     let files = folder.list("models", "toml");
-    let cards =
-        files.iter().filter_map(|f| keep(ScorecardText::read(folder.root(), f), &mut problems)).collect();
+    let cards = files.iter().filter_map(|f| keep(ScorecardText::read(folder.root(), f), &mut problems));
+    let cards = cards.filter(|card| card.kind() == Kind::Application).collect();
     for csv in folder.list("models", "csv") {
         if !folder.has(&csv.with_extension("toml")) {
             problems.push(Place::file(csv).problem(

@@ -11,7 +11,10 @@ use super::{
     product::Product,
     relation::Source,
 };
-use crate::outcome::Stage;
+use crate::{
+    outcome::Stage,
+    policy::{Show, Source as ShowSource},
+};
 
 /// What a step is made from: indices into [`Definitions`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +49,22 @@ impl Part {
             Part::Limit(i) => definitions.limits[*i].exprs.iter().collect(),
             Part::Rate(i) => definitions.rates[*i].exprs.iter().collect(),
         }
+    }
+
+    /// Does its step read a given relation, or show something of it?
+    pub fn reads(&self, definitions: &Definitions, source: Source) -> bool {
+        let is = |relation: usize| definitions.relations[relation].source == source;
+        let shown = |show: &Shown| match show {
+            Shown::Column(Show { source: ShowSource::Column { relation, .. }, .. }) => is(*relation),
+            _ => false,
+        };
+        let shows = match self {
+            Part::Rules(_, rules) => rules.iter().any(|r| definitions.rules[*r].show.iter().any(shown)),
+            // They show what they read.
+            _ => false,
+        };
+        shows
+            || self.expressions(definitions).iter().any(|e| e.parsed.columns().iter().any(|c| is(c.relation)))
     }
 
     /// Of each expression the names of texts, if the step asks for nothing but their keys.

@@ -18,6 +18,8 @@ pub struct Plan {
     pub product: String,
     /// The product is stopped: everything is declined.
     pub stopped: bool,
+    /// What stands against the applicant is looked up: a step reads or shows it.
+    pub warnings: bool,
     pub steps: Vec<PlanStep>,
     pub courses: Courses,
     /// Relations that the scorecard, the limit and the rate leave their results in.

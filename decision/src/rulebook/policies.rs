@@ -5,7 +5,10 @@
 use std::path::Path;
 
 use tarim_datamart::{At, Document, Place, Problems, Section, SourceText};
-use tarim_models::keys::{choice, one_of, texts};
+use tarim_models::{
+    keys::{choice, one_of, texts},
+    scorecard::ScorecardText,
+};
 
 use super::{
     Folder,
@@ -24,6 +27,22 @@ pub struct Policies {
     pub variables: Vec<Variable>,
     pub limits: Vec<LimitText>,
     pub rates: Vec<RateText>,
+}
+
+impl Policies {
+    /// Every expression that is written, those of scorecards too.
+    pub fn expressions<'a>(
+        &'a self,
+        cards: &'a [ScorecardText],
+    ) -> impl Iterator<Item = &'a At<String>> + 'a {
+        let rules = self.rules.iter().flat_map(|r| std::iter::once(&r.when).chain(r.show.iter().flatten()));
+        let variables = self.variables.iter().map(|v| &v.sql);
+        let limits = self.limits.iter().flat_map(|l| [&l.fen, &l.min, &l.max]);
+        let rates = self.rates.iter().flat_map(|r| [&r.base, &r.floor, &r.cap].into_iter().chain(&r.margins));
+        let tables = self.tables.iter().flat_map(TableText::inputs);
+        let cards = cards.iter().flat_map(ScorecardText::inputs);
+        rules.chain(variables).chain(limits).chain(rates).chain(tables).chain(cards)
+    }
 }
 
 /// Products that something is for, each with its place; empty means all.

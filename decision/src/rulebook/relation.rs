@@ -4,17 +4,19 @@
 //!   0            application                  what the caller sent
 //!   1 …          customer, company, …         entities, in the order of entities.toml
 //!   n            list                         one boolean a list
-//!   n + 1 …      scorecards, tables, limit, rate     results of steps
+//!   n + 1        warning                      what stands against the applicant, if a policy names it
+//!   n + 2 …      scorecards, tables, limit, rate     results of steps
 //! ```
 //!
 //! The same for every plan of a rulebook, so that expressions are parsed once.
 
 use std::sync::Arc;
 
-use tarim_datamart::{Place, Problems, Standards, Type};
+use tarim_datamart::{At, Place, Problems, Standards, Type};
 use tarim_features::{
     row::{Column, Layout},
     view::FeatureSet,
+    warnings,
 };
 use tarim_models::scorecard::ScorecardText;
 
@@ -23,6 +25,12 @@ use crate::policy::{score, table::TableText};
 
 /// Index of the application.
 pub const APPLICATION: usize = 0;
+
+/// Field of an application by which warnings are looked up: events, and so alerts, have it too.
+pub const WARNED: &str = "customer_id";
+
+/// Name of the relation of what stands against the applicant.
+const WARNING: &str = "warning";
 
 /// A row that expressions read.
 #[derive(Clone, Debug)]
@@ -38,6 +46,7 @@ pub enum Source {
     Application,
     Entity(usize),
     Lists,
+    Warnings,
     Scorecard(usize),
     Table(usize),
     Limit,
@@ -47,7 +56,7 @@ pub enum Source {
 impl Source {
     /// Is it given, rather than the result of a step?
     pub fn is_input(self) -> bool {
-        matches!(self, Source::Application | Source::Entity(_) | Source::Lists)
+        matches!(self, Source::Application | Source::Entity(_) | Source::Lists | Source::Warnings)
     }
 }
 
@@ -77,6 +86,10 @@ pub fn relations(
     }
     let lists = Place::file(std::path::Path::new("lists"));
     all.add_layout("list", Source::Lists, features.list_layout().clone(), &lists);
+    if let Some(sql) = policies.expressions(cards).find(|sql| names_warning(&sql.value)) {
+        all.add_layout(WARNING, Source::Warnings, warnings::layout(), &sql.place);
+        all.needs_customer(standards, sql);
+    }
     for (i, card) in cards.iter().enumerate() {
         let types = [Type::Float64, Type::Float64, Type::Utf8];
         let columns = score::COLUMNS.iter().zip(types).map(|(name, ty)| Column::new(*name, ty)).collect();
@@ -99,7 +112,30 @@ struct Relations<'a> {
     problems: &'a mut Problems,
 }
 
+/// Does it read the relation `warning`? A rulebook of which no expression does has no such relation, and its journal no such row.
+///
+/// Rather yes than no: what only looks like it costs a row.
+fn names_warning(sql: &str) -> bool {
+    let sql = sql.to_lowercase();
+    sql.match_indices(WARNING).any(|(at, _)| {
+        let part_of_a_word = sql[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        let behind = sql[at + WARNING.len()..].trim_start_matches(|c: char| c == '"' || c.is_whitespace());
+        !part_of_a_word && behind.starts_with('.')
+    })
+}
+
 impl Relations<'_> {
+    /// What stands is looked up by a field of the application.
+    fn needs_customer(&mut self, standards: &Standards, sql: &At<String>) {
+        let field = standards.table("applications").and_then(|table| table.field(WARNED));
+        if field.is_none_or(|field| field.ty != Type::Utf8) {
+            self.problems.push(sql.place.problem(
+                format!("`{WARNING}` is what stands against the applicant's `{WARNED}`, and an application has no such text"),
+                format!("add the field `{WARNED}`, of type utf8, to standards/applications.toml"),
+            ));
+        }
+    }
+
     fn add(&mut self, name: &str, source: Source, columns: Vec<Column>, place: &Place) {
         match Layout::new(columns, Vec::new()) {
             Ok(layout) => self.add_layout(name, source, Arc::new(layout), place),
@@ -108,8 +144,8 @@ impl Relations<'_> {
     }
 
     fn add_layout(&mut self, name: &str, source: Source, layout: Arc<Layout>, place: &Place) {
-        const TAKEN: [&str; 6] = ["application", "list", "limit", "rate", "param", "let"];
-        let own = !matches!(source, Source::Application | Source::Lists | Source::Limit | Source::Rate);
+        const TAKEN: [&str; 7] = ["application", "list", WARNING, "limit", "rate", "param", "let"];
+        let own = matches!(source, Source::Entity(_) | Source::Scorecard(_) | Source::Table(_));
         if own && TAKEN.contains(&name) {
             self.problems.push(place.problem(
                 format!("`{name}` is a name that every rulebook has already"),
@@ -126,6 +162,26 @@ impl Relations<'_> {
         } else {
             self.list.push(Relation { name: name.to_owned(), layout, source });
             self.places.push(place.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_is_told_from_other_words() {
+        for (sql, names) in [
+            ("warning.red > 0", true),
+            ("a OR Warning . red > 0", true),
+            ("\"warning\".red > 0", true),
+            ("(warning\n.open) = 0", true),
+            ("customer.warning = 1", false),
+            ("early_warning.red > 0", false),
+            ("application.purpose = 'warning'", false),
+        ] {
+            assert_eq!(names_warning(sql), names, "{sql}");
         }
     }
 }

@@ -11,6 +11,7 @@ use prometheus_client::{
     metrics::MetricType,
     registry::{Registry, Unit},
 };
+use tarim_features::warnings::Warnings;
 use tokio::sync::Semaphore;
 
 use super::{
@@ -28,11 +29,13 @@ pub struct Exposition {
     max_in_flight: usize,
     max_streams: usize,
     reloads: Arc<Reloads>,
+    warnings: Option<Warnings>,
 }
 
 impl Exposition {
-    pub fn new(config: &Config, rpc: Rpc, reloads: Arc<Reloads>) -> Self {
-        Self { rpc, max_in_flight: config.max_in_flight, max_streams: config.max_streams, reloads }
+    pub fn new(config: &Config, rpc: Rpc, reloads: Arc<Reloads>, warnings: Option<Warnings>) -> Self {
+        let Config { max_in_flight, max_streams, .. } = *config;
+        Self { rpc, max_in_flight, max_streams, reloads, warnings }
     }
 
     /// What can be asked for its text.
@@ -56,6 +59,7 @@ impl Collector for Exposition {
         self.rules(&mut tell)?;
         self.journal(&mut tell)?;
         self.serving(&mut tell)?;
+        self.warnings(&mut tell)?;
         if let Some(bytes) = resident() {
             tell.gauge("process_resident_memory", "Memory of the process.", Some(Unit::Bytes), bytes as f64)?;
         }
@@ -161,6 +165,22 @@ impl Exposition {
         let help = "1 while what is published cannot be served, and the former goes on.";
         let failing = f64::from(u8::from(self.reloads.failing.load(Ordering::Relaxed)));
         tell.gauge("tarim_reload_failing", help, None, failing)
+    }
+
+    /// What is told of warnings is told without a source of them, too: nothing is known then.
+    fn warnings(&self, tell: &mut Tell<'_>) -> fmt::Result {
+        let warnings = self.warnings.as_ref();
+        let help = "1 while it is known what stands against customers; else policies see NULL.";
+        let known = warnings.is_some_and(Warnings::is_known);
+        tell.gauge("tarim_warnings_known", help, None, f64::from(u8::from(known)))?;
+        let help = "Time since the moment up to which all warnings are known; infinite if there was none.";
+        let age = warnings.and_then(Warnings::age).map_or(f64::INFINITY, |age| age.as_secs_f64());
+        tell.gauge("tarim_warnings_age", help, Some(Unit::Seconds), age)?;
+        let help = "Customers with warnings that stand.";
+        tell.gauge("tarim_warnings_customers", help, None, warnings.map_or(0, Warnings::customers) as f64)?;
+        let help = "Records of the source of warnings that were read.";
+        let mut read = tell.family("tarim_warnings_read", help, None, MetricType::Counter)?;
+        read.encode_counter::<NoLabelSet, _, u64>(&warnings.map_or(0, Warnings::read), None)
     }
 }
 

@@ -220,7 +220,10 @@ pub async fn serve(
     let reloads = Arc::new(Reloads::default());
     let exported = match config.metrics {
         None => None,
-        Some(address) => Some(export(&config, address, exposed, reloads.clone()).await?),
+        Some(address) => {
+            let exposition = Exposition::new(&config, exposed, reloads.clone(), sources.warnings().cloned());
+            Some(export(address, exposition).await?)
+        }
     };
     let reload = Arc::new(Notify::new());
     let (swapped, swaps) = watch::channel(0);
@@ -256,16 +259,13 @@ pub async fn serve(
 
 /// Tells metrics to whoever asks at an address.
 async fn export(
-    config: &Config,
     address: SocketAddr,
-    rpc: Rpc,
-    reloads: Arc<Reloads>,
+    exposition: Exposition,
 ) -> Result<(SocketAddr, JoinHandle<()>), ServeError> {
     let failed = |source| ServeError::Listen { address, option: "--metrics", source };
     let exporter = Exporter::listen(address).await.map_err(failed)?;
     let bound = exporter.address().map_err(failed)?;
-    let registry = Exposition::new(config, rpc, reloads).registry();
-    Ok((bound, tokio::spawn(exporter.run(registry))))
+    Ok((bound, tokio::spawn(exporter.run(exposition.registry()))))
 }
 
 /// The calls, and what tells them to stop.

@@ -13,6 +13,7 @@ use tarim_datamart::{Problems, Tokeniser};
 use tarim_features::{
     store::{OnlineStore, StoreError},
     view::FeatureSet,
+    warnings::Warnings,
 };
 
 use super::rule_hits::RuleHits;
@@ -29,6 +30,7 @@ pub struct Sources {
     published: PathBuf,
     open_store: Box<OpenStore>,
     tokeniser: Arc<Tokeniser>,
+    warnings: Option<Warnings>,
 }
 
 /// Why a rulebook and features cannot be served.
@@ -82,7 +84,17 @@ impl Serving {
 impl Sources {
     /// `published` is the folder of published rulebooks with its `CURRENT`.
     pub fn new(published: &Path, open_store: Box<OpenStore>, tokeniser: Arc<Tokeniser>) -> Self {
-        Self { published: published.into(), open_store, tokeniser }
+        Self { published: published.into(), open_store, tokeniser, warnings: None }
+    }
+
+    /// With what stands against customers. Without, all of it is unknown.
+    pub fn with_warnings(self, warnings: Warnings) -> Self {
+        Self { warnings: Some(warnings), ..self }
+    }
+
+    /// What stands against customers, if somebody tells it.
+    pub fn warnings(&self) -> Option<&Warnings> {
+        self.warnings.as_ref()
     }
 
     /// The key that personal fields are tokenised with.
@@ -130,6 +142,7 @@ impl Sources {
     ) -> Serving {
         let hits = RuleHits::new(&rulebook, former.map(|former| &former.hits));
         let engine = Engine::new(rulebook, store.snapshot(), self.tokeniser.clone());
+        let engine = engine.with_warnings(self.warnings.clone());
         Serving { engine, hits, folder, store, idle: Mutex::default() }
     }
 }

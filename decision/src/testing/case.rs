@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use tarim_datamart::{At, Document, Item, Place, Problems, Section, SourceText, Type, Value, nearest};
 use tarim_models::keys::one_of;
 
+use super::warned;
 use crate::{
     outcome::Outcome,
     rulebook::{APPLICATION, Folder, Relation, Rulebook, Source},
@@ -50,7 +51,7 @@ struct Draft {
     at_us: Option<i64>,
     values: BTreeMap<(usize, usize), Value>,
     known: Vec<usize>,
-    /// Columns that are NULL, and entities that are unknown, whatever `like` says.
+    /// Columns that are NULL, and relations of which nothing is known, whatever `like` says.
     missing: Vec<(usize, usize)>,
     unknown: Vec<usize>,
     lists: Option<Vec<usize>>,
@@ -140,8 +141,8 @@ impl Reader<'_> {
             }
             "missing" => {
                 for name in item.texts(self.problems) {
-                    match self.entity(&name.value) {
-                        Some(entity) => draft.unknown.push(entity),
+                    match self.whole(&name.value) {
+                        Some(relation) => draft.unknown.push(relation),
                         None => draft.missing.extend(self.column(&name)),
                     }
                 }
@@ -164,7 +165,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Values of the application, or of an entity, which is known then.
+    /// Values of the application, of what stands against the applicant, or of an entity, which is known then.
     fn relation(&mut self, name: &str, key: &At<&str>, item: Item<'_>, draft: &mut Draft) {
         let mut relations = self.rulebook.relations().iter().enumerate();
         let Some((index, relation)) = relations.find(|(_, r)| can_be_given(r) && r.name == name) else {
@@ -219,10 +220,10 @@ impl Reader<'_> {
         found
     }
 
-    /// Relation of an entity.
-    fn entity(&self, name: &str) -> Option<usize> {
+    /// A relation that can be unknown as a whole: an entity, or what stands against the applicant.
+    fn whole(&self, name: &str) -> Option<usize> {
         let mut all = self.rulebook.relations().iter();
-        all.position(|r| r.name == name && matches!(r.source, Source::Entity(_)))
+        all.position(|r| r.name == name && matches!(r.source, Source::Entity(_) | Source::Warnings))
     }
 
     /// `relation.column`, of what is given.
@@ -296,7 +297,7 @@ impl Reader<'_> {
 
 /// Has a case a table of its values? Of lists it names those that hit.
 fn can_be_given(relation: &Relation) -> bool {
-    matches!(relation.source, Source::Application | Source::Entity(_))
+    matches!(relation.source, Source::Application | Source::Entity(_) | Source::Warnings)
 }
 
 /// Puts a case together from itself and the cases that it is like.
@@ -362,6 +363,11 @@ fn complete(draft: &Draft, all: &[Draft], rulebook: &Rulebook, problems: &mut Pr
         if !line.iter().any(|d| d.missing.contains(&(lists, i))) {
             case.values.insert((lists, i), Value::Boolean(hits.contains(&i)));
         }
+    }
+    let warnings = rulebook.relations().iter().position(|r| r.source == Source::Warnings);
+    if let Some(warnings) = warnings.filter(|w| !line.iter().any(|d| d.unknown.contains(w))) {
+        let missing = |column: usize| line.iter().any(|d| d.missing.contains(&(warnings, column)));
+        warned::complete(&mut case.values, warnings, missing);
     }
     Some(case)
 }

@@ -1,10 +1,12 @@
 //! `tests/*.toml` of a rulebook: what is known, and what must come of it.
 //!
 //! A case is decided by the same engine as a request. It names what is known and nothing else: an entity
-//! that is not named is unknown, a feature that is not named is NULL, a list that is not named misses.
+//! that is not named is unknown, a feature that is not named is NULL, a list that is not named misses, and a warning
+//! that is not named does not stand.
 
 mod case;
 mod run;
+mod warned;
 
 use std::path::Path;
 

@@ -19,6 +19,15 @@ impl Grain {
         Self::ALL.iter().find(|(_, grain)| *grain == self).expect("all are listed").0
     }
 
+    /// The longest that a pane may last, in microseconds.
+    pub fn longest_us(self) -> i64 {
+        match self {
+            Grain::Hour => HOUR_US,
+            Grain::Day => DAY_US,
+            Grain::Month => 31 * DAY_US,
+        }
+    }
+
     /// The pane that a time falls in: hours, days or months since 1970, in UTC. Times so far off that they
     /// have no such number fall in the first or the last pane there is.
     #[inline]

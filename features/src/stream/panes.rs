@@ -63,24 +63,24 @@ impl Track {
             return Ok(());
         }
         let entries = sections.get(section, count);
-        let stale = entries.chunks_exact(self.entry).take_while(|e| pane_of(e) < first).count();
         // Nearly always the event belongs to the last pane, or begins the next.
-        let after = entries.chunks_exact(self.entry).rev().take_while(|e| pane_of(e) > pane).count();
-        let place = entries.len() / self.entry - after;
-        let found = place > 0 && pane_of(&entries[(place - 1) * self.entry..]) == pane;
+        let mut end = entries.len();
+        while end > 0 && pane_of(&entries[end - self.entry..]) > pane {
+            end -= self.entry;
+        }
+        let found = end > 0 && pane_of(&entries[end - self.entry..]) == pane;
         let entry = match found {
-            true => {
-                let at = (place - 1) * self.entry;
-                &mut sections.get_mut(section, count)[at..at + self.entry]
-            }
+            true => &mut sections.get_mut(section, count)[end - self.entry..end],
             false => {
                 // What is before every window makes room.
-                if stale > 0 {
-                    let gone = stale * self.entry;
-                    let _ = sections.splice(section, count, 0, gone, 0).expect("it becomes less");
+                let mut stale = 0;
+                while stale < entries.len() && pane_of(&entries[stale..]) < first {
+                    stale += self.entry;
                 }
-                let at = (place - stale) * self.entry;
-                let entry = sections.splice(section, count, at, 0, self.entry).ok_or(TooMuch)?;
+                if stale > 0 {
+                    let _ = sections.splice(section, count, 0, stale, 0).expect("it becomes less");
+                }
+                let entry = sections.splice(section, count, end - stale, 0, self.entry).ok_or(TooMuch)?;
                 self.begin(pane, entry);
                 entry
             }
@@ -205,18 +205,61 @@ pub struct Readings {
     values: Vec<Group>,
 }
 
-/// Windows over one track, or over the same values: each with its place among those that were asked for, the shortest first.
+/// Windows over one track, or over the same values, the shortest first.
 #[derive(Clone, Debug)]
 struct Group {
     of: usize,
     readings: Vec<(usize, Reading)>,
 }
 
+/// Values of windows that have been read, at one time of one customer: what several ask for is read once.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// By window.
+    values: Vec<Given>,
+    /// When each was read last.
+    read: Vec<u64>,
+    now: u64,
+}
+
+impl Seen {
+    /// Forgets all: of another customer, or another time.
+    pub fn clear(&mut self) {
+        self.now += 1;
+    }
+
+    /// The value of a window that has been read.
+    #[inline]
+    pub fn get(&self, window: usize) -> Given {
+        assert!(self.has(window), "window {window} was not read");
+        self.values[window]
+    }
+
+    #[inline]
+    fn has(&self, window: usize) -> bool {
+        self.read[window] == self.now
+    }
+
+    #[inline]
+    fn set(&mut self, window: usize, value: Given) {
+        (self.values[window], self.read[window]) = (value, self.now);
+    }
+
+    /// Room for so many windows. (What was read at time 0 is nothing: one is read after it was cleared.)
+    fn reserve(&mut self, windows: usize) {
+        if self.values.len() < windows {
+            self.values.resize(windows, Given::Null);
+            self.read.resize(windows, 0);
+            self.now = self.now.max(1);
+        }
+    }
+}
+
 impl Plan {
     /// How windows are read together.
     pub fn readings(&self, windows: impl IntoIterator<Item = usize>) -> Readings {
         let mut all = Readings::default();
-        for (i, window) in windows.into_iter().enumerate() {
+        for window in windows {
             let reading = self.reading(window);
             let (groups, of) = match reading.from {
                 From::Distinct { values } => (&mut all.values, values),
@@ -233,7 +276,7 @@ impl Plan {
                 groups.push(Group { of, readings: Vec::new() });
                 groups.len() - 1
             });
-            groups[at].readings.push((i, reading.clone()));
+            groups[at].readings.push((window, reading.clone()));
         }
         for group in all.tracks.iter_mut().chain(&mut all.values) {
             group.readings.sort_by_key(|(_, reading)| reading.panes);
@@ -241,45 +284,44 @@ impl Plan {
         all
     }
 
-    /// Tells the values of windows at `now_us`, the customer's latest event time or a later time, each with its place among
-    /// those that were asked for.
-    pub fn read(
-        &self,
-        readings: &Readings,
-        now_us: i64,
-        sections: &Sections,
-        count: usize,
-        mut tell: impl FnMut(usize, Given),
-    ) {
+    /// Reads windows at `now_us`, the customer's latest event time or a later time, unless they have been read.
+    pub fn read(&self, readings: &Readings, now_us: i64, sections: &Sections, count: usize, seen: &mut Seen) {
+        seen.reserve(self.windows());
         for Group { of, readings } in &readings.tracks {
+            if readings.iter().all(|(window, _)| seen.has(*window)) {
+                continue;
+            }
             let Track { grain, entry, .. } = self.tracks[*of];
             let (all, now) = (sections.get(*of, count), grain.pane(now_us));
             let mut start = all.len();
-            for (i, reading) in readings {
+            for (window, reading) in readings {
                 let first = now.saturating_sub_unsigned(reading.panes - 1);
                 while start > 0 && pane_of(&all[start - entry..]) >= first {
                     start -= entry;
                 }
                 let panes = Panes { entries: &all[start..], entry };
-                tell(*i, reading.value(&panes).unwrap_or(reading.default));
+                seen.set(*window, reading.value(&panes).unwrap_or(reading.default));
             }
         }
         for Group { of, readings } in &readings.values {
+            if readings.iter().all(|(window, _)| seen.has(*window)) {
+                continue;
+            }
             let all = sections.get(self.values_section(*of), count);
             let now = self.values[*of].grain.pane(now_us);
-            for (i, reading) in readings {
+            for (window, reading) in readings {
                 let first = now.saturating_sub_unsigned(reading.panes - 1);
-                let seen = all.chunks_exact(VALUE).filter(|v| last_pane(v) >= first).count();
-                tell(*i, Given::Int64(seen.min(DISTINCT_MAX) as i64));
+                let distinct = all.chunks_exact(VALUE).filter(|v| last_pane(v) >= first).count();
+                seen.set(*window, Given::Int64(distinct.min(DISTINCT_MAX) as i64));
             }
         }
     }
 
     /// The value of one window.
     pub fn value(&self, window: usize, now_us: i64, sections: &Sections, count: usize) -> Given {
-        let mut value = Given::Null;
-        self.read(&self.readings([window]), now_us, sections, count, |_, told| value = told);
-        value
+        let mut seen = Seen::default();
+        self.read(&self.readings([window]), now_us, sections, count, &mut seen);
+        seen.get(window)
     }
 }
 
@@ -296,31 +338,30 @@ impl Reading {
         };
         match self.from {
             From::Count { at, .. } => Some(Given::Int64(panes.count(at))),
-            From::Sum { at, .. } => panes.sum(at).map(|sum| Given::Float64(sum as f64)),
+            From::Sum { at, .. } => panes.sum(at).map(|sum| Given::Float64(nearest(sum))),
             From::Avg { sum, count, .. } => {
-                Some(Given::Float64(panes.sum(sum)? as f64 / panes.count(count) as f64))
+                Some(Given::Float64(nearest(panes.sum(sum)?) / panes.count(count) as f64))
             }
             From::Stddev { sum, count, squares, .. } => {
-                let squares = panes.fold(squares, wide, 0i128, i128::saturating_add);
+                let squares = panes.cells(squares).map(|cell| i128::from_le_bytes(*cell));
+                let squares = squares.fold(0, i128::saturating_add);
                 let variance =
                     exact::sample_variance(panes.count(count), parts(panes.sum(sum)?), parts(squares));
                 variance.map(|v| Given::Float64(v.sqrt()))
             }
             From::Least { at, order: Order::Ints, .. } => {
-                Some(panes.fold(at, int, i64::MAX, i64::min)).filter(|v| *v != i64::MAX).map(typed)
+                panes.ints(at).min().filter(|v| *v != i64::MAX).map(typed)
             }
             From::Greatest { at, order: Order::Ints, .. } => {
-                Some(panes.fold(at, int, i64::MIN, i64::max)).filter(|v| *v != i64::MIN).map(typed)
+                panes.ints(at).max().filter(|v| *v != i64::MIN).map(typed)
             }
-            From::Least { at, order: Order::Floats, .. } => {
-                known(panes.fold(at, |c| float(int(c)), f64::NAN, f64::min))
-            }
+            From::Least { at, order: Order::Floats, .. } => known(panes.floats(at).fold(f64::NAN, f64::min)),
             From::Greatest { at, order: Order::Floats, .. } => {
-                known(panes.fold(at, |c| float(int(c)), f64::NAN, f64::max))
+                known(panes.floats(at).fold(f64::NAN, f64::max))
             }
             // Panes are in order of time.
-            From::First { at, .. } => panes.timed(at).next_back().map(typed),
-            From::Last { at, .. } => panes.timed(at).next().map(typed),
+            From::First { at, .. } => panes.timed(at).next().map(typed),
+            From::Last { at, .. } => panes.timed(at).last().map(typed),
             From::Distinct { .. } => unreachable!("different values are not kept in panes"),
         }
     }
@@ -333,33 +374,48 @@ struct Panes<'a> {
 }
 
 impl Panes<'_> {
+    /// So many bytes of each pane. (By steps: to cut the entries into chunks is to divide, which costs more than to read
+    /// the few that there are.)
     #[inline]
-    fn fold<T>(&self, at: usize, read: impl Fn(&[u8]) -> T, start: T, add: impl Fn(T, T) -> T) -> T {
-        self.entries.chunks_exact(self.entry).fold(start, |sum, e| add(sum, read(&e[at..])))
+    fn cells<const N: usize>(&self, at: usize) -> impl Iterator<Item = &[u8; N]> {
+        let mut at = at;
+        std::iter::from_fn(move || {
+            let cell = self.entries.get(at..)?.first_chunk()?;
+            at += self.entry;
+            Some(cell)
+        })
     }
 
+    #[inline]
     fn count(&self, at: usize) -> i64 {
-        let read = |cell: &[u8]| i64::from(u32::from_le_bytes(cell[..4].try_into().expect("four bytes")));
-        self.fold(at, read, 0, |a, b| a + b)
+        self.cells(at).map(|cell| i64::from(u32::from_le_bytes(*cell))).sum()
     }
 
     /// The exact sum; None: of nothing.
+    #[inline]
     fn sum(&self, at: usize) -> Option<i128> {
         let (mut all, mut any) = (0i128, false);
-        for entry in self.entries.chunks_exact(self.entry) {
-            let sum = int(&entry[at..]);
-            if sum != i64::MIN {
-                all += i128::from(sum);
-                any = true;
-            }
+        for sum in self.ints(at).filter(|sum| *sum != i64::MIN) {
+            all += i128::from(sum);
+            any = true;
         }
         any.then_some(all)
     }
 
-    /// Values of cells that keep a time and a value, the latest pane first.
-    fn timed(&self, at: usize) -> impl DoubleEndedIterator<Item = i64> {
-        let cells = self.entries.chunks_exact(self.entry).rev().map(move |e| &e[at..at + 16]);
-        cells.filter(|cell| int(cell) != i64::MIN).map(|cell| int(&cell[8..]))
+    #[inline]
+    fn ints(&self, at: usize) -> impl Iterator<Item = i64> {
+        self.cells(at).map(|cell| i64::from_le_bytes(*cell))
+    }
+
+    #[inline]
+    fn floats(&self, at: usize) -> impl Iterator<Item = f64> {
+        self.ints(at).map(float)
+    }
+
+    /// Values of cells that keep a time and a value.
+    fn timed(&self, at: usize) -> impl Iterator<Item = i64> {
+        let cells = self.cells::<16>(at).filter(|cell| int(*cell) != i64::MIN);
+        cells.map(|cell| int(&cell[8..]))
     }
 }
 
@@ -395,6 +451,12 @@ fn put(to: &mut [u8], value: i64) {
 fn put_timed(to: &mut [u8], time_us: i64, value: i64) {
     put(to, time_us);
     put(&mut to[8..], value);
+}
+
+/// The float nearest to an integer. (Few are too large for the short way.)
+#[inline]
+fn nearest(whole: i128) -> f64 {
+    i64::try_from(whole).map_or_else(|_| whole as f64, |short| short as f64)
 }
 
 /// An integer as the float nearest to it, and what is left.

@@ -71,6 +71,8 @@ pub(super) struct Cell {
     pub source: usize,
     /// Where in the entry.
     pub at: usize,
+    /// Most panes of a window that reads it. The track may keep more; what a swap has filled from history is these.
+    pub panes: u32,
 }
 
 /// What a cell keeps of the values.
@@ -152,6 +154,31 @@ pub struct TooLarge {
     pub max: i64,
 }
 
+impl From {
+    /// Of windows that are read from a track: which one, and the places of their cells.
+    pub(super) fn cells(self) -> Option<(usize, Vec<usize>)> {
+        Some(match self {
+            From::Avg { track, sum, count } => (track, vec![sum, count]),
+            From::Stddev { track, sum, count, squares } => (track, vec![sum, count, squares]),
+            From::Count { track, at }
+            | From::Sum { track, at }
+            | From::Least { track, at, .. }
+            | From::Greatest { track, at, .. }
+            | From::First { track, at }
+            | From::Last { track, at } => (track, vec![at]),
+            From::Distinct { .. } => return None,
+        })
+    }
+
+    /// Of windows that count different values: which.
+    pub(super) fn values(self) -> Option<usize> {
+        match self {
+            From::Distinct { values } => Some(values),
+            _ => None,
+        }
+    }
+}
+
 impl Keeps {
     pub(super) fn bytes(self) -> usize {
         match self {
@@ -189,6 +216,11 @@ impl Plan {
         builder.finish()
     }
 
+    /// How many windows there are.
+    pub fn windows(&self) -> usize {
+        self.readings.len()
+    }
+
     /// Sections that a customer's state has for the windows: those from 0 on.
     pub fn sections(&self) -> usize {
         self.tracks.len() + self.values.len()
@@ -221,6 +253,11 @@ impl Plan {
 
     pub(super) fn reading(&self, window: usize) -> &Reading {
         &self.readings[window]
+    }
+
+    /// Whether any window is over events of a kind.
+    pub fn listens(&self, kind: usize) -> bool {
+        !self.kinds[kind].sources.is_empty()
     }
 
     pub(super) fn fed_by(&self, kind: usize) -> (&[usize], &[usize]) {
@@ -343,7 +380,7 @@ impl Builder {
         let of = &mut tracks[track];
         of.panes = of.panes.max(panes);
         let order = if window.ty == Type::Float64 { Order::Floats } else { Order::Ints };
-        let mut cell = |keeps| of.cell(keeps, source);
+        let mut cell = |keeps| of.cell(keeps, source, panes);
         match window.measure {
             Measure::Count => From::Count { track, at: cell(Keeps::Count) },
             Measure::Sum => From::Sum { track, at: cell(Keeps::Sum) },
@@ -387,12 +424,13 @@ impl Builder {
 
 impl Track {
     /// Place of a cell, which is added if it is new.
-    fn cell(&mut self, keeps: Keeps, source: usize) -> usize {
-        if let Some(cell) = self.cells.iter().find(|c| c.keeps == keeps && c.source == source) {
+    fn cell(&mut self, keeps: Keeps, source: usize, panes: u32) -> usize {
+        if let Some(cell) = self.cells.iter_mut().find(|c| c.keeps == keeps && c.source == source) {
+            cell.panes = cell.panes.max(panes);
             return cell.at;
         }
         let at = self.entry;
-        self.cells.push(Cell { keeps, source, at });
+        self.cells.push(Cell { keeps, source, at, panes });
         if !self.sources.contains(&source) {
             self.sources.push(source);
         }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     expr::{Checked, Scope},
-    row::{Column, Layout},
+    row::{Column, Layout, LayoutError},
     view::read::{Names, near_or, toml_files},
 };
 
@@ -50,6 +50,17 @@ pub struct StreamSet {
     layout: Arc<Layout>,
 }
 
+impl Window {
+    /// The longest time that it looks back, in microseconds.
+    pub fn span_us(&self) -> i64 {
+        self.grain.longest_us() * i64::from(self.panes)
+    }
+}
+
+fn layout(windows: &[Window]) -> Result<Layout, LayoutError> {
+    Layout::new(windows.iter().map(|w| Column::new(&w.name, w.ty)).collect(), Vec::new())
+}
+
 impl StreamSet {
     /// Reads `features/streams/` of a rulebook. Everything that is wrong is reported, with its place.
     pub fn read(rulebook: &Path, standards: &Standards) -> Result<Self, Problems> {
@@ -63,8 +74,7 @@ impl StreamSet {
                 windows.extend(check(raw, &kinds, problems));
             });
         }
-        let columns = windows.iter().map(|w| Column::new(&w.name, w.ty)).collect();
-        let layout = Layout::new(columns, Vec::new()).map_err(|e| {
+        let layout = layout(&windows).map_err(|e| {
             Place::file(Path::new("features/streams")).problem(e.to_string(), "use fewer windows")
         });
         let layout = problems.take(layout).map(Arc::new);
@@ -72,6 +82,14 @@ impl StreamSet {
             Some(layout) => problems.or(Self { kinds, windows, layout }),
             None => Err(problems),
         }
+    }
+
+    /// The same kinds, and only some of the windows, by their index.
+    pub fn only(&self, keep: impl Fn(usize) -> bool) -> Self {
+        let kept = self.windows.iter().enumerate().filter(|(i, _)| keep(*i));
+        let windows: Vec<Window> = kept.map(|(_, window)| window.clone()).collect();
+        let layout = layout(&windows).expect("some columns fit where all do");
+        Self { kinds: self.kinds.clone(), windows, layout: Arc::new(layout) }
     }
 
     /// In order of name.

@@ -17,7 +17,7 @@ use crate::entity::{Head, KNOWN};
 pub(crate) struct Names(HashMap<String, Place>);
 
 /// Relations of expressions that are no entities.
-const RELATIONS: [&str; 7] = ["application", "list", "param", "let", "limit", "rate", "member"];
+const RELATIONS: [&str; 8] = ["application", "list", "warning", "param", "let", "limit", "rate", "member"];
 
 /// What a view file says, before its SQL is looked at.
 pub(super) struct RawView {

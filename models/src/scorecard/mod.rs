@@ -43,6 +43,16 @@ pub enum IfUnknown {
     Decline,
 }
 
+/// Whom a scorecard looks at, and so who runs it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// Somebody who applies: it is a step of a policy.
+    #[default]
+    Application,
+    /// Somebody who has a loan: warning rules watch it as events come.
+    Behaviour,
+}
+
 /// Points and the odds of good to bad that they stand for.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {

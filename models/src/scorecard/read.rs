@@ -8,7 +8,7 @@ use std::path::Path;
 
 use tarim_datamart::{At, Document, Place, Problem, Problems, Section, SourceText, Type};
 
-use super::{Bin, Characteristic, Grade, Holds, IfUnknown, Lookup, ReasonText, Scale, Scorecard};
+use super::{Bin, Characteristic, Grade, Holds, IfUnknown, Kind, Lookup, ReasonText, Scale, Scorecard};
 use crate::{
     cell::{Cell, Ranges},
     csv::{Csv, Line},
@@ -23,6 +23,7 @@ pub struct ScorecardText {
     id: At<String>,
     zh: String,
     en: String,
+    kind: Kind,
     base_points: f64,
     scale: Scale,
     if_unknown: IfUnknown,
@@ -87,6 +88,11 @@ impl ScorecardText {
         let head = head?;
         let id = head.need_text("id", problems);
         let texts = texts(&head, "the scorecard", problems);
+        let kinds = [("application", Kind::Application), ("behaviour", Kind::Behaviour)];
+        let kind = choice(&head, "kind", &kinds, problems).unwrap_or_default();
+        if kind == Kind::Behaviour {
+            foreign_to_behaviour(&head, problems);
+        }
         let base_points = need_number(&head, "base_points", problems);
         let scale = head.need_section("points_at_odds", problems).and_then(|s| take_scale(s, problems));
         let words = [("refer", IfUnknown::Refer), ("decline", IfUnknown::Decline)];
@@ -98,6 +104,7 @@ impl ScorecardText {
             id: id?,
             zh,
             en,
+            kind,
             base_points: base_points?.value,
             scale: scale?,
             if_unknown: if_unknown.unwrap_or_default(),
@@ -110,6 +117,10 @@ impl ScorecardText {
 
     pub fn id(&self) -> &str {
         &self.id.value
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// Where its id stands.
@@ -269,6 +280,19 @@ impl GradeText {
         let points_min = optional_number(&section, "points_min", problems);
         section.finish(problems);
         Some(Self { name: name?, points_min })
+    }
+}
+
+/// What a behaviour scorecard cannot say: whoever asks for it does.
+fn foreign_to_behaviour(head: &Section<'_>, problems: &mut Problems) {
+    for (key, fix) in [
+        ("products", "remove it: events of all customers are looked at"),
+        ("if_unknown", "remove it, and write it in the [[crossing]] that watches the score"),
+    ] {
+        if let Some(item) = head.item(key) {
+            let what = format!("a behaviour scorecard has no `{key}`");
+            problems.push(item.place().problem(what, fix));
+        }
     }
 }
 

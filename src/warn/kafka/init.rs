@@ -2,7 +2,7 @@
 
 use comfy_table::Table;
 use tarim_features::folder::Folder;
-use tarim_warning::kafka::{create, init};
+use tarim_warning::kafka::{create, create_compacted, init};
 
 use super::Broker;
 use crate::{home::Home, materialize::LINES};
@@ -19,6 +19,9 @@ pub struct Args {
     /// Topic of what becomes of warnings, which `tarim warn serve` tells
     #[arg(long, default_value = "tarim.warning.changes", value_name = "TOPIC")]
     changes: String,
+    /// Topic of what stands against customers, which `tarim serve` hears
+    #[arg(long, default_value = "tarim.warning.standing", value_name = "TOPIC")]
+    standing: String,
     /// Partitions of each topic
     #[arg(long, default_value_t = 4)]
     partitions: i32,
@@ -40,6 +43,7 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let created = runtime.block_on(async {
         let mut created = init(&settings, &members, partitions, replication).await?;
         created.extend(create(&settings, &[args.changes], partitions, replication).await?);
+        created.extend(create_compacted(&settings, &[args.standing], partitions, replication).await?);
         anyhow::Ok(created)
     })?;
     let mut table = Table::new();

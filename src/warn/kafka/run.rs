@@ -148,10 +148,14 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
 }
 
 fn line(running: &Running, started: Instant) -> String {
-    let Progress { events, alerts, dead, silent, .. } = running.progress();
+    let Progress { events, alerts, dead, silent, refilled, to_refill, .. } = running.progress();
     let per_second = (events as f64 / started.elapsed().as_secs_f64()) as u64;
+    let history = match to_refill {
+        0 => String::new(),
+        all => format!("; backfilling new windows: {} %", (100 * refilled / all).min(100)),
+    };
     format!(
-        "{} events ({} a second), {} alerts, {} dead letters; {} taken silently",
+        "{} events ({} a second), {} alerts, {} dead letters; {} taken silently{history}",
         HumanCount(events),
         HumanCount(per_second),
         HumanCount(alerts),

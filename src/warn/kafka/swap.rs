@@ -12,8 +12,9 @@ use crate::home::Home;
     tarim rulebook publish && tarim warn swap\n  \
     tarim warn swap --version 3f9a02…\n\n\
     The change is an event of the log, in every partition: whoever takes the events again changes at the same place.\n\
-    Windows, patterns and alerts that both rulebooks have keep their state; new windows begin empty. The pipeline reads the\n\
-    rulebook from the published ones of its own --home.")]
+    Windows, patterns and alerts that both rulebooks have keep their state; for new windows and patterns each partition\n\
+    reads its history again, as far as the topic still has it, before it goes on: `tarim warn run` shows how far it is.\n\
+    The pipeline reads the rulebook from the published ones of its own --home.")]
 pub struct Args {
     #[command(flatten)]
     broker: Broker,

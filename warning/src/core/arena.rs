@@ -33,6 +33,8 @@ pub struct Arena {
     classes: Vec<Class>,
     /// The class for so many steps of bytes.
     by_steps: Vec<u8>,
+    /// Chunks that a class no longer needs, for whichever needs one next: fresh ones are cleared by the kernel first.
+    spare: Vec<Pages>,
 }
 
 #[derive(Debug)]
@@ -64,7 +66,7 @@ impl Arena {
         let by_steps = (0..=most.div_ceil(STEP)).map(|steps| class_of((steps * STEP).min(most)) as u8);
         let by_steps = by_steps.collect();
         let class = |size| Class { size, cells: CHUNK / size, chunks: Vec::new(), used: 0 };
-        Self { classes: sizes.into_iter().map(class).collect(), by_steps }
+        Self { classes: sizes.into_iter().map(class).collect(), by_steps, spare: Vec::new() }
     }
 
     fn class_of(&self, len: usize) -> usize {
@@ -78,7 +80,7 @@ impl Arena {
     pub fn put(&mut self, owner: u32, state: &[u8]) -> At {
         let number = self.class_of(state.len());
         let class = &mut self.classes[number];
-        let cell = class.add();
+        let cell = class.add(&mut self.spare);
         assert!(cell < 1 << CELL_BITS, "a place has room for the number of its cell");
         class.write(cell, owner, state);
         At((number as u32) << CELL_BITS | cell as u32)
@@ -93,7 +95,7 @@ impl Arena {
             self.classes[number].write(cell, owner, state);
             return at;
         }
-        if let Some(last) = self.classes[number].remove(cell) {
+        if let Some(last) = self.classes[number].remove(cell, &mut self.spare) {
             moved(last, at);
         }
         self.put(owner, state)
@@ -122,10 +124,11 @@ impl At {
 }
 
 impl Class {
-    fn add(&mut self) -> usize {
+    fn add(&mut self, spare: &mut Vec<Pages>) -> usize {
         let cell = self.used;
         if cell / self.cells == self.chunks.len() {
-            self.chunks.push(Pages::new(CHUNK).expect("the system has memory left"));
+            let fresh = || Pages::new(CHUNK).expect("the system has memory left");
+            self.chunks.push(spare.pop().unwrap_or_else(fresh));
         }
         self.used += 1;
         cell
@@ -139,7 +142,7 @@ impl Class {
     }
 
     /// Fills a cell with what is in the last one, whose owner is given; None: it was the last one.
-    fn remove(&mut self, cell: usize) -> Option<u32> {
+    fn remove(&mut self, cell: usize, spare: &mut Vec<Pages>) -> Option<u32> {
         self.used -= 1;
         let last = self.used;
         let (from, to) = (last % self.cells * self.size, cell % self.cells * self.size);
@@ -155,7 +158,9 @@ impl Class {
             u32::from_le_bytes(self.chunks[to_chunk][to..to + OWNER].try_into().expect("four bytes"))
         });
         // One chunk more than is needed stays: whoever leaves may come back.
-        self.chunks.truncate(self.used.div_ceil(self.cells) + 1);
+        while self.chunks.len() > self.used.div_ceil(self.cells) + 1 {
+            spare.extend(self.chunks.pop());
+        }
         owner
     }
 }

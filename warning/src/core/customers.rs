@@ -1,9 +1,12 @@
 //! Customers by member and id.
 
-use hashbrown::HashTable;
 use tarim_features::stream::Sections;
+use twox_hash::XxHash3_64;
 
-use super::arena::{Arena, At};
+use super::{
+    arena::{Arena, At},
+    index::Index,
+};
 
 /// All customers of a worker.
 ///
@@ -11,8 +14,8 @@ use super::arena::{Arena, At};
 /// back to the others when the next one is opened.
 #[derive(Debug)]
 pub struct Customers {
-    /// Slots, with the hash of member and id; these themselves are in the state only.
-    slots: HashTable<(u32, u32)>,
+    /// Slots by the hash of member and id; these themselves are in the state only.
+    index: Index,
     all: Vec<Kept>,
     states: Arena,
     changed: Changed,
@@ -65,7 +68,7 @@ const IDS_MAX: usize = 512;
 impl Customers {
     pub fn new(count: usize, identity: usize) -> Self {
         Self {
-            slots: HashTable::new(),
+            index: Index::new(),
             all: Vec::new(),
             states: Arena::new(Sections::bytes_most(count)),
             changed: Changed::default(),
@@ -86,42 +89,36 @@ impl Customers {
         if 4 + member.len() + customer.len() > IDS_MAX {
             return None;
         }
-        let mut buffer = [0u8; IDS_MAX];
-        let identity = identity(member, customer, &mut buffer);
-        let hash = hash(identity);
-        let is = |(slot, tag): &(u32, u32)| *tag == hash && self.identity_of(*slot) == identity;
-        if let Some((slot, _)) = self.slots.find(spread(hash), is) {
-            return Some(*slot);
+        let hash = hash(member, customer);
+        if let Some(slot) = self.index.find(hash, |slot| self.ids(slot) == (member, customer)) {
+            return Some(slot);
         }
-        let slot = u32::try_from(self.all.len()).ok()?;
+        let slot = u32::try_from(self.all.len()).ok().filter(|slot| *slot < u32::MAX)?;
         let mut sections = Sections::new(self.count);
-        sections.replace(self.identity, self.count, identity)?;
+        sections.replace(self.identity, self.count, identity(member, customer, &mut [0; IDS_MAX]))?;
         self.add(hash, i64::MIN, sections.bytes());
         Some(slot)
     }
 
-    /// The slot of whoever has the same hash, most likely the customer; None: there is none.
-    pub fn likely(&self, member: &str, customer: &str) -> Option<u32> {
-        if 4 + member.len() + customer.len() > IDS_MAX {
-            return None;
-        }
-        let hash = hash(identity(member, customer, &mut [0u8; IDS_MAX]));
-        self.slots.find(spread(hash), |(_, tag)| *tag == hash).map(|(slot, _)| *slot)
+    /// The slot of whoever has this identity, which is that of a customer of a worker.
+    pub fn find(&self, identity: &[u8]) -> Option<u32> {
+        let (member, customer) = ids(identity);
+        self.index.find(hash(member, customer), |slot| self.ids(slot) == (member, customer))
     }
 
     fn add(&mut self, hash: u32, now_us: i64, state: &[u8]) {
         let slot = self.all.len() as u32;
         self.all.push(Kept { now_us, at: self.states.put(slot, state), len: state.len() as u32 });
         self.changed.set(slot);
-        self.slots.insert_unique(spread(hash), (slot, hash), |(_, tag)| spread(*tag));
+        self.index.insert(hash, slot);
     }
 
     /// Puts a state in the place of a slot's, or in the next one. None: there are none between.
     pub fn put(&mut self, slot: u32, now_us: i64, state: &[u8]) -> Option<()> {
         let next = self.all.len();
         if slot as usize == next {
-            let hash = hash(Sections::section_of(state, self.identity, self.count));
-            self.add(hash, now_us, state);
+            let (member, customer) = ids(Sections::section_of(state, self.identity, self.count));
+            self.add(hash(member, customer), now_us, state);
         } else {
             self.all.get(slot as usize)?;
             keep(&mut self.all, &mut self.states, slot, now_us, state);
@@ -173,24 +170,35 @@ impl Customers {
         (now_us, self.states.get(at, len as usize))
     }
 
+    /// Member and id.
     #[inline]
-    fn identity_of(&self, slot: u32) -> &[u8] {
-        Sections::section_of(self.state(slot).1, self.identity, self.count)
+    pub fn ids(&self, slot: u32) -> (&str, &str) {
+        ids(Sections::section_of(self.state(slot).1, self.identity, self.count))
     }
 
-    /// Member and id.
-    pub fn ids(&self, slot: u32) -> (&str, &str) {
-        let bytes = self.identity_of(slot);
-        let len = |at: usize| usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
-        let (member, customer) = (len(0), len(2));
-        let text =
-            |from: usize, len: usize| std::str::from_utf8(&bytes[from..from + len]).unwrap_or_default();
-        (text(4, member), text(4 + member, customer))
+    /// What the customers of these hashes need is read: where they are, where their states lie, and the beginnings of
+    /// these. Each in a loop of its own without a branch on what was read, so that the processor waits for many at once.
+    pub fn touch<const N: usize>(&self, hashes: &[Option<u32>; N]) -> u64 {
+        let cells = hashes.iter().flatten().map(|hash| self.index.touch(*hash));
+        let mut sum = cells.fold(0, |sum, cell| sum ^ cell);
+        let mut likely = [None; N];
+        for (likely, hash) in likely.iter_mut().zip(hashes) {
+            *likely = hash.and_then(|hash| self.index.find(hash, |_| true));
+        }
+        let mut states = [[].as_slice(); N];
+        for (state, slot) in states.iter_mut().zip(likely) {
+            *state = slot.map_or([].as_slice(), |slot| self.state(slot).1);
+        }
+        // Lines of 64 bytes: the head says where sections are, and what is before and behind is read too.
+        for state in states {
+            sum ^= (0..8).map(|i| u64::from(state.get(64 * i).copied().unwrap_or_default())).sum::<u64>();
+        }
+        sum
     }
 
     /// Bytes that all states take, with what is allocated and not used.
     pub fn bytes(&self) -> usize {
-        self.states.bytes() + self.all.capacity() * size_of::<Kept>() + self.slots.allocation_size()
+        self.states.bytes() + self.all.capacity() * size_of::<Kept>() + self.index.bytes()
     }
 }
 
@@ -211,13 +219,20 @@ fn identity<'b>(member: &str, customer: &str, buffer: &'b mut [u8; IDS_MAX]) -> 
     &buffer[..end.next_multiple_of(4)]
 }
 
-fn hash(identity: &[u8]) -> u32 {
-    (twox_hash::XxHash3_64::oneshot(identity) >> 32) as u32
+/// What [`identity`] put together.
+#[inline]
+fn ids(bytes: &[u8]) -> (&str, &str) {
+    let len = |at: usize| usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
+    let (member, customer) = (len(0), len(2));
+    let text = |from: usize, len: usize| std::str::from_utf8(&bytes[from..from + len]).unwrap_or_default();
+    (text(4, member), text(4 + member, customer))
 }
 
-/// The bits that a table asks for.
-fn spread(hash: u32) -> u64 {
-    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+/// Of one text and then of the other: to read back what was just put together would make the processor wait.
+#[inline]
+pub fn hash(member: &str, customer: &str) -> u32 {
+    let member = XxHash3_64::oneshot(member.as_bytes());
+    (XxHash3_64::oneshot_with_seed(member, customer.as_bytes()) >> 32) as u32
 }
 
 #[cfg(test)]

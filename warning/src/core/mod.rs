@@ -9,16 +9,21 @@
 //!                │
 //!            conditions of the kind: one row program
 //!                │
-//!            what ends patterns, what follows, what begins them, rules ─► alerts
+//!            what ends patterns, what follows, what begins them, rules and crossings ─► alerts
 //! ```
 //!
 //! There is no I/O here, no clock but the stream's own (the latest event time or tick), no chance, and no order but that of the records. So the
 //! same records give the same alerts, with the same ids.
 
 mod arena;
+mod backfill;
+mod crossed;
+mod crossing;
 mod customers;
+mod dead;
 mod episodes;
 mod foresee;
+mod index;
 mod raise;
 mod snapshot;
 mod standing;
@@ -28,6 +33,7 @@ mod worker;
 
 use tarim_proto::warning::v1::{Alert, DeadLetter};
 
+pub use backfill::Backfill;
 pub use foresee::FORESEEN;
 pub use snapshot::{SnapshotError, Span};
 pub use worker::Worker;
@@ -48,7 +54,7 @@ pub struct Outbox {
     /// goes round in circles would never come to rest.
     pub by_contagion: Vec<usize>,
     /// From here on the rulebook of this version holds: before the next record is taken, the worker is to be given it
-    /// ([`Worker::swap`]).
+    /// ([`Worker::swap`]), with what history says of it ([`Worker::backfill`]).
     pub rulebook: Option<String>,
 }
 

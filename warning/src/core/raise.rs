@@ -20,6 +20,16 @@ pub struct Raise<'a> {
     pub by_contagion: bool,
 }
 
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Raised,
+    /// An alert of the same rule and key stands.
+    Repeated,
+    /// One of another rule does.
+    Suppressed,
+}
+
 impl Raise<'_> {
     /// Raises the alert, unless it is held back.
     pub fn raise(
@@ -29,9 +39,11 @@ impl Raise<'_> {
         (section, count): (usize, usize),
         counts: &mut Counts,
         out: &mut Outbox,
-    ) {
+    ) -> Outcome {
         let rule = &book.rules()[self.rule];
-        let key = twox_hash::XxHash3_64::oneshot(self.key.as_bytes());
+        // A crossing fires once: what was told without being known must not hold back what is.
+        let apart = self.unknown && book.is_crossing(self.rule);
+        let key = twox_hash::XxHash3_64::oneshot_with_seed(u64::from(apart), self.key.as_bytes());
         let sections = &mut customers.get_mut(self.customer).sections;
         let (mut own, mut suppressed) = (None, false);
         for (i, standing) in Standing::all(sections.get(section, count)).enumerate() {
@@ -49,11 +61,11 @@ impl Raise<'_> {
             counts.repeated[self.rule] += 1;
             let again = Standing { repeats: standing.repeats.saturating_add(1), ..standing };
             again.put(at, sections, (section, count)).expect("it takes the place of another");
-            return;
+            return Outcome::Repeated;
         }
         if suppressed {
             counts.suppressed[self.rule] += 1;
-            return;
+            return Outcome::Suppressed;
         }
         let standing = Standing { rule: self.rule as u32, repeats: 0, key, since_us: self.at_us };
         // A state that is full cannot remember it: rather twice than not at all.
@@ -66,6 +78,9 @@ impl Raise<'_> {
             id.update(text.as_bytes());
         }
         id.update(&self.at_us.to_le_bytes());
+        if apart {
+            id.update(b"unknown");
+        }
         let id = id.finalize().to_hex();
         if self.by_contagion {
             out.by_contagion.push(out.alerts.len());
@@ -88,6 +103,7 @@ impl Raise<'_> {
             repeats,
             group: rule.group.clone(),
         });
+        Outcome::Raised
     }
 }
 

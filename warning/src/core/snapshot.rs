@@ -1,7 +1,8 @@
 //! The state of a worker as bytes: all of it, or what has changed since.
 //!
 //! ```text
-//! | magic | rulebook's state | rulebook | by an event? | partition | from | to | clock | customers | records … | end | CRC-32 of all before |
+//! | magic | rulebook's state | rulebook | by an event? | partition | from | to | clock | dead | customers | records … | end | CRC-32 of all before |
+//!   dead:   | runs | from, to | … |
 //!   record: | slot + 1 | latest event time | bytes | state |           end: a slot of 0
 //! ```
 //!
@@ -17,13 +18,14 @@ use crc32fast::Hasher as Crc;
 use tarim_features::stream::Sections;
 
 use super::{
+    dead::Run,
     episodes::Episode,
     timers::Timer,
     worker::{State, Worker},
 };
 use crate::rulebook::WarningBook;
 
-const MAGIC: &[u8; 8] = b"TARIMW-3";
+const MAGIC: &[u8; 8] = b"TARIMW-5";
 /// From nothing.
 const NOTHING: i64 = -1;
 
@@ -67,6 +69,12 @@ impl Worker {
         out.write_all(&span.from.unwrap_or(NOTHING).to_le_bytes())?;
         out.write_all(&span.to.to_le_bytes())?;
         out.write_all(&state.clock_us().to_le_bytes())?;
+        let dead: Vec<Run> = state.dead().since(span.from.unwrap_or(NOTHING)).collect();
+        out.write_all(&(dead.len() as u64).to_le_bytes())?;
+        for run in dead {
+            out.write_all(&run.from.to_le_bytes())?;
+            out.write_all(&run.to.to_le_bytes())?;
+        }
         out.write_all(&(state.customers().len() as u64).to_le_bytes())?;
         let changed = state.customers_mut().take_changed();
         let all = span.from.is_none();
@@ -101,6 +109,7 @@ impl Worker {
         }
         let state = worker.state_mut();
         state.customers_mut().take_changed();
+        state.set_home(Some(partition));
         state.set_timers();
         Ok((worker, at.max(0)))
     }
@@ -133,6 +142,13 @@ impl State {
             return Err(SnapshotError::Gap { from, to: at });
         }
         self.set_clock(i64::from_le_bytes(input.array()?));
+        for _ in 0..u64::from_le_bytes(input.array()?) {
+            let (from, to) = (i64::from_le_bytes(input.array()?), i64::from_le_bytes(input.array()?));
+            if from >= to {
+                return Err(SnapshotError::Damaged("a run of dead letters has no end"));
+            }
+            self.dead_mut().add(Run { from, to });
+        }
         let customers = u64::from_le_bytes(input.array()?);
         let count = self.sections();
         let mut bytes = Vec::new();

@@ -1,63 +1,79 @@
-//! Another rulebook, while running: what both keep of a customer stays.
+//! Another rulebook, while running: what both keep of a customer stays, and what is new comes from history.
 
 use std::sync::Arc;
 
 use tarim_features::stream::{Migration, Sections};
 
 use super::{
+    backfill::Backfill,
+    crossed::Crossed,
     customers::Customers,
     episodes::Episode,
     standing::Standing,
     worker::{State, Worker},
 };
-use crate::rulebook::WarningBook;
+use crate::rulebook::{Crossing, WarningBook};
 
 impl Worker {
-    /// Goes on with another rulebook. Windows that take the same of the same events keep what they have, and so do patterns
-    /// and standing alerts of rules that are there still; new windows begin empty.
-    pub fn swap(&mut self, book: Arc<WarningBook>) {
+    /// Goes on with another rulebook. Windows that take the same of the same events keep what they have, and so do patterns,
+    /// standing alerts and crossings of rules that are there still. New windows and patterns are those that history has
+    /// filled; without it they begin empty.
+    pub fn swap(&mut self, book: Arc<WarningBook>, history: Option<Backfill>) {
         let mut worker = Worker::new(book);
-        worker.state_mut().take_over(self.state_mut());
+        let history = history.map(Backfill::into_state);
+        worker.state_mut().take_over(self.state_mut(), history.as_ref());
         *self = worker;
     }
 }
 
 impl State {
-    fn take_over(&mut self, old: &mut State) {
+    fn take_over(&mut self, old: &mut State, history: Option<&State>) {
         old.customers_mut().close();
         let (before, now) = (old.book().clone(), self.book().clone());
-        let migration = Migration::new((before.streams(), before.plan()), (now.streams(), now.plan()));
+        let filled = history.map(State::book);
+        let migration = Migration::new(
+            (before.streams(), before.plan()),
+            filled.map(|book| (book.streams(), book.plan())),
+            (now.streams(), now.plan()),
+        );
         // By the ids of rules.
         let rules: Vec<Option<u32>> = before
             .rules()
             .iter()
             .map(|rule| now.rules().iter().position(|r| r.id == rule.id).map(|i| i as u32))
             .collect();
-        let patterns: Vec<Option<u16>> = before
-            .patterns()
-            .iter()
-            .map(|pattern| {
-                let rule = rules[pattern.rule]? as usize;
-                now.patterns().iter().position(|p| p.rule == rule).map(|i| i as u16)
-            })
-            .collect();
+        let kept = patterns(&before, &now);
+        let new = filled.map_or(Vec::new(), |book| patterns(book, &now));
         let (old_count, new_count) = (old.sections(), self.sections());
         let (old_identity, new_identity) = (old.identity_section(), self.identity_section());
         for slot in 0..old.customers().len() as u32 {
             let (now_us, state) = old.customers().state(slot);
             let section = |section: usize| Sections::section_of(state, section, old_count);
             let mut sections = Sections::new(new_count);
-            let identity = sections.replace(new_identity, new_count, section(old_identity));
-            identity.expect("an identity fits an empty state");
-            let windows = migration.apply(now.plan(), now_us, (state, old_count), &mut sections, new_count);
+            let identity = section(old_identity);
+            let put = sections.replace(new_identity, new_count, identity);
+            put.expect("an identity fits an empty state");
+            let past = history.and_then(|h| {
+                let slot = h.customers().find(identity)?;
+                Some((h, (h.customers().state(slot).1, h.sections())))
+            });
+            let states = ((state, old_count), past.map(|(_, state)| state));
+            let windows = migration.apply(now.plan(), now_us, states, &mut sections, new_count);
             windows.expect("a rulebook whose windows do not fit a state is refused");
-            let episodes: Vec<Episode> = Episode::all(section(old.episodes_section().0))
-                .filter_map(|e| Some(Episode { pattern: patterns[usize::from(e.pattern)]?, ..e }))
-                .collect();
+            let mut episodes = episodes(section(old.episodes_section().0), &kept);
+            if let Some((h, (state, count))) = past {
+                episodes
+                    .extend(self::episodes(Sections::section_of(state, h.episodes_section().0, count), &new));
+            }
             for standing in Standing::all(section(old.standing_section().0)) {
                 // One that does not fit would be raised again: rather twice than not at all.
                 if let Some(rule) = rules[standing.rule as usize] {
                     let _ = Standing { rule, ..standing }.put(None, &mut sections, self.standing_section());
+                }
+            }
+            for (_, crossed) in Crossed::all(section(old.crossed_section().0)) {
+                if let Some(crossed) = same_crossing(crossed, &rules, (&before, &now)) {
+                    crossed.put(None, &mut sections, self.crossed_section());
                 }
             }
             let put: Option<()> = Customers::put(self.customers_mut(), slot, now_us, sections.bytes());
@@ -70,7 +86,37 @@ impl State {
         self.customers_mut().close();
         self.set_clock(old.clock_us());
         self.set_swapped(true);
+        *self.dead_mut() = std::mem::take(old.dead_mut());
+        self.set_home(old.home());
         self.take_counts(old.counts(), &rules, &before, &now);
         self.set_timers();
     }
+}
+
+/// What a crossing saw, by the new rulebook. Of another line, whoever is beyond that one too was told; others were not.
+fn same_crossing(
+    crossed: Crossed,
+    rules: &[Option<u32>],
+    (before, now): (&WarningBook, &WarningBook),
+) -> Option<Crossed> {
+    let rule = rules[crossed.rule as usize]?;
+    let (old, new) = (crossing(before, crossed.rule)?, crossing(now, rule)?);
+    let beyond = crossed.beyond && (old.line == new.line || new.line.is_passed(crossed.value));
+    (old.of == new.of).then_some(Crossed { rule, beyond, ..crossed })
+}
+
+fn crossing(book: &WarningBook, rule: u32) -> Option<&Crossing> {
+    book.crossings().iter().find(|crossing| crossing.rule == rule as usize)
+}
+
+/// Of each pattern its number in another rulebook, if that has it.
+fn patterns(of: &WarningBook, now: &WarningBook) -> Vec<Option<u16>> {
+    let all = 0..of.patterns().len();
+    all.map(|pattern| now.pattern_of(of.rule_of(pattern)).map(|i| i as u16)).collect()
+}
+
+/// The episodes of a section, of the patterns that are there still.
+fn episodes(section: &[u8], patterns: &[Option<u16>]) -> Vec<Episode> {
+    let still = |e: Episode| Some(Episode { pattern: patterns[usize::from(e.pattern)]?, ..e });
+    Episode::all(section).filter_map(still).collect()
 }

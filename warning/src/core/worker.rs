@@ -1,19 +1,22 @@
 //! A worker: the state of the customers of some partitions, and what their events do to it.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
+use tarim_datamart::ValueRef;
 use tarim_features::{
     expr::{Answers, ExprId, Given, Scratch},
     row::{Dictionary, Row},
-    stream::Said,
+    stream::{Said, Seen},
 };
 use tarim_proto::warning::v1::{DeadLetter, EventRef, Evidence};
 
 use super::{
     Counts, Outbox, Position,
+    crossing::Looked,
     customers::Customers,
+    dead::DeadOffsets,
     episodes::{EPISODES_MAX, Episode},
-    raise::{Raise, evidence},
+    raise::{Outcome, Raise, evidence},
     timers::{Timer, Timers},
 };
 use crate::{
@@ -22,7 +25,7 @@ use crate::{
 };
 
 /// An event that happened later than it was known by more is from the future: a clock is wrong.
-const AHEAD_MAX_US: i64 = 5 * 60 * 1_000_000;
+pub(super) const AHEAD_MAX_US: i64 = 5 * 60 * 1_000_000;
 
 /// Takes records, one after the other.
 #[derive(Debug)]
@@ -40,9 +43,14 @@ pub(super) struct State {
     timers: Timers,
     /// Latest event time or tick, in microseconds.
     clock_us: i64,
+    /// Records that were not taken.
+    dead: DeadOffsets,
+    /// The partition that these are of: that of the first record. (What alerts spread stands in another one, where there is no
+    /// Kafka.)
+    home: Option<i32>,
     counts: Counts,
     layout: StateLayout,
-    work: Work,
+    pub(super) work: Work,
 }
 
 /// Which section of a customer's state is what. The windows' are the first ones.
@@ -50,25 +58,35 @@ pub(super) struct State {
 struct StateLayout {
     episodes: (usize, usize),
     standing: (usize, usize),
+    crossed: (usize, usize),
 }
 
 /// Buffers that are used again and again.
 #[derive(Debug, Default)]
-struct Work {
+pub(super) struct Work {
     scratch: Scratch,
     always_scratch: Scratch,
     group_scratch: Scratch,
     episode_scratch: Scratch,
     said: Said,
+    /// What of the customer's windows has been read for the event.
+    pub seen: Seen,
     /// Conditions that are not false.
     found: Vec<(usize, Option<bool>)>,
+    /// Those of them that a guard decides alone.
+    whole: Vec<(usize, Option<bool>)>,
+    /// Number of the event, from 1.
+    pub event: u64,
+    /// What crossings look at, by look.
+    pub looks: Vec<Looked>,
+    pub key: String,
     buffer: Vec<u8>,
 }
 
 impl Worker {
     pub fn new(book: Arc<WarningBook>) -> Self {
         let windows = book.plan().sections();
-        let count = windows + 3;
+        let count = windows + 4;
         let counts = Counts {
             events: vec![0; book.streams().kinds().len()],
             raised: vec![0; book.rules().len()],
@@ -80,9 +98,15 @@ impl Worker {
             reader: Reader::new(Arc::new(Intake::new(&book))),
             state: State {
                 customers: Customers::new(count, windows),
-                layout: StateLayout { episodes: (windows + 1, count), standing: (windows + 2, count) },
+                layout: StateLayout {
+                    episodes: (windows + 1, count),
+                    standing: (windows + 2, count),
+                    crossed: (windows + 3, count),
+                },
                 timers: Timers::default(),
                 clock_us: i64::MIN,
+                dead: DeadOffsets::default(),
+                home: None,
                 counts,
                 work: Work::default(),
                 swapped: false,
@@ -106,6 +130,7 @@ impl Worker {
         payload: &[u8],
         out: &mut Outbox,
     ) {
+        self.state.home.get_or_insert(at.partition);
         let ahead = |time_us: i64| time_us.saturating_sub(came_us) > AHEAD_MAX_US;
         let reason = match self.reader.read(format, payload) {
             Ok(Taken::Tick { at_us }) if ahead(at_us) => {
@@ -135,6 +160,9 @@ impl Worker {
             }
         };
         let Position { partition, offset } = at;
+        if self.state.home == Some(partition) {
+            self.state.dead.add(offset.into());
+        }
         out.dead.push(DeadLetter { reason, partition, offset, payload: payload.to_vec() });
     }
 
@@ -147,8 +175,25 @@ impl Worker {
         &self.state.counts
     }
 
+    /// The log no longer has what stands before an offset: it will not be asked whether it was taken.
+    pub fn forget_before(&mut self, offset: i64) {
+        self.state.dead.forget_before(offset);
+    }
+
+    pub(super) fn state(&self) -> &State {
+        &self.state
+    }
+
     pub(super) fn state_mut(&mut self) -> &mut State {
         &mut self.state
+    }
+
+    pub(super) fn into_state(self) -> State {
+        self.state
+    }
+
+    pub(super) fn parts(&mut self) -> (&mut Reader, &mut State) {
+        (&mut self.reader, &mut self.state)
     }
 
     /// Customers who have a state.
@@ -201,6 +246,22 @@ impl State {
         self.clock_us = us;
     }
 
+    pub(super) fn home(&self) -> Option<i32> {
+        self.home
+    }
+
+    pub(super) fn set_home(&mut self, partition: Option<i32>) {
+        self.home = partition;
+    }
+
+    pub(super) fn dead(&self) -> &DeadOffsets {
+        &self.dead
+    }
+
+    pub(super) fn dead_mut(&mut self) -> &mut DeadOffsets {
+        &mut self.dead
+    }
+
     /// How many sections a customer's state has.
     pub(super) fn sections(&self) -> usize {
         self.layout.episodes.1
@@ -212,6 +273,10 @@ impl State {
 
     pub(super) fn standing_section(&self) -> (usize, usize) {
         self.layout.standing
+    }
+
+    pub(super) fn crossed_section(&self) -> (usize, usize) {
+        self.layout.crossed
     }
 
     pub(super) fn counts(&self) -> &Counts {
@@ -268,10 +333,15 @@ impl State {
                 "happened_at: the event is {late} late; {allowed} are allowed (pipeline.lateness of the warnings)"
             ));
         }
+        self.admit(event, at, out)
+    }
+
+    /// The same of an event that is in time.
+    pub(super) fn admit(&mut self, event: &Event<'_>, at: Position, out: &mut Outbox) -> Result<(), String> {
         // What has spread comes from another partition, which may be ahead of this one: its time is not the time here, and would
         // make what is still to come here late.
         if !self.book.is_contagion(event.kind) {
-            self.advance(time_us, out);
+            self.advance(event.happened_at_us, out);
         }
         let customer = self.customers.slot(event.member, event.customer);
         let customer = customer.ok_or_else(|| {
@@ -283,6 +353,7 @@ impl State {
         let row = Row::new(&kind.layout, event.row, book.codes(event.kind), 0).map_err(|e| e.to_string())?;
         self.look(event, &row, customer).inspect_err(|_| self.counts.rejected += 1)?;
         self.counts.events[event.kind] += 1;
+        self.work.event += 1;
 
         let asks = &book.listeners()[event.kind].asks;
         let found = std::mem::take(&mut self.work.found);
@@ -300,7 +371,7 @@ impl State {
     /// Updates the customer's windows and finds the conditions that are not false.
     fn look(&mut self, event: &Event<'_>, row: &Row<'_>, customer: u32) -> Result<(), String> {
         let Self { book, customers, work, clock_us, .. } = self;
-        let Work { scratch, always_scratch, group_scratch, said, found, .. } = work;
+        let Work { scratch, always_scratch, group_scratch, said, seen, found, whole, .. } = work;
         let listener = &book.listeners()[event.kind];
         let rows = [*row];
         let mut evaluation = listener.program.start(&listener.bound, &rows, Dictionary::none(), scratch);
@@ -318,11 +389,13 @@ impl State {
         plan.update(event.kind, said, times, &mut state.sections, count).map_err(|e| e.to_string())?;
         evaluation.run(1);
         found.clear();
+        seen.clear();
         let mut ask = |group: &Group, scratch: &mut Scratch| {
             let mut evaluation = group.program.start(&group.bound, &rows, Dictionary::none(), scratch);
-            plan.read(&group.windows, state.now_us, &state.sections, count, |i, value| {
-                evaluation.put(group.inlets[i], value);
-            });
+            plan.read(&group.windows, state.now_us, &state.sections, count, seen);
+            for (window, inlet) in &group.inlets {
+                evaluation.put(*inlet, seen.get(*window));
+            }
             evaluation.run(0);
             let conditions = 0..group.asks.len() as u32;
             evaluation.answers(0).each_not_false(conditions, |id, truth| {
@@ -336,7 +409,7 @@ impl State {
             ask(group, always_scratch);
         }
         let guards = 0..listener.guards.len() as u32;
-        let mut whole = Vec::new();
+        whole.clear();
         evaluation.answers(1).each_not_false(guards, |id, truth| {
             let Guards { whole: conditions, group } = &listener.guards[id.0 as usize];
             whole.extend(conditions.iter().map(|i| (*i, truth)));
@@ -344,14 +417,14 @@ impl State {
                 ask(group, group_scratch);
             }
         });
-        found.extend(whole);
+        found.append(whole);
         // Each comes in its turn, whichever way it was found.
         found.sort_unstable_by_key(|(i, _)| *i);
         Ok(())
     }
 
     /// The stream's time is at least this: timers go off.
-    fn advance(&mut self, to_us: i64, out: &mut Outbox) {
+    pub(super) fn advance(&mut self, to_us: i64, out: &mut Outbox) {
         if to_us <= self.clock_us {
             return;
         }
@@ -441,13 +514,13 @@ struct Fired<'a> {
 }
 
 /// A condition of an event that holds, or may hold.
-struct Found<'a> {
-    state: &'a mut State,
-    event: &'a Event<'a>,
-    row: &'a Row<'a>,
-    ask: &'a Ask,
+pub(super) struct Found<'a> {
+    pub state: &'a mut State,
+    pub event: &'a Event<'a>,
+    pub row: &'a Row<'a>,
+    pub ask: &'a Ask,
     at: Position,
-    customer: u32,
+    pub customer: u32,
     out: &'a mut Outbox,
 }
 
@@ -455,6 +528,7 @@ impl Found<'_> {
     fn follow(&mut self, unknown: bool) {
         match self.ask.of {
             Asks::Rule(rule) => self.rule(rule, unknown),
+            Asks::Crossing(crossing, look) => self.crossing(crossing, look, unknown),
             Asks::First(pattern) => self.first(pattern, unknown),
             Asks::Then(pattern) => self.then(pattern, unknown),
             Asks::Unless(pattern) => self.unless(pattern),
@@ -473,8 +547,12 @@ impl Found<'_> {
             events: vec![self.event_ref()],
             by_contagion: self.state.book.is_contagion(self.event.kind),
         };
+        self.raise(raise);
+    }
+
+    pub fn raise(&mut self, raise: Raise<'_>) -> Outcome {
         let State { book, customers, counts, layout, .. } = &mut *self.state;
-        raise.raise(book, customers, layout.standing, counts, self.out);
+        raise.raise(book, customers, layout.standing, counts, self.out)
     }
 
     /// An episode begins, or begins anew.
@@ -609,9 +687,10 @@ impl Found<'_> {
         let mut evaluation = fires.program.start(&fires.bound, &rows, none, &mut work.episode_scratch);
         let state = customers.get(self.customer);
         let plan = book.plan();
-        plan.read(&fires.windows, state.now_us, &state.sections, layout.episodes.1, |i, value| {
-            evaluation.put(fires.inlets[i], value);
-        });
+        plan.read(&fires.windows, state.now_us, &state.sections, layout.episodes.1, &mut work.seen);
+        for (window, inlet) in &fires.inlets {
+            evaluation.put(*inlet, work.seen.get(*window));
+        }
         let kept = episode.kept.map_or(Given::Null, Given::Int64);
         let values = [kept, Given::Int64(episode.sum), Given::Int64(episode.count.into())];
         for (inlet, value) in fires.episode.iter().zip(values) {
@@ -637,30 +716,50 @@ impl Found<'_> {
     /// The key's fields, as text. Of several fields, what separates them is marked where it stands in one, so that
     /// different fields are different keys.
     fn key(&self) -> String {
-        let text = |column: &usize| match self.row.get(*column) {
-            value if value.is_null() => String::new(),
-            value => value.to_string(),
-        };
-        match self.ask.key.as_slice() {
-            [column] => text(column),
-            columns => {
-                let marked = |c| text(c).replace('\\', "\\\\").replace('/', "\\/");
-                columns.iter().map(marked).collect::<Vec<_>>().join("/")
+        let mut key = String::new();
+        self.write_key(&mut key);
+        key
+    }
+
+    /// The same in the place of what is there.
+    pub fn write_key(&self, key: &mut String) {
+        key.clear();
+        let columns = self.ask.key.as_slice();
+        for (i, column) in columns.iter().enumerate() {
+            if i > 0 {
+                key.push('/');
+            }
+            match self.row.get_ref(*column) {
+                ValueRef::Null => {}
+                ValueRef::Utf8(text) if columns.len() == 1 => key.push_str(text),
+                ValueRef::Utf8(text) => {
+                    for c in text.chars() {
+                        if let '\\' | '/' = c {
+                            key.push('\\');
+                        }
+                        key.push(c);
+                    }
+                }
+                value => write!(key, "{}", value.to_value()).expect("a text takes all"),
             }
         }
     }
 
     fn evidence(&mut self) -> Vec<Evidence> {
+        self.evidence_of(&self.ask.show)
+    }
+
+    pub fn evidence_of(&mut self, show: &[Shown]) -> Vec<Evidence> {
         // As its condition saw the windows: what has spread may be ahead of the time here.
         let at = (self.customer, self.event.happened_at_us.min(self.state.clock_us));
-        self.state.evidence(&self.ask.show, Some(self.row), at)
+        self.state.evidence(show, Some(self.row), at)
     }
 
     fn amount(&self) -> Option<i64> {
         self.row.int(self.ask.amount?)
     }
 
-    fn event_ref(&self) -> EventRef {
+    pub fn event_ref(&self) -> EventRef {
         let Position { partition, offset } = self.at;
         EventRef { event_id: self.event.id.to_owned(), partition, offset }
     }

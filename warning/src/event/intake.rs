@@ -117,6 +117,12 @@ impl KindIntake {
 #[derive(Debug)]
 pub struct Reader {
     intake: Arc<Intake>,
+    desk: Desk,
+}
+
+/// Where an event is put together. It stays until the next one is.
+#[derive(Debug)]
+pub(super) struct Desk {
     /// By kind.
     builders: Vec<RowBuilder>,
     /// By column: whether the event has the field, be it NULL.
@@ -131,21 +137,30 @@ impl Reader {
     pub fn new(intake: Arc<Intake>) -> Self {
         let builders = intake.kinds.iter().map(|k| RowBuilder::new(&k.kind.layout)).collect();
         let (member, id, customer, version) = Default::default();
-        Self { intake, builders, seen: Vec::new(), member, id, customer, version }
+        let desk = Desk { builders, seen: Vec::new(), member, id, customer, version };
+        Self { intake, desk }
     }
 
     /// Reads a record.
     pub fn read(&mut self, format: Format, payload: &[u8]) -> Result<Taken<'_>, Rejected> {
+        let Self { intake, desk } = self;
         match format {
-            Format::Protobuf => protobuf::read(self, payload),
-            Format::Json => json::read(self, payload),
+            Format::Protobuf => protobuf::read(intake, desk, payload),
+            Format::Json => json::read(intake, desk, payload),
         }
     }
 
-    pub(super) fn intake(&self) -> &Arc<Intake> {
-        &self.intake
+    /// The kind of an event that it would read, by its index; None: it is another kind of record, or that cannot be told
+    /// without reading it.
+    pub fn kind(&self, format: Format, payload: &[u8]) -> Option<usize> {
+        match format {
+            Format::Protobuf => protobuf::kind(&self.intake, payload),
+            Format::Json => None,
+        }
     }
+}
 
+impl Desk {
     pub(super) fn tick(head: &Head<'_>) -> Result<Taken<'static>, Rejected> {
         let at_us = head.happened_at_us.ok_or_else(|| Rejected::because("happened_at: a tick says when"))?;
         Ok(Taken::Tick { at_us })
@@ -164,12 +179,12 @@ impl Reader {
     /// Puts an event together. `fields` are those of its kind, by column, those of its head left out.
     pub(super) fn event<'p>(
         &mut self,
+        intake: &Intake,
         kind: usize,
         head: Head<'p>,
         fields: impl Iterator<Item = Result<(usize, Raw<'p>), Rejected>>,
         mut wrong: Vec<String>,
     ) -> Result<Taken<'_>, Rejected> {
-        let intake = self.intake.clone();
         let of = &intake.kinds[kind];
         let builder = &mut self.builders[kind];
         builder.clear();

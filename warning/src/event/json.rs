@@ -5,21 +5,21 @@ use tarim_datamart::gate::parse;
 
 use super::{
     Head, Raw, Rejected, Taken,
-    intake::{RULEBOOK, Reader, TICK},
+    intake::{Desk, Intake, RULEBOOK, TICK},
 };
 
 /// Keys of an event's head.
 const HEAD: [&str; 5] = ["event_id", "member", "customer_id", "happened_at", "known_at"];
 
-pub(super) fn read<'r>(reader: &'r mut Reader, payload: &[u8]) -> Result<Taken<'r>, Rejected> {
+pub(super) fn read<'r>(intake: &Intake, desk: &'r mut Desk, payload: &[u8]) -> Result<Taken<'r>, Rejected> {
     let json: Json = serde_json::from_slice(payload)
         .map_err(|e| Rejected::because(format!("payload: it is not JSON: {e}")))?;
     let Json::Object(object) = &json else {
         return Err(Rejected::because("payload: an event is a JSON object"));
     };
     match Envelope::of(object)? {
-        Some(envelope) => debezium(reader, &envelope),
-        None => plain(reader, object),
+        Some(envelope) => debezium(intake, desk, &envelope),
+        None => plain(intake, desk, object),
     }
 }
 
@@ -50,20 +50,18 @@ impl<'j> Envelope<'j> {
 }
 
 /// A row: an event as such (an outbox), or the fields of a table of events.
-fn debezium<'r>(reader: &'r mut Reader, envelope: &Envelope<'_>) -> Result<Taken<'r>, Rejected> {
+fn debezium<'r>(intake: &Intake, desk: &'r mut Desk, envelope: &Envelope<'_>) -> Result<Taken<'r>, Rejected> {
     let Envelope { row, table } = *envelope;
     if row.values().any(Json::is_object) {
-        return plain(reader, row);
+        return plain(intake, desk, row);
     }
     let table = table.ok_or_else(|| Rejected::because("source.table: the envelope does not name a table"))?;
-    let intake = reader.intake().clone();
     let kind = intake.kind(table).ok_or_else(|| intake.unknown_kind(table))?;
-    fields(reader, kind, row, row, true)
+    fields(intake, desk, kind, row, row, true)
 }
 
 /// An object whose kind's fields are in an object of the kind's name.
-fn plain<'r>(reader: &'r mut Reader, object: &Map<String, Json>) -> Result<Taken<'r>, Rejected> {
-    let intake = reader.intake().clone();
+fn plain<'r>(intake: &Intake, desk: &'r mut Desk, object: &Map<String, Json>) -> Result<Taken<'r>, Rejected> {
     let mut bodies = object.iter().filter(|(key, _)| !HEAD.contains(&key.as_str()));
     let (Some((name, body)), None) = (bodies.next(), bodies.next()) else {
         return Err(Rejected::because(format!(
@@ -72,26 +70,26 @@ fn plain<'r>(reader: &'r mut Reader, object: &Map<String, Json>) -> Result<Taken
         )));
     };
     if name == TICK {
-        return Reader::tick(&head(object)?);
+        return Desk::tick(&head(object)?);
     }
     if name == RULEBOOK {
-        return reader.rulebook(body.get("version").and_then(Json::as_str).unwrap_or_default());
+        return desk.rulebook(body.get("version").and_then(Json::as_str).unwrap_or_default());
     }
     let kind = intake.kind(name).ok_or_else(|| intake.unknown_kind(name))?;
     match body {
-        Json::Object(body) => fields(reader, kind, object, body, false),
+        Json::Object(body) => fields(intake, desk, kind, object, body, false),
         _ => Err(Rejected::because(format!("{name}: the fields of the kind are a JSON object"))),
     }
 }
 
 fn fields<'r>(
-    reader: &'r mut Reader,
+    intake: &Intake,
+    desk: &'r mut Desk,
     kind: usize,
     outer: &Map<String, Json>,
     body: &Map<String, Json>,
     flat: bool,
 ) -> Result<Taken<'r>, Rejected> {
-    let intake = reader.intake().clone();
     let of = intake.of(kind);
     let mut wrong = Vec::new();
     let mut values = Vec::with_capacity(of.field_count());
@@ -105,7 +103,7 @@ fn fields<'r>(
             (Some(column), Some(raw)) => values.push((column, raw)),
         }
     }
-    reader.event(kind, head(outer)?, values.into_iter().map(Ok), wrong)
+    desk.event(intake, kind, head(outer)?, values.into_iter().map(Ok), wrong)
 }
 
 fn head(object: &Map<String, Json>) -> Result<Head<'_>, Rejected> {

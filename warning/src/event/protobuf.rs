@@ -11,7 +11,7 @@ use tarim_proto::event::v1::RulebookChange;
 
 use super::{
     Head, Raw, Rejected, Taken,
-    intake::{KindIntake, RULEBOOK, Reader, TICK},
+    intake::{Desk, Intake, KindIntake, RULEBOOK, TICK},
 };
 
 /// How kinds and their fields are numbered on the wire.
@@ -61,8 +61,7 @@ impl Wire {
     }
 }
 
-pub(super) fn read<'r>(reader: &'r mut Reader, payload: &[u8]) -> Result<Taken<'r>, Rejected> {
-    let intake = reader.intake().clone();
+pub(super) fn read<'r>(intake: &Intake, desk: &'r mut Desk, payload: &[u8]) -> Result<Taken<'r>, Rejected> {
     let mut head = Head::default();
     let mut body: Option<(&WireKindOf, &[u8])> = None;
     let mut rest = payload;
@@ -89,15 +88,15 @@ pub(super) fn read<'r>(reader: &'r mut Reader, payload: &[u8]) -> Result<Taken<'
     };
     let Some(kind) = of.kind else {
         return match of.name.as_str() {
-            TICK => Reader::tick(&head),
+            TICK => Desk::tick(&head),
             RULEBOOK => {
                 let change = RulebookChange::decode(rest).map_err(|_| broken())?;
-                reader.rulebook(&change.version)
+                desk.rulebook(&change.version)
             }
             name => Err(intake.unknown_kind(name)),
         };
     };
-    reader.event(kind, head, std::iter::from_fn(|| of.field(&mut rest).transpose()), Vec::new())
+    desk.event(intake, kind, head, std::iter::from_fn(|| of.field(&mut rest).transpose()), Vec::new())
 }
 
 impl WireKindOf {
@@ -123,6 +122,22 @@ impl WireKindOf {
         }
         Ok(None)
     }
+}
+
+/// The kind, without a look at what it says.
+pub(super) fn kind(intake: &Intake, payload: &[u8]) -> Option<usize> {
+    let (mut rest, mut kind) = (payload, None);
+    while !rest.is_empty() {
+        let (tag, wire) = key(&mut rest).ok()?;
+        match intake.wire.by_tag.get(&tag) {
+            Some(of) if wire == WireType::LengthDelimited => {
+                bytes(&mut rest).ok()?;
+                kind = of.kind;
+            }
+            _ => skip(tag, wire, &mut rest).ok()?,
+        }
+    }
+    kind
 }
 
 /// Member and customer, if they stand before the event's kind.

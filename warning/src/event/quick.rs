@@ -60,6 +60,9 @@ impl Quick {
             (Quick::Text { bytes_max }, Raw::Text(text)) if (1..=*bytes_max).contains(&text.len()) => {
                 builder.set_text(column, text).is_ok()
             }
+            (Quick::Text { bytes_max }, Raw::Bytes(bytes)) if (1..=*bytes_max).contains(&bytes.len()) => {
+                str::from_utf8(bytes).is_ok_and(|text| builder.set_text(column, text).is_ok())
+            }
             (Quick::Codes(codes), Raw::Text(text)) => set_code(codes, text.as_bytes(), column, builder),
             (Quick::Codes(codes), Raw::Bytes(text)) => set_code(codes, text, column, builder),
             (Quick::Time, Raw::Int(us)) => builder.set_timestamp(column, us).is_ok(),

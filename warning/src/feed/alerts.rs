@@ -14,11 +14,13 @@ use rdkafka::{
 use super::{
     file::alert_of,
     kafka::{Edge, FeedError},
+    reach::Reach,
 };
 use crate::{
     kafka::{Quiet, format_of},
     ledger::Position,
     lifecycle::NewAlert,
+    service::Clock,
 };
 
 /// Most records that are handed over together.
@@ -38,16 +40,23 @@ pub fn run(edge: &Edge) -> Result<(), FeedError> {
     let consumer = consumer(edge)?;
     let mut assigned = BTreeSet::new();
     let mut looked: Option<Instant> = None;
+    let mut reach = Reach::default();
     let (mut read, mut count) = (Read::new(), 0);
     while !edge.stopping() {
         if looked.is_none_or(|at| at.elapsed() >= LOOK) {
-            assign(edge, &consumer, &mut assigned)?;
+            assign(edge, &consumer, &mut assigned, &mut reach)?;
+            ask(edge, &consumer, &assigned, &mut reach)?;
             looked = Some(Instant::now());
         }
         // What is there already is taken together; then it is handed over, however little it is.
         let wait = if count == 0 { Duration::from_millis(100) } else { Duration::ZERO };
         let more = match consumer.poll(wait) {
-            None => false,
+            None => {
+                if count == 0 {
+                    reach.idle();
+                }
+                false
+            }
             Some(Err(e)) => return Err(edge.failed("cannot read alerts")(e)),
             Some(Ok(message)) => {
                 let partition = (message.topic().to_owned(), message.partition());
@@ -74,9 +83,18 @@ pub fn run(edge: &Edge) -> Result<(), FeedError> {
             }
         };
         if !more && count > 0 {
-            hand_over(edge, std::mem::take(&mut read))?;
+            let taken = std::mem::take(&mut read);
+            let nexts: Vec<_> = taken.iter().map(|(place, (_, next))| (place.clone(), *next)).collect();
+            hand_over(edge, taken)?;
+            nexts.iter().for_each(|((topic, partition), next)| reach.read(topic, *partition, *next));
             edge.fed.taken.fetch_add(count as u64, Ordering::Relaxed);
             count = 0;
+        }
+        // All of it is on disk.
+        if count == 0
+            && let Some(at_us) = reach.reached()
+        {
+            edge.ledger.heard(at_us);
         }
     }
     Ok(())
@@ -120,6 +138,7 @@ fn assign(
     edge: &Edge,
     consumer: &BaseConsumer<Quiet>,
     assigned: &mut BTreeSet<(String, i32)>,
+    reach: &mut Reach,
 ) -> Result<(), FeedError> {
     let metadata =
         consumer.fetch_metadata(None, ASK).map_err(edge.failed("cannot ask for the topics of alerts"))?;
@@ -141,6 +160,7 @@ fn assign(
         }
         let at = read.unwrap_or(first).max(first);
         tracing::info!(topic, partition, at, "alerts are read");
+        reach.read(&topic, partition, at);
         let added = new.add_partition_offset(&topic, partition, Offset::Offset(at));
         added.map_err(edge.failed("cannot read a topic of alerts"))?;
     }
@@ -149,6 +169,38 @@ fn assign(
     }
     if new.count() > 0 {
         consumer.incremental_assign(&new).map_err(edge.failed("cannot read the topics of alerts"))?;
+    }
+    Ok(())
+}
+
+/// Asks where the partitions end, so that it is known up to when all alerts have been read. Without any, nothing is.
+fn ask(
+    edge: &Edge,
+    consumer: &BaseConsumer<Quiet>,
+    assigned: &BTreeSet<(String, i32)>,
+    reach: &mut Reach,
+) -> Result<(), FeedError> {
+    if assigned.is_empty() {
+        return Ok(());
+    }
+    let at_us = Clock::System.now_us();
+    let failed = || edge.failed("cannot ask for the ends of the topics of alerts");
+    let mut list = TopicPartitionList::new();
+    for (topic, partition) in assigned {
+        list.add_partition_offset(topic, *partition, Offset::End).map_err(failed())?;
+    }
+    // The time that is asked for is the end.
+    let list = consumer.offsets_for_times(list, ASK).map_err(failed())?;
+    let mut ends = BTreeMap::new();
+    for element in list.elements() {
+        element.error().map_err(failed())?;
+        if let Offset::Offset(end) = element.offset() {
+            ends.insert((element.topic().to_owned(), element.partition()), end);
+        }
+    }
+    // One that was not told could have more.
+    if ends.len() == assigned.len() {
+        reach.asked(at_us, ends);
     }
     Ok(())
 }

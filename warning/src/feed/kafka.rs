@@ -1,4 +1,4 @@
-//! Both edges of Kafka at work: a thread that reads alerts, one that tells changes.
+//! The edges of Kafka at work: a thread that reads alerts, one that tells changes, one that tells what stands.
 
 use std::{
     collections::BTreeSet,
@@ -18,6 +18,7 @@ use crate::{
     ledger::{Failure, Ledger},
     lifecycle::Inspections,
     rulebook::Level,
+    standing,
 };
 
 /// Where alerts come from and changes go.
@@ -30,6 +31,8 @@ pub struct Settings {
     pub alerts: String,
     /// Topic of changes.
     pub changes: String,
+    /// Topic of what stands against customers.
+    pub standing: String,
     /// Consumer group. Offsets are kept in the ledger, not in it.
     pub group: String,
     pub inspections: Inspections,
@@ -65,7 +68,7 @@ pub struct Feeding {
     threads: Vec<(&'static str, JoinHandle<Result<(), FeedError>>)>,
 }
 
-/// What both threads share.
+/// What the threads share.
 #[derive(Clone)]
 pub struct Edge {
     pub settings: Settings,
@@ -74,12 +77,13 @@ pub struct Edge {
     pub stop: Arc<AtomicBool>,
 }
 
-/// Starts to read alerts and to tell changes. A broker that is away is waited for.
+/// Starts to read alerts, and to tell changes and what stands. A broker that is away is waited for.
 pub fn start(settings: Settings, ledger: Arc<Ledger>) -> Result<Feeding, FeedError> {
     let (fed, stop) = (Arc::<Fed>::default(), Arc::<AtomicBool>::default());
     let edge = Edge { settings, ledger, fed: fed.clone(), stop: stop.clone() };
     type Attempt = fn(&Edge) -> Result<(), FeedError>;
-    let works: [(&'static str, Attempt); 2] = [("alerts", alerts::run), ("changes", changes::run)];
+    let works: [(&'static str, Attempt); 3] =
+        [("alerts", alerts::run), ("changes", changes::run), ("standing", standing::tell)];
     let mut feeding = Feeding { fed, stop, threads: Vec::new() };
     for (name, attempt) in works {
         let edge = edge.clone();
@@ -104,7 +108,7 @@ impl Feeding {
         &self.fed
     }
 
-    /// Waits until both have ended; the first error, if there is one.
+    /// Waits until all have ended; the first error, if there is one.
     pub fn ended(self) -> Result<(), FeedError> {
         let joined = self
             .threads
@@ -192,6 +196,7 @@ mod tests {
             more: Vec::new(),
             alerts: alerts.into(),
             changes: String::new(),
+            standing: String::new(),
             group: String::new(),
             inspections: Inspections::default(),
         };

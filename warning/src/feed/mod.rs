@@ -8,6 +8,8 @@
 //!                             in the ledger
 //! ```
 //!
+//! A third edge tells what stands against customers ([`crate::standing`]).
+//!
 //! - **In**: how far a topic was read stands in the record of what was read, so nothing is lost or applied twice, whatever
 //!   crashes. What comes again all the same (a file that is read at every start) is known by its alert_id.
 //! - **Out**: a change goes out once it is durable, at least once, in order; whoever reads can tell a repeat by its change_id.
@@ -17,7 +19,9 @@ mod changes;
 mod file;
 mod json;
 mod kafka;
+mod reach;
 
+pub(crate) use self::kafka::Edge;
 pub use self::{
     changes::change_json,
     file::{FileError, take_file},

@@ -17,6 +17,9 @@
 //! committed offset, takes the events from there up to the committed offset *silently*, throwing away the alerts,
 //! which are out already, and goes on. The core gives the same alerts for the same events, so what is thrown away is what was sent.
 //!
+//! A rulebook that an event of the log brings into force may ask for what the state does not have: it is read from the partition
+//! again, between two transactions, and the state is written down before any alert of the new rulebook goes out.
+//!
 //! What alerts spread goes into the topic of events, in the same transaction: each neighbour's partition has it once. Readers of
 //! committed events see nothing behind it before its transaction ends: an event may wait for the commit of another partition. Only
 //! one group may spread into a topic; others take what it has put there (`--no-contagion`).
@@ -25,6 +28,7 @@
 //! failing over is starting elsewhere.
 
 mod ends;
+mod history;
 mod partition;
 mod partitioner;
 mod quiet;
@@ -48,7 +52,7 @@ pub(crate) use quiet::Quiet;
 pub use run::{Progress, Running, start};
 pub use send::{SendError, send_file};
 pub use ticker::{change_rulebook, tick};
-pub use topics::{Created, create, init};
+pub use topics::{Created, create, create_compacted, init};
 
 /// How alerts and dead letters are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,6 +22,7 @@ use tracing::{info, warn};
 use super::{
     CALL, EdgeError, Encoding, Settings,
     ends::Ends,
+    history::Change,
     quiet::Quiet,
     snapshots::Snapshots,
     spread::{Noting, Spreader},
@@ -48,6 +49,9 @@ pub struct Watched {
     /// The first offset that is not committed.
     pub offset: AtomicI64,
     pub customers: AtomicU64,
+    /// While history is read again: how many records have been read, and of how many.
+    pub refilled: AtomicU64,
+    pub to_refill: AtomicU64,
 }
 
 /// Why an attempt ends.
@@ -103,7 +107,7 @@ impl<'a> Attempt<'a> {
             move |source| EdgeError::Snapshot { folder, source }
         };
         let mut snapshots = Snapshots::open(settings, partition).map_err(snapshot_failed(&settings.state))?;
-        let (worker, mut at) = snapshots
+        let (mut worker, mut at) = snapshots
             .load(book, committed)
             .map_err(snapshot_failed(snapshots.folder().to_path_buf().as_path()))?;
         if at < first {
@@ -116,6 +120,7 @@ impl<'a> Attempt<'a> {
             }
             at = first;
         }
+        worker.forget_before(first);
         let mut assignment = TopicPartitionList::new();
         assignment
             .add_partition_offset(&settings.events, partition, Offset::Offset(at))
@@ -149,6 +154,8 @@ impl<'a> Attempt<'a> {
         // Of the transaction that is open: its events, and since when.
         let mut open: Option<(usize, Instant)> = None;
         let mut ended = false;
+        // Another rulebook is in force, and no snapshot says so yet.
+        let mut swapped = false;
         loop {
             let stopping = stop.load(Ordering::Relaxed);
             let wait = match open {
@@ -173,20 +180,20 @@ impl<'a> Attempt<'a> {
                     self.next = message.offset() + 1;
                     drop(message);
                     if let Some(version) = self.out.rulebook.take() {
-                        info!(partition = self.partition, version, "another rulebook");
-                        match WarningBook::published(&settings.published, &version) {
-                            Ok(book) => {
-                                self.worker.swap(Arc::new(book));
-                                self.snapshots.begin_anew();
-                                if let Err(e) = self.spreader.change(settings, self.worker.book()) {
-                                    return End::Fatal(e.into());
-                                }
+                        // What was before it goes out first: no transaction stays open while history is read.
+                        if let Some((events, _)) = open.take() {
+                            self.next -= 1;
+                            if let Err(e) = self.commit() {
+                                return self.failed("cannot commit", e);
                             }
-                            // To go on with the former one would be to leave out what somebody has decided.
-                            Err(problems) => {
-                                let partition = self.partition;
-                                return End::Fatal(EdgeError::Rulebook { partition, problems });
-                            }
+                            self.next += 1;
+                            self.watched.events.fetch_add(events as u64, Ordering::Relaxed);
+                        }
+                        match self.change(&version, stop) {
+                            Ok(true) => swapped = true,
+                            Ok(false) => return self.stopped(),
+                            Err(e @ EdgeError::Kafka { .. }) => return End::Again(e),
+                            Err(e) => return End::Fatal(e),
                         }
                     }
                     self.since_snapshot += 1;
@@ -213,7 +220,7 @@ impl<'a> Attempt<'a> {
                 Some(Err(e)) => return self.failed("cannot read events", e),
             }
             if let Some((events, since)) = open {
-                let full = events >= settings.events_max || since.elapsed() >= self.patience();
+                let full = swapped || events >= settings.events_max || since.elapsed() >= self.patience();
                 if full || stopping || (ended && settings.until_end) {
                     if let Err(e) = self.commit() {
                         return self.failed("cannot commit", e);
@@ -225,10 +232,10 @@ impl<'a> Attempt<'a> {
             let at_end = open.is_none() && ended && settings.until_end;
             let all_at_end = at_end && self.ends.rests(self.partition, self.next);
             let done = open.is_none() && (stopping || all_at_end);
-            if open.is_none()
-                && (self.since_snapshot >= settings.snapshot_events || (done && self.since_snapshot > 0))
-                && self.next >= self.live_from
-            {
+            let due = self.since_snapshot >= settings.snapshot_events || (done && self.since_snapshot > 0);
+            // History that was read at a swap may be gone when the swap is made again: the state is written at once.
+            if open.is_none() && (swapped || (due && self.next >= self.live_from)) {
+                swapped = false;
                 if let Err(source) = self.snapshots.write(&mut self.worker, self.next) {
                     let folder = self.snapshots.folder().to_path_buf();
                     return End::Fatal(EdgeError::Snapshot { folder, source });
@@ -238,6 +245,35 @@ impl<'a> Attempt<'a> {
             }
             if done {
                 return End::Done;
+            }
+        }
+    }
+
+    /// Goes on with another rulebook, which the last event has brought into force. False: it was told to stop first.
+    fn change(&mut self, version: &str, stop: &AtomicBool) -> Result<bool, EdgeError> {
+        let change = Change {
+            settings: self.settings,
+            partition: self.partition,
+            at: self.next - 1,
+            version,
+            is_told: self.next < self.live_from,
+            watched: self.watched,
+            stop,
+        };
+        let made = change.make(&mut self.worker)?;
+        if made {
+            self.snapshots.begin_anew();
+            self.spreader.change(self.settings, self.worker.book())?;
+        }
+        Ok(made)
+    }
+
+    /// It was told to stop before a change was made. All before that is committed, and need not be taken again.
+    fn stopped(&mut self) -> End {
+        match self.snapshots.write(&mut self.worker, self.next - 1) {
+            Ok(()) => End::Done,
+            Err(source) => {
+                End::Fatal(EdgeError::Snapshot { folder: self.snapshots.folder().to_path_buf(), source })
             }
         }
     }
@@ -354,7 +390,7 @@ impl<'a> Attempt<'a> {
 }
 
 /// What librdkafka gets over by itself.
-fn is_passing(error: &KafkaError) -> bool {
+pub fn is_passing(error: &KafkaError) -> bool {
     use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut, Resolve};
     matches!(
         error,
@@ -392,7 +428,7 @@ impl Settings {
         config.create_with_context(Noting::new(&self.events)).map_err(self.failed("cannot make a producer"))
     }
 
-    fn consumer(&self) -> Result<BaseConsumer<Quiet>, EdgeError> {
+    pub(super) fn consumer(&self) -> Result<BaseConsumer<Quiet>, EdgeError> {
         let mut config = self.client();
         config
             .set("group.id", &self.group)

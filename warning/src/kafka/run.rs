@@ -42,6 +42,9 @@ pub struct Progress {
     pub transactions: u64,
     pub silent: u64,
     pub customers: u64,
+    /// While history is read again for a new rulebook: how many records have been read, and of how many.
+    pub refilled: u64,
+    pub to_refill: u64,
     /// Events that alerts have spread to neighbours.
     pub spread: u64,
     /// Alerts with more neighbours than the rulebook lets through.
@@ -160,6 +163,8 @@ impl Progress {
             transactions: self.transactions + now(&watched.transactions),
             silent: self.silent + now(&watched.silent),
             customers: self.customers + now(&watched.customers),
+            refilled: self.refilled + now(&watched.refilled),
+            to_refill: self.to_refill + now(&watched.to_refill),
             spread: self.spread + now(&watched.spread),
             cut: self.cut + now(&watched.cut),
         }

@@ -37,11 +37,36 @@ pub async fn create(
     partitions: i32,
     replication: i32,
 ) -> Result<Vec<Created>, EdgeError> {
+    make(settings, names, partitions, replication, &[]).await
+}
+
+/// As [`create`], topics of which the last record of each key is kept, for ever.
+pub async fn create_compacted(
+    settings: &Settings,
+    names: &[String],
+    partitions: i32,
+    replication: i32,
+) -> Result<Vec<Created>, EdgeError> {
+    // Only segments that are closed are compacted; a beat a second would fill one for a week.
+    let compacted = [("cleanup.policy", "compact"), ("segment.ms", "3600000")];
+    make(settings, names, partitions, replication, &compacted).await
+}
+
+async fn make(
+    settings: &Settings,
+    names: &[String],
+    partitions: i32,
+    replication: i32,
+    config: &[(&str, &str)],
+) -> Result<Vec<Created>, EdgeError> {
     let admin: AdminClient<DefaultClientContext> =
         settings.client().create().map_err(settings.failed("cannot make a client"))?;
     let topics: Vec<NewTopic<'_>> = names
         .iter()
-        .map(|name| NewTopic::new(name, partitions, TopicReplication::Fixed(replication)))
+        .map(|name| {
+            let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replication));
+            config.iter().fold(topic, |topic, (key, value)| topic.set(key, value))
+        })
         .collect();
     let options = AdminOptions::new().request_timeout(Some(CALL)).operation_timeout(Some(CALL));
     let results =

@@ -107,6 +107,11 @@ impl Done {
     /// Does again what a record did, or says why it cannot have.
     pub fn again(&mut self, lifecycle: &mut Lifecycle, record: &[u8]) -> Result<(), String> {
         let entry = wire::LedgerEntry::decode(record).map_err(|e| format!("not a ledger entry: {e}"))?;
+        self.apply(lifecycle, entry)
+    }
+
+    /// As [`Done::again`], of an entry that is decoded.
+    pub fn apply(&mut self, lifecycle: &mut Lifecycle, entry: wire::LedgerEntry) -> Result<(), String> {
         for wire::LedgerAlert { alert, inspect_by_us } in entry.alerts {
             let alert = alert.ok_or("an alert is empty")?;
             let alert = NewAlert::again(alert, inspect_by_us).map_err(|e| e.to_string())?;

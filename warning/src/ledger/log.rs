@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Name of the file in its folder.
-const NAME: &str = "warnings.ledger";
+pub const NAME: &str = "warnings.ledger";
 
 /// A group ends with the record that reaches this many bytes.
 pub const GROUP_BYTES: usize = 4 << 20;

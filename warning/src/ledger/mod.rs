@@ -3,7 +3,8 @@
 //! ```text
 //!  alerts, with their offsets ─┐           ┌ one write, one sync ┐     ┌─► View          pages, single warnings
 //!  changes that are asked for ─┼─► queue ─►│ Lifecycle, then Log │ ──► ├─► OpenWarnings  read without a lock
-//!  what was sent ──────────────┘           └─────────────────────┘     └─► Outbox ─► topic of changes
+//!  what was sent ──────────────┘           └─────────────────────┘     ├─► News ─► topic of what stands
+//!                                                                      └─► Outbox ─► topic of changes
 //! ```
 //!
 //! One thread applies what is queued, writes it, syncs once, shows it to readers and tells everyone: so what readers see, and
@@ -15,11 +16,16 @@
 //! - **Changes at least once**: a change is in the outbox until a record says that it is on the topic.
 //!
 //! All warnings are in memory, also those that are closed.
+//!
+//! Another process can [`follow`] the file, without a server; [`Ledger::heard`] tells it that there is somebody who writes.
 
 mod books;
 mod error;
+mod follow;
 mod frame;
+mod heard;
 mod log;
+mod news;
 mod open_warnings;
 mod outbox;
 #[cfg(test)]
@@ -40,12 +46,15 @@ use std::{
 
 use self::{
     books::Done,
+    heard::Heard,
     log::Log,
     writer::{Order, Shared},
 };
 pub use self::{
     books::Taken,
     error::LedgerError,
+    follow::{Following, follow},
+    news::News,
     open_warnings::{OpenWarnings, Standing},
     outbox::{Outbox, Unsent},
     view::{Filter, Page, View},
@@ -67,6 +76,7 @@ pub struct Ledger {
     shared: Arc<Shared>,
     orders: mpsc::Sender<Order>,
     writer: Mutex<Option<JoinHandle<Ended>>>,
+    heard: Heard,
     /// Held as long as the ledger is open.
     _lock: File,
 }
@@ -84,11 +94,19 @@ impl Ledger {
             }
             Err(std::fs::TryLockError::Error(e)) => return Err(LedgerError::io("lock", file)(e)),
         }
+        // Those who follow hear of nothing until all is read.
+        let heard = Heard::open(folder).map_err(LedgerError::io("create a file in", folder.into()))?;
         let (log, lifecycle, shared) = read(folder)?;
-        Self::start(log, lifecycle, shared, lock)
+        Self::start(log, lifecycle, shared, heard, lock)
     }
 
-    fn start(log: Log, lifecycle: Lifecycle, shared: Shared, lock: File) -> Result<Self, LedgerError> {
+    fn start(
+        log: Log,
+        lifecycle: Lifecycle,
+        shared: Shared,
+        heard: Heard,
+        lock: File,
+    ) -> Result<Self, LedgerError> {
         let failed = LedgerError::io("start the writer of", log.path().into());
         let (orders, taken) = mpsc::channel();
         let shared = Arc::new(shared);
@@ -97,7 +115,7 @@ impl Ledger {
             .name("ledger".into())
             .spawn(move || writer::run(log, lifecycle, &with, &taken))
             .map_err(failed)?;
-        Ok(Self { shared, orders, writer: Mutex::new(Some(writer)), _lock: lock })
+        Ok(Self { shared, orders, writer: Mutex::new(Some(writer)), heard, _lock: lock })
     }
 
     /// Hands alerts over, and how far their topic is read with them, and returns at once. `done` is called on the writer's
@@ -146,6 +164,11 @@ impl Ledger {
         self.shared.open_warnings.clone()
     }
 
+    /// Customers against whom something else stands than before.
+    pub fn news(&self) -> &News {
+        &self.shared.news
+    }
+
     /// Changes to be sent.
     pub fn outbox(&self) -> &Outbox {
         &self.shared.outbox
@@ -155,6 +178,19 @@ impl Ledger {
     pub fn position(&self, topic: &str, partition: i32) -> Option<i64> {
         let positions = self.shared.positions.lock().unwrap_or_else(PoisonError::into_inner);
         positions.get(&(topic.to_owned(), partition)).copied()
+    }
+
+    /// Says that all alerts which there were at a time (microseconds since 1970-01-01T00:00:00Z) have been taken. Whoever
+    /// [follows](follow) the ledger takes it for dead when this is not said for long.
+    pub fn heard(&self, at_us: i64) {
+        if self.is_open() {
+            self.heard.until(at_us);
+        }
+    }
+
+    /// What [`Ledger::heard`] was told last; None: nothing.
+    pub fn heard_at_us(&self) -> Option<i64> {
+        self.heard.at_us()
     }
 
     /// Does it still take anything? Not after a failed write, and not after [`Ledger::close`].
@@ -210,6 +246,7 @@ fn read(folder: &Path) -> Result<(Log, Lifecycle, Shared), LedgerError> {
     let shared = Shared {
         view: View::new(&lifecycle),
         open_warnings: OpenWarnings::new(lifecycle.warnings()),
+        news: News::default(),
         outbox,
         positions: Mutex::new(positions),
         open: AtomicBool::new(true),

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    LedgerError, OpenWarnings, Position,
+    LedgerError, News, OpenWarnings, Position,
     books::{Done, Taken},
     log::{GROUP_BYTES, Log},
     outbox::Outbox,
@@ -22,6 +22,7 @@ use crate::lifecycle::{Changed, Lifecycle, NewAlert, NewChange, Refused};
 pub struct Shared {
     pub view: View,
     pub open_warnings: OpenWarnings,
+    pub news: News,
     pub outbox: Outbox,
     /// First offset that has not been read, by topic and partition.
     pub positions: Mutex<HashMap<(String, i32), i64>>,
@@ -96,6 +97,7 @@ pub fn run(mut log: Log, mut lifecycle: Lifecycle, shared: &Shared, orders: &mps
         tell.into_iter().for_each(|tell| tell(&state));
         if !more {
             shared.outbox.close();
+            shared.news.close();
             state?;
             return log.mark().map_err(Arc::new);
         }
@@ -141,6 +143,7 @@ impl Shared {
         let Done { versions, changes, positions, sent } = group;
         self.view.publish(&versions);
         self.open_warnings.publish(versions.iter().map(|version| &version.warning));
+        self.news.note(versions.iter().map(|version| &version.warning));
         let mut read = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
         read.extend(positions.into_iter().map(|p| ((p.topic, p.partition), p.next)));
         drop(read);

@@ -145,6 +145,11 @@ impl OutFile {
         written.map_err(|source| ReplayError::Write { path: self.path.clone(), source })
     }
 
+    /// What has been written can be read.
+    pub fn flush(&mut self) -> Result<(), ReplayError> {
+        self.file.flush().map_err(|source| ReplayError::Write { path: self.path.clone(), source })
+    }
+
     /// Flushes the file to the disk.
     pub fn finish(mut self) -> Result<(), ReplayError> {
         let flushed = self.file.flush().and_then(|()| self.file.get_ref().sync_all());

@@ -10,15 +10,19 @@ use std::{
 };
 
 use tarim_datamart::Problems;
+use tracing::warn;
 
 pub use file::{Encoding, EventFile};
 pub use spread::{Contagion, PARTITION as SPREAD_PARTITION};
 
-use self::{file::OutFile, spread::Spreader};
+use self::{
+    file::OutFile,
+    spread::{Spread, Spreader},
+};
 use crate::{
     alert,
     contagion::NetworkError,
-    core::{Counts, FORESEEN, Outbox, Position, Worker},
+    core::{Backfill, Counts, FORESEEN, Outbox, Position, Worker},
     event::Format,
     rulebook::WarningBook,
 };
@@ -84,7 +88,8 @@ pub enum ReplayError {
     Same(PathBuf),
 }
 
-/// Runs a file of events through the pipeline. `progress` is told, now and then, how many bytes have been read.
+/// Runs a file of events through the pipeline. `progress` is told, now and then, how many bytes have been read; where the rulebook
+/// changes and history is read again, it begins anew.
 /// A record's offset is its number in the file, from 0. Events that alerts spread are taken behind the record that brought the
 /// alert; they stand in [`SPREAD_PARTITION`], and in a file of their own.
 pub fn replay(
@@ -134,11 +139,17 @@ pub fn replay(
             worker.take(at, format, record, &mut out);
             report.records += 1;
             if let Some(spreader) = &mut spreader {
-                spreader.spread(&mut worker, first, &mut out)?;
+                spreader.spread(&mut worker, (at.offset, first), &mut out)?;
             }
             if let Some(version) = out.rulebook.take() {
                 let book = WarningBook::published(&replay.published, &version);
-                worker.swap(Arc::new(book.map_err(ReplayError::Rulebook)?));
+                let book = book.map_err(ReplayError::Rulebook)?;
+                let mut history = worker.backfill(&book);
+                if let Some(history) = &mut history {
+                    let spread = spreader.as_mut().map(Spreader::history).transpose()?.flatten();
+                    again((&replay.from, at.offset), spread, history, &mut progress)?;
+                }
+                worker.swap(Arc::new(book), history);
                 if let Some(spreader) = &mut spreader {
                     spreader.change(worker.book())?;
                 }
@@ -173,6 +184,31 @@ pub fn replay(
     report.counts = worker.counts().clone();
     progress(report.bytes);
     Ok(report)
+}
+
+/// Reads the records before an offset again, for what a new rulebook asks of them.
+fn again(
+    (from, to): (&Path, i64),
+    mut spread: Option<Spread<'_>>,
+    history: &mut Backfill,
+    progress: &mut impl FnMut(u64),
+) -> Result<(), ReplayError> {
+    let mut events = EventFile::open(from)?;
+    for offset in 0..to {
+        let Some((format, record)) = events.read()? else { break };
+        history.take(Position { partition: 0, offset }, format, record);
+        if let Some(spread) = &mut spread {
+            spread.behind(offset, history)?;
+        }
+        if offset % 4096 == 0 {
+            progress(events.bytes());
+        }
+    }
+    if history.refused() > 0 {
+        let events = history.refused();
+        warn!(events, "not in new windows: the rulebook of that time took them, this one does not");
+    }
+    Ok(())
 }
 
 /// Where dead letters go when nothing is said: beside the alerts.

@@ -7,10 +7,10 @@ use std::{path::PathBuf, sync::Arc};
 
 use tarim_proto::event::v1::Event;
 
-use super::{ReplayError, file::OutFile};
+use super::{EventFile, ReplayError, file::OutFile};
 use crate::{
     contagion::{Live, Network, json, record, spread},
-    core::{Outbox, Position, Worker},
+    core::{Backfill, Outbox, Position, Worker},
     event::Format,
     rulebook::WarningBook,
 };
@@ -32,6 +32,8 @@ pub struct Spreader<'a> {
     live: Option<Arc<Live>>,
     file: Option<OutFile>,
     events: Vec<Event>,
+    /// Of each event that was spread, the record of the history that brought it.
+    behind: Vec<i64>,
     pub spread: u64,
     pub cut: u64,
 }
@@ -39,7 +41,8 @@ pub struct Spreader<'a> {
 impl<'a> Spreader<'a> {
     pub fn new(contagion: &'a Contagion, book: &Arc<WarningBook>) -> Result<Self, ReplayError> {
         let (live, file) = (None, None);
-        let mut spreader = Self { contagion, live, file, events: Vec::new(), spread: 0, cut: 0 };
+        let mut spreader =
+            Self { contagion, live, file, events: Vec::new(), behind: Vec::new(), spread: 0, cut: 0 };
         spreader.change(book)?;
         Ok(spreader)
     }
@@ -53,8 +56,13 @@ impl<'a> Spreader<'a> {
         Ok(())
     }
 
-    /// Spreads the alerts from the index `first` on, and gives the worker what comes of it.
-    pub fn spread(&mut self, worker: &mut Worker, first: usize, out: &mut Outbox) -> Result<(), ReplayError> {
+    /// Spreads the alerts of a record, which are those from the index `first` on, and gives the worker what comes of it.
+    pub fn spread(
+        &mut self,
+        worker: &mut Worker,
+        (offset, first): (i64, usize),
+        out: &mut Outbox,
+    ) -> Result<(), ReplayError> {
         let (Some(live), Some(file)) = (&self.live, &mut self.file) else { return Ok(()) };
         if out.alerts.len() == first {
             return Ok(());
@@ -70,13 +78,41 @@ impl<'a> Spreader<'a> {
             file.put(&event, || json(&event))?;
             let at = Position { partition: PARTITION, offset: self.spread as i64 };
             self.spread += 1;
+            self.behind.push(offset);
             worker.take(at, Format::Protobuf, &record(&event), out);
         }
         Ok(())
     }
 
+    /// What has been spread so far, to be read again: each behind the record that brought it.
+    pub fn history(&mut self) -> Result<Option<Spread<'_>>, ReplayError> {
+        let Some(file) = &mut self.file else { return Ok(None) };
+        file.flush()?;
+        let events = EventFile::open(&self.contagion.to)?;
+        Ok(Some(Spread { events, behind: &self.behind, next: 0 }))
+    }
+
     /// What has been written is on the disk.
     pub fn finish(self) -> Result<(), ReplayError> {
         self.file.map_or(Ok(()), OutFile::finish)
+    }
+}
+
+/// What has been spread, read again.
+pub struct Spread<'a> {
+    events: EventFile,
+    behind: &'a [i64],
+    next: usize,
+}
+
+impl Spread<'_> {
+    /// Gives what stood behind a record.
+    pub fn behind(&mut self, offset: i64, history: &mut Backfill) -> Result<(), ReplayError> {
+        while self.behind.get(self.next) == Some(&offset) {
+            let Some((format, record)) = self.events.read()? else { break };
+            history.take(Position { partition: PARTITION, offset: self.next as i64 }, format, record);
+            self.next += 1;
+        }
+        Ok(())
     }
 }

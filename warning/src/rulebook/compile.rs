@@ -8,16 +8,18 @@ use tarim_features::{
     row::{Column, Dictionary, Layout},
     stream::{self, EventKind, Plan, Readings, StreamSet, TABLE_PREFIX},
 };
+use tarim_models::scorecard::ScorecardText;
 
 use super::{
     Ask, Asks, CONTAGION, EPISODE, Fires, Group, Guards, IfUnknown, Listener, Pattern, Rule, Shown,
     ShownFrom,
+    look::Looks,
     read::{AbsenceText, Head, RuleText, SequenceText, StepText, Texts},
 };
 
 /// Indexes of relations in the scope of a kind.
-const EVENT: usize = 0;
-const WINDOW: usize = 1;
+pub const EVENT: usize = 0;
+pub const WINDOW: usize = 1;
 const EPISODE_RELATION: usize = 2;
 
 const PATTERNS_MAX: usize = 1 << 16;
@@ -26,9 +28,15 @@ pub struct Compiled {
     pub rules: Vec<Rule>,
     pub patterns: Vec<Pattern>,
     pub listeners: Vec<Listener>,
+    pub looks: Looks,
 }
 
-pub fn compile(streams: &StreamSet, plan: &Plan, texts: &Texts) -> Result<Compiled, Problems> {
+pub fn compile(
+    streams: &StreamSet,
+    plan: &Plan,
+    texts: &Texts,
+    cards: &[ScorecardText],
+) -> Result<Compiled, Problems> {
     let heads: Vec<&Head> = texts.heads().collect();
     let mut problems = Problems::default();
     let rules = heads.iter().map(|head| rule(head, &heads, &mut problems)).collect();
@@ -40,9 +48,11 @@ pub fn compile(streams: &StreamSet, plan: &Plan, texts: &Texts) -> Result<Compil
         scopes,
         conditions: (0..kinds).map(|_| Vec::new()).collect(),
         patterns: Vec::new(),
+        cards,
+        looks: Looks::default(),
         problems,
     };
-    let Texts { rules: conditions, sequences, absences, .. } = texts;
+    let Texts { rules: conditions, sequences, absences, crossings, .. } = texts;
     for (index, text) in conditions.iter().enumerate() {
         compiler.condition(index, text);
     }
@@ -54,6 +64,11 @@ pub fn compile(streams: &StreamSet, plan: &Plan, texts: &Texts) -> Result<Compil
     for (i, text) in absences.iter().enumerate() {
         compiler.absence(absences_at + i, text);
     }
+    let crossings_at = absences_at + absences.len();
+    for (i, text) in crossings.iter().enumerate() {
+        compiler.crossing(crossings_at + i, text);
+    }
+    compiler.unasked_cards(crossings);
     compiler.finish(rules)
 }
 
@@ -105,25 +120,29 @@ pub fn kind(streams: &StreamSet, name: &At<String>, problems: &mut Problems) -> 
 
 /// Whether an alert shows the values of an event of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shows {
+pub enum Shows {
     Here,
     Elsewhere,
 }
 
-struct Compiler<'a> {
-    streams: &'a StreamSet,
+pub struct Compiler<'a> {
+    pub streams: &'a StreamSet,
     plan: &'a Plan,
     /// By kind.
-    scopes: Vec<Scope>,
-    conditions: Vec<Vec<(Ask, Checked)>>,
+    pub scopes: Vec<Scope>,
+    pub conditions: Vec<Vec<(Ask, Checked)>>,
     patterns: Vec<Pattern>,
-    problems: Problems,
+    pub cards: &'a [ScorecardText],
+    pub looks: Looks,
+    pub problems: Problems,
 }
 
 impl Compiler<'_> {
-    fn condition(&mut self, index: usize, text: &RuleText) {
-        for (i, event) in text.events.iter().enumerate() {
-            if text.events[..i].iter().any(|other| other.value == event.value) {
+    /// The kinds of events that a rule listens to, each once.
+    pub fn events<'t>(&mut self, head: &Head, events: &'t [At<String>]) -> Vec<&'t At<String>> {
+        let mut once: Vec<&At<String>> = Vec::new();
+        for event in events {
+            if once.iter().any(|other| other.value == event.value) {
                 self.problems.push(
                     event.place.problem(
                         format!("the rule listens to `{}` twice", event.value),
@@ -132,6 +151,17 @@ impl Compiler<'_> {
                 );
                 continue;
             }
+            once.push(event);
+        }
+        if events.is_empty() {
+            self.problems
+                .push(head.place.problem("the rule listens to no event", "add `event = \"transaction\"`"));
+        }
+        once
+    }
+
+    fn condition(&mut self, index: usize, text: &RuleText) {
+        for event in self.events(&text.head, &text.events) {
             let step = StepText {
                 event: event.clone(),
                 when: Some(text.when.clone()),
@@ -140,11 +170,6 @@ impl Compiler<'_> {
                 place: text.head.place.clone(),
             };
             self.step(Asks::Rule(index), &text.head, &step, Shows::Here);
-        }
-        if text.events.is_empty() {
-            self.problems.push(
-                text.head.place.problem("the rule listens to no event", "add `event = \"transaction\"`"),
-            );
         }
     }
 
@@ -202,7 +227,13 @@ impl Compiler<'_> {
     }
 
     /// Adds a condition; gives its kind of events, and what it shows.
-    fn step(&mut self, of: Asks, head: &Head, step: &StepText, shows: Shows) -> Option<(usize, Vec<Shown>)> {
+    pub fn step(
+        &mut self,
+        of: Asks,
+        head: &Head,
+        step: &StepText,
+        shows: Shows,
+    ) -> Option<(usize, Vec<Shown>)> {
         let kind = kind(self.streams, &step.event, &mut self.problems)?;
         let always = At { value: "TRUE".to_owned(), place: step.event.place.clone() };
         let (parsed, checked) =
@@ -280,7 +311,7 @@ impl Compiler<'_> {
     }
 
     /// The columns that a condition reads.
-    fn columns(&self, parsed: &Parsed) -> Vec<Shown> {
+    pub fn columns(&self, parsed: &Parsed) -> Vec<Shown> {
         let columns = parsed.columns().iter().filter_map(|c| {
             let from = match c.relation {
                 EVENT => ShownFrom::Event(c.column),
@@ -306,7 +337,7 @@ impl Compiler<'_> {
         Some(Fires { program, bound, windows, inlets, episode, unknown })
     }
 
-    fn bind(&self, program: &Program, kind: usize, relations: usize) -> Bound {
+    pub fn bind(&self, program: &Program, kind: usize, relations: usize) -> Bound {
         let codes = self.streams.kinds()[kind].layout.codes();
         let mut dictionaries = vec![Dictionary::none(); relations];
         dictionaries[EVENT] = codes;
@@ -314,11 +345,10 @@ impl Compiler<'_> {
     }
 
     /// The windows that a program reads, and where it takes them.
-    fn read(&self, program: &Program) -> (Readings, Vec<Inlet>) {
+    pub fn read(&self, program: &Program) -> (Readings, Vec<(usize, Inlet)>) {
         let windows = 0..self.streams.windows().len();
-        let (windows, inlets): (Vec<usize>, Vec<Inlet>) =
-            windows.filter_map(|w| Some((w, program.inlet(WINDOW, w)?))).unzip();
-        (self.plan.readings(windows), inlets)
+        let inlets: Vec<_> = windows.filter_map(|w| Some((w, program.inlet(WINDOW, w)?))).collect();
+        (self.plan.readings(inlets.iter().map(|(w, _)| *w)), inlets)
     }
 
     fn finish(mut self, rules: Vec<Rule>) -> Result<Compiled, Problems> {
@@ -329,12 +359,13 @@ impl Compiler<'_> {
             // another back, the one that does so comes first.
             conditions.sort_by_key(|(ask, _)| match ask.of {
                 Asks::Rule(rule) => Asks::Rule(turns[rule]),
+                Asks::Crossing(crossing, _) => Asks::Rule(turns[self.looks.crossings[crossing].rule]),
                 of => of,
             });
             let (asks, exprs): (Vec<Ask>, Vec<Checked>) = conditions.into_iter().unzip();
             listeners.extend(self.listener(kind, asks, exprs));
         }
-        self.problems.or(Compiled { rules, patterns: self.patterns, listeners })
+        self.problems.or(Compiled { rules, patterns: self.patterns, listeners, looks: self.looks })
     }
 
     fn listener(&mut self, kind: usize, asks: Vec<Ask>, exprs: Vec<Checked>) -> Option<Listener> {

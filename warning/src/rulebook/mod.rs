@@ -3,7 +3,8 @@
 //! ```text
 //!  warnings/*.toml ─► Texts ──┐
 //!  features/streams ─► windows ┼─► per kind of events: one row program that says what the windows
-//!  standards ─► kinds of events┘   want, then which conditions hold
+//!  standards ─► kinds of events┤   want, then which conditions hold
+//!  models/ ─► behaviour scores ┤   and one for each number that crossings look at
 //!  features/edges ─────────────┴─► which alerts spread, and how far
 //! ```
 //!
@@ -11,13 +12,16 @@
 //! Everything that is wrong is told with file, line and remedy.
 
 mod compile;
+mod crossing;
+mod look;
+mod part;
 mod read;
 mod spread;
 mod words;
 
 use std::path::Path;
 
-use tarim_datamart::{Place, Problems, Standards, Type};
+use tarim_datamart::{Place, Problem, Problems, Standards, Type};
 use tarim_features::{
     edges::EdgeSet,
     expr::{Bound, Checked, Inlet, Program},
@@ -25,8 +29,10 @@ use tarim_features::{
     row::Dictionary,
     stream::{Plan, Readings, Sections, StreamSet},
 };
+use tarim_models::scorecard::ScorecardText;
 
 pub use self::{
+    crossing::{Card, Crossing, Line, Look, Measure, Side},
     spread::{CONTAGION, Spread, Spreads},
     words::{IfUnknown, Level, Push},
 };
@@ -36,10 +42,15 @@ pub use self::{
 pub struct WarningBook {
     version: String,
     standards: Standards,
+    /// The warning rules as written.
+    texts: read::Texts,
     streams: StreamSet,
     plan: Plan,
     rules: Vec<Rule>,
     patterns: Vec<Pattern>,
+    crossings: Vec<Crossing>,
+    looks: Vec<Look>,
+    notes: Vec<Problem>,
     /// By kind of events.
     listeners: Vec<Listener>,
     /// An event that is older than the stream by more is not taken, in microseconds; by kind.
@@ -89,7 +100,8 @@ pub struct Fires {
     pub program: Program,
     pub bound: Bound,
     pub windows: Readings,
-    pub inlets: Vec<Inlet>,
+    /// Where each window is taken.
+    pub inlets: Vec<(usize, Inlet)>,
     /// By column of [`EPISODE`].
     pub episode: [Option<Inlet>; 3],
     /// It cannot be told: does it fire?
@@ -133,9 +145,9 @@ pub struct Guards {
 pub struct Group {
     pub program: Program,
     pub bound: Bound,
-    /// Windows that they read, and where they take them, in order.
+    /// Windows that they read, and where each is taken.
     pub windows: Readings,
-    pub inlets: Vec<Inlet>,
+    pub inlets: Vec<(usize, Inlet)>,
     /// Index of each.
     pub asks: Vec<usize>,
 }
@@ -161,6 +173,8 @@ pub enum Asks {
     Then(usize),
     First(usize),
     Rule(usize),
+    /// Of a crossing, with the index of what it looks at.
+    Crossing(usize, usize),
 }
 
 /// A value that an alert shows.
@@ -192,12 +206,13 @@ impl WarningBook {
         let streams = standards.as_ref().and_then(|s| keep(StreamSet::read(root, s), &mut problems));
         let edges = standards.as_ref().and_then(|s| keep(EdgeSet::read(root, s), &mut problems));
         let texts = keep(read::read(&folder), &mut problems);
+        let cards = keep(read_cards(&folder), &mut problems);
         let version = folder.version().map_err(|e| {
             Place::file(root).problem(format!("cannot read the rulebook: {e}"), "check its permissions")
         });
         let version = problems.take(version);
-        let (Some(standards), Some(streams), Some(edges), Some(texts), Some(version)) =
-            (standards, streams, edges, texts, version)
+        let (Some(standards), Some(streams), Some(edges), Some(texts), Some(cards), Some(version)) =
+            (standards, streams, edges, texts, cards, version)
         else {
             return Err(problems);
         };
@@ -222,17 +237,23 @@ impl WarningBook {
                 allowed_lateness_us[kind] = *us;
             }
         }
-        let compiled = keep(compile::compile(&streams, &plan, &texts), &mut problems);
-        let Some(compile::Compiled { rules, patterns, listeners }) = compiled else { return Err(problems) };
+        let compiled = keep(compile::compile(&streams, &plan, &texts, &cards), &mut problems);
+        let Some(compile::Compiled { rules, patterns, listeners, looks }) = compiled else {
+            return Err(problems);
+        };
         let spreads = keep(spread::compile(&texts, &rules, &edges, &streams, &standards), &mut problems);
         let Some(spreads) = spreads else { return Err(problems) };
         problems.or(Self {
             version,
             standards,
+            texts,
             streams,
             plan,
             rules,
             patterns,
+            crossings: looks.crossings,
+            looks: looks.all,
+            notes: looks.notes,
             listeners,
             allowed_lateness_us,
             edges,
@@ -261,7 +282,7 @@ impl WarningBook {
         &self.version
     }
 
-    /// BLAKE3 of all that the meaning of a worker's state depends on: windows, patterns, and rules by number.
+    /// BLAKE3 of all that the meaning of a worker's state depends on: windows, patterns, crossings, and rules by number.
     pub fn state_version(&self) -> [u8; 32] {
         let mut hash = blake3::Hasher::new();
         let mut feed = |line: String| {
@@ -286,6 +307,9 @@ impl WarningBook {
         for rule in &self.rules {
             feed(format!("rule {:?}", rule.id));
         }
+        for Crossing { rule, line, of, .. } in &self.crossings {
+            feed(format!("crossing {rule} {of:?} {line:?}"));
+        }
         *hash.finalize().as_bytes()
     }
 
@@ -301,13 +325,42 @@ impl WarningBook {
         &self.plan
     }
 
-    /// In the order of the files: conditions, then sequences, then absences.
+    /// In the order of the files: conditions, then sequences, absences, and crossings.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
     }
 
     pub fn patterns(&self) -> &[Pattern] {
         &self.patterns
+    }
+
+    pub fn crossings(&self) -> &[Crossing] {
+        &self.crossings
+    }
+
+    /// What crossings look at.
+    pub fn looks(&self) -> &[Look] {
+        &self.looks
+    }
+
+    /// Whether a rule is a crossing.
+    pub fn is_crossing(&self, rule: usize) -> bool {
+        self.crossings.iter().any(|crossing| crossing.rule == rule)
+    }
+
+    /// What is odd without being wrong.
+    pub fn notes(&self) -> &[Problem] {
+        &self.notes
+    }
+
+    /// The id of a pattern's rule.
+    pub fn rule_of(&self, pattern: usize) -> &str {
+        &self.rules[self.patterns[pattern].rule].id
+    }
+
+    /// The pattern of a rule, by the rule's id; None: there is no such rule, or it waits for nothing.
+    pub fn pattern_of(&self, rule: &str) -> Option<usize> {
+        self.patterns.iter().position(|p| self.rules[p.rule].id == rule)
     }
 
     /// By kind of events.
@@ -335,7 +388,12 @@ impl WarningBook {
         &self.spreads
     }
 
-    /// Whether events of a kind are alerts of somebody else that have spread.
+    /// The kind of the events that are alerts of somebody else that have spread.
+    pub fn contagion(&self) -> Option<usize> {
+        self.contagion
+    }
+
+    /// Whether events are of that kind.
     pub fn is_contagion(&self, kind: usize) -> bool {
         self.contagion == Some(kind)
     }
@@ -344,6 +402,15 @@ impl WarningBook {
     pub fn codes(&self, kind: usize) -> &Dictionary {
         self.streams.kinds()[kind].layout.codes()
     }
+}
+
+/// Scorecards of all kinds: whoever names one of the wrong kind is told so.
+fn read_cards(folder: &Folder) -> Result<Vec<ScorecardText>, Problems> {
+    let mut problems = Problems::default();
+    let files = folder.list("models", "toml");
+    let cards = files.iter().filter_map(|f| keep(ScorecardText::read(folder.root(), f), &mut problems));
+    let cards = cards.collect();
+    problems.or(cards)
 }
 
 /// Keeps a value, or its problems.

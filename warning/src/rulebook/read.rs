@@ -4,6 +4,7 @@ use tarim_datamart::{At, Document, Place, Problems, Section, SourceText, nearest
 use tarim_features::{folder::Folder, view::parse_span};
 
 use super::{
+    crossing::{self, CrossingText},
     spread::{self, SpreadText},
     words::{IfUnknown, Level, Push},
 };
@@ -14,6 +15,7 @@ pub struct Texts {
     pub rules: Vec<RuleText>,
     pub sequences: Vec<SequenceText>,
     pub absences: Vec<AbsenceText>,
+    pub crossings: Vec<CrossingText>,
     pub spreads: Vec<SpreadText>,
     pub allowed_lateness_us: Option<i64>,
     /// By kind of events, where it is another one.
@@ -49,7 +51,7 @@ pub struct RuleText {
 }
 
 /// `[[sequence]]`: something happens, and then something follows, or does not, within a time.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SequenceText {
     pub head: Head,
     pub first: StepText,
@@ -60,7 +62,7 @@ pub struct SequenceText {
 }
 
 /// `[[absence]]`: something that came no longer comes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct AbsenceText {
     pub head: Head,
     pub of: StepText,
@@ -140,13 +142,16 @@ fn file(root: Section<'_>, texts: &mut Texts, problems: &mut Problems) {
     for section in root.sections("absence", problems) {
         texts.absences.extend(absence(section, problems));
     }
+    for section in root.sections("crossing", problems) {
+        texts.crossings.extend(crossing::read(section, problems));
+    }
     for section in root.sections("spread", problems) {
         texts.spreads.extend(spread::read(section, problems));
     }
     root.finish(problems);
 }
 
-fn head(section: &Section<'_>, problems: &mut Problems) -> Option<Head> {
+pub fn head(section: &Section<'_>, problems: &mut Problems) -> Option<Head> {
     let place = section.place();
     let id = section.need_text("id", problems);
     if let Some(id) = &id {
@@ -178,14 +183,19 @@ fn head(section: &Section<'_>, problems: &mut Problems) -> Option<Head> {
 
 fn rule(section: Section<'_>, problems: &mut Problems) -> Option<RuleText> {
     let head = head(&section, problems);
-    let events = section.need("event", problems).map(|item| match item.is_text() {
-        true => item.text(problems).into_iter().collect(),
-        false => item.texts(problems),
-    });
+    let events = events(&section, problems);
     let when = section.need_text("when", problems);
     let key = section.texts("key", problems);
     section.finish(problems);
     Some(RuleText { head: head?, events: events?, when: when?, key })
+}
+
+/// One kind of events, or several.
+pub fn events(section: &Section<'_>, problems: &mut Problems) -> Option<Vec<At<String>>> {
+    section.need("event", problems).map(|item| match item.is_text() {
+        true => item.text(problems).into_iter().collect(),
+        false => item.texts(problems),
+    })
 }
 
 fn sequence(section: Section<'_>, problems: &mut Problems) -> Option<SequenceText> {
@@ -287,10 +297,11 @@ fn unique(texts: &Texts, problems: &mut Problems) {
 }
 
 impl Texts {
-    /// Of rules, then sequences, then absences: rules are numbered in this order.
+    /// Of rules, then sequences, absences, and crossings: rules are numbered in this order.
     pub fn heads(&self) -> impl Iterator<Item = &Head> {
         let rules = self.rules.iter().map(|r| &r.head);
-        rules.chain(self.sequences.iter().map(|s| &s.head)).chain(self.absences.iter().map(|a| &a.head))
+        let patterns = self.sequences.iter().map(|s| &s.head).chain(self.absences.iter().map(|a| &a.head));
+        rules.chain(patterns).chain(self.crossings.iter().map(|c| &c.head))
     }
 
     /// Of each rule, in the same order: whether nothing but events of this kind can raise its alerts.

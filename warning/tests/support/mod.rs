@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // no test uses all of it
 
+pub mod books;
 pub mod random;
 pub mod wire;
 

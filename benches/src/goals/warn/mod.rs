@@ -1,5 +1,6 @@
 //! The warning pipeline.
 
+mod crash;
 mod files;
 mod found;
 mod kafka;
@@ -10,7 +11,9 @@ use std::{path::Path, process::Command};
 use anyhow::{Context, bail};
 use serde_json::Value as Json;
 
-pub use self::{files::WarnFiles, found::WarnFound, kafka::WarnKafka, restart::WarnRestart};
+pub use self::{
+    crash::WarnCrash, files::WarnFiles, found::WarnFound, kafka::WarnKafka, restart::WarnRestart,
+};
 
 /// The executable that is measured, with the allocator that `tarim` has. This one's counts.
 const NAME: &str = "tarim-benches-warn";

@@ -72,6 +72,11 @@ async fn every_request_is_counted() {
         ("tarim_features_age_seconds", 36000.0),
         ("tarim_swaps_total", 0.0),
         ("tarim_reload_failing", 0.0),
+        // Nobody tells.
+        ("tarim_warnings_known", 0.0),
+        ("tarim_warnings_age_seconds", f64::INFINITY),
+        ("tarim_warnings_customers", 0.0),
+        ("tarim_warnings_read_total", 0.0),
     ] {
         assert_eq!(seen.get(name), Some(&value), "{name} in {seen:#?}");
     }

@@ -28,6 +28,16 @@ pub struct Binary {
     pub to: Reg,
 }
 
+/// Comparisons of registers with constants, whose answers lie side by side. Nothing has to be looked up but the register.
+#[derive(Debug)]
+pub struct Thresholds<T> {
+    pub comparison: Comparison,
+    /// No constant is NULL.
+    pub of: Box<[(Reg, T)]>,
+    /// Where the first answer is written.
+    pub to: Reg,
+}
+
 /// One operation many times.
 #[derive(Debug)]
 pub enum Run {
@@ -41,6 +51,8 @@ pub enum Run {
     Or(Box<[Binary]>),
     CompareFloats(Comparison, Box<[Binary]>),
     CompareInts(Comparison, Box<[Binary]>),
+    FloatThresholds(Thresholds<f64>),
+    IntThresholds(Thresholds<i64>),
     Arithmetic(Arithmetic, Box<[Binary]>),
     Widen(Box<[Unary]>),
     /// Of a bank's registers.
@@ -62,6 +74,8 @@ impl Run {
             | Run::CompareFloats(_, of)
             | Run::CompareInts(_, of)
             | Run::Arithmetic(_, of) => of.len(),
+            Run::FloatThresholds(of) => of.of.len(),
+            Run::IntThresholds(of) => of.of.len(),
             Run::Each(steps) => steps.len(),
         }
     }
@@ -115,6 +129,8 @@ impl Machine<'_> {
                     }
                 }
             }
+            Run::FloatThresholds(of) => of.floats(&mut self.r.booleans, &self.r.floats),
+            Run::IntThresholds(of) => of.ints(&mut self.r.booleans, &self.r.ints),
             Run::Arithmetic(f, of) => match f {
                 Arithmetic::Add => pairs(&mut self.r.floats, of, |a, b| a + b),
                 Arithmetic::Subtract => pairs(&mut self.r.floats, of, |a, b| a - b),
@@ -146,6 +162,53 @@ impl Machine<'_> {
                 Bank::Text => texts[of].is_none(),
             };
             booleans[*to as usize] = null.into();
+        }
+    }
+}
+
+impl<T: Copy> Thresholds<T> {
+    #[inline]
+    fn each<R: Copy>(&self, write: &mut [Truth], read: &[R], f: impl Fn(R, T) -> Truth) {
+        let write = &mut write[self.to as usize..][..self.of.len()];
+        for (to, (of, constant)) in write.iter_mut().zip(&self.of) {
+            *to = f(read[*of as usize], *constant);
+        }
+    }
+}
+
+impl Thresholds<f64> {
+    #[inline]
+    fn floats(&self, write: &mut [Truth], read: &[f64]) {
+        // A comparison with NaN is false; but for that it is not equal.
+        let known = |a: f64, holds: bool| Truth::of(!a.is_nan(), holds);
+        match self.comparison {
+            Comparison::Eq => self.each(write, read, |a, b| known(a, a == b)),
+            Comparison::NotEq => self.each(write, read, |a, b| known(a, !a.is_nan() & (a != b))),
+            Comparison::Lt => self.each(write, read, |a, b| known(a, a < b)),
+            Comparison::LtEq => self.each(write, read, |a, b| known(a, a <= b)),
+            Comparison::Gt => self.each(write, read, |a, b| known(a, a > b)),
+            Comparison::GtEq => self.each(write, read, |a, b| known(a, a >= b)),
+            Comparison::Distinct | Comparison::NotDistinct => {
+                self.each(write, read, |a, b| self.comparison.floats(a, b).into());
+            }
+        }
+    }
+}
+
+impl Thresholds<i64> {
+    #[inline]
+    fn ints(&self, write: &mut [Truth], read: &[Int]) {
+        let known = |a: Int, holds: bool| Truth::of(a.known, a.known & holds);
+        match self.comparison {
+            Comparison::Eq => self.each(write, read, |a, b| known(a, a.value == b)),
+            Comparison::NotEq => self.each(write, read, |a, b| known(a, a.value != b)),
+            Comparison::Lt => self.each(write, read, |a, b| known(a, a.value < b)),
+            Comparison::LtEq => self.each(write, read, |a, b| known(a, a.value <= b)),
+            Comparison::Gt => self.each(write, read, |a, b| known(a, a.value > b)),
+            Comparison::GtEq => self.each(write, read, |a, b| known(a, a.value >= b)),
+            Comparison::Distinct | Comparison::NotDistinct => {
+                self.each(write, read, |a, b| self.comparison.apply(a.get(), Some(b)).into());
+            }
         }
     }
 }

@@ -30,7 +30,7 @@ use super::{
     load::{Kind as LoadKind, Load, Source},
     predicate::{Against, Kind as PredicateKind, Predicate, Predicates},
     registers::{Int, Registers, Start, Truth},
-    runs::{Binary, Run, Unary},
+    runs::{Binary, Run, Thresholds, Unary},
 };
 use crate::{
     expr::op::{Arithmetic, Bank, Comparison, Op, Reg},
@@ -80,6 +80,9 @@ enum Kind {
     Or,
     CompareFloats(Comparison),
     CompareInts(Comparison),
+    /// With a constant, by an answer that may lie anywhere.
+    FloatThresholds(Comparison),
+    IntThresholds(Comparison),
     Arithmetic(Arithmetic),
     Widen,
     IsNull(Bank),
@@ -214,6 +217,7 @@ impl Draft {
     pub fn schedule(mut self, layouts: Vec<Arc<Layout>>, given: usize) -> Program {
         let mut numbers = Numbers::new(&self);
         let unwritten = numbers.registers(&self.registers);
+        let variable = self.variable();
         let Taken { predicates, keys } = self.take();
         self.advance();
         let drafts = std::mem::take(&mut self.parts);
@@ -252,10 +256,26 @@ impl Draft {
                 });
                 // What earlier parts have computed counts as a constant: see below.
                 levels.set(step.op.bank(), step.to, level + 1);
-                steps.entry((level, Kind::of(step.op))).or_default().push(step);
+                let step = Step { op: self.constant_last(step.op, &variable), ..step };
+                let kind = match (Kind::of(step.op), step.op) {
+                    // A condition has its place already.
+                    (kind, _) if numbers.new.get(step.op.bank(), step.to) != Reg::MAX => kind,
+                    (Kind::CompareFloats(c), Op::Compare(_, bank, _, b))
+                        if !variable.get(bank, b) && !self.registers.floats[b as usize].is_nan() =>
+                    {
+                        Kind::FloatThresholds(c)
+                    }
+                    (Kind::CompareInts(c), Op::Compare(_, bank, _, b))
+                        if !variable.get(bank, b) && self.registers.ints[b as usize].known =>
+                    {
+                        Kind::IntThresholds(c)
+                    }
+                    (kind, _) => kind,
+                };
+                steps.entry((level, kind)).or_default().push(step);
             }
             for ((_, kind), steps) in &steps {
-                runs.push(run(*kind, steps, &mut numbers));
+                runs.push(run(*kind, steps, &mut numbers, &self.registers));
             }
             for step in steps.values().flatten() {
                 levels.set(step.op.bank(), step.to, 0);
@@ -333,12 +353,28 @@ impl Draft {
         written
     }
 
-    /// Takes predicates and keys out of the steps, and columns that nothing looks at any more out of what is loaded.
-    fn take(&mut self) -> Taken {
+    /// Which registers are no constants.
+    fn variable(&self) -> PerBank<bool> {
         let mut variable = self.written();
         for inlet in self.inlets.values() {
             variable.set(inlet.bank, inlet.to, true);
         }
+        variable
+    }
+
+    /// A comparison of which only the first operand is a constant, the other way round.
+    fn constant_last(&self, op: Op, variable: &PerBank<bool>) -> Op {
+        match op {
+            Op::Compare(c, bank, a, b) if !variable.get(bank, a) && variable.get(bank, b) => {
+                Op::Compare(c.mirrored(), bank, b, a)
+            }
+            op => op,
+        }
+    }
+
+    /// Takes predicates and keys out of the steps, and columns that nothing looks at any more out of what is loaded.
+    fn take(&mut self) -> Taken {
+        let variable = self.variable();
         let columns = self.parts.iter().flat_map(|part| &part.columns);
         let columns: HashMap<(Bank, Reg), Column> =
             columns.map(|c| ((LoadKind::of(c.slot.cell).bank(), c.to), *c)).collect();
@@ -405,7 +441,7 @@ struct Taken {
 }
 
 /// A run of steps of one kind and level, their registers numbered.
-fn run(kind: Kind, steps: &[Step], numbers: &mut Numbers) -> Run {
+fn run(kind: Kind, steps: &[Step], numbers: &mut Numbers, constants: &Registers) -> Run {
     // Operands stand before, so they have their numbers.
     let mapped: Vec<Step> = steps
         .iter()
@@ -430,7 +466,21 @@ fn run(kind: Kind, steps: &[Step], numbers: &mut Numbers) -> Run {
         };
         mapped.iter().map(binary).collect()
     };
+    // In one order with the registers that they write, which are new.
+    let to = mapped.first().map_or(0, |step| step.to);
+    let against = steps.iter().zip(&mapped).map(|(old, new)| match (old.op, new.op) {
+        (Op::Compare(_, _, _, constant), Op::Compare(_, _, of, _)) => (of, constant as usize),
+        (op, _) => unreachable!("{op:?} is no comparison"),
+    });
     match kind {
+        Kind::FloatThresholds(comparison) => {
+            let of = against.map(|(of, constant)| (of, constants.floats[constant])).collect();
+            Run::FloatThresholds(Thresholds { comparison, of, to })
+        }
+        Kind::IntThresholds(comparison) => {
+            let of = against.map(|(of, constant)| (of, constants.ints[constant].value)).collect();
+            Run::IntThresholds(Thresholds { comparison, of, to })
+        }
         Kind::Not => Run::Not(one()),
         Kind::And => Run::And(two()),
         Kind::Or => Run::Or(two()),

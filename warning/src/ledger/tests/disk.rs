@@ -134,7 +134,8 @@ impl Gate {
         let gate = Self(Arc::default(), Arc::new(on));
         log.storage = Box::new(gate.clone());
         let lock = fs::File::create(folder.join("warnings.lock")).unwrap();
-        (gate, Ledger::start(log, lifecycle, shared, lock).unwrap())
+        let heard = Heard::open(folder).unwrap();
+        (gate, Ledger::start(log, lifecycle, shared, heard, lock).unwrap())
     }
 
     fn set(&self, set: impl FnOnce(&mut Gated)) {

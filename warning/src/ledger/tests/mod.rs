@@ -1,6 +1,8 @@
-//! The ledger as a whole; its file in [`disk`], its readers in [`readers`].
+//! The ledger as a whole; its file in [`disk`], its readers in [`readers`], those of another process in
+//! [`follow`].
 
 mod disk;
+mod follow;
 mod readers;
 
 use std::{path::Path, sync::mpsc, time::Duration};

@@ -1,0 +1,282 @@
+//! Following a ledger while another process writes it: what stands, for the decisions of the same machine.
+//!
+//! ```text
+//!  warnings.ledger ─► new whole frames ─► Lifecycle ─► OpenWarnings ─► in numbers ─► Feed
+//!  warnings.heard ──► up to when all alerts are in it ──────────────────────────────► Feed
+//! ```
+//!
+//! - Nothing is written, and nobody waits for us. A frame that is not whole is not there yet; what the writer has not yet synced
+//!   is seen a moment before others are told of it.
+//! - A writer cuts off what it could not write. So before going on, the last frame that was read must stand where it stood;
+//!   if it does not, or if there is another file, all is read anew, and nothing is known meanwhile.
+//! - A frame that stays damaged is never passed over: what is known grows old, and then nothing is known any more.
+//! - What a warning says is not kept, only what there is to count.
+
+use std::{
+    collections::BTreeSet,
+    fs::File,
+    io,
+    os::unix::fs::{FileExt, MetadataExt},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use prost::Message as _;
+use tarim_features::warnings::Feed;
+use tarim_proto::warning::v1::{Alert, LedgerEntry};
+
+use super::{
+    LedgerError, OpenWarnings,
+    books::Done,
+    frame::{FRAME, Frame, HEADER, salt},
+    heard,
+    log::NAME,
+    open_warnings::key,
+};
+use crate::lifecycle::Lifecycle;
+
+/// So often it is looked whether there is more.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Bytes that are read at once. (A frame can be longer.)
+const PIECE: usize = 4 << 20;
+
+/// A ledger that is followed, until this is dropped.
+pub struct Following {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Follows the ledger of a folder. Returns once all is read that is there; a ledger that is not there yet is waited for.
+///
+/// # Errors
+/// A ledger that cannot be read, or has another format.
+pub fn follow(folder: &Path, feed: Feed) -> Result<Following, LedgerError> {
+    let mut follower = Follower::new(folder, feed);
+    follower.look()?;
+    if follower.tail.is_none() {
+        tracing::warn!(
+            "there is no ledger in {} yet: until `tarim warn serve` writes it, nothing is known of warnings",
+            folder.display()
+        );
+    }
+    let stop = Arc::<AtomicBool>::default();
+    let stopped = stop.clone();
+    let failed = LedgerError::io("start a thread to follow", folder.into());
+    let run = move || {
+        let mut logged = String::new();
+        while !stopped.load(Ordering::Acquire) {
+            match follower.look() {
+                Ok(()) => logged.clear(),
+                Err(e) if e.to_string() == logged => {}
+                Err(e) => {
+                    logged = e.to_string();
+                    tracing::error!(
+                        "warnings are not followed any more, and soon nothing is known of them: {e}"
+                    );
+                }
+            }
+            std::thread::sleep(LOOK);
+        }
+    };
+    let thread = std::thread::Builder::new().name("warnings".into()).spawn(run).map_err(failed)?;
+    Ok(Following { stop, thread: Some(thread) })
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
+            tracing::error!("the thread that follows warnings panicked");
+        }
+    }
+}
+
+pub(super) struct Follower {
+    folder: PathBuf,
+    feed: Feed,
+    /// None: there is no file yet, or it is to be read anew.
+    tail: Option<Tail>,
+}
+
+/// How far a file is read, and what came of it.
+struct Tail {
+    file: File,
+    salt: u32,
+    at: u64,
+    next: u64,
+    /// Where the last frame stands, and how it begins.
+    last: Option<(u64, [u8; FRAME])>,
+    lifecycle: Lifecycle,
+    open: OpenWarnings,
+}
+
+impl Follower {
+    pub(super) fn new(folder: &Path, feed: Feed) -> Self {
+        Self { folder: folder.into(), feed, tail: None }
+    }
+
+    /// Reads what has come.
+    pub(super) fn look(&mut self) -> Result<(), LedgerError> {
+        let path = self.folder.join(NAME);
+        let failed = || LedgerError::io("follow", path.clone());
+        // Before the file: what was heard by then is in it.
+        let heard = heard::read(&self.folder);
+        if let Some(tail) = &self.tail
+            && !tail.stands(&path).map_err(failed())?
+        {
+            tracing::warn!("{} is another than before, and is read anew", path.display());
+            self.feed.lost();
+            self.tail = None;
+        }
+        let anew = self.tail.is_none();
+        if anew {
+            self.tail = Tail::open(&path)?;
+        }
+        let Some(tail) = &mut self.tail else { return Ok(()) };
+        let size = tail.file.metadata().map_err(failed())?.len();
+        let feed = &self.feed;
+        let whole = tail.read(size, &path, |open, customers, records| {
+            let numbers = customers.iter().map(|(m, c)| (&**m, &**c, open.in_numbers(m, c)));
+            feed.put(numbers);
+            feed.count(records);
+        })?;
+        if anew {
+            let open = &tail.open;
+            feed.retain(|member, customer| !open.of(member, customer).is_empty());
+        }
+        if let (true, Some(heard)) = (whole, heard) {
+            feed.heard(heard);
+        }
+        Ok(())
+    }
+}
+
+impl Tail {
+    /// None: it is not there, or not begun.
+    fn open(path: &Path) -> Result<Option<Self>, LedgerError> {
+        let failed = || LedgerError::io("follow", path.into());
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(failed()(e)),
+        };
+        let mut head = [0; HEADER];
+        match file.read_exact_at(&mut head, 0) {
+            Ok(()) => {}
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            Err(e) => return Err(failed()(e)),
+        }
+        let salt = salt(&head).map_err(|what| LedgerError::Corrupt {
+            file: path.into(),
+            offset: 0,
+            what: what.into(),
+        })?;
+        let (lifecycle, open) = (Lifecycle::default(), OpenWarnings::default());
+        Ok(Some(Self { file, salt, at: HEADER as u64, next: 1, last: None, lifecycle, open }))
+    }
+
+    /// Is what was read still what stands there?
+    fn stands(&self, path: &Path) -> io::Result<bool> {
+        let (ours, there) = (
+            self.file.metadata()?,
+            match std::fs::metadata(path) {
+                Ok(there) => there,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+                Err(e) => return Err(e),
+            },
+        );
+        if (ours.ino(), ours.dev()) != (there.ino(), there.dev()) || there.len() < self.at {
+            return Ok(false);
+        }
+        let Some((at, begins)) = self.last.filter(|_| there.len() > self.at) else { return Ok(true) };
+        let mut bytes = [0; FRAME];
+        self.file.read_exact_at(&mut bytes, at)?;
+        Ok(bytes == begins)
+    }
+
+    /// Takes whole frames up to `size`, and shows whom they touched, piece by piece. Was it everything?
+    fn read(
+        &mut self,
+        size: u64,
+        path: &Path,
+        mut show: impl FnMut(&OpenWarnings, &BTreeSet<(String, String)>, u64),
+    ) -> Result<bool, LedgerError> {
+        let mut bytes = Vec::new();
+        while self.at < size {
+            let mut wanted = PIECE;
+            let (touched, records, taken) = loop {
+                bytes.resize(wanted.min((size - self.at) as usize), 0);
+                self.file
+                    .read_exact_at(&mut bytes, self.at)
+                    .map_err(LedgerError::io("follow", path.into()))?;
+                let done = self.take(&bytes, path)?;
+                // A frame that is longer than a piece is read whole.
+                match Frame::length(&bytes) {
+                    Ok(length) if done.2 == 0 && length > bytes.len() && self.at + length as u64 <= size => {
+                        wanted = length;
+                    }
+                    _ => break done,
+                }
+            };
+            if records > 0 {
+                show(&self.open, &touched, records);
+            }
+            if taken == 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes the whole frames at the beginning of `bytes`: whom they touched, how many there were, and how long they are.
+    fn take(
+        &mut self,
+        bytes: &[u8],
+        path: &Path,
+    ) -> Result<(BTreeSet<(String, String)>, u64, usize), LedgerError> {
+        let (start, mut taken, mut records) = (self.at, 0, 0);
+        let mut done = Done::default();
+        while let Ok(frame) = Frame::decode(self.salt, &bytes[taken..]) {
+            let offset = start + taken as u64;
+            let corrupt = |what| LedgerError::Corrupt { file: path.into(), offset, what };
+            if frame.sequence != self.next {
+                let what = format!("record {} stands where {} should", frame.sequence, self.next);
+                return Err(corrupt(what));
+            }
+            if !frame.is_mark() {
+                let entry = LedgerEntry::decode(frame.payload)
+                    .map_err(|e| corrupt(format!("not a ledger entry: {e}")))?;
+                done.apply(&mut self.lifecycle, counted(entry)).map_err(corrupt)?;
+                self.next += 1;
+                records += 1;
+            }
+            let begins = *bytes[taken..].first_chunk().expect("a frame that was decoded is there");
+            self.last = Some((offset, begins));
+            taken += FRAME + frame.payload.len();
+            self.at = start + taken as u64;
+        }
+        self.open.publish(done.versions.iter().map(|version| &version.warning));
+        let touched = done.versions.iter().map(|version| key(&version.warning));
+        Ok((touched.map(|(m, c)| (m.to_owned(), c.to_owned())).collect(), records, taken))
+    }
+}
+
+/// Without what is not counted: of millions of alerts it would fill the memory.
+fn counted(mut entry: LedgerEntry) -> LedgerEntry {
+    for alert in entry.alerts.iter_mut().filter_map(|alert| alert.alert.as_mut()) {
+        let Alert { alert_id, member, customer_id, rule_id, level, key, raised_at_us, .. } =
+            std::mem::take(alert);
+        *alert =
+            Alert { alert_id, member, customer_id, rule_id, level, key, raised_at_us, ..Alert::default() };
+    }
+    if let Some(change) = &mut entry.change {
+        change.why.clear();
+    }
+    entry
+}

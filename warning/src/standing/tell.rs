@@ -1,0 +1,235 @@
+//! Telling what stands: an edge of `tarim warn serve`.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rdkafka::{
+    ClientContext,
+    error::{KafkaError, RDKafkaErrorCode},
+    message::{Header, OwnedHeaders},
+    producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext},
+};
+use tarim_features::warnings::Standing;
+
+use super::record::{BEAT, Beat, STAMP, Stamp, beat_json, key, standing_json};
+use crate::{
+    feed::{Edge, FeedError},
+    kafka::Encoding,
+    service::Clock,
+};
+
+/// So often it beats, at most.
+const BEATS: Duration = Duration::from_secs(1);
+
+/// So often a topic is looked for that is not there, and how many partitions it has.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Longest that a question to the broker may take: not long, since whoever stops waits for it.
+const ASK: Duration = Duration::from_secs(5);
+
+/// Keeps the first error.
+#[derive(Clone, Default)]
+struct Delivered(Arc<Mutex<Option<KafkaError>>>);
+
+impl ClientContext for Delivered {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!("Kafka, topic of what stands: {error}: {reason}");
+    }
+}
+
+impl ProducerContext for Delivered {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((e, _)) = result {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e.clone());
+        }
+    }
+}
+
+/// Tells until it is told to stop. After an error all is told anew, by whoever tries again.
+pub fn run(edge: &Edge) -> Result<(), FeedError> {
+    let mut teller = Teller::new(edge)?;
+    if !teller.await_topic()? {
+        return Ok(());
+    }
+    // What changes from here on is news, whatever it was when the whole was told.
+    edge.ledger.news().begin();
+    let open = edge.ledger.open_warnings();
+    let mut failed = None;
+    open.each(|member, customer, standing| {
+        if failed.is_none() && !edge.stopping() {
+            failed = teller.tell(member, customer, &standing).err();
+        }
+    });
+    failed.map_or(Ok(()), Err)?;
+    teller.arrive()?;
+    while !edge.stopping() {
+        // Before the news: by then, what was heard is among them.
+        let heard = edge.ledger.heard_at_us();
+        let Some(customers) = edge.ledger.news().take(Duration::from_millis(200)) else { break };
+        for (member, customer) in &customers {
+            teller.tell(member, customer, &open.in_numbers(member, customer))?;
+        }
+        teller.arrive()?;
+        teller.beat(heard)?;
+    }
+    Ok(())
+}
+
+struct Teller<'a> {
+    edge: &'a Edge,
+    producer: BaseProducer<Delivered>,
+    delivered: Delivered,
+    last: Stamp,
+    beaten: Option<(Instant, i64)>,
+    /// Of the topic, and when it was looked.
+    partitions: usize,
+    looked: Instant,
+    /// Members that cannot be told were told of.
+    warned: bool,
+}
+
+impl<'a> Teller<'a> {
+    fn new(edge: &'a Edge) -> Result<Self, FeedError> {
+        let delivered = Delivered::default();
+        let mut config = edge.client();
+        config
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "5")
+            .set("compression.type", "lz4")
+            // A broker that is away is waited for: one record that were given up would be missing.
+            .set("message.timeout.ms", "0")
+            .set("partitioner", "murmur2_random");
+        let producer = config.create_with_context(delivered.clone());
+        Ok(Self {
+            edge,
+            producer: producer.map_err(edge.failed("cannot make a producer"))?,
+            delivered,
+            last: Stamp { epoch: Clock::System.now_us(), number: 0 },
+            beaten: None,
+            partitions: 0,
+            looked: Instant::now(),
+            warned: false,
+        })
+    }
+
+    /// False: told to stop before there was a topic.
+    fn await_topic(&mut self) -> Result<bool, FeedError> {
+        let topic = &self.edge.settings.standing;
+        let mut said = false;
+        loop {
+            self.look()?;
+            if self.partitions > 0 {
+                return Ok(true);
+            }
+            if !said {
+                tracing::warn!(
+                    "there is no topic `{topic}`, so nobody on another machine is told what stands; `tarim warn init` makes it"
+                );
+                said = true;
+            }
+            let since = Instant::now();
+            while since.elapsed() < LOOK {
+                if self.edge.stopping() {
+                    return Ok(false);
+                }
+                thread::sleep(Duration::from_millis(100));
+            }
+        }
+    }
+
+    /// How many partitions the topic has. (All topics are asked for: to ask for one could make it.)
+    fn look(&mut self) -> Result<(), FeedError> {
+        let metadata = self.producer.client().fetch_metadata(None, ASK);
+        let metadata = metadata.map_err(self.edge.failed("cannot ask for the topic of what stands"))?;
+        let topic = metadata.topics().iter().find(|topic| topic.name() == self.edge.settings.standing);
+        self.partitions = topic.map_or(0, |topic| topic.partitions().len());
+        self.looked = Instant::now();
+        Ok(())
+    }
+
+    fn tell(&mut self, member: &str, customer: &str, standing: &Standing) -> Result<(), FeedError> {
+        let Some(key) = key(member, customer) else {
+            if !self.warned {
+                tracing::error!(
+                    "what stands against customers of member `{member}` is not told: it has a slash"
+                );
+                self.warned = true;
+            }
+            return Ok(());
+        };
+        self.last.number += 1;
+        let stamp = self.last.text();
+        let payload = standing_json(standing).map(|json| json.to_string());
+        let mut record =
+            BaseRecord::to(&self.edge.settings.standing).key(key.as_str()).headers(headers(Some(&stamp)));
+        if let Some(payload) = &payload {
+            record = record.payload(payload);
+        }
+        self.send(record)
+    }
+
+    fn beat(&mut self, heard: Option<i64>) -> Result<(), FeedError> {
+        let Some(heard_us) = heard else { return Ok(()) };
+        if self.beaten.is_some_and(|(at, last)| at.elapsed() < BEATS || heard_us <= last) {
+            return Ok(());
+        }
+        if self.looked.elapsed() >= LOOK {
+            self.look()?;
+        }
+        let beat = Beat { epoch: self.last.epoch, heard_us, partitions: self.partitions };
+        let payload = beat_json(&beat).to_string();
+        for partition in 0..self.partitions as i32 {
+            let record = BaseRecord::to(&self.edge.settings.standing)
+                .partition(partition)
+                .key(BEAT)
+                .payload(&payload)
+                .headers(headers(None));
+            self.send(record)?;
+        }
+        self.beaten = Some((Instant::now(), heard_us));
+        Ok(())
+    }
+
+    fn send(&self, mut record: BaseRecord<'_, str, String>) -> Result<(), FeedError> {
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                // The queue is full: what is in it goes out first.
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                    record = back;
+                    self.producer.poll(Duration::from_millis(5));
+                    if self.edge.stopping() {
+                        return Ok(());
+                    }
+                }
+                Err((e, _)) => return Err(self.edge.failed("cannot tell what stands")(e)),
+            }
+        }
+    }
+
+    /// Until it is known what became of each record; whoever stops does not wait, for all is told anew after a restart.
+    fn arrive(&self) -> Result<(), FeedError> {
+        while self.producer.in_flight_count() > 0 && !self.edge.stopping() {
+            self.producer.poll(Duration::from_millis(20));
+        }
+        self.producer.poll(Duration::ZERO);
+        let failure = self.delivered.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        failure.map_or(Ok(()), |e| {
+            Err(self.edge.failed("cannot tell what stands to its topic, which `tarim warn init` makes")(e))
+        })
+    }
+}
+
+fn headers(stamp: Option<&str>) -> OwnedHeaders {
+    let json = Header { key: "content-type", value: Some(Encoding::Json.content_type()) };
+    let headers = OwnedHeaders::new_with_capacity(2).insert(json);
+    match stamp {
+        Some(stamp) => headers.insert(Header { key: STAMP, value: Some(stamp) }),
+        None => headers,
+    }
+}

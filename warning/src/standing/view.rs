@@ -1,0 +1,196 @@
+//! What a reader has heard: which of it is the last word, and up to when it is the whole.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use tarim_features::warnings::{Feed, Standing};
+
+use super::record::{Beat, Record, Stamp};
+
+/// Puts records into a [`Feed`].
+pub struct View {
+    feed: Feed,
+    /// Of each customer with warnings, the last word. (The shape of the key is the topic's: member/customer.)
+    stamps: HashMap<(String, String), Stamp>,
+    /// The last beat of each partition.
+    beats: BTreeMap<i32, Beat>,
+    /// The epoch of which there is a whole.
+    whole: i64,
+    /// Customers whose last word could not be read: while there is one, nothing is known.
+    unreadable: HashSet<(String, String)>,
+    /// Records that were taken and not yet put.
+    gathered: Vec<(String, String, Standing)>,
+    records: u64,
+}
+
+impl View {
+    pub fn new(feed: Feed) -> Self {
+        Self {
+            feed,
+            stamps: HashMap::new(),
+            beats: BTreeMap::new(),
+            whole: i64::MIN,
+            unreadable: HashSet::new(),
+            gathered: Vec::new(),
+            records: 0,
+        }
+    }
+
+    /// Takes a record; it is not seen before [`View::show`].
+    pub fn take(&mut self, partition: i32, record: Record) {
+        self.records += 1;
+        match record {
+            Record::Beat(beat) => {
+                let last = self.beats.entry(partition).or_insert(beat);
+                // One of a sender that was replaced, and does not know it.
+                if beat.epoch >= last.epoch {
+                    *last = beat;
+                }
+            }
+            Record::Customer { member, customer, standing, stamp } => {
+                let key = (member, customer);
+                self.unreadable.remove(&key);
+                let newer = self.stamps.get(&key).is_none_or(|last| stamp >= *last);
+                if stamp.epoch < self.whole || !newer {
+                    return;
+                }
+                let (member, customer) = key.clone();
+                self.stamps.insert(key, stamp);
+                self.gathered.push((member, customer, standing));
+            }
+        }
+    }
+
+    /// What was said of a customer cannot be read: nothing is known until something else is said of them.
+    pub fn spoil(&mut self, member: &str, customer: &str) {
+        self.unreadable.insert((member.to_owned(), customer.to_owned()));
+        self.feed.lost();
+    }
+
+    /// Shows what was taken.
+    pub fn show(&mut self) {
+        let gathered = std::mem::take(&mut self.gathered);
+        self.feed.put(gathered.iter().map(|(m, c, standing)| (&**m, &**c, *standing)));
+        self.feed.count(std::mem::take(&mut self.records));
+        let Some((epoch, heard_us)) = self.heard().filter(|_| self.unreadable.is_empty()) else { return };
+        if epoch > self.whole {
+            self.whole = epoch;
+            self.stamps.retain(|_, stamp| stamp.epoch >= epoch);
+            let stamps = &self.stamps;
+            self.feed
+                .retain(|member, customer| stamps.contains_key(&(member.to_owned(), customer.to_owned())));
+        }
+        self.feed.heard(heard_us);
+    }
+
+    /// The epoch of which every partition has a beat, and up to when all of them know everything.
+    fn heard(&self) -> Option<(i64, i64)> {
+        let first = self.beats.values().next()?;
+        let whole = self.beats.len() == first.partitions
+            && self.beats.values().all(|b| (b.epoch, b.partitions) == (first.epoch, first.partitions));
+        let heard = self.beats.values().map(|beat| beat.heard_us).min()?;
+        whole.then_some((first.epoch, heard))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tarim_features::warnings::{Level, Warnings};
+
+    use super::*;
+
+    fn view() -> (View, Warnings) {
+        let feed = Feed::new(Duration::from_micros(10));
+        let warnings = feed.warnings();
+        (View::new(feed), warnings)
+    }
+
+    fn red(count: u32) -> Standing {
+        let mut standing = Standing::default();
+        (0..count).for_each(|_| standing.add(Level::Red, false, false, 1, 1));
+        standing
+    }
+
+    fn told(customer: &str, count: u32, epoch: i64, number: u64) -> Record {
+        let (member, customer) = ("001".into(), customer.into());
+        Record::Customer { member, customer, standing: red(count), stamp: Stamp { epoch, number } }
+    }
+
+    fn beat(epoch: i64, heard_us: i64) -> Record {
+        Record::Beat(Beat { epoch, heard_us, partitions: 2 })
+    }
+
+    fn take(view: &mut View, records: impl IntoIterator<Item = (i32, Record)>) {
+        records.into_iter().for_each(|(partition, record)| view.take(partition, record));
+        view.show();
+    }
+
+    #[test]
+    fn nothing_is_known_before_every_partition_has_beaten() {
+        let (mut view, warnings) = view();
+        take(&mut view, [(0, told("c1", 1, 100, 1)), (0, beat(100, 1000))]);
+        assert_eq!(warnings.of_at("001", "c1", 1000), None, "the other partition may have more");
+        take(&mut view, [(1, beat(100, 1003))]);
+        assert_eq!(warnings.of_at("001", "c1", 1010), Some(red(1)));
+        assert_eq!(warnings.of_at("001", "c2", 1010), Some(Standing::default()));
+        assert_eq!(warnings.of_at("001", "c1", 1011), None, "as old as the oldest of the beats");
+        assert_eq!(warnings.read(), 3);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_passed_over() {
+        let (mut view, warnings) = view();
+        take(&mut view, [(0, told("c1", 1, 100, 1)), (0, beat(100, 1)), (1, beat(100, 1))]);
+        view.spoil("001", "c1");
+        assert_eq!(warnings.of_at("001", "c1", 1), None);
+        take(&mut view, [(0, beat(100, 2)), (1, beat(100, 2))]);
+        assert_eq!(warnings.of_at("001", "c2", 1), None, "a beat does not mend it");
+        take(&mut view, [(0, told("c1", 2, 100, 2))]);
+        assert_eq!(warnings.of_at("001", "c1", 2), Some(red(2)));
+    }
+
+    #[test]
+    fn a_new_sender_tells_the_whole() {
+        let (mut view, warnings) = view();
+        let open = |customer: &str, now| warnings.of_at("001", customer, now).map(|s| s.open());
+        take(&mut view, [(0, told("c1", 1, 100, 1)), (1, told("c2", 1, 100, 2)), (0, told("c3", 1, 100, 3))]);
+        take(&mut view, [(0, beat(100, 1000)), (1, beat(100, 1000))]);
+        // It does not know of c1 any more, and has not said it all.
+        take(&mut view, [(1, told("c2", 2, 200, 1)), (1, beat(200, 1001))]);
+        assert_eq!((open("c1", 1010), open("c2", 1010)), (Some(1), Some(2)));
+        assert_eq!(open("c1", 1011), None, "only one partition is of the new one");
+        take(&mut view, [(0, told("c3", 3, 200, 2)), (0, beat(200, 1002))]);
+        assert_eq!([open("c1", 1010), open("c2", 1010), open("c3", 1010)], [Some(0), Some(2), Some(3)]);
+        // The former one is still there, and is not listened to.
+        take(&mut view, [(0, told("c1", 9, 100, 9)), (0, beat(100, 1009)), (1, beat(100, 1009))]);
+        assert_eq!(open("c1", 1010), Some(0));
+        assert_eq!(open("c1", 1012), None);
+    }
+
+    #[test]
+    fn the_last_word_is_the_newest_not_the_latest() {
+        let (mut view, warnings) = view();
+        // The topic was given more partitions: what was in one is in another now, and is read in any order.
+        let records = [told("c1", 0, 100, 8), told("c1", 5, 100, 3), told("c1", 5, 100, 3)];
+        take(
+            &mut view,
+            records.map(|record| (1, record)).into_iter().chain([(0, beat(100, 1)), (1, beat(100, 1))]),
+        );
+        assert_eq!(warnings.of_at("001", "c1", 1), Some(Standing::default()));
+        take(&mut view, [(1, told("c1", 1, 100, 9)), (1, told("c1", 1, 100, 9))]);
+        assert_eq!(warnings.of_at("001", "c1", 1), Some(red(1)), "a repeat changes nothing");
+    }
+
+    #[test]
+    fn a_topic_with_more_partitions_is_not_whole_before_all_beat() {
+        let (mut view, warnings) = view();
+        take(&mut view, [(0, beat(100, 1)), (1, beat(100, 1))]);
+        assert!(warnings.of_at("001", "c1", 11).is_some());
+        let three = |heard_us| Record::Beat(Beat { epoch: 100, heard_us, partitions: 3 });
+        take(&mut view, [(0, three(5)), (1, three(5))]);
+        assert!(warnings.of_at("001", "c1", 12).is_none(), "the third has not beaten");
+        take(&mut view, [(2, three(5))]);
+        assert!(warnings.of_at("001", "c1", 12).is_some());
+    }
+}
