@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tarim_datamart::{Datamart, WriteMode};
 use tarim_decision::{
     batch::{Backtest, Group, Options, Slice, Tally, line, record_batch, schema},
-    rulebook::{Rulebook, current},
+    rulebook::{Rulebook, Source, current},
 };
 use tokio::sync::mpsc;
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
@@ -71,6 +71,12 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new().context("no threads for the computation")?;
     let tally = runtime.block_on(decide(home, &args, &rulebook, output))?;
     show(&tally, &rulebook.federation().currency, args.verify_online);
+    if rulebook.given().iter().any(|relation| relation.source == Source::Warnings) {
+        println!(
+            "warning.*: what stood against an applicant in the past is not kept, so it was unknown (NULL) for all of them, \
+             and a rule that asks for it did what its `if_unknown` says"
+        );
+    }
     match tally.differing {
         0 => Ok(()),
         n => bail!("the online engine decides {n} of {} applications otherwise", tally.applications),

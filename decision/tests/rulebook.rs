@@ -18,6 +18,7 @@ fn the_rulebook_reads_without_a_word() {
     assert!(report.warnings.is_empty(), "{}", report.warnings);
     let (_, counts) = report.read.unwrap();
     assert_eq!((counts.rules, counts.tables, counts.plans), (8, 3, 3));
+    assert_eq!(counts.scorecards, 1, "the one of behaviour is the pipeline's");
 }
 
 #[test]

@@ -13,7 +13,11 @@
 
 mod support;
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -118,6 +122,11 @@ impl Case {
         let json: Vec<Record> = lines.iter().map(|line| line.record.clone()).collect();
         let out = run(&mut Worker::new(book()), (0, &mut 0), &json, &edges);
         self.compare(&out)?;
+        // Readers drop what has the id of another.
+        let ids: BTreeSet<&str> = out.iter().flat_map(|o| &o.alerts).map(|a| a.alert_id.as_str()).collect();
+        if ids.len() != out.iter().map(|out| out.alerts.len()).sum::<usize>() {
+            return Err("  two alerts have one id".into());
+        }
         let wire: Vec<Record> =
             lines.iter().map(|line| line.wire.as_ref().unwrap_or(&line.record).clone()).collect();
         if said(&run(&mut Worker::new(book()), (0, &mut 0), &wire, &edges)) != said(&out) {

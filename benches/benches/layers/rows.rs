@@ -1,11 +1,14 @@
 //! Rows: found in the online store, packed, and gathered for an application.
 
-use std::hint::black_box;
+use std::{hint::black_box, time::Duration};
 
 use criterion::{BatchSize, Criterion};
 use tarim_benches::fixture::{Bank, MEMBER, NOW_US, bank::key, book::Book};
 use tarim_decision::engine::Inputs;
-use tarim_features::row::RowBuilder;
+use tarim_features::{
+    row::RowBuilder,
+    warnings::{Feed, Level, Standing, layout},
+};
 
 pub fn benches(c: &mut Criterion) {
     let folder = crate::folder();
@@ -32,6 +35,29 @@ pub fn benches(c: &mut Criterion) {
             }
             black_box(builder.finish());
         });
+    });
+
+    let feed = Feed::new(Duration::MAX);
+    let mut red = Standing::default();
+    red.add(Level::Red, false, false, 1, 2);
+    let warned: Vec<String> = (0..1_000_000).map(|i| key("customer", i)).collect();
+    feed.put(warned.iter().map(|customer| (MEMBER, customer.as_str(), red)));
+    feed.heard(0);
+    let (warnings, mut row) = (feed.warnings(), RowBuilder::new(&layout()));
+    // Far from one another, and every other one has no warnings.
+    let mut next =
+        (0..4096).map(|i| key("customer", i * 7919 % 2_000_000)).collect::<Vec<_>>().into_iter().cycle();
+    group.bench_function("what stands against a customer, of 1,000,000 with warnings", |b| {
+        b.iter_batched_ref(
+            || next.next().expect("a cycle"),
+            |customer| {
+                row.clear();
+                let standing = warnings.of(MEMBER, customer).expect("it is known");
+                standing.pack(&mut row).expect("its own layout");
+                black_box(row.finish());
+            },
+            BatchSize::SmallInput,
+        );
     });
 
     let applications = book.applications(4096);

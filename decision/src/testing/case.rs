@@ -364,10 +364,13 @@ fn complete(draft: &Draft, all: &[Draft], rulebook: &Rulebook, problems: &mut Pr
             case.values.insert((lists, i), Value::Boolean(hits.contains(&i)));
         }
     }
-    let warnings = rulebook.relations().iter().position(|r| r.source == Source::Warnings);
-    if let Some(warnings) = warnings.filter(|w| !line.iter().any(|d| d.unknown.contains(w))) {
-        let missing = |column: usize| line.iter().any(|d| d.missing.contains(&(warnings, column)));
-        warned::complete(&mut case.values, warnings, missing);
+    if let Some(warnings) = rulebook.relations().iter().position(|r| r.source == Source::Warnings) {
+        let given = |d: &Draft| d.values.keys().any(|(relation, _)| *relation == warnings);
+        let still = |unknown, d: &&Draft| d.unknown.contains(&warnings) || (unknown && !given(d));
+        if !line.iter().rev().fold(false, still) {
+            let missing = |column: usize| line.iter().any(|d| d.missing.contains(&(warnings, column)));
+            warned::complete(&mut case.values, warnings, missing);
+        }
     }
     Some(case)
 }

@@ -155,14 +155,14 @@ mod tests {
                 let next = |value: Option<&u32>| grows.then(|| value.map_or(1, |v| v + 1));
                 edit.change(&member, &customer, next);
                 let key = (member, customer);
-                match next(model.get(&key)) {
-                    Some(value) => drop(model.insert(key, value)),
-                    None => drop(model.remove(&key)),
-                }
+                let _ = match next(model.get(&key)) {
+                    Some(value) => model.insert(key, value),
+                    None => model.remove(&key),
+                };
             }
             edit.commit();
             let mut all = BTreeMap::new();
-            table.each(|m, c, v| drop(all.insert((m.to_owned(), c.to_owned()), *v)));
+            table.each(|m, c, v| _ = all.insert((m.to_owned(), c.to_owned()), *v));
             assert_eq!(all, model);
             assert_eq!(table.customers(), model.len());
             for ((member, customer), value) in &model {

@@ -40,10 +40,8 @@ pub struct Backfill {
     until_us: i64,
     /// What happened before this cannot matter.
     from_us: i64,
-    /// How late an event may have come.
-    lateness_us: i64,
-    /// The earliest event that was taken.
-    earliest_us: i64,
+    /// The latest that the stream's clock may have shown when history begins: whatever is not too late says so.
+    began_us: i64,
     /// Names of windows, each with the longest time that it looks back, and of rules.
     windows: Vec<(String, i64)>,
     rules: Vec<String>,
@@ -80,8 +78,7 @@ impl Worker {
             out: Outbox::default(),
             until_us,
             from_us: until_us.saturating_sub(need_us),
-            lateness_us,
-            earliest_us: i64::MAX,
+            began_us: until_us,
             windows: windows.iter().map(of).collect(),
             rules: patterns.iter().map(|p| book.rule_of(*p).to_owned()).collect(),
             refused: 0,
@@ -112,13 +109,14 @@ impl Backfill {
         let book = state.book();
         let hears_contagion = book.contagion().is_some_and(|kind| book.plan().listens(kind));
         let follows_all = hears_contagion || !book.patterns().is_empty();
-        let is_idle = |kind| !state.book().plan().listens(kind);
+        let is_idle = |kind| !book.plan().listens(kind);
         if !follows_all && reader.kind(format, payload).is_some_and(is_idle) {
             return;
         }
         match reader.read(format, payload) {
             Ok(Taken::Event(event)) => {
-                self.earliest_us = self.earliest_us.min(event.happened_at_us);
+                let lateness_us = state.book().allowed_lateness_us(event.kind);
+                self.began_us = self.began_us.min(event.happened_at_us.saturating_add(lateness_us));
                 // The new standards, or what can be summed, are stricter than what it was taken by.
                 if state.admit(&event, at, &mut self.out).is_err() {
                     self.refused += 1;
@@ -140,12 +138,8 @@ impl Backfill {
     /// If the log no longer has what came before: the windows that do not see all they should yet, each with the time from
     /// which on it does.
     pub fn whole_from(&self) -> Vec<(&str, i64)> {
-        // Whatever came before the earliest event was not later than it by more than is allowed.
-        let known = match self.earliest_us {
-            i64::MAX => self.until_us,
-            earliest => earliest.saturating_add(self.lateness_us),
-        };
-        let all = self.windows.iter().map(|(name, span)| (name.as_str(), known.saturating_add(*span)));
+        let all =
+            self.windows.iter().map(|(name, span)| (name.as_str(), self.began_us.saturating_add(*span)));
         all.filter(|(_, from)| *from > self.until_us).collect()
     }
 

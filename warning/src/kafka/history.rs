@@ -78,26 +78,39 @@ impl Change<'_> {
 
     /// Reads history again. False: it was told to stop.
     fn fill(&self, backfill: &mut Backfill) -> Result<bool, EdgeError> {
-        let Change { settings, partition, at, watched, stop, .. } = *self;
+        let Change { settings, partition, at, watched, .. } = *self;
         let start = Instant::now();
         let consumer = settings.consumer()?;
         let Beginning { offset: from, is_cut } = self.beginning(&consumer, backfill.came_from_us())?;
         let fills = backfill.fills().collect::<Vec<_>>().join(", ");
         info!(partition, from, to = at, fills, "history is read again");
         watched.to_refill.store((at - from).max(0) as u64, Ordering::Relaxed);
+        if from < at && !self.read(&consumer, from, backfill)? {
+            return Ok(false);
+        }
+        info!(partition, events = at - from, seconds = start.elapsed().as_secs(), "history is read");
+        self.tell(backfill, is_cut);
+        Ok(true)
+    }
+
+    /// Reads the records from an offset up to the change. False: it was told to stop.
+    fn read(
+        &self,
+        consumer: &BaseConsumer<Quiet>,
+        from: i64,
+        backfill: &mut Backfill,
+    ) -> Result<bool, EdgeError> {
+        let Change { settings, partition, at, watched, stop, .. } = *self;
         let mut assignment = TopicPartitionList::new();
         assignment
             .add_partition_offset(&settings.events, partition, Offset::Offset(from))
             .and_then(|()| consumer.assign(&assignment))
             .map_err(settings.failed("cannot read the partition again"))?;
-        // The event of the change is there, and ends it.
-        while from < at {
-            if stop.load(Ordering::Relaxed) {
-                return Ok(false);
-            }
+        while !stop.load(Ordering::Relaxed) {
             match consumer.poll(Duration::from_millis(50)) {
                 None | Some(Err(KafkaError::PartitionEOF(_))) => {}
-                Some(Ok(message)) if message.offset() >= at => break,
+                // The event of the change is there, and ends it.
+                Some(Ok(message)) if message.offset() >= at => return Ok(true),
                 Some(Ok(message)) => {
                     let position = Position { partition, offset: message.offset() };
                     backfill.take(position, format_of(&message), message.payload().unwrap_or_default());
@@ -107,9 +120,7 @@ impl Change<'_> {
                 Some(Err(e)) => return Err(settings.failed("cannot read history")(e)),
             }
         }
-        info!(partition, events = at - from, seconds = start.elapsed().as_secs(), "history is read");
-        self.tell(backfill, is_cut);
-        Ok(true)
+        Ok(false)
     }
 
     /// The first record that came at a time or later; if the log has lost some of those, the first that is left.

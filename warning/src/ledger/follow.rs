@@ -43,8 +43,8 @@ use crate::lifecycle::Lifecycle;
 /// So often it is looked whether there is more.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Bytes that are read at once. (A frame can be longer.)
-const PIECE: usize = 4 << 20;
+/// Bytes that are read at once. (A frame can be longer; in tests most are.)
+const PIECE: usize = if cfg!(test) { 64 } else { 4 << 20 };
 
 /// A ledger that is followed, until this is dropped.
 pub struct Following {
@@ -116,6 +116,15 @@ struct Tail {
     open: OpenWarnings,
 }
 
+/// Frames that were taken together.
+#[derive(Default)]
+struct Taken {
+    /// Members and customers for whom something has changed.
+    touched: BTreeSet<(String, String)>,
+    records: u64,
+    bytes: usize,
+}
+
 impl Follower {
     pub(super) fn new(folder: &Path, feed: Feed) -> Self {
         Self { folder: folder.into(), feed, tail: None }
@@ -141,10 +150,9 @@ impl Follower {
         let Some(tail) = &mut self.tail else { return Ok(()) };
         let size = tail.file.metadata().map_err(failed())?.len();
         let feed = &self.feed;
-        let whole = tail.read(size, &path, |open, customers, records| {
-            let numbers = customers.iter().map(|(m, c)| (&**m, &**c, open.in_numbers(m, c)));
-            feed.put(numbers);
-            feed.count(records);
+        let whole = tail.read(size, &path, |open, taken| {
+            feed.put(taken.touched.iter().map(|(m, c)| (&**m, &**c, open.in_numbers(m, c))));
+            feed.count(taken.records);
         })?;
         if anew {
             let open = &tail.open;
@@ -200,70 +208,60 @@ impl Tail {
         Ok(bytes == begins)
     }
 
-    /// Takes whole frames up to `size`, and shows whom they touched, piece by piece. Was it everything?
+    /// Takes whole frames up to `size`, and shows what came of them, piece by piece. Was it everything?
     fn read(
         &mut self,
         size: u64,
         path: &Path,
-        mut show: impl FnMut(&OpenWarnings, &BTreeSet<(String, String)>, u64),
+        mut show: impl FnMut(&OpenWarnings, &Taken),
     ) -> Result<bool, LedgerError> {
         let mut bytes = Vec::new();
+        let mut wanted = PIECE;
         while self.at < size {
-            let mut wanted = PIECE;
-            let (touched, records, taken) = loop {
-                bytes.resize(wanted.min((size - self.at) as usize), 0);
-                self.file
-                    .read_exact_at(&mut bytes, self.at)
-                    .map_err(LedgerError::io("follow", path.into()))?;
-                let done = self.take(&bytes, path)?;
+            bytes.resize(wanted.min((size - self.at) as usize), 0);
+            let read = self.file.read_exact_at(&mut bytes, self.at);
+            read.map_err(LedgerError::io("follow", path.into()))?;
+            let taken = self.take(&bytes, path)?;
+            if taken.records > 0 {
+                show(&self.open, &taken);
+            }
+            wanted = match Frame::length(&bytes) {
+                _ if taken.bytes > 0 => PIECE,
                 // A frame that is longer than a piece is read whole.
-                match Frame::length(&bytes) {
-                    Ok(length) if done.2 == 0 && length > bytes.len() && self.at + length as u64 <= size => {
-                        wanted = length;
-                    }
-                    _ => break done,
-                }
+                Ok(length) if length > bytes.len() && self.at + length as u64 <= size => length,
+                _ => return Ok(false),
             };
-            if records > 0 {
-                show(&self.open, &touched, records);
-            }
-            if taken == 0 {
-                return Ok(false);
-            }
         }
         Ok(true)
     }
 
-    /// Takes the whole frames at the beginning of `bytes`: whom they touched, how many there were, and how long they are.
-    fn take(
-        &mut self,
-        bytes: &[u8],
-        path: &Path,
-    ) -> Result<(BTreeSet<(String, String)>, u64, usize), LedgerError> {
-        let (start, mut taken, mut records) = (self.at, 0, 0);
-        let mut done = Done::default();
-        while let Ok(frame) = Frame::decode(self.salt, &bytes[taken..]) {
-            let offset = start + taken as u64;
+    /// Takes the whole frames at the beginning of `bytes`.
+    fn take(&mut self, bytes: &[u8], path: &Path) -> Result<Taken, LedgerError> {
+        let start = self.at;
+        let (mut done, mut taken) = (Done::default(), Taken::default());
+        while let Ok(frame) = Frame::decode(self.salt, &bytes[taken.bytes..]) {
+            let offset = start + taken.bytes as u64;
             let corrupt = |what| LedgerError::Corrupt { file: path.into(), offset, what };
             if frame.sequence != self.next {
                 let what = format!("record {} stands where {} should", frame.sequence, self.next);
                 return Err(corrupt(what));
             }
             if !frame.is_mark() {
-                let entry = LedgerEntry::decode(frame.payload)
-                    .map_err(|e| corrupt(format!("not a ledger entry: {e}")))?;
+                let entry = LedgerEntry::decode(frame.payload);
+                let entry = entry.map_err(|e| corrupt(format!("not a ledger entry: {e}")))?;
                 done.apply(&mut self.lifecycle, counted(entry)).map_err(corrupt)?;
                 self.next += 1;
-                records += 1;
+                taken.records += 1;
             }
-            let begins = *bytes[taken..].first_chunk().expect("a frame that was decoded is there");
-            self.last = Some((offset, begins));
-            taken += FRAME + frame.payload.len();
-            self.at = start + taken as u64;
+            let begins = bytes[taken.bytes..].first_chunk().expect("a frame that was decoded is there");
+            self.last = Some((offset, *begins));
+            taken.bytes += FRAME + frame.payload.len();
+            self.at = start + taken.bytes as u64;
         }
         self.open.publish(done.versions.iter().map(|version| &version.warning));
         let touched = done.versions.iter().map(|version| key(&version.warning));
-        Ok((touched.map(|(m, c)| (m.to_owned(), c.to_owned())).collect(), records, taken))
+        taken.touched = touched.map(|(m, c)| (m.to_owned(), c.to_owned())).collect();
+        Ok(taken)
     }
 }
 

@@ -79,16 +79,16 @@ pub fn random(rng: &mut ChaCha8Rng) -> Arc<WarningBook> {
         let mut text = format!("[stream]\nname = \"{of}\"\nzh = \"流\"\nen = \"stream\"\nevent = \"{of}\"\n");
         if of == "transaction" {
             let panes = ["2 days", "20 days", "30 hours"][rng.random_range(0..3)];
-            write!(text, "{ALWAYS}panes = \"{panes}\"\n").unwrap();
+            writeln!(text, "{ALWAYS}panes = \"{panes}\"").unwrap();
         }
         for (name, _, measure, grains) in WINDOWS.iter().filter(|(_, kind, ..)| *kind == of) {
             if rng.random_bool(0.6) {
                 let grain = grains[usize::from(rng.random_bool(0.2))];
                 let most = if grain == "month" { 4 } else { 50 };
                 let panes = rng.random_range(1..most);
-                write!(
+                writeln!(
                     text,
-                    "[[window]]\nname = \"{name}\"\nzh = \"窗\"\nen = \"window\"\n{measure}\npanes = \"{panes} {grain}s\"\n"
+                    "[[window]]\nname = \"{name}\"\nzh = \"窗\"\nen = \"window\"\n{measure}\npanes = \"{panes} {grain}s\""
                 )
                 .unwrap();
                 names.push((*name).to_owned());
