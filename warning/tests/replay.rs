@@ -146,11 +146,11 @@ fn what_alerts_spread_is_taken_and_stands_in_a_file_of_its_own() {
     let (alerts, spread) = (read(&folder.path().join("a.ndjson")), read(&folder.path().join("c.ndjson")));
     assert_eq!((report.alerts, report.spread), (alerts.len() as u64, spread.len() as u64));
     let of = |rule: &str| alerts.iter().filter(|a| a["rule_id"] == rule).count();
-    // R-1 is one alert for each loan; C-4 of an event of the customer's own spreads, too.
+    // R-1 is one alert for each loan; K-4 of an event of the customer's own spreads, too.
     assert_eq!(of("R-1"), 200);
-    assert_eq!(of("C-1"), spread.len(), "each is an alert of its own");
-    assert!(of("C-2") > 10 && spread.len() > 400, "{} and {}", of("C-2"), spread.len());
-    for alert in alerts.iter().filter(|a| a["rule_id"] == "C-1") {
+    assert_eq!(of("K-1"), spread.len(), "each is an alert of its own");
+    assert!(of("K-2") > 10 && spread.len() > 400, "{} and {}", of("K-2"), spread.len());
+    for alert in alerts.iter().filter(|a| a["rule_id"] == "K-1") {
         let event = &alert["events"][0];
         assert_eq!(event["partition"], 1, "{alert}");
         let record = &spread[event["offset"].as_u64().unwrap() as usize];
