@@ -171,3 +171,49 @@ impl Line {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(n: u64, customer: &str, level: Level, text: usize) -> Line {
+        let alert = Alert { customer_id: customer.into(), zh: "贷".repeat(text), ..Alert::default() };
+        Line {
+            warning: format!("{n:032x}").parse().unwrap(),
+            alert: Arc::new(alert),
+            level,
+            state: State::Open,
+            waited: Waited { alerts: 1, ..Waited::default() },
+        }
+    }
+
+    #[test]
+    fn a_long_digest_comes_in_parts_and_lacks_nothing() {
+        let of = |n: u64| if n.is_multiple_of(2) { "c1" } else { "c2" };
+        let lines = (0..1201).map(|n| line(n, of(n), if n == 7 { Level::Red } else { Level::Blue }, 1));
+        let parts = parts(3, lines);
+        let numbers: Vec<_> = parts.iter().map(|digest| (digest.number, digest.part, digest.parts)).collect();
+        assert_eq!(numbers, [(3, 1, 3), (3, 2, 3), (3, 3, 3)]);
+        let groups: Vec<Vec<_>> = parts
+            .iter()
+            .map(|d| d.groups.iter().map(|g| (g.customer(), g.level, g.lines.len())).collect())
+            .collect();
+        // The gravest group first, whole in what follows, and as grave in each part.
+        let wanted = vec![
+            vec![("c2", Level::Red, 500)],
+            vec![("c2", Level::Red, 100), ("c1", Level::Blue, 400)],
+            vec![("c1", Level::Blue, 201)],
+        ];
+        assert_eq!(groups, wanted);
+        assert_eq!(parts[0].groups[0].lines[0].level, Level::Red);
+    }
+
+    #[test]
+    fn a_part_is_no_longer_than_a_topic_takes() {
+        let parts = parts(1, (0..40).map(|n| line(n, "c1", Level::Red, 30_000)));
+        assert_eq!(parts.iter().map(|d| d.groups[0].lines.len()).sum::<usize>(), 40);
+        assert!(parts.iter().all(|digest| prost::Message::encoded_len(&digest.wire()) < PART_BYTES + 1000));
+        // One that is longer by itself comes by itself.
+        assert_eq!(super::parts(1, (0..2).map(|n| line(n, "c1", Level::Red, 200_000))).len(), 2);
+    }
+}

@@ -173,3 +173,52 @@ fn tarim_config() -> datafusion::prelude::SessionConfig {
     config.options_mut().sql_parser.map_string_types_to_utf8view = false;
     config
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(rows: &str) -> Result<Managers, ManagersError> {
+        let sql = format!("SELECT * FROM (VALUES {rows}) AS t (member, customer_id, manager)");
+        block_on(Managers::load(&SessionContext::new_with_config(tarim_config()), &sql))
+    }
+
+    #[test]
+    fn who_has_one_and_who_has_none() {
+        let rows = "('001', 'c1', 'm1'), ('001', 'c2', NULL), ('001', 'c3', '  '), ('002', 'c1', ' n1 '), (NULL, 'c4', 'm1')";
+        let managers = load(rows).unwrap();
+        for (member, customer, manager) in [
+            ("001", "c1", "m1"),
+            ("001", "c2", UNASSIGNED),
+            ("001", "c3", UNASSIGNED),
+            ("001", "c9", UNASSIGNED),
+            ("002", "c1", "n1"),
+            ("002", "c2", UNASSIGNED),
+            ("003", "c1", UNASSIGNED),
+        ] {
+            assert_eq!(managers.of(member, customer).as_ref(), manager, "{member}/{customer}");
+        }
+        assert_eq!((managers.customers(), managers.doubtful()), (2, 0));
+    }
+
+    #[test]
+    fn of_two_the_first_by_name_is_taken_in_whatever_order_they_come() {
+        for rows in ["('1', 'c', 'b'), ('1', 'c', 'a'), ('1', 'c', 'a')", "('1', 'c', 'a'), ('1', 'c', 'b')"]
+        {
+            let managers = load(rows).unwrap();
+            assert_eq!((managers.of("1", "c").as_ref(), managers.doubtful()), ("a", 1));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (rows, said) in [
+            ("('1', 'c', 7)", "its column `manager` is Int64, not a text"),
+            (&format!("('1', 'c', '{}')", "m".repeat(65)), "of member 1 is longer than 64 characters"),
+            ("('1', 'c'", "cannot ask who the account managers are"),
+        ] {
+            let e = load(rows).unwrap_err().to_string();
+            assert!(e.contains(said) && e.contains("fix: "), "{e}");
+        }
+    }
+}

@@ -19,7 +19,7 @@
 //!   is a record of its own. So a restart neither loses nor doubles one. Alerts of before pushes were wanted have no such
 //!   word, and are not pushed.
 //!
-//! All warnings are in memory, also those that are closed.
+//! All warnings are in memory, also those that are closed, and all pushes.
 //!
 //! Another process can [`follow`] the file, without a server; [`Ledger::heard`] tells it that there is somebody who writes.
 
