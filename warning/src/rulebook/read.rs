@@ -317,6 +317,8 @@ impl Texts {
             .sequences
             .iter()
             .map(|s| is(&s.first.event) || s.then.as_ref().is_some_and(|then| is(&then.event)));
-        rules.chain(sequences).chain(self.absences.iter().map(|a| is(&a.of.event))).collect()
+        let absences = self.absences.iter().map(|a| is(&a.of.event));
+        let crossings = self.crossings.iter().map(|c| c.events.iter().all(is));
+        rules.chain(sequences).chain(absences).chain(crossings).collect()
     }
 }
