@@ -27,14 +27,25 @@ struct Shards<V> {
     customers: AtomicUsize,
 }
 
-/// Customers by hash; of those with the same one, in any order.
-type Shard<V> = Vec<Arc<Entry<V>>>;
+/// Customers by hash, which stands beside the entry: to look for one touches no other. Of those with the same one, in any order.
+type Shard<V> = Vec<(u64, Arc<Entry<V>>)>;
 
 struct Entry<V> {
-    hash: u64,
-    member: Box<str>,
-    customer: Box<str>,
+    /// The member, and behind it the customer: in one piece of memory.
+    names: Box<str>,
+    /// Where the customer begins.
+    customer: usize,
     value: V,
+}
+
+impl<V> Entry<V> {
+    fn new(member: &str, customer: &str, value: V) -> Self {
+        Self { names: [member, customer].concat().into(), customer: member.len(), value }
+    }
+
+    fn names(&self) -> (&str, &str) {
+        self.names.split_at(self.customer)
+    }
 }
 
 impl<V> Clone for Table<V> {
@@ -57,7 +68,7 @@ impl<V> Table<V> {
     pub fn look<T>(&self, member: &str, customer: &str, look: impl FnOnce(&V) -> T) -> Option<T> {
         let hash = hash(member, customer);
         let shard = self.0.all[shard_of(hash)].load();
-        find(&shard, hash, member, customer).map(|at| look(&shard[at].value))
+        find(&shard, hash, member, customer).map(|at| look(&shard[at].1.value))
     }
 
     /// How many customers it has.
@@ -68,7 +79,10 @@ impl<V> Table<V> {
     /// Shows every customer. What changes meanwhile is shown as it was before or after.
     pub fn each(&self, mut show: impl FnMut(&str, &str, &V)) {
         for shard in &self.0.all {
-            shard.load_full().iter().for_each(|entry| show(&entry.member, &entry.customer, &entry.value));
+            for (_, entry) in shard.load_full().iter() {
+                let (member, customer) = entry.names();
+                show(member, customer, &entry.value);
+            }
         }
     }
 
@@ -93,15 +107,15 @@ impl<V> Edit<'_, V> {
         let at = shard_of(hash);
         let shard = self.touched.entry(at).or_insert_with(|| self.table.0.all[at].load().as_ref().clone());
         let found = find(shard, hash, member, customer);
-        let entry = |value| Arc::new(Entry { hash, member: member.into(), customer: customer.into(), value });
-        match (found, change(found.map(|at| &shard[at].value))) {
+        let entry = |value| (hash, Arc::new(Entry::new(member, customer, value)));
+        match (found, change(found.map(|at| &shard[at].1.value))) {
             (Some(at), Some(value)) => shard[at] = entry(value),
             (Some(at), None) => {
                 shard.remove(at);
                 self.customers -= 1;
             }
             (None, Some(value)) => {
-                shard.insert(shard.partition_point(|e| e.hash < hash), entry(value));
+                shard.insert(shard.partition_point(|(h, _)| *h < hash), entry(value));
                 self.customers += 1;
             }
             (None, None) => {}
@@ -118,9 +132,9 @@ impl<V> Edit<'_, V> {
 }
 
 fn find<V>(shard: &Shard<V>, hash: u64, member: &str, customer: &str) -> Option<usize> {
-    let first = shard.partition_point(|e| e.hash < hash);
-    let same = shard[first..].iter().take_while(|e| e.hash == hash);
-    same.zip(first..).find(|(e, _)| *e.member == *member && *e.customer == *customer).map(|(_, at)| at)
+    let first = shard.partition_point(|(h, _)| *h < hash);
+    let same = shard[first..].iter().take_while(|(h, _)| *h == hash);
+    same.zip(first..).find(|((_, e), _)| e.names() == (member, customer)).map(|(_, at)| at)
 }
 
 fn hash(member: &str, customer: &str) -> u64 {
