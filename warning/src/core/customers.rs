@@ -113,11 +113,11 @@ impl Customers {
         self.index.insert(hash, slot);
     }
 
-    /// Puts a state in the place of a slot's, or in the next one. None: there are none between.
+    /// Puts a state in the place of a slot's, or in the next one. None: there are none between, or it is nobody's.
     pub fn put(&mut self, slot: u32, now_us: i64, state: &[u8]) -> Option<()> {
         let next = self.all.len();
         if slot as usize == next {
-            let (member, customer) = ids(Sections::section_of(state, self.identity, self.count));
+            let (member, customer) = try_ids(Sections::section_of(state, self.identity, self.count))?;
             self.add(hash(member, customer), now_us, state);
         } else {
             self.all.get(slot as usize)?;
@@ -222,10 +222,16 @@ fn identity<'b>(member: &str, customer: &str, buffer: &'b mut [u8; IDS_MAX]) -> 
 /// What [`identity`] put together.
 #[inline]
 fn ids(bytes: &[u8]) -> (&str, &str) {
-    let len = |at: usize| usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
-    let (member, customer) = (len(0), len(2));
-    let text = |from: usize, len: usize| std::str::from_utf8(&bytes[from..from + len]).unwrap_or_default();
-    (text(4, member), text(4 + member, customer))
+    try_ids(bytes).expect("a state says whose it is")
+}
+
+/// The same of bytes that may be damaged.
+#[inline]
+fn try_ids(bytes: &[u8]) -> Option<(&str, &str)> {
+    let ([a, b, c, d], texts) = bytes.split_first_chunk()?;
+    let [member, customer] = [[*a, *b], [*c, *d]].map(|len| usize::from(u16::from_le_bytes(len)));
+    let text = |from: usize, len: usize| std::str::from_utf8(texts.get(from..from + len)?).ok();
+    Some((text(0, member)?, text(member, customer)?))
 }
 
 /// Of one text and then of the other: to read back what was just put together would make the processor wait.

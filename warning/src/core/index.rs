@@ -75,7 +75,7 @@ impl Index {
     /// By the highest bits of the hash.
     #[inline]
     fn first(&self, hash: u32) -> usize {
-        (u64::from(hash) * self.len as u64 >> 32) as usize
+        ((u64::from(hash) * self.len as u64) >> 32) as usize
     }
 
     #[inline]
