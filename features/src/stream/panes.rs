@@ -7,7 +7,10 @@ use super::{
     read::DISTINCT_MAX,
     state::Sections,
 };
-use crate::{expr::Given, view::exact};
+use crate::{
+    expr::{Given, Number},
+    view::exact,
+};
 
 /// Bytes of a value and its last pane.
 pub(super) const VALUE: usize = 12;
@@ -215,10 +218,8 @@ struct Group {
 /// Values of windows that have been read, at one time of one customer: what several ask for is read once.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    /// By window.
-    values: Vec<Given>,
-    /// When each was read last.
-    read: Vec<u64>,
+    /// By window, each with when it was read last.
+    values: Vec<(Number, u64)>,
     now: u64,
 }
 
@@ -230,26 +231,26 @@ impl Seen {
 
     /// The value of a window that has been read.
     #[inline]
-    pub fn get(&self, window: usize) -> Given {
-        assert!(self.has(window), "window {window} was not read");
-        self.values[window]
+    pub fn get(&self, window: usize) -> Number {
+        let (value, read) = self.values[window];
+        assert!(read == self.now, "window {window} was not read");
+        value
     }
 
     #[inline]
     fn has(&self, window: usize) -> bool {
-        self.read[window] == self.now
+        self.values[window].1 == self.now
     }
 
     #[inline]
-    fn set(&mut self, window: usize, value: Given) {
-        (self.values[window], self.read[window]) = (value, self.now);
+    fn set(&mut self, window: usize, value: Number) {
+        self.values[window] = (value, self.now);
     }
 
     /// Room for so many windows. (What was read at time 0 is nothing: one is read after it was cleared.)
     fn reserve(&mut self, windows: usize) {
         if self.values.len() < windows {
-            self.values.resize(windows, Given::Null);
-            self.read.resize(windows, 0);
+            self.values.resize(windows, (Number::default(), 0));
             self.now = self.now.max(1);
         }
     }
@@ -300,7 +301,7 @@ impl Plan {
                     start -= entry;
                 }
                 let panes = Panes { entries: &all[start..], entry };
-                seen.set(*window, reading.value(&panes).unwrap_or(reading.default));
+                seen.set(*window, reading.value(&panes));
             }
         }
         for Group { of, readings } in &readings.values {
@@ -312,7 +313,7 @@ impl Plan {
             for (window, reading) in readings {
                 let first = now.saturating_sub_unsigned(reading.panes - 1);
                 let distinct = all.chunks_exact(VALUE).filter(|v| last_pane(v) >= first).count();
-                seen.set(*window, Given::Int64(distinct.min(DISTINCT_MAX) as i64));
+                seen.set(*window, Number::int(distinct.min(DISTINCT_MAX) as i64));
             }
         }
     }
@@ -321,48 +322,63 @@ impl Plan {
     pub fn value(&self, window: usize, now_us: i64, sections: &Sections, count: usize) -> Given {
         let mut seen = Seen::default();
         self.read(&self.readings([window]), now_us, sections, count, &mut seen);
-        seen.get(window)
+        self.reading(window).given(seen.get(window))
     }
 }
 
 impl Reading {
-    /// None: there is nothing in the panes.
+    /// What is in the panes; if that is nothing, the default.
     #[inline]
-    fn value(&self, panes: &Panes<'_>) -> Option<Given> {
-        let typed = |bits: i64| match self.ty {
-            Type::Int64 => Given::Int64(bits),
-            Type::Float64 => Given::Float64(float(bits)),
-            Type::Date32 => Given::Date32(bits as i32),
-            Type::Timestamp => Given::Timestamp(bits),
-            Type::Boolean | Type::Utf8 => unreachable!("no window is of this type"),
-        };
+    fn value(&self, panes: &Panes<'_>) -> Number {
+        self.in_panes(panes).unwrap_or(self.default)
+    }
+
+    #[inline]
+    fn in_panes(&self, panes: &Panes<'_>) -> Option<Number> {
         match self.from {
-            From::Count { at, .. } => Some(Given::Int64(panes.count(at))),
-            From::Sum { at, .. } => panes.sum(at).map(|sum| Given::Float64(nearest(sum))),
+            From::Count { at, .. } => Some(Number::int(panes.count(at))),
+            From::Sum { at, .. } => panes.total(at).map(Number::float),
             From::Avg { sum, count, .. } => {
-                Some(Given::Float64(nearest(panes.sum(sum)?) / panes.count(count) as f64))
+                Some(Number::float(panes.total(sum)? / panes.count(count) as f64))
             }
             From::Stddev { sum, count, squares, .. } => {
                 let squares = panes.cells(squares).map(|cell| i128::from_le_bytes(*cell));
                 let squares = squares.fold(0, i128::saturating_add);
                 let variance =
                     exact::sample_variance(panes.count(count), parts(panes.sum(sum)?), parts(squares));
-                variance.map(|v| Given::Float64(v.sqrt()))
+                variance.map(|v| Number::float(v.sqrt()))
             }
             From::Least { at, order: Order::Ints, .. } => {
-                panes.ints(at).min().filter(|v| *v != i64::MAX).map(typed)
+                panes.ints(at).min().filter(|v| *v != i64::MAX).map(Number::int)
             }
             From::Greatest { at, order: Order::Ints, .. } => {
-                panes.ints(at).max().filter(|v| *v != i64::MIN).map(typed)
+                panes.ints(at).max().filter(|v| *v != i64::MIN).map(Number::int)
             }
             From::Least { at, order: Order::Floats, .. } => known(panes.floats(at).fold(f64::NAN, f64::min)),
             From::Greatest { at, order: Order::Floats, .. } => {
                 known(panes.floats(at).fold(f64::NAN, f64::max))
             }
             // Panes are in order of time.
-            From::First { at, .. } => panes.timed(at).next().map(typed),
-            From::Last { at, .. } => panes.timed(at).last().map(typed),
+            From::First { at, .. } => panes.timed(at).next().map(|bits| self.known(bits)),
+            From::Last { at, .. } => panes.timed(at).last().map(|bits| self.known(bits)),
             From::Distinct { .. } => unreachable!("different values are not kept in panes"),
+        }
+    }
+
+    /// A value that was kept as it came.
+    fn known(&self, bits: i64) -> Number {
+        if self.ty == Type::Float64 { Number::float(float(bits)) } else { Number::int(bits) }
+    }
+
+    /// A number as what it is.
+    fn given(&self, Number { bits, known }: Number) -> Given {
+        match self.ty {
+            _ if !known => Given::Null,
+            Type::Int64 => Given::Int64(bits),
+            Type::Float64 => Given::Float64(float(bits)),
+            Type::Date32 => Given::Date32(bits as i32),
+            Type::Timestamp => Given::Timestamp(bits),
+            Type::Boolean | Type::Utf8 => unreachable!("no window is of this type"),
         }
     }
 }
@@ -400,6 +416,17 @@ impl Panes<'_> {
             any = true;
         }
         any.then_some(all)
+    }
+
+    /// The float nearest to it.
+    #[inline]
+    fn total(&self, at: usize) -> Option<f64> {
+        let (mut all, mut any) = (0i64, false);
+        for sum in self.ints(at).filter(|sum| *sum != i64::MIN) {
+            let Some(more) = all.checked_add(sum) else { return self.sum(at).map(|sum| sum as f64) };
+            (all, any) = (more, true);
+        }
+        any.then_some(all as f64)
     }
 
     #[inline]
@@ -440,8 +467,8 @@ fn float(bits: i64) -> f64 {
     f64::from_bits(bits as u64)
 }
 
-fn known(x: f64) -> Option<Given> {
-    (!x.is_nan()).then_some(Given::Float64(x))
+fn known(x: f64) -> Option<Number> {
+    (!x.is_nan()).then_some(Number::float(x))
 }
 
 fn put(to: &mut [u8], value: i64) {
@@ -451,12 +478,6 @@ fn put(to: &mut [u8], value: i64) {
 fn put_timed(to: &mut [u8], time_us: i64, value: i64) {
     put(to, time_us);
     put(&mut to[8..], value);
-}
-
-/// The float nearest to an integer. (Few are too large for the short way.)
-#[inline]
-fn nearest(whole: i128) -> f64 {
-    i64::try_from(whole).map_or_else(|_| whole as f64, |short| short as f64)
 }
 
 /// An integer as the float nearest to it, and what is left.

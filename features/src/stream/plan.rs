@@ -17,7 +17,7 @@ use super::{
     read::{DISTINCT_MAX, Measure},
     set::{StreamSet, Window},
 };
-use crate::expr::{Answers, Checked, ExprId, ExprSet, Given, Scope};
+use crate::expr::{Answers, Checked, ExprId, ExprSet, Number, Scope};
 
 /// Greatest magnitude of what is summed: a thousand times all the money of a great bank, in fen. Nine thousand of
 /// them fit in one pane.
@@ -118,7 +118,7 @@ pub(super) struct Reading {
     pub from: From,
     pub panes: u32,
     pub ty: Type,
-    pub default: Given,
+    pub default: Number,
 }
 
 /// Indexes of a track and places of its cells, or of values.
@@ -310,13 +310,12 @@ pub(super) fn hash(bytes: &[u8]) -> i64 {
 }
 
 /// A window's default, which is of an ordered type.
-fn given(value: &Value) -> Given {
+fn number(value: &Value) -> Number {
     match value {
-        Value::Null => Given::Null,
-        Value::Int64(n) => Given::Int64(*n),
-        Value::Float64(x) => Given::Float64(*x),
-        Value::Date32(day) => Given::Date32(*day),
-        Value::Timestamp(us) => Given::Timestamp(*us),
+        Value::Null => Number::default(),
+        Value::Int64(n) | Value::Timestamp(n) => Number::int(*n),
+        Value::Float64(x) => Number::float(*x),
+        Value::Date32(day) => Number::int((*day).into()),
         Value::Boolean(_) | Value::Utf8(_) => unreachable!("no window is of this type"),
     }
 }
@@ -346,7 +345,7 @@ impl Builder {
             Measure::Distinct => From::Distinct { values: self.values(window, source) },
             _ => self.cells(window, source),
         };
-        Reading { from, panes: window.panes, ty: window.ty, default: given(&window.default) }
+        Reading { from, panes: window.panes, ty: window.ty, default: number(&window.default) }
     }
 
     /// The tightest bound of a value is that of whoever needs most room for it.

@@ -104,7 +104,7 @@ impl Found<'_> {
         let state = self.state.customers_mut().get(self.customer);
         book.plan().read(&found.windows, state.now_us, &state.sections, count, &mut seen);
         for (window, inlet) in &found.inlets {
-            evaluation.put(*inlet, seen.get(*window));
+            evaluation.put_number(*inlet, seen.get(*window));
         }
         self.state.work.seen = seen;
         evaluation.run(0);

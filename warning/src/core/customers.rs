@@ -90,7 +90,7 @@ impl Customers {
             return None;
         }
         let hash = hash(member, customer);
-        if let Some(slot) = self.index.find(hash, |slot| self.ids(slot) == (member, customer)) {
+        if let Some(slot) = self.index.find(hash, |slot| self.is(slot, member, customer)) {
             return Some(slot);
         }
         let slot = u32::try_from(self.all.len()).ok().filter(|slot| *slot < u32::MAX)?;
@@ -103,7 +103,7 @@ impl Customers {
     /// The slot of whoever has this identity, which is that of a customer of a worker.
     pub fn find(&self, identity: &[u8]) -> Option<u32> {
         let (member, customer) = ids(identity);
-        self.index.find(hash(member, customer), |slot| self.ids(slot) == (member, customer))
+        self.index.find(hash(member, customer), |slot| self.is(slot, member, customer))
     }
 
     fn add(&mut self, hash: u32, now_us: i64, state: &[u8]) {
@@ -168,6 +168,18 @@ impl Customers {
     pub fn state(&self, slot: u32) -> (i64, &[u8]) {
         let Kept { now_us, at, len } = self.all[slot as usize];
         (now_us, self.states.get(at, len as usize))
+    }
+
+    /// Whether a slot is this customer's.
+    #[inline]
+    fn is(&self, slot: u32, member: &str, customer: &str) -> bool {
+        let bytes = Sections::section_of(self.state(slot).1, self.identity, self.count);
+        let lens = [member.len() as u16, customer.len() as u16].map(u16::to_le_bytes);
+        let (m, end) = (4 + member.len(), 4 + member.len() + customer.len());
+        bytes.len() >= end
+            && bytes[..4] == *lens.as_flattened()
+            && bytes[4..m] == *member.as_bytes()
+            && bytes[m..end] == *customer.as_bytes()
     }
 
     /// Member and id.

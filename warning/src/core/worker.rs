@@ -394,7 +394,7 @@ impl State {
             let mut evaluation = group.program.start(&group.bound, &rows, Dictionary::none(), scratch);
             plan.read(&group.windows, state.now_us, &state.sections, count, seen);
             for (window, inlet) in &group.inlets {
-                evaluation.put(*inlet, seen.get(*window));
+                evaluation.put_number(*inlet, seen.get(*window));
             }
             evaluation.run(0);
             let conditions = 0..group.asks.len() as u32;
@@ -689,7 +689,7 @@ impl Found<'_> {
         let plan = book.plan();
         plan.read(&fires.windows, state.now_us, &state.sections, layout.episodes.1, &mut work.seen);
         for (window, inlet) in &fires.inlets {
-            evaluation.put(*inlet, work.seen.get(*window));
+            evaluation.put_number(*inlet, work.seen.get(*window));
         }
         let kept = episode.kept.map_or(Given::Null, Given::Int64);
         let values = [kept, Given::Int64(episode.sum), Given::Int64(episode.count.into())];

@@ -423,6 +423,9 @@ impl Settings {
             .set("transactional.id", format!("{}-{}-{partition}", self.group, self.events))
             .set("transaction.timeout.ms", "60000")
             .set("linger.ms", "5")
+            // A transaction that begins while the marks of the one before it are still written is told to wait: a tenth of a
+            // second, if nothing is said.
+            .set("retry.backoff.ms", "5")
             .set("compression.type", "lz4")
             .set("queue.buffering.max.messages", "500000");
         config.create_with_context(Noting::new(&self.events)).map_err(self.failed("cannot make a producer"))

@@ -24,7 +24,12 @@ use std::{ops::Range, sync::Arc};
 
 use tarim_datamart::Type;
 
-use self::{keys::CodeKeys, machine::Machine, runs::Run};
+use self::{
+    keys::CodeKeys,
+    machine::Machine,
+    registers::{Int, known_or_nan},
+    runs::Run,
+};
 pub(super) use self::{
     keys::Names,
     registers::{Registers, Start, Text, Truth},
@@ -49,6 +54,8 @@ pub struct Program {
     start: Start,
     /// By relation and column.
     inlets: Vec<((usize, usize), Inlet)>,
+    /// Their registers, by bank.
+    puts: [Box<[Reg]>; 4],
     constants: Constants,
 }
 
@@ -178,6 +185,27 @@ pub enum Given {
     Text(u32),
     Date32(i32),
     Timestamp(i64),
+}
+
+/// A number, a date or a time by its bits, for an [`Inlet`] of its type: what is read of panes need not become a [`Given`], which
+/// is told apart again at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Number {
+    /// Of a float its bits, of all else the integer.
+    pub bits: i64,
+    pub known: bool,
+}
+
+impl Number {
+    #[inline]
+    pub fn float(value: f64) -> Self {
+        Self { bits: value.to_bits() as i64, known: !value.is_nan() }
+    }
+
+    #[inline]
+    pub fn int(value: i64) -> Self {
+        Self { bits: value, known: true }
+    }
 }
 
 impl Program {
@@ -315,6 +343,20 @@ impl Evaluation<'_> {
             (bank, value) => panic!("{value:?} was put where a {bank:?} is read"),
         }
     }
+
+    /// The same of a number, which is of the column's type.
+    ///
+    /// # Panics
+    /// If the column is a boolean or a text.
+    #[inline]
+    pub fn put_number(&mut self, inlet: Inlet, Number { bits, known }: Number) {
+        let (r, at) = (&mut *self.machine.r, inlet.to as usize);
+        match inlet.bank {
+            Bank::Float => r.floats[at] = known_or_nan(bits as u64, known),
+            Bank::Int => r.ints[at] = Int { value: if known { bits } else { 0 }, known },
+            bank => panic!("a number was put where a {bank:?} is read"),
+        }
+    }
 }
 
 /// The dictionary that a relation's codes are of.
@@ -334,9 +376,7 @@ impl Scratch {
         }
         self.registers.buffer.truncate(program.start.unwritten.buffer.len());
         // Nothing of the row before is seen, even by a part whose step was left out.
-        for (_, inlet) in &program.inlets {
-            self.registers.set_null(inlet.bank, inlet.to);
-        }
+        self.registers.set_nulls(&program.puts);
     }
 
     /// The answers of a part of a program, as they were last computed.

@@ -183,6 +183,19 @@ impl Registers {
         }
     }
 
+    /// Registers of each bank become NULL.
+    pub fn set_nulls(&mut self, [booleans, floats, ints, texts]: &[Box<[Reg]>; 4]) {
+        fn set<T: Copy>(bank: &mut [T], registers: &[Reg], null: T) {
+            for register in registers {
+                bank[*register as usize] = null;
+            }
+        }
+        set(&mut self.booleans, booleans, Truth::UNKNOWN);
+        set(&mut self.floats, floats, f64::NAN);
+        set(&mut self.ints, ints, Int::default());
+        set(&mut self.texts, texts, None);
+    }
+
     pub fn text_in_buffer(&self, register: Reg) -> Option<&str> {
         match self.texts[register as usize]? {
             Text::Buffer { start, end } => Some(&self.buffer[start as usize..end as usize]),

@@ -301,14 +301,19 @@ impl Draft {
         let inlets = self
             .inlets
             .into_iter()
-            .map(|(column, inlet)| (column, Inlet { to: numbers.new.get(inlet.bank, inlet.to), ..inlet }));
+            .map(|(column, inlet)| (column, Inlet { to: numbers.new.get(inlet.bank, inlet.to), ..inlet }))
+            .collect::<Vec<_>>();
+        let puts = [Bank::Boolean, Bank::Float, Bank::Int, Bank::Text].map(|bank| {
+            inlets.iter().map(|(_, inlet)| inlet).filter(|inlet| inlet.bank == bank).map(|i| i.to).collect()
+        });
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Program {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             given: given.min(layouts.len()),
             layouts,
             parts,
-            inlets: inlets.collect(),
+            inlets,
+            puts,
             start: Start { unwritten, lens: numbers.next.map(|len| len as usize) },
             constants: self.constants,
         }
