@@ -18,6 +18,7 @@
 
 mod alerts;
 mod changes;
+mod delivered;
 mod file;
 mod json;
 mod kafka;
@@ -25,10 +26,10 @@ mod pushes;
 mod reach;
 mod tell;
 
-pub(crate) use self::kafka::Edge;
 pub use self::{
     changes::change_json,
     file::{FileError, alert_of, take_file},
     json::alert_of_json,
     kafka::{Fed, FeedError, Feeding, Settings, start},
 };
+pub(crate) use self::{delivered::Delivered, kafka::Edge};

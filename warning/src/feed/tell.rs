@@ -1,19 +1,18 @@
 //! What is durable goes to its topic: at least once, in order.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use rdkafka::{
-    ClientContext,
     error::{KafkaError, RDKafkaErrorCode},
     message::{Header, OwnedHeaders},
-    producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext},
+    producer::{BaseProducer, BaseRecord, Producer},
 };
 use serde_json::Value as Json;
 
-use super::kafka::{Edge, FeedError};
+use super::{
+    delivered::Delivered,
+    kafka::{Edge, FeedError},
+};
 use crate::{
     kafka::Encoding,
     ledger::{Outbox, Unsent},
@@ -35,29 +34,9 @@ const BATCH: usize = 1000;
 /// So long a broker may take what is sent once all is to stop.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Keeps the first error of a batch.
-#[derive(Clone, Default)]
-struct Delivered(Arc<Mutex<Option<KafkaError>>>);
-
-impl ClientContext for Delivered {
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!("Kafka, telling: {error}: {reason}");
-    }
-}
-
-impl ProducerContext for Delivered {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((e, _)) = result {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e.clone());
-        }
-    }
-}
-
 /// Tells until it is told to stop and has told all. `note` is given how far it came, and by how many, once the broker has them.
 pub fn tell<T: Clone>(edge: &Edge, to: &Tell<'_, T>, note: impl Fn(u64, u64)) -> Result<(), FeedError> {
-    let delivered = Delivered::default();
+    let delivered = Delivered::new("telling");
     let mut config = edge.client();
     config
         .set("enable.idempotence", "true")
@@ -84,7 +63,7 @@ pub fn tell<T: Clone>(edge: &Edge, to: &Tell<'_, T>, note: impl Fn(u64, u64)) ->
             send(&producer, to, one).map_err(edge.failed(to.failed))?;
         }
         arrive(edge, &producer);
-        let failure = delivered.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let failure = delivered.take_failure();
         // One that is under way still is no better than one that failed: both come again.
         let lost = producer.in_flight_count() > 0;
         if let Some(e) = failure.or(lost.then_some(KafkaError::Canceled)) {

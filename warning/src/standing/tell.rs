@@ -1,22 +1,20 @@
 //! Telling what stands: an edge of `tarim warn serve`.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
 use rdkafka::{
-    ClientContext,
     error::{KafkaError, RDKafkaErrorCode},
     message::{Header, OwnedHeaders},
-    producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext},
+    producer::{BaseProducer, BaseRecord, Producer},
 };
 use tarim_features::warnings::Standing;
 
 use super::record::{BEAT, Beat, STAMP, Stamp, beat_json, key, standing_json};
 use crate::{
-    feed::{Edge, FeedError},
+    feed::{Delivered, Edge, FeedError},
     kafka::Encoding,
     service::Clock,
 };
@@ -29,26 +27,6 @@ const LOOK: Duration = Duration::from_secs(5);
 
 /// Longest that a question to the broker may take: not long, since whoever stops waits for it.
 const ASK: Duration = Duration::from_secs(5);
-
-/// Keeps the first error.
-#[derive(Clone, Default)]
-struct Delivered(Arc<Mutex<Option<KafkaError>>>);
-
-impl ClientContext for Delivered {
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!("Kafka, topic of what stands: {error}: {reason}");
-    }
-}
-
-impl ProducerContext for Delivered {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((e, _)) = result {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e.clone());
-        }
-    }
-}
 
 /// Tells until it is told to stop. After an error all is told anew, by whoever tries again.
 pub fn run(edge: &Edge) -> Result<(), FeedError> {
@@ -95,7 +73,7 @@ struct Teller<'a> {
 
 impl<'a> Teller<'a> {
     fn new(edge: &'a Edge) -> Result<Self, FeedError> {
-        let delivered = Delivered::default();
+        let delivered = Delivered::new("topic of what stands");
         let mut config = edge.client();
         config
             .set("enable.idempotence", "true")
@@ -218,7 +196,7 @@ impl<'a> Teller<'a> {
             self.producer.poll(Duration::from_millis(20));
         }
         self.producer.poll(Duration::ZERO);
-        let failure = self.delivered.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let failure = self.delivered.take_failure();
         failure.map_or(Ok(()), |e| {
             Err(self.edge.failed("cannot tell what stands to its topic, which `tarim warn init` makes")(e))
         })

@@ -9,8 +9,10 @@ use super::{
         follow::Follower,
         frame::{FRAME, Frame},
     },
+    pushes::{live, pushed, pushing},
     *,
 };
+use crate::delivery::Kind;
 
 /// What the clock says whenever somebody looks.
 const NOW: i64 = 1_000_000;
@@ -33,6 +35,22 @@ fn known(warnings: &Warnings) -> Known {
 fn written(ledger: &Ledger) -> Known {
     let open = ledger.open_warnings();
     CUSTOMERS.into_iter().map(|(m, c)| ((m, c), Some(open.in_numbers(m, c)))).collect()
+}
+
+/// Of pushes a follower wants to know nothing; but what was passed on since nobody looked into it is a step like any other.
+#[test]
+fn who_follows_a_ledger_that_pushes_knows_what_is_written() {
+    let (folder, now) = (tempfile::tempdir().unwrap(), Arc::default());
+    let (mut follower, warnings) = follower(folder.path());
+    let ledger = Ledger::open_pushing(folder.path(), pushing(&now)).unwrap();
+    for step in 0..40 {
+        live(&ledger, &now, step..step + 1);
+        ledger.heard(NOW);
+        follower.look().unwrap();
+        assert_eq!(known(&warnings), written(&ledger), "step {step}");
+    }
+    let kinds: Vec<Kind> = pushed(&ledger).iter().map(|push| push.kind()).collect();
+    assert!(kinds.contains(&Kind::Escalation) && kinds.contains(&Kind::Digest));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::delivery::{Budgets, Calendar, Escalation, Kind, Policy, Push};
 
 const HOUR: i64 = 3_600_000_000;
 
-fn pushing(now: &Arc<AtomicI64>) -> Pushing {
+pub(super) fn pushing(now: &Arc<AtomicI64>) -> Pushing {
     let role: Arc<str> = "branch_head".into();
     let escalation =
         Escalation { level: Level::Red, after_us: 4 * HOUR, to: role, why: "nobody looked into it".into() };
@@ -24,7 +24,7 @@ fn pushing(now: &Arc<AtomicI64>) -> Pushing {
 }
 
 /// All pushes that are in the outbox: all that there are, if none were noted as sent.
-fn pushed(ledger: &Ledger) -> Vec<Arc<Push>> {
+pub(super) fn pushed(ledger: &Ledger) -> Vec<Arc<Push>> {
     let unsent = ledger.pushes().after(0, usize::MAX, Duration::ZERO).unwrap();
     unsent.into_iter().map(|unsent| unsent.what).collect()
 }
@@ -34,7 +34,7 @@ fn kinds(pushes: &[Arc<Push>]) -> Vec<(Kind, String)> {
 }
 
 /// Steps of a life of some days, as many as are asked for.
-fn live(ledger: &Ledger, now: &AtomicI64, steps: std::ops::Range<u64>) {
+pub(super) fn live(ledger: &Ledger, now: &AtomicI64, steps: std::ops::Range<u64>) {
     for n in steps {
         now.store(n as i64 * HOUR, Ordering::Release);
         match n % 4 {
