@@ -193,3 +193,51 @@ fn whoever_spreads_needs_a_datamart() {
     let error = replay(book(), &files, |_| {}).unwrap_err().to_string();
     assert!(error.contains("stands for two files"), "{error}");
 }
+
+/// What was spread before a change of the rulebook stands in a file of its own, and is history all the same.
+#[test]
+fn what_was_spread_is_history_for_a_new_window() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    support::copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rulebook"), &path("new"));
+    let window = "[stream]\nname = \"spread\"\nzh = \"新\"\nen = \"new\"\nevent = \"contagion\"\n\n[[window]]\n\
+                  name = \"spread_30d\"\nzh = \"新\"\nen = \"new\"\nmeasure = \"count\"\npanes = \"30 days\"\n";
+    let rule = "[[rule]]\nid = \"N\"\nzh = \"新\"\nen = \"new\"\nlevel = \"blue\"\nevent = \"repayment_missed\"\n\
+                when = \"window.spread_30d >= 1\"\nkey = [\"loan_id\"]\n";
+    fs::write(path("new/features/streams/spread.toml"), window).unwrap();
+    fs::write(path("new/warnings/new.toml"), rule).unwrap();
+    let new = Arc::new(tarim_warning::rulebook::WarningBook::read(&path("new")).unwrap());
+    support::copy(&path("new"), &path("published").join(new.version()));
+    let events = |from: usize, to: usize| {
+        (from..to).map(|i| {
+            let body = serde_json::json!({ "loan_id": format!("l{i}"), "dpd": 31 });
+            let (id, at) = (format!("e{i}"), format!("2026-03-{:02}T08:00:00Z", 1 + i / 24));
+            support::event(&id, &format!("c{}", i % 20), &at, "repayment_missed", body)
+        })
+    };
+    let change = serde_json::json!({ "happened_at": "2026-03-05T08:00:00Z",
+        "rulebook": { "version": new.version() } });
+    let told = |first, name: &str, events: Vec<Json>| {
+        fs::write(path(name), lines(&events)).unwrap();
+        let mut builder = Builder::new(book().edges().edges().len());
+        for i in 0..20 {
+            let (from, to) = (format!("c{i}"), format!("c{}", (i + 1) % 20));
+            let row = Row { edge: 0, member: "001", from: &from, to: &to, since_us: None, until_us: None };
+            builder.add(row).unwrap();
+        }
+        let network = Arc::new(Network::given(builder.finish().unwrap()));
+        let contagion = Some(Contagion { network, to: path("spread.ndjson") });
+        let (from, to, dead) = (path(name), path("alerts.ndjson"), path("dead.ndjson"));
+        replay(first, &Replay { from, to, dead, published: path("published"), contagion }, |_| {}).unwrap();
+        let late = |alert: &Json| {
+            let id = alert["events"][0]["event_id"].as_str().unwrap();
+            alert["rule_id"] == "N" && id[1..].parse::<usize>().unwrap() >= 100
+        };
+        let alerts = read(&path("alerts.ndjson")).into_iter().filter(late);
+        alerts.map(|a| (a["key"].clone(), a["values"].clone())).collect::<Vec<_>>()
+    };
+    let always = told(new.clone(), "always.ndjson", events(0, 140).collect());
+    let changed = events(0, 100).chain([change]).chain(events(100, 140)).collect();
+    assert_eq!(told(book(), "changed.ndjson", changed), always);
+    assert_eq!(always.len(), 40, "each finds what was spread before");
+}
