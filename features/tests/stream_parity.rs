@@ -15,7 +15,7 @@ use tarim_datamart::{Standards, Type, Value};
 use tarim_features::{
     expr::{Given, Scratch, fuse},
     row::{Dictionary, Row, RowBuilder},
-    stream::{Plan, Said, Sections, StreamSet, windows_of},
+    stream::{Moment, Plan, Said, Sections, StreamSet, windows_of},
 };
 
 const DAY_US: i64 = 86_400_000_000;
@@ -103,7 +103,7 @@ fn streamed(set: &StreamSet, events: &[Event]) -> Vec<Vec<Given>> {
             let (now, sections) =
                 customers.entry(event.customer).or_insert_with(|| (i64::MIN, Sections::new(count)));
             *now = event.time_us.max(*now);
-            plan.update(event.kind, &said, (event.time_us, *now), sections, count).unwrap();
+            plan.update(event.kind, &said, (event.time_us, &Moment::at(*now)), sections, count).unwrap();
             (0..set.windows().len()).map(|w| plan.value(w, *now, sections, count)).collect()
         })
         .collect()

@@ -43,6 +43,15 @@ pub trait Answers {
         }
     }
 
+    /// Tells of those of some conditions that are TRUE, in order.
+    fn each_true(&self, ids: Range<u32>, mut tell: impl FnMut(ExprId)) {
+        self.each_not_false(ids, |id, truth| {
+            if truth.is_some() {
+                tell(id);
+            }
+        });
+    }
+
     /// The value of an expression of a type. Allocates for a text.
     fn value_as(&self, id: ExprId, ty: Type) -> Value {
         let value = match ty {
@@ -111,22 +120,33 @@ impl Answers for RowAnswers<'_> {
         self.value_as(id, self.outputs[id.0 as usize].ty)
     }
 
-    /// Eight at a time: nearly all are FALSE.
+    #[inline]
     fn each_not_false(&self, ids: Range<u32>, mut tell: impl FnMut(ExprId, Option<bool>)) {
-        assert!(ids.end as usize <= self.conditions.len(), "a condition is a boolean");
-        let conditions = &self.conditions[ids.start as usize..ids.end as usize];
-        for (first, eight) in ids.step_by(8).zip(conditions.chunks(8)) {
-            let mut rest = Truth::not_false(eight);
-            while rest != 0 {
-                let i = rest.trailing_zeros() / 8;
-                rest &= !(0xff << (8 * i));
-                tell(ExprId(first + i), eight[i as usize].get());
-            }
-        }
+        self.each(ids, Truth::not_false, |id, truth| tell(id, truth.get()));
+    }
+
+    #[inline]
+    fn each_true(&self, ids: Range<u32>, mut tell: impl FnMut(ExprId)) {
+        self.each(ids, Truth::are_true, |id, _| tell(id));
     }
 }
 
 impl RowAnswers<'_> {
+    /// Conditions that are chosen, eight at a time: nearly all are not. `chosen` has a byte for each that is.
+    #[inline]
+    fn each(&self, ids: Range<u32>, chosen: impl Fn(&[Truth]) -> u64, mut tell: impl FnMut(ExprId, Truth)) {
+        assert!(ids.end as usize <= self.conditions.len(), "a condition is a boolean");
+        let conditions = &self.conditions[ids.start as usize..ids.end as usize];
+        for (first, eight) in ids.step_by(8).zip(conditions.chunks(8)) {
+            let mut rest = chosen(eight);
+            while rest != 0 {
+                let i = rest.trailing_zeros() / 8;
+                rest &= !(0xff << (8 * i));
+                tell(ExprId(first + i), eight[i as usize]);
+            }
+        }
+    }
+
     #[inline]
     fn from(&self, id: ExprId, ty: Type) -> usize {
         let output = self.outputs[id.0 as usize];

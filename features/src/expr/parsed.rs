@@ -196,8 +196,9 @@ impl Checked {
         &self.place
     }
 
-    /// What of a condition reads no other relation than this: where it is FALSE, so is the condition. None: nothing of it.
-    pub fn guard(&self, relation: &str) -> Option<Checked> {
+    /// Takes a condition apart: what of it reads no other relation than this, and the rest. It is the first AND the rest; where
+    /// the first is FALSE, so is all of it. None: nothing reads this one alone.
+    pub fn guarded(&self, relation: &str) -> Option<(Checked, Option<Checked>)> {
         let mut terms = Vec::new();
         let mut open = vec![&self.expr];
         while let Some(expr) = open.pop() {
@@ -216,16 +217,19 @@ impl Checked {
             });
             any && all
         };
-        let terms: Vec<Expr> = terms.into_iter().filter(own).cloned().collect();
+        let (guard, rest): (Vec<&Expr>, Vec<&Expr>) = terms.into_iter().partition(own);
+        Some((self.all_of(guard)?, self.all_of(rest)))
+    }
+
+    /// Some of a condition's terms.
+    fn all_of(&self, terms: Vec<&Expr>) -> Option<Checked> {
         if terms.is_empty() {
             return None;
         }
-        let expr = balanced(Operator::And, terms);
-        let prefix = format!("{relation}.");
+        let expr = balanced(Operator::And, terms.into_iter().cloned().collect());
         let mut read = BTreeSet::new();
         visit(&expr, |node| read.extend(full_name(node)));
-        let is_read = |c: &&ColumnRef| c.name.starts_with(&prefix) && read.contains(&c.name);
-        let columns = self.columns.iter().filter(is_read).cloned().collect();
+        let columns = self.columns.iter().filter(|c| read.contains(&c.name)).cloned().collect();
         Some(Checked { expr, ty: Type::Boolean, columns, place: self.place.clone() })
     }
 

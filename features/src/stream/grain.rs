@@ -41,6 +41,28 @@ impl Grain {
     }
 }
 
+/// A time, and the panes that it falls in: to find a month takes longer than to read a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    us: i64,
+    panes: [i32; Grain::ALL.len()],
+}
+
+impl Moment {
+    pub fn at(us: i64) -> Self {
+        Self { us, panes: Grain::ALL.map(|(_, grain)| grain.pane(us)) }
+    }
+
+    pub fn us(&self) -> i64 {
+        self.us
+    }
+
+    #[inline]
+    pub(super) fn pane(&self, grain: Grain) -> i32 {
+        self.panes[grain as usize]
+    }
+}
+
 /// Months since 1970 of a day since 1970-01-01, in the proleptic Gregorian calendar. (Years are counted from March, so that
 /// the leap day is a year's last; after Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".)
 fn month(day: i64) -> i64 {
@@ -70,6 +92,13 @@ mod tests {
             let date = epoch + chrono::Duration::days(day);
             let wanted = i64::from(date.year() - 1970) * 12 + i64::from(date.month0());
             assert_eq!(month(day), wanted, "{date}");
+        }
+    }
+
+    #[test]
+    fn a_moment_knows_its_panes() {
+        for us in [i64::MIN, -1, 0, 1_780_272_000_000_000, i64::MAX] {
+            assert!(Grain::ALL.iter().all(|(_, grain)| Moment::at(us).pane(*grain) == grain.pane(us)));
         }
     }
 

@@ -12,12 +12,14 @@
 //! shorter.
 
 use super::{
+    grain::Moment,
     panes::{VALUE, last_pane, pane_of},
     plan::{Cell, Plan, Source, Track, Values},
     read::DISTINCT_MAX,
     set::StreamSet,
     state::Sections,
 };
+use crate::expr::Checked;
 
 /// A customer's state, and how many sections it has.
 pub type Kept<'a> = (&'a [u8], usize);
@@ -109,11 +111,11 @@ impl Migration {
         sections: &mut Sections,
         new_count: usize,
     ) -> Option<()> {
-        let states = [history, Some(old)];
+        let (states, now) = ([history, Some(old)], Moment::at(now_us));
         let mut buffer = Vec::new();
         for (i, moves) in self.tracks.iter().enumerate() {
             buffer.clear();
-            plan.tracks[i].merge(moves, states, now_us, &mut buffer);
+            plan.tracks[i].merge(moves, states, &now, &mut buffer);
             if !buffer.is_empty() {
                 sections.replace(i, new_count, &buffer)?;
             }
@@ -124,7 +126,7 @@ impl Migration {
                 let (state, count) = states[n]?;
                 Some(Sections::section_of(state, from[n]?, count))
             };
-            plan.values[i].merge([of(0), of(1)], now_us, &mut buffer);
+            plan.values[i].merge([of(0), of(1)], &now, &mut buffer);
             if !buffer.is_empty() {
                 sections.replace(self.new + i, new_count, &buffer)?;
             }
@@ -135,8 +137,8 @@ impl Migration {
 
 impl Track {
     /// Entries of both states, in the order of their panes.
-    fn merge(&self, moves: &[Moves; 2], states: [Option<Kept<'_>>; 2], now_us: i64, to: &mut Vec<u8>) {
-        let (first, now) = (self.first_pane(now_us), self.grain.pane(now_us));
+    fn merge(&self, moves: &[Moves; 2], states: [Option<Kept<'_>>; 2], now: &Moment, to: &mut Vec<u8>) {
+        let (first, now) = (self.first_pane(now), now.pane(self.grain));
         let entries = |n: usize| {
             let (state, count) = states[n]?;
             let (track, entry) = moves[n].from.filter(|_| !moves[n].cells.is_empty())?;
@@ -163,8 +165,8 @@ impl Track {
 
 impl Values {
     /// Values of both states, each with the later of its last panes; both are sorted.
-    fn merge(&self, states: [Option<&[u8]>; 2], now_us: i64, to: &mut Vec<u8>) {
-        let first = self.first_pane(now_us);
+    fn merge(&self, states: [Option<&[u8]>; 2], now: &Moment, to: &mut Vec<u8>) {
+        let first = self.first_pane(now);
         let seen = |all: Option<&'_ [u8]>| -> Vec<(i64, i32)> {
             let all = all.unwrap_or_default().chunks_exact(VALUE).filter(|v| last_pane(v) >= first);
             all.map(|v| (i64::from_le_bytes(v[..8].try_into().expect("eight bytes")), last_pane(v))).collect()
@@ -200,9 +202,15 @@ fn is_kind((a, _): Book<'_>, a_kind: usize, (b, _): Book<'_>, b_kind: usize) -> 
     a.kinds()[a_kind].name == b.kinds()[b_kind].name
 }
 
-/// The track of a plan that has the same panes.
+/// The track of a plan that has the same panes of the same events.
 fn track_of(of: Book<'_>, new: Book<'_>, track: &Track) -> Option<usize> {
-    of.1.tracks.iter().position(|t| is_kind(of, t.kind, new, track.kind) && t.grain == track.grain)
+    let filter = |plan: &Plan, t: &Track| t.filter.map(|i| said(plan.condition(t.kind, i)));
+    let same = |t: &Track| {
+        is_kind(of, t.kind, new, track.kind)
+            && t.grain == track.grain
+            && filter(of.1, t) == filter(new.1, track)
+    };
+    of.1.tracks.iter().position(same)
 }
 
 /// The cell of a plan that keeps the same as one of the new plan's track.
@@ -245,7 +253,10 @@ impl Plan {
     /// What a source takes, in words: equal words, equal values.
     fn meaning(&self, kind: usize, source: usize) -> [Option<String>; 2] {
         let Source { filter, of } = self.source(kind, source);
-        let said = |expr: &crate::expr::Checked| format!("{} {}", expr.ty(), expr.sql());
         [filter.map(|i| said(self.condition(kind, i))), of.map(|i| said(self.measured(kind, i)))]
     }
+}
+
+fn said(expr: &Checked) -> String {
+    format!("{} {}", expr.ty(), expr.sql())
 }

@@ -33,7 +33,7 @@ mod set;
 mod state;
 
 pub use batch::{BatchError, POSITION, windows_of};
-pub use grain::Grain;
+pub use grain::{Grain, Moment};
 pub use kind::{EventKind, TABLE_PREFIX};
 pub use migrate::{Kept, Migration};
 pub use panes::{Readings, Seen, TooMuch};

@@ -3,6 +3,7 @@
 use tarim_datamart::Type;
 
 use super::{
+    grain::Moment,
     plan::{Cell, From, Keeps, Order, Plan, Reading, Said, Track, Values},
     read::DISTINCT_MAX,
     state::Sections,
@@ -24,22 +25,24 @@ pub(super) const VALUE: usize = 12;
 pub struct TooMuch;
 
 impl Plan {
-    /// Takes an event that [`Plan::listen`] has heard into the panes. `now_us` is the customer's latest event time, this one
+    /// Takes an event that [`Plan::listen`] has heard into the panes. `now` is the customer's latest event time, this one
     /// included; `sections` has `count` sections, of which the first are the windows'.
     pub fn update(
         &self,
         kind: usize,
         said: &Said,
-        (time_us, now_us): (i64, i64),
+        (time_us, now): (i64, &Moment),
         sections: &mut Sections,
         count: usize,
     ) -> Result<(), TooMuch> {
         let (tracks, values) = self.fed_by(kind);
+        // Nearly always the event is the customer's latest.
+        let time = if time_us == now.us() { *now } else { Moment::at(time_us) };
         for &i in tracks {
-            self.tracks[i].update(said, time_us, now_us, sections, (i, count))?;
+            self.tracks[i].update(said, (&time, now), sections, (i, count))?;
         }
         for &i in values {
-            self.values[i].update(said, time_us, now_us, sections, (self.values_section(i), count))?;
+            self.values[i].update(said, (&time, now), sections, (self.values_section(i), count))?;
         }
         Ok(())
     }
@@ -47,22 +50,23 @@ impl Plan {
 
 impl Track {
     /// The first pane that some window sees.
-    pub(super) fn first_pane(&self, now_us: i64) -> i32 {
-        self.grain.pane(now_us).saturating_sub_unsigned(self.panes - 1)
+    pub(super) fn first_pane(&self, now: &Moment) -> i32 {
+        now.pane(self.grain).saturating_sub_unsigned(self.panes - 1)
     }
 
     fn update(
         &self,
         said: &Said,
-        time_us: i64,
-        now_us: i64,
+        (time, now): (&Moment, &Moment),
         sections: &mut Sections,
         (section, count): (usize, usize),
     ) -> Result<(), TooMuch> {
-        let pane = self.grain.pane(time_us);
+        if self.sources.iter().all(|source| said.taken[*source].is_none()) {
+            return Ok(());
+        }
+        let (pane, first) = (time.pane(self.grain), self.first_pane(now));
         // Before every window.
-        let first = self.first_pane(now_us);
-        if pane < first || self.sources.iter().all(|source| said.taken[*source].is_none()) {
+        if pane < first {
             return Ok(());
         }
         let entries = sections.get(section, count);
@@ -90,7 +94,7 @@ impl Track {
         };
         for cell in &self.cells {
             if let Some(value) = said.taken[cell.source] {
-                cell.add(value, time_us, &mut entry[cell.at..]);
+                cell.add(value, time.us(), &mut entry[cell.at..]);
             }
         }
         Ok(())
@@ -146,21 +150,20 @@ impl Cell {
 
 impl Values {
     /// The first pane that some window sees.
-    pub(super) fn first_pane(&self, now_us: i64) -> i32 {
-        self.grain.pane(now_us).saturating_sub_unsigned(self.panes - 1)
+    pub(super) fn first_pane(&self, now: &Moment) -> i32 {
+        now.pane(self.grain).saturating_sub_unsigned(self.panes - 1)
     }
 
     /// Values are sorted by their hash.
     fn update(
         &self,
         said: &Said,
-        time_us: i64,
-        now_us: i64,
+        (time, now): (&Moment, &Moment),
         sections: &mut Sections,
         (section, count): (usize, usize),
     ) -> Result<(), TooMuch> {
         let Some(value) = said.taken[self.source] else { return Ok(()) };
-        let (pane, first) = (self.grain.pane(time_us), self.first_pane(now_us));
+        let (pane, first) = (time.pane(self.grain), self.first_pane(now));
         if pane < first {
             return Ok(());
         }
@@ -285,15 +288,15 @@ impl Plan {
         all
     }
 
-    /// Reads windows at `now_us`, the customer's latest event time or a later time, unless they have been read.
-    pub fn read(&self, readings: &Readings, now_us: i64, sections: &Sections, count: usize, seen: &mut Seen) {
+    /// Reads windows at the customer's latest event time or a later time, unless they have been read.
+    pub fn read(&self, readings: &Readings, at: &Moment, sections: &Sections, count: usize, seen: &mut Seen) {
         seen.reserve(self.windows());
         for Group { of, readings } in &readings.tracks {
             if readings.iter().all(|(window, _)| seen.has(*window)) {
                 continue;
             }
             let Track { grain, entry, .. } = self.tracks[*of];
-            let (all, now) = (sections.get(*of, count), grain.pane(now_us));
+            let (all, now) = (sections.get(*of, count), at.pane(grain));
             let mut start = all.len();
             for (window, reading) in readings {
                 let first = now.saturating_sub_unsigned(reading.panes - 1);
@@ -309,7 +312,7 @@ impl Plan {
                 continue;
             }
             let all = sections.get(self.values_section(*of), count);
-            let now = self.values[*of].grain.pane(now_us);
+            let now = at.pane(self.values[*of].grain);
             for (window, reading) in readings {
                 let first = now.saturating_sub_unsigned(reading.panes - 1);
                 let distinct = all.chunks_exact(VALUE).filter(|v| last_pane(v) >= first).count();
@@ -321,7 +324,7 @@ impl Plan {
     /// The value of one window.
     pub fn value(&self, window: usize, now_us: i64, sections: &Sections, count: usize) -> Given {
         let mut seen = Seen::default();
-        self.read(&self.readings([window]), now_us, sections, count, &mut seen);
+        self.read(&self.readings([window]), &Moment::at(now_us), sections, count, &mut seen);
         self.reading(window).given(seen.get(window))
     }
 }

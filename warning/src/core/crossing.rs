@@ -13,6 +13,7 @@ use tarim_datamart::Value;
 use tarim_features::{
     expr::{Answers, ExprId, Scratch},
     row::Dictionary,
+    stream::Moment,
 };
 use tarim_proto::warning::v1::Evidence;
 
@@ -102,7 +103,7 @@ impl Found<'_> {
         let (_, count) = self.state.crossed_section();
         let mut seen = std::mem::take(&mut self.state.work.seen);
         let state = self.state.customers_mut().get(self.customer);
-        book.plan().read(&found.windows, state.now_us, &state.sections, count, &mut seen);
+        book.plan().read(&found.windows, &Moment::at(state.now_us), &state.sections, count, &mut seen);
         for (window, inlet) in &found.inlets {
             evaluation.put_number(*inlet, seen.get(*window));
         }

@@ -89,7 +89,7 @@ impl Customers {
         if 4 + member.len() + customer.len() > IDS_MAX {
             return None;
         }
-        let hash = hash(member, customer);
+        let hash = hash(member.as_bytes(), customer.as_bytes());
         if let Some(slot) = self.index.find(hash, |slot| self.is(slot, member, customer)) {
             return Some(slot);
         }
@@ -103,7 +103,7 @@ impl Customers {
     /// The slot of whoever has this identity, which is that of a customer of a worker.
     pub fn find(&self, identity: &[u8]) -> Option<u32> {
         let (member, customer) = ids(identity);
-        self.index.find(hash(member, customer), |slot| self.is(slot, member, customer))
+        self.index.find(hash(member.as_bytes(), customer.as_bytes()), |slot| self.is(slot, member, customer))
     }
 
     fn add(&mut self, hash: u32, now_us: i64, state: &[u8]) {
@@ -118,7 +118,7 @@ impl Customers {
         let next = self.all.len();
         if slot as usize == next {
             let (member, customer) = try_ids(Sections::section_of(state, self.identity, self.count))?;
-            self.add(hash(member, customer), now_us, state);
+            self.add(hash(member.as_bytes(), customer.as_bytes()), now_us, state);
         } else {
             self.all.get(slot as usize)?;
             keep(&mut self.all, &mut self.states, slot, now_us, state);
@@ -248,9 +248,9 @@ fn try_ids(bytes: &[u8]) -> Option<(&str, &str)> {
 
 /// Of one text and then of the other: to read back what was just put together would make the processor wait.
 #[inline]
-pub fn hash(member: &str, customer: &str) -> u32 {
-    let member = XxHash3_64::oneshot(member.as_bytes());
-    (XxHash3_64::oneshot_with_seed(member, customer.as_bytes()) >> 32) as u32
+pub fn hash(member: &[u8], customer: &[u8]) -> u32 {
+    let member = XxHash3_64::oneshot(member);
+    (XxHash3_64::oneshot_with_seed(member, customer) >> 32) as u32
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::rulebook::WarningBook;
 
-const MAGIC: &[u8; 8] = b"TARIMW-5";
+const MAGIC: &[u8; 8] = b"TARIMW-6";
 /// From nothing.
 const NOTHING: i64 = -1;
 

@@ -6,7 +6,7 @@ use tarim_datamart::ValueRef;
 use tarim_features::{
     expr::{Answers, ExprId, Given, Scratch},
     row::{Dictionary, Row},
-    stream::{Said, Seen},
+    stream::{Moment, Said, Seen},
 };
 use tarim_proto::warning::v1::{DeadLetter, EventRef, Evidence};
 
@@ -385,28 +385,34 @@ impl State {
             false => event.happened_at_us,
         };
         state.now_us = state.now_us.max(time_us);
-        let times = (time_us, state.now_us);
-        plan.update(event.kind, said, times, &mut state.sections, count).map_err(|e| e.to_string())?;
+        let now = Moment::at(state.now_us);
+        plan.update(event.kind, said, (time_us, &now), &mut state.sections, count)
+            .map_err(|e| e.to_string())?;
         evaluation.run(1);
         found.clear();
         seen.clear();
-        let mut ask = |group: &Group, scratch: &mut Scratch| {
+        let mut ask = |group: &Group, guard: Option<bool>, scratch: &mut Scratch| {
+            let (ignoring, all) = (group.ignoring, group.asks.len() as u32);
+            // Where the guard is unknown, nothing is TRUE.
+            if guard.is_none() && ignoring == all {
+                return;
+            }
             let mut evaluation = group.program.start(&group.bound, &rows, Dictionary::none(), scratch);
-            plan.read(&group.windows, state.now_us, &state.sections, count, seen);
+            plan.read(&group.windows, &now, &state.sections, count, seen);
             for (window, inlet) in &group.inlets {
                 evaluation.put_number(*inlet, seen.get(*window));
             }
             evaluation.run(0);
-            let conditions = 0..group.asks.len() as u32;
-            evaluation.answers(0).each_not_false(conditions, |id, truth| {
-                let i = group.asks[id.0 as usize];
-                if truth.is_some() || listener.asks[i].unknown {
-                    found.push((i, truth));
-                }
+            let answers = evaluation.answers(0);
+            if guard.is_some() {
+                answers.each_true(0..ignoring, |id| found.push((group.asks[id.0 as usize], guard)));
+            }
+            answers.each_not_false(ignoring..all, |id, truth| {
+                found.push((group.asks[id.0 as usize], truth.and(guard)));
             });
         };
         if let Some(group) = &listener.always {
-            ask(group, always_scratch);
+            ask(group, Some(true), always_scratch);
         }
         let guards = 0..listener.guards.len() as u32;
         whole.clear();
@@ -414,7 +420,7 @@ impl State {
             let Guards { whole: conditions, group } = &listener.guards[id.0 as usize];
             whole.extend(conditions.iter().map(|i| (*i, truth)));
             if let Some(group) = group {
-                ask(group, group_scratch);
+                ask(group, truth, group_scratch);
             }
         });
         found.append(whole);
@@ -687,7 +693,8 @@ impl Found<'_> {
         let mut evaluation = fires.program.start(&fires.bound, &rows, none, &mut work.episode_scratch);
         let state = customers.get(self.customer);
         let plan = book.plan();
-        plan.read(&fires.windows, state.now_us, &state.sections, layout.episodes.1, &mut work.seen);
+        let now = Moment::at(state.now_us);
+        plan.read(&fires.windows, &now, &state.sections, layout.episodes.1, &mut work.seen);
         for (window, inlet) in &fires.inlets {
             evaluation.put_number(*inlet, work.seen.get(*window));
         }

@@ -176,39 +176,57 @@ impl Desk {
         Ok(Taken::Rulebook { version: &self.version })
     }
 
-    /// Puts an event together. `fields` are those of its kind, by column, those of its head left out.
-    pub(super) fn event<'p>(
-        &mut self,
-        intake: &Intake,
+    /// Begins to put an event together. `wrong` is what is known to be wrong with it.
+    pub(super) fn begin<'d, 'i, 'p>(
+        &'d mut self,
+        intake: &'i Intake,
         kind: usize,
         head: Head<'p>,
-        fields: impl Iterator<Item = Result<(usize, Raw<'p>), Rejected>>,
-        mut wrong: Vec<String>,
-    ) -> Result<Taken<'_>, Rejected> {
+        wrong: Vec<String>,
+    ) -> Filling<'d, 'i, 'p> {
         let of = &intake.kinds[kind];
-        let builder = &mut self.builders[kind];
-        builder.clear();
-        let known_at_us = head.known_at_us.or(head.happened_at_us);
-        let text = |text: &'p str| if text.is_empty() { Raw::Null } else { Raw::Text(text) };
-        let own = [
-            (of.kind.id, text(head.id)),
-            (of.kind.customer, text(head.customer)),
-            (of.kind.happened_at, head.happened_at_us.map_or(Raw::Null, Raw::Int)),
-            (of.kind.known_at, known_at_us.map_or(Raw::Null, Raw::Int)),
-        ];
-        if head.member.is_empty() {
-            wrong.push("member: there is no value".into());
-        }
+        self.builders[kind].clear();
         self.seen.clear();
         self.seen.resize(of.fields.len(), false);
-        // The last value of a field counts.
-        for field in own.into_iter().map(Ok).chain(fields) {
-            let (column, raw) = field?;
-            self.seen[column] = true;
-            of.set(builder, column, raw, &mut wrong);
+        let known_at_us = head.known_at_us.or(head.happened_at_us);
+        let head = Head { known_at_us, ..head };
+        let mut filling = Filling { desk: self, of, kind, head, wrong };
+        let text = |text: &'p str| if text.is_empty() { Raw::Null } else { Raw::Text(text) };
+        let time = |us: Option<i64>| us.map_or(Raw::Null, Raw::Int);
+        filling.set(of.kind.id, text(head.id));
+        filling.set(of.kind.customer, text(head.customer));
+        filling.set(of.kind.happened_at, time(head.happened_at_us));
+        filling.set(of.kind.known_at, time(known_at_us));
+        if head.member.is_empty() {
+            filling.wrong.push("member: there is no value".into());
         }
+        filling
+    }
+}
+
+/// An event that is being put together: its head is, fields of its kind are to come.
+pub(super) struct Filling<'d, 'i, 'p> {
+    desk: &'d mut Desk,
+    of: &'i KindIntake,
+    kind: usize,
+    head: Head<'p>,
+    wrong: Vec<String>,
+}
+
+impl<'d, 'p> Filling<'d, '_, 'p> {
+    /// Sets a column. The last value of a field counts.
+    #[inline]
+    pub fn set(&mut self, column: usize, raw: Raw<'_>) {
+        self.desk.seen[column] = true;
+        self.of.set(&mut self.desk.builders[self.kind], column, raw, &mut self.wrong);
+    }
+
+    /// The event, if nothing is wrong with it.
+    pub fn finish(self) -> Result<Taken<'d>, Rejected> {
+        let Self { desk, of, kind, head, mut wrong } = self;
+        let builder = &mut desk.builders[kind];
         // What it does not say at all is NULL, or has its default, or breaks a rule, as in a load.
-        for column in of.expected.iter().filter(|column| !self.seen[**column]) {
+        for column in of.expected.iter().filter(|column| !desk.seen[**column]) {
             of.set(builder, *column, Raw::Null, &mut wrong);
         }
         if wrong.is_empty()
@@ -223,34 +241,33 @@ impl Desk {
             wrong.extend(broken.into_iter().map(|b| format!("{}: {}", b.rule, b.message)));
         }
         let (Some(happened_at_us), Some(known_at_us), true) =
-            (head.happened_at_us, known_at_us, wrong.is_empty())
+            (head.happened_at_us, head.known_at_us, wrong.is_empty())
         else {
             return Err(Rejected(wrong));
         };
-        for (to, from) in
-            [(&mut self.member, head.member), (&mut self.id, head.id), (&mut self.customer, head.customer)]
+        let Desk { builders, member, id, customer, .. } = desk;
+        for (to, from) in [(&mut *member, head.member), (&mut *id, head.id), (&mut *customer, head.customer)]
         {
             to.clear();
             to.push_str(from);
         }
-        Ok(Taken::Event(Event {
-            kind,
-            id: &self.id,
-            member: &self.member,
-            customer: &self.customer,
-            happened_at_us,
-            known_at_us,
-            row: self.builders[kind].finish(),
-        }))
+        let row = builders[kind].finish();
+        Ok(Taken::Event(Event { kind, id, member, customer, happened_at_us, known_at_us, row }))
     }
 }
 
 impl KindIntake {
     /// Lets a value through the gate, or says what is wrong with it.
+    #[inline]
     fn set(&self, builder: &mut RowBuilder, column: usize, raw: Raw<'_>, wrong: &mut Vec<String>) {
-        if self.quick[column].set(raw, column, builder) {
-            return;
+        if !self.quick[column].set(raw, column, builder) {
+            self.set_slowly(builder, column, raw, wrong);
         }
+    }
+
+    /// The same of a value that every rule of its field is to be asked about.
+    #[cold]
+    fn set_slowly(&self, builder: &mut RowBuilder, column: usize, raw: Raw<'_>, wrong: &mut Vec<String>) {
         let field = &self.fields[column];
         if let Raw::Bytes(bytes) = raw {
             return match std::str::from_utf8(bytes) {

@@ -103,7 +103,11 @@ fn fields<'r>(
             (Some(column), Some(raw)) => values.push((column, raw)),
         }
     }
-    desk.event(intake, kind, head(outer)?, values.into_iter().map(Ok), wrong)
+    let mut event = desk.begin(intake, kind, head(outer)?, wrong);
+    for (column, raw) in values {
+        event.set(column, raw);
+    }
+    event.finish()
 }
 
 fn head(object: &Map<String, Json>) -> Result<Head<'_>, Rejected> {

@@ -15,8 +15,9 @@ use std::fmt;
 
 pub use intake::{Intake, Reader};
 
-/// Member and customer of a record, without a look at anything else; None: they do not stand at once where they would.
-pub fn ids(format: Format, payload: &[u8]) -> Option<(&str, &str)> {
+/// Member and customer of a record, which may be no texts, without a look at anything else; None: they do not stand at once
+/// where they would.
+pub fn ids(format: Format, payload: &[u8]) -> Option<(&[u8], &[u8])> {
     match format {
         Format::Protobuf => protobuf::ids(payload),
         // To find them means to read it all.

@@ -96,31 +96,31 @@ pub(super) fn read<'r>(intake: &Intake, desk: &'r mut Desk, payload: &[u8]) -> R
             name => Err(intake.unknown_kind(name)),
         };
     };
-    desk.event(intake, kind, head, std::iter::from_fn(|| of.field(&mut rest).transpose()), Vec::new())
+    let mut event = desk.begin(intake, kind, head, Vec::new());
+    of.fields(&mut rest, |column, raw| event.set(column, raw))?;
+    event.finish()
 }
 
 impl WireKindOf {
-    /// The next field that the standards have; None at the end.
-    fn field<'p>(&self, rest: &mut &'p [u8]) -> Result<Option<(usize, Raw<'p>)>, Rejected> {
+    /// Calls `set` with each field that the standards have. (An iterator of them would be slower: each value would be written
+    /// to memory, to be read again at once.)
+    #[inline]
+    fn fields<'p>(&self, rest: &mut &'p [u8], mut set: impl FnMut(usize, Raw<'p>)) -> Result<(), Rejected> {
         while !rest.is_empty() {
             let (tag, wire) = key(rest)?;
-            let raw = match (self.fields.get(tag as usize).copied().flatten(), wire) {
+            match (self.fields.get(tag as usize).copied().flatten(), wire) {
                 (Some((Some(column), WireType::Varint)), WireType::Varint) => {
-                    (column, Raw::Int(varint(rest)?))
+                    set(column, Raw::Int(varint(rest)?));
                 }
                 (Some((Some(column), WireType::LengthDelimited)), WireType::LengthDelimited) => {
-                    (column, Raw::Bytes(bytes(rest)?))
+                    set(column, Raw::Bytes(bytes(rest)?));
                 }
                 (Some((Some(_), _)), _) => return Err(broken()),
                 // A field of a later version, or one that the standards do not have.
-                _ => {
-                    skip(tag, wire, rest)?;
-                    continue;
-                }
-            };
-            return Ok(Some(raw));
+                _ => skip(tag, wire, rest)?,
+            }
         }
-        Ok(None)
+        Ok(())
     }
 }
 
@@ -141,13 +141,13 @@ pub(super) fn kind(intake: &Intake, payload: &[u8]) -> Option<usize> {
 }
 
 /// Member and customer, if they stand before the event's kind.
-pub(super) fn ids(payload: &[u8]) -> Option<(&str, &str)> {
-    let (mut rest, mut member) = (payload, "");
+pub(super) fn ids(payload: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (mut rest, mut member) = (payload, [].as_slice());
     while !rest.is_empty() {
         let (tag, wire) = key(&mut rest).ok()?;
         match (tag, wire) {
-            (2, WireType::LengthDelimited) => member = text(&mut rest, "member").ok()?,
-            (3, WireType::LengthDelimited) => return Some((member, text(&mut rest, "customer_id").ok()?)),
+            (2, WireType::LengthDelimited) => member = bytes(&mut rest).ok()?,
+            (3, WireType::LengthDelimited) => return Some((member, bytes(&mut rest).ok()?)),
             _ => skip(tag, wire, &mut rest).ok()?,
         }
     }

@@ -370,11 +370,11 @@ impl Compiler<'_> {
 
     fn listener(&mut self, kind: usize, asks: Vec<Ask>, exprs: Vec<Checked>) -> Option<Listener> {
         // Conditions by the text of their guard, in the order in which they come.
-        let mut guards: Vec<(String, Checked, Guards, Vec<usize>)> = Vec::new();
+        let mut guards: Vec<(String, Checked, Guards, Vec<(usize, Checked)>)> = Vec::new();
         let mut always = Vec::new();
-        for (i, expr) in exprs.iter().enumerate() {
-            let Some(guard) = expr.guard(stream::EVENT) else {
-                always.push(i);
+        for (i, expr) in exprs.into_iter().enumerate() {
+            let Some((guard, rest)) = expr.guarded(stream::EVENT) else {
+                always.push((i, expr));
                 continue;
             };
             let text = guard.sql();
@@ -382,9 +382,9 @@ impl Compiler<'_> {
                 guards.push((text.clone(), guard, Guards::default(), Vec::new()));
                 guards.len() - 1
             });
-            match text == expr.sql() {
-                true => guards[at].2.whole.push(i),
-                false => guards[at].3.push(i),
+            match rest {
+                None => guards[at].2.whole.push(i),
+                Some(rest) => guards[at].3.push((i, rest)),
             }
         }
         let fed = self.plan.exprs(kind, &self.scopes[kind]);
@@ -394,10 +394,10 @@ impl Compiler<'_> {
         let asked = self.problems.take(asked)?;
         let program = fuse(&self.scopes[kind], 1, [(&fed, Some(WINDOW)), (&asked, None)]);
         let bound = self.bind(&program, kind, 2);
-        let always = if always.is_empty() { None } else { Some(self.group(kind, &exprs, always)?) };
+        let always = if always.is_empty() { None } else { Some(self.group(kind, &asks, always)?) };
         let guards = guards.into_iter().map(|(_, _, mut decides, rest)| {
             if !rest.is_empty() {
-                decides.group = Some(self.group(kind, &exprs, rest)?);
+                decides.group = Some(self.group(kind, &asks, rest)?);
             }
             Some(decides)
         });
@@ -405,14 +405,16 @@ impl Compiler<'_> {
         Some(Listener { program, bound, guards, always, asks })
     }
 
-    /// Compiles some of the conditions.
-    fn group(&mut self, kind: usize, all: &[Checked], asks: Vec<usize>) -> Option<Group> {
-        let exprs = asks.iter().map(|i| all[*i].clone()).collect();
+    /// Compiles some of the conditions, or what a guard leaves of them, each with its index among all that are asked.
+    fn group(&mut self, kind: usize, all: &[Ask], mut some: Vec<(usize, Checked)>) -> Option<Group> {
+        some.sort_by_key(|(i, _)| all[*i].unknown);
+        let ignoring = some.partition_point(|(i, _)| !all[*i].unknown) as u32;
+        let (asks, exprs): (Vec<usize>, Vec<Checked>) = some.into_iter().unzip();
         let set = self.problems.take(ExprSet::compile(&self.scopes[kind], exprs))?;
         let program = fuse(&self.scopes[kind], 1, [(&set, None)]);
         let bound = self.bind(&program, kind, 2);
         let (windows, inlets) = self.read(&program);
-        Some(Group { program, bound, windows, inlets, asks })
+        Some(Group { program, bound, windows, inlets, asks, ignoring })
     }
 }
 

@@ -119,7 +119,8 @@ pub const EPISODE: [(&str, Type); 3] = [("kept", Type::Int64), ("sum", Type::Int
 /// ```text
 ///  event ─► program: what the windows want │ guards: what conditions say of the event alone
 ///                                                │ where it is FALSE, so is the condition: most events concern few rules
-///           groups: conditions of one guard ◄────┘
+///           groups: the rest of conditions ◄─────┘
+///                   of one guard
 /// ```
 #[derive(Debug)]
 pub struct Listener {
@@ -153,6 +154,8 @@ pub struct Group {
     pub inlets: Vec<(usize, Inlet)>,
     /// Index of each.
     pub asks: Vec<usize>,
+    /// Of the first so many unknown is as good as FALSE: it need not be told apart.
+    pub ignoring: u32,
 }
 
 /// A condition.

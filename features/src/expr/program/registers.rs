@@ -41,6 +41,12 @@ impl Truth {
         }
     }
 
+    /// The same that is not 0 where it is TRUE.
+    #[inline]
+    pub fn are_true(truths: &[Self]) -> u64 {
+        Self::not_false(truths) & u64::from_le_bytes([Self::TRUE.0; 8])
+    }
+
     #[inline]
     pub fn get(self) -> Option<bool> {
         match self {
