@@ -11,6 +11,7 @@ use indicatif::ProgressBar;
 use serde_json::Value as Json;
 use tarim_examples::{Plan, synthesise};
 use tarim_warning::{
+    known::Known,
     replay::{Replay, replay},
     rulebook::WarningBook,
 };
@@ -54,6 +55,7 @@ impl Goal for WarnFound {
             dead: folder.join("dead.ndjson"),
             published: folder.join("none"),
             contagion: None,
+            known: Known::default(),
         };
         let rulebook = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/rulebook");
         replay(Arc::new(WarningBook::read(&rulebook)?), &files, |_| {})?;
