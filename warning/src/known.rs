@@ -39,25 +39,25 @@ pub enum KnownError {
         "{}: rule {} reads {}, and there is no online store: name its folder with --store; `tarim materialize` makes one",
         .0.place, .0.rule, .0.feature
     )]
-    NoStore(ReadBy),
+    NoStore(Box<ReadBy>),
     #[error(
         "{}: rule {} reads {}, and nothing in the log says of which generation: run `tarim warn features` before events are \
          sent; for those that are there already, start with --features and the version of a generation",
         .0.place, .0.rule, .0.feature
     )]
-    Blind(ReadBy),
+    Blind(Box<ReadBy>),
     #[error(
         "{}: rule {} reads {} of generation {version}, which cannot be read: {source}. Bring it back into the store, or \
          start with --features-instead and the version of one that is there: it is then read in the place of those that are gone, \
          and alerts may differ from what they would have been",
         by.place, by.rule, by.feature
     )]
-    Gone { by: ReadBy, version: String, source: StoreError },
+    Gone { by: Box<ReadBy>, version: String, source: Box<StoreError> },
     #[error(
         "{}: rule {} reads {} of generation {version}, which cannot be read: {source}",
         by.place, by.rule, by.feature
     )]
-    Store { by: ReadBy, version: String, source: StoreError },
+    Store { by: Box<ReadBy>, version: String, source: Box<StoreError> },
 }
 
 /// Another rulebook, with what it reads, ready to come into force.
@@ -78,7 +78,7 @@ impl Known {
     /// Whether rules that read features have a store to read them from, before anything is taken.
     pub fn check(&self, book: &WarningBook) -> Result<(), KnownError> {
         match (&book.reads().first, &self.store) {
-            (Some(by), None) => Err(KnownError::NoStore(by.clone())),
+            (Some(by), None) => Err(KnownError::NoStore(by.clone().into())),
             _ => Ok(()),
         }
     }
@@ -106,7 +106,7 @@ impl Known {
         self.check(book)?;
         let (Some(by), Some(store)) = (&book.reads().first, &self.store) else { return Ok(None) };
         let open = |version: &str| store.open(version, book.entities().set(), &book.reads().entities);
-        let (by, named) = (by.clone(), version.to_owned());
+        let (by, named) = (Box::new(by.clone()), version.to_owned());
         match (open(version), &self.instead) {
             (Ok(rows), _) => Ok(Some(rows)),
             (Err(StoreError::Gone { .. }), Some(instead)) => {
@@ -114,13 +114,14 @@ impl Known {
                     generation = version,
                     instead, "features that are gone: others are read, as was asked for"
                 );
-                let wrong = |source| KnownError::Store { by, version: instead.clone(), source };
+                let wrong =
+                    |source| KnownError::Store { by, version: instead.clone(), source: Box::new(source) };
                 open(instead).map(Some).map_err(wrong)
             }
             (Err(source @ StoreError::Gone { .. }), None) => {
-                Err(KnownError::Gone { by, version: named, source })
+                Err(KnownError::Gone { by, version: named, source: source.into() })
             }
-            (Err(source), _) => Err(KnownError::Store { by, version: named, source }),
+            (Err(source), _) => Err(KnownError::Store { by, version: named, source: source.into() }),
         }
     }
 
@@ -134,7 +135,7 @@ impl Known {
         let version = features.or(worker.features()).map(str::to_owned);
         let rows = version.as_ref().map(|version| self.rows(&book, version)).transpose()?.flatten();
         if let (Some(by), None) = (&book.reads().first, &rows) {
-            return Err(KnownError::Blind(by.clone()));
+            return Err(KnownError::Blind(by.clone().into()));
         }
         let mut history = worker.backfill(&book);
         if let (Some(history), Some(version), Some(rows)) = (&mut history, &version, &rows) {
@@ -145,7 +146,7 @@ impl Known {
 
     /// No event was taken, for nobody has said what rules read.
     pub fn blind(book: &WarningBook) -> Result<(), KnownError> {
-        book.reads().first.as_ref().map_or(Ok(()), |by| Err(KnownError::Blind(by.clone())))
+        book.reads().first.as_ref().map_or(Ok(()), |by| Err(KnownError::Blind(by.clone().into())))
     }
 }
 
