@@ -7,6 +7,7 @@ mod kafka;
 mod managers;
 mod replay;
 mod serve;
+mod store;
 
 pub use self::kafka::pair;
 
@@ -31,6 +32,8 @@ enum Verb {
     Send(kafka::send::Args),
     /// Change the rulebook of a pipeline that runs
     Swap(kafka::swap::Args),
+    /// Change the features that rules of a pipeline read to those of another generation of the online store
+    Features(kafka::features::Args),
     /// Keep warnings and what becomes of them, and serve them over gRPC
     Serve(serve::Args),
     /// List warnings of a member, the newest first
@@ -60,6 +63,7 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         Verb::Replay(args) => replay::run(home, args),
         Verb::Send(args) => kafka::send::run(home, args),
         Verb::Swap(args) => kafka::swap::run(home, args),
+        Verb::Features(args) => kafka::features::run(home, args),
         Verb::Serve(args) => serve::run(home, args),
         Verb::List(args) => desk::list(args),
         Verb::Show(args) => desk::show(args),

@@ -1,5 +1,6 @@
 //! Exactly once, on a real Kafka: the pipeline is killed again and again, and so is the broker; whoever reads committed
-//! alerts sees what an undisturbed run gives, each once. So it is with what alerts spread into other partitions.
+//! alerts sees what an undisturbed run gives, each once. So it is with what alerts spread into other partitions, and with features
+//! of the online store, of which newer generations come while the log names older ones.
 //!
 //! `.ci/kafka run -- cargo test --test warn_kafka`; without TARIM_KAFKA it skips. `TARIM_KILLS` says how often.
 
@@ -112,7 +113,9 @@ impl Kafka {
             .unwrap();
         let rules = "[[spread]]\nlevel_at_least = \"yellow\"\nalong = [\"second\", \"shadow\"]\nhops = 2\n\
                      [[rule]]\nid = \"K-009\"\nzh = \"影\"\nen = \"shadow\"\nlevel = \"red\"\nevent = \"contagion\"\n\
-                     when = \"event.hops >= 1\"\nkey = [\"source_alert\"]\nquiet = \"400d\"\n";
+                     when = \"event.hops >= 1\"\nkey = [\"source_alert\"]\nquiet = \"400d\"\n\
+                     [[rule]]\nid = \"Z-001\"\nzh = \"余额\"\nen = \"more than the last balance\"\nlevel = \"blue\"\n\
+                     event = \"transaction\"\nwhen = \"event.amount_fen > 0.5 * customer.balance_last_fen\"\nquiet = \"2d\"\n";
         std::fs::write(self.rulebook().join("warnings/contagion.toml"), rules).unwrap();
     }
 
@@ -292,11 +295,16 @@ fn check_spread(alerts: &BTreeMap<String, usize>, known: &BTreeSet<String>) {
     assert!(missing.is_empty() && other.is_empty(), "not reached {missing:?}, reached for nothing {other:?}");
 }
 
-/// The events of a bank, in two files.
-fn halves(bank: &Path) -> [PathBuf; 2] {
+/// The events of a bank, in three files: one half, and two quarters.
+fn parts(bank: &Path) -> [PathBuf; 3] {
     let text = std::fs::read_to_string(bank.join("events/events.ndjson")).unwrap();
-    let middle = text[..text.len() / 2].rfind('\n').unwrap() + 1;
-    let parts = [("first.ndjson", &text[..middle]), ("second.ndjson", &text[middle..])];
+    let cut = |at: usize| text[..at].rfind('\n').unwrap() + 1;
+    let (middle, late) = (cut(text.len() / 2), cut(text.len() / 4 * 3));
+    let parts = [
+        ("first.ndjson", &text[..middle]),
+        ("second.ndjson", &text[middle..late]),
+        ("third.ndjson", &text[late..]),
+    ];
     parts.map(|(name, part)| {
         let path = bank.join("events").join(name);
         std::fs::write(&path, part).unwrap();
@@ -342,21 +350,32 @@ fn alerts_are_exactly_once_whatever_is_killed() {
     let none = kafka.run("calm", true).output().unwrap();
     let said = String::from_utf8_lossy(&none.stderr);
     assert!(!none.status.success() && said.contains("--no-contagion"), "{said}");
+    // So does whoever reads features.
     kafka.ok(&["load", &format!("{bank}/customers.csv")]);
+    let none = kafka.run("calm", true).output().unwrap();
+    let said = String::from_utf8_lossy(&none.stderr);
+    assert!(!none.status.success() && said.contains("there is no online store"), "{said}");
+    kafka.ok(&["load", bank]);
     let query = "SELECT member || '/' || customer_id AS key FROM customers";
     let known = kafka.tarim().args(["sql", "--format", "csv", query]).output().unwrap();
     let known = String::from_utf8(known.stdout).unwrap().lines().map(str::to_owned).collect();
     // In the midst of it another rulebook comes into force.
     kafka.publish_another();
-    let halves = halves(Path::new(bank));
-    for (i, half) in halves.iter().enumerate() {
+    // And features of three generations: at the beginning, with the rulebook, and late.
+    let parts = parts(Path::new(bank));
+    for ((part, verb), as_of) in
+        parts.iter().zip(["features", "swap", "features"]).zip(["2025-09-30", "2025-12-31", "2026-03-31"])
+    {
+        kafka.ok(&["materialize", "--as-of", as_of]);
         for name in ["calm", "crashed"] {
             let events = format!("{name}.events");
-            if i > 0 {
-                kafka.ok(&["warn", "swap", "--events", &events]);
-            }
-            kafka.ok(&["warn", "send", "--events", &events, "--from", half.to_str().unwrap()]);
+            kafka.ok(&["warn", verb, "--events", &events]);
+            kafka.ok(&["warn", "send", "--events", &events, "--from", part.to_str().unwrap()]);
         }
+    }
+    // Newer ones that the log does not name are not looked at, however many.
+    for _ in 0..4 {
+        kafka.ok(&["materialize", "--as-of", "2026-06-30"]);
     }
 
     let calm = kafka.run("calm", true).output().unwrap();
@@ -365,12 +384,17 @@ fn alerts_are_exactly_once_whatever_is_killed() {
     assert!(wanted.len() > 1000, "the undisturbed run gave {} alerts", wanted.len());
     assert!(wanted.values().all(|n| *n == 1), "the undisturbed run gave an alert twice");
     // Without history the new rule would be silent for 50 days, and the absence for 33.
-    let second = std::fs::read_to_string(&halves[1]).unwrap();
+    let second = std::fs::read_to_string(&parts[1]).unwrap();
     let swapped = day(second.lines().next().unwrap(), "happened_at");
     for (rule, at_least) in [("X-001", 100), ("X-002", 5)] {
         let of_new = wanted.keys().filter(|alert| alert.contains(&format!("\"rule_id\":\"{rule}\"")));
         let soon = of_new.filter(|alert| (0..20).contains(&(day(alert, "raised_at") - swapped))).count();
         assert!(soon >= at_least, "{rule} fired {soon} times within 20 days of the swap");
+    }
+    for (rule, at_least) in [("D-001", 2), ("Z-001", 500)] {
+        let of_rule = wanted.keys().filter(|alert| alert.contains(&format!("\"rule_id\":\"{rule}\"")));
+        let told = of_rule.filter(|alert| alert.contains("\"customer.balance")).count();
+        assert!(told >= at_least, "{rule}, which reads features, fired {told} times");
     }
     check_spread(&wanted, &known);
 

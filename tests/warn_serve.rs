@@ -10,6 +10,7 @@ fn warnings_of_a_bank_are_dealt_with_and_stay_so() {
     let desk = Desk::new();
     desk.ok(&["synth", "--out", &desk.path("bank"), "--customers", "400", "--seed", "11"]);
     let (events, alerts) = (desk.path("bank/events/events.ndjson"), desk.path("alerts.ndjson"));
+    desk.ok(&["materialize"]);
     desk.ok(&["warn", "replay", "--no-contagion", "--from", &events, "--to", &alerts]);
     let written = std::fs::read_to_string(&alerts).unwrap();
     let raised: Vec<Json> = written.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -75,6 +76,7 @@ fn account_managers_are_told_at_once_in_digests_and_of_what_nobody_looks_into() 
     desk.ok(&["synth", "--out", &bank, "--customers", "400", "--seed", "11"]);
     desk.ok(&["load", &format!("{bank}/customers.csv")]);
     let (events, alerts) = (desk.path("bank/events/events.ndjson"), desk.path("alerts.ndjson"));
+    desk.ok(&["materialize"]);
     desk.ok(&["warn", "replay", "--no-contagion", "--from", &events, "--to", &alerts]);
     let read = |file: &str| -> Vec<Json> {
         let text = std::fs::read_to_string(file).unwrap();

@@ -103,6 +103,8 @@ fn alerts_of_a_topic_are_dealt_with_and_told() {
     let topics = ["--events", "desk.events", "--dead", "desk.dead"];
     let init = ["warn", "init", "--partitions", "2", "--changes", CHANGES, "--pushes", PUSHES];
     kafka.ok(&[&init[..], &topics].concat());
+    kafka.desk.ok(&["materialize"]);
+    kafka.ok(&[&["warn", "features"][..], &topics].concat());
     kafka.ok(&[&["warn", "send", "--from", &format!("{bank}/events/events.ndjson")][..], &topics].concat());
     // Many transactions, and served while they come: killed at once, and again, it has what it had.
     let events_max = ["--events-max", "500", "--until-end", "--tick-s", "0"];

@@ -17,6 +17,7 @@ use rdkafka::{
 use serde_json::{Value as Json, json};
 use tarim_warning::{
     kafka::{self, Encoding, Partitioner, Settings},
+    known::Known,
     rulebook::WarningBook,
 };
 
@@ -45,6 +46,7 @@ pub fn settings(brokers: &str, name: &str, folder: &Path, until_end: bool) -> Se
         partitions: None,
         until_end,
         contagion: None,
+        known: Known::default(),
         partitioner: Partitioner::default(),
     }
 }

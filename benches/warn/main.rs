@@ -13,6 +13,7 @@ use clap::Parser;
 use serde_json::{Value as Json, json};
 use tarim_benches::fixture::warn::WarnBook;
 use tarim_warning::{
+    known::Known,
     replay::{Replay, replay},
     rulebook::WarningBook,
 };
@@ -83,6 +84,7 @@ fn replayed(folder: &std::path::Path) -> anyhow::Result<Json> {
         dead: folder.join("dead.pb"),
         published: folder.join("none"),
         contagion: None,
+        known: Known::default(),
     };
     let (start, cpu) = (Instant::now(), CpuTime::now()?);
     let report = replay(book, &files, |_| {})?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tarim_datamart::{Place, Value};
+use tarim_datamart::{At, Place, Value};
 
 use crate::{
     row::{Column, Group, Layout, LayoutError, RowBuilder},
@@ -24,6 +24,8 @@ pub struct Entity {
     pub key: String,
     /// The field of an application that names it.
     pub application: String,
+    /// The field of an event that names it; None: the one that has the name of the application's, where there is one.
+    pub event: Option<At<String>>,
     /// Its feature views, in order of file name. View `i` is group `i + 1` of the layout.
     pub views: Vec<View>,
     /// Column 0 is [`KNOWN`], of group 0; then the features of its views, in order.
@@ -43,6 +45,7 @@ pub(crate) struct Head {
     pub table: String,
     pub key: String,
     pub application: String,
+    pub event: Option<At<String>>,
     pub place: Place,
 }
 
@@ -68,8 +71,27 @@ impl Entity {
         }
         let layout = Arc::new(Layout::new(columns, groups)?);
         let unknown = unknown_row(&layout);
-        let Head { name, zh, en, table, key, application, place } = head;
-        Ok(Self { name, zh, en, table, key, application, views, layout, place, facts, definition, unknown })
+        let Head { name, zh, en, table, key, application, event, place } = head;
+        Ok(Self {
+            name,
+            zh,
+            en,
+            table,
+            key,
+            application,
+            event,
+            views,
+            layout,
+            place,
+            facts,
+            definition,
+            unknown,
+        })
+    }
+
+    /// The field of an event that names it.
+    pub fn event_field(&self) -> &str {
+        self.event.as_ref().map_or(&self.application, |event| &event.value)
     }
 
     /// The packed row of an entity that is not known: [`KNOWN`] is FALSE, all else is NULL, and nothing is

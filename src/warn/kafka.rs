@@ -1,5 +1,6 @@
 //! Verbs that talk to Kafka, and what they all ask.
 
+pub mod features;
 pub mod init;
 pub mod run;
 pub mod send;
@@ -8,7 +9,10 @@ pub mod swap;
 use std::time::Duration;
 
 use anyhow::Context;
-use tarim_warning::kafka::{Encoding, Partitioner, Settings};
+use tarim_warning::{
+    kafka::{Encoding, Partitioner, Settings},
+    known::Known,
+};
 
 use crate::home::Home;
 
@@ -52,6 +56,7 @@ impl Broker {
             until_end: false,
             contagion: None,
             partitioner: Partitioner::default(),
+            known: Known::default(),
         }
     }
 }

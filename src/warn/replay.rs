@@ -14,7 +14,7 @@ use tarim_warning::{
     rulebook::WarningBook,
 };
 
-use super::contagion::Spread;
+use super::{contagion::Spread, store::Features};
 use crate::{home::Home, materialize::LINES};
 
 #[derive(clap::Args)]
@@ -25,7 +25,9 @@ use crate::{home::Home, materialize::LINES};
     Events stand in the order in which they came to be known. What cannot be taken goes, with the reason, to a file\n\
     beside the alerts. The same events and rulebook give the same alerts, with the same ids.\n\n\
     What alerts spread to neighbours ([[spread]] of the warning rules) is taken at once, and written to a file beside\n\
-    the alerts: where their evidence names partition 1, the offset is a record of that file.")]
+    the alerts: where their evidence names partition 1, the offset is a record of that file.\n\n\
+    Features that rules read are those of the current generation of the online store, or of the one that --features names,\n\
+    from the first event on.")]
 pub struct Args {
     /// File of events, .ndjson or .pb
     #[arg(long, value_name = "FILE")]
@@ -36,6 +38,8 @@ pub struct Args {
     /// File for what could not be taken [default: beside the alerts, `.dead` in its name]
     #[arg(long, value_name = "FILE")]
     dead: Option<PathBuf>,
+    #[command(flatten)]
+    features: Features,
     #[command(flatten)]
     spread: Spread,
     /// File for what alerts spread to neighbours [default: beside the alerts, `.contagion` in its name]
@@ -55,7 +59,8 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     for (edges, n) in edges(&book, contagion.as_ref())? {
         eprintln!("alerts spread along {} edges `{edges}`", HumanCount(n as u64));
     }
-    let files = Replay { from: args.from, to: args.to, dead, published: home.published(), contagion };
+    let known = args.features.of_history(home, &book)?;
+    let files = Replay { from: args.from, to: args.to, dead, published: home.published(), contagion, known };
     let size = std::fs::metadata(&files.from).map_or(0, |m| m.len());
     let bar = ProgressBar::new(size).with_style(ProgressStyle::with_template(
         "{spinner} {bytes}/{total_bytes} of events [{wide_bar}] {eta}",

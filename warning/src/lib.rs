@@ -4,7 +4,8 @@
 //!  rulebook: warnings, streams ──► WarningBook                         (rulebook)
 //!                                      │
 //!  record ─► Reader ─► Event ─► Worker: windows, then the rules that   (event, core)
-//!              │                listen; patterns and their timers
+//!              │            ▲   listen; patterns and their timers
+//!              │            └── features of the online store: of the generation that the log names   (known)
 //!              └► dead letter          └─► Alert
 //!
 //!              ▲          └─► Contagion: events of neighbours, along the datamart's edges, back into the log   (contagion)
@@ -31,6 +32,7 @@ pub mod delivery;
 pub mod event;
 pub mod feed;
 pub mod kafka;
+pub mod known;
 pub mod ledger;
 pub mod lifecycle;
 pub mod replay;

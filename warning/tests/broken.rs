@@ -29,6 +29,9 @@ struct Case {
     /// Other problems follow from it.
     #[serde(default)]
     and_more: bool,
+    /// It has entities, and rules that read features of them (`tests/known`).
+    #[serde(default)]
+    known: bool,
 }
 
 #[derive(Deserialize)]
@@ -68,6 +71,9 @@ fn every_broken_rulebook_is_refused_with_file_line_and_remedy() {
 fn run(good: &Path, case: &Case) -> Result<(), String> {
     let folder = tempfile::tempdir().unwrap();
     copy(good, folder.path());
+    if case.known {
+        copy(&good.with_file_name("known"), folder.path());
+    }
     for patch in &case.patch {
         apply(folder.path(), patch)?;
     }

@@ -9,6 +9,9 @@
 //!
 //! where the member is 001 if none is said, and the event's id is `e` and the number of its line, from 1. What is said in
 //! short is said once more in Protobuf, which must bring the same; and each case is run with a snapshot after every record.
+//! Where a case has generations of features, they are published in their order; `features 2` is a record that names the second
+//! one. It is run over the rulebook with rules that read them (`tests/known`).
+//!
 //! Where a case has edges, what alerts spread is taken right behind the record that brings them.
 
 mod support;
@@ -17,11 +20,16 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
+    sync::Arc,
 };
 
 use serde::Deserialize;
 use serde_json::Value as Json;
-use support::{Record, book, event, tick};
+use support::{
+    Record, book, event,
+    known::{self, Rows, Store},
+    tick,
+};
 use tarim_datamart::gate::parse;
 use tarim_features::edges::{Builder, Edges, Row};
 use tarim_proto::warning::v1::{Alert, EventRef};
@@ -30,6 +38,7 @@ use tarim_warning::{
     contagion::{json, record, spread},
     core::{Outbox, Position, Span, Worker},
     event::Format,
+    rulebook::WarningBook,
 };
 
 #[derive(Deserialize)]
@@ -48,11 +57,29 @@ struct Case {
     /// Kind, from, to; and since and until, if it has them.
     #[serde(default)]
     edges: Vec<String>,
+    /// What is known of entities, in each generation.
+    #[serde(default)]
+    generation: Vec<Generation>,
     log: String,
     #[serde(default)]
     alert: Vec<Wanted>,
     #[serde(default)]
     dead: Vec<Dead>,
+}
+
+/// A generation of the online store.
+#[derive(Deserialize)]
+struct Generation {
+    as_of: String,
+    #[serde(flatten)]
+    rows: Rows,
+}
+
+/// What a case is run with.
+struct Setting {
+    book: Arc<WarningBook>,
+    store: Store,
+    edges: Edges,
 }
 
 /// An alert that must come. What is left out of `values` is not looked at.
@@ -115,12 +142,18 @@ fn all_cases() {
 impl Case {
     fn run(&self) -> Result<(), String> {
         let lines: Vec<&str> = self.log.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let book = if self.generation.is_empty() { book() } else { known::book() };
+        let mut store = Store::new();
+        for Generation { as_of, rows } in &self.generation {
+            store.publish(&book, parse::timestamp(as_of).ok_or("  as_of is a time")?, rows);
+        }
+        let setting = Setting { edges: edges(&book, &self.edges)?, book, store };
+        let versions = &setting.store.versions;
         let lines: Result<Vec<Line>, String> =
-            (1..).zip(&lines).map(|(n, line)| Line::read(n, line)).collect();
+            (1..).zip(&lines).map(|(n, line)| Line::read(n, line, versions)).collect();
         let lines = lines?;
-        let edges = edges(&self.edges)?;
         let json: Vec<Record> = lines.iter().map(|line| line.record.clone()).collect();
-        let out = run(&mut Worker::new(book()), (0, &mut 0), &json, &edges);
+        let out = run(&mut setting.worker(), (0, &mut 0), &json, &setting);
         self.compare(&out)?;
         // Readers drop what has the id of another.
         let ids: BTreeSet<&str> = out.iter().flat_map(|o| &o.alerts).map(|a| a.alert_id.as_str()).collect();
@@ -129,11 +162,11 @@ impl Case {
         }
         let wire: Vec<Record> =
             lines.iter().map(|line| line.wire.as_ref().unwrap_or(&line.record).clone()).collect();
-        if said(&run(&mut Worker::new(book()), (0, &mut 0), &wire, &edges)) != said(&out) {
+        if said(&run(&mut setting.worker(), (0, &mut 0), &wire, &setting)) != said(&out) {
             return Err("  Protobuf brings something else".into());
         }
         for taken in 1..json.len() {
-            if said(&resumed(&json, taken, &edges)) != said(&out) {
+            if said(&resumed(&json, taken, &setting)) != said(&out) {
                 return Err(format!("  a snapshot after record {taken} brings something else"));
             }
         }
@@ -193,8 +226,13 @@ fn name(event: &EventRef) -> String {
     }
 }
 
-fn edges(lines: &[String]) -> Result<Edges, String> {
-    let book = book();
+impl Setting {
+    fn worker(&self) -> Worker {
+        Worker::new(self.book.clone())
+    }
+}
+
+fn edges(book: &WarningBook, lines: &[String]) -> Result<Edges, String> {
     let mut builder = Builder::new(book.edges().edges().len());
     for line in lines {
         let parts: Vec<&str> = line.split(' ').collect();
@@ -215,12 +253,16 @@ fn run(
     worker: &mut Worker,
     (first, spread_before): (usize, &mut i64),
     records: &[Record],
-    edges: &Edges,
+    Setting { edges, store, .. }: &Setting,
 ) -> Vec<Outbox> {
     let mut outboxes = Vec::new();
     for (i, Record { format, payload }) in records.iter().enumerate() {
         let mut out = Outbox::default();
         worker.take(Position { partition: 0, offset: (first + i) as i64 }, *format, payload, &mut out);
+        assert!(!out.is_blind, "nobody has said what is known");
+        if let Some(version) = out.features.take() {
+            store.known.give(worker, &version).unwrap_or_else(|e| panic!("{e}"));
+        }
         let mut events = Vec::new();
         for (i, alert) in out.alerts.iter().enumerate() {
             if !out.by_contagion.contains(&i) {
@@ -250,9 +292,15 @@ struct Line {
 }
 
 impl Line {
-    fn read(number: usize, line: &str) -> Result<Self, String> {
+    fn read(number: usize, line: &str, versions: &[String]) -> Result<Self, String> {
         let parts: Vec<&str> = line.splitn(4, ' ').collect();
         let json = match parts.as_slice() {
+            ["features", n] => {
+                let version = n.parse::<usize>().ok().and_then(|n| versions.get(n.checked_sub(1)?));
+                let version =
+                    version.ok_or_else(|| format!("  line {number}: there is no generation {n}"))?;
+                serde_json::json!({ "happened_at": "2026-01-01T00:00:00Z", "features": { "version": version } })
+            }
             // Verbatim, and not even JSON where a case says so.
             [first, ..] if parse::timestamp(first).is_none() => {
                 let payload = line.as_bytes().to_vec();
@@ -275,19 +323,20 @@ fn said(out: &[Outbox]) -> Vec<(Vec<Alert>, Vec<&str>)> {
 }
 
 /// The same log, by a worker that is written down after so many records, and one that goes on from there.
-fn resumed(records: &[Record], taken: usize, edges: &Edges) -> Vec<Outbox> {
+fn resumed(records: &[Record], taken: usize, setting: &Setting) -> Vec<Outbox> {
     let mut spread = 0;
-    let mut worker = Worker::new(book());
+    let mut worker = setting.worker();
     let half = taken / 2;
     let (mut full, mut delta) = (Vec::new(), Vec::new());
-    let mut out = run(&mut worker, (0, &mut spread), &records[..half], edges);
+    let mut out = run(&mut worker, (0, &mut spread), &records[..half], setting);
     let span = Span { from: None, to: half as i64 };
     worker.write_snapshot(0, span, &mut full).unwrap();
-    out.extend(run(&mut worker, (half, &mut spread), &records[half..taken], edges));
+    out.extend(run(&mut worker, (half, &mut spread), &records[half..taken], setting));
     let span = Span { from: Some(half as i64), to: taken as i64 };
     worker.write_snapshot(0, span, &mut delta).unwrap();
-    let (mut worker, at) = Worker::restore(book(), 0, [&full[..], &delta[..]]).unwrap();
+    let (worker, at) = Worker::restore(setting.book.clone(), 0, [&full[..], &delta[..]]).unwrap();
     assert_eq!(at, taken as i64);
-    out.extend(run(&mut worker, (taken, &mut spread), &records[taken..], edges));
+    let mut worker = setting.store.begin(worker);
+    out.extend(run(&mut worker, (taken, &mut spread), &records[taken..], setting));
     out
 }

@@ -17,12 +17,17 @@ use tarim_proto::warning::v1::{Alert, DeadLetter};
 use tarim_warning::{
     alert,
     contagion::Network,
+    known::Known,
     replay::{Contagion, Replay, ReplayError, Report, replay},
 };
 
 fn run(folder: &Path, from: &str, to: &str, dead: &str) -> Result<Report, ReplayError> {
     let [from, to, dead] = [from, to, dead].map(|name| folder.join(name));
-    replay(book(), &Replay { from, to, dead, published: folder.join("none"), contagion: None }, |_| {})
+    replay(
+        book(),
+        &Replay { from, to, dead, published: folder.join("none"), contagion: None, known: Known::default() },
+        |_| {},
+    )
 }
 
 /// A log without the kind that has no Protobuf.
@@ -138,8 +143,19 @@ fn what_alerts_spread_is_taken_and_stands_in_a_file_of_its_own() {
         let path = |name: &str| folder.path().join(format!("{name}.{suffix}"));
         let (from, to, dead, spread_to) = (path("e"), path("a"), path("d"), path("c"));
         let contagion = Some(Contagion { network, to: spread_to });
-        replay(book(), &Replay { from, to, dead, published: folder.path().join("none"), contagion }, |_| {})
-            .unwrap()
+        replay(
+            book(),
+            &Replay {
+                from,
+                to,
+                dead,
+                published: folder.path().join("none"),
+                contagion,
+                known: Known::default(),
+            },
+            |_| {},
+        )
+        .unwrap()
     };
     let report = replay_to("ndjson");
     assert_eq!((report.records, report.dead, report.cut), (200, 0, 0));
@@ -176,7 +192,8 @@ fn whoever_spreads_needs_a_datamart() {
     fs::write(folder.path().join("e.ndjson"), "").unwrap();
     let [from, to, dead, spread_to, none] =
         ["e.ndjson", "a.ndjson", "d.ndjson", "c.ndjson", "none"].map(|name| folder.path().join(name));
-    let mut files = Replay { from, to, dead, published: none.clone(), contagion: None };
+    let mut files =
+        Replay { from, to, dead, published: none.clone(), contagion: None, known: Known::default() };
     replay(book(), &files, |_| {}).unwrap();
     let of = |folder: &Path| {
         Some(Contagion { network: Arc::new(Network::of_datamart(folder)), to: spread_to.clone() })
@@ -228,7 +245,12 @@ fn what_was_spread_is_history_for_a_new_window() {
         let network = Arc::new(Network::given(builder.finish().unwrap()));
         let contagion = Some(Contagion { network, to: path("spread.ndjson") });
         let (from, to, dead) = (path(name), path("alerts.ndjson"), path("dead.ndjson"));
-        replay(first, &Replay { from, to, dead, published: path("published"), contagion }, |_| {}).unwrap();
+        replay(
+            first,
+            &Replay { from, to, dead, published: path("published"), contagion, known: Known::default() },
+            |_| {},
+        )
+        .unwrap();
         let late = |alert: &Json| {
             let id = alert["events"][0]["event_id"].as_str().unwrap();
             alert["rule_id"] == "N" && id[1..].parse::<usize>().unwrap() >= 100

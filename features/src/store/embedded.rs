@@ -9,7 +9,8 @@
 //!
 //! To publish: write the parts, force them to disk, give them their names; the same with the manifest;
 //! then replace `CURRENT` by a rename. Until that rename the old generation is the current one, and after
-//! any crash at any step a whole generation is. The last few generations are kept, to roll back to.
+//! any crash at any step a whole generation is. The last few generations are kept, to roll back to; so are those that
+//! somebody holds ([`held`](super::held)).
 
 use std::{
     fs::{File, TryLockError},
@@ -20,7 +21,7 @@ use std::{
 use arc_swap::ArcSwap;
 
 use super::{
-    FileWriter, OnlineStore, Snapshot, StoreError, Written,
+    FileWriter, OnlineStore, Snapshot, StoreError, Written, held,
     manifest::{self, Generation, Part, Pointer},
 };
 use crate::view::FeatureSet;
@@ -221,7 +222,7 @@ impl Publication {
 }
 
 /// The right to publish, for this process alone.
-fn lock(folder: &Path) -> Result<File, StoreError> {
+pub(super) fn lock(folder: &Path) -> Result<File, StoreError> {
     std::fs::create_dir_all(folder).map_err(|e| StoreError::io("create", folder, e))?;
     let path = folder.join("LOCK");
     let io = |e| StoreError::io("lock", &path, e);
@@ -239,8 +240,10 @@ fn prune(folder: &Path) -> Result<(), StoreError> {
     let Some(current) = Pointer::read(folder)? else { return Ok(()) };
     let numbers = manifest::numbers(folder)?;
     let (old, young) = numbers.split_at(numbers.len().saturating_sub(KEPT));
+    let held = held::numbers(folder)?;
     let mut used = Vec::new();
-    for &number in young.iter().chain(old.iter().filter(|n| **n == current.number)) {
+    let stays = |n: &&u64| **n == current.number || held.contains(n);
+    for &number in young.iter().chain(old.iter().filter(stays)) {
         used.push(manifest::manifest_name(number));
         // A manifest that cannot be read was never current; it keeps nothing alive.
         if let Ok((generation, _)) = manifest::read_manifest(folder, number) {

@@ -28,6 +28,15 @@ pub enum StoreError {
     #[error("generation {generation} is not in the online store; it has {kept}")]
     NoGeneration { generation: u64, kept: String },
     #[error(
+        "the online store {path} has no generation {version} (any more); it has {kept}",
+        path = path.display()
+    )]
+    Gone { path: PathBuf, version: String, kept: String },
+    #[error(
+        "`{0}` is no version of a generation, such as 12-3f9a02bc: `tarim features list` and `get` tell them"
+    )]
+    NoVersion(String),
+    #[error(
         "another process is publishing to {path}; wait until it has finished",
         path = path.display()
     )]

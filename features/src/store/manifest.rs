@@ -121,6 +121,25 @@ pub(super) fn read_manifest(folder: &Path, number: u64) -> Result<(Generation, P
     Ok((generation, Pointer { number, blake3: blake3::hash(&text).to_hex().to_string() }))
 }
 
+/// The generation of a version (see [`Pointer::version`]), be it current or not.
+pub(super) fn of_version(folder: &Path, version: &str) -> Result<(Generation, Pointer), StoreError> {
+    let number = version.split_once('-').and_then(|(number, _)| number.parse().ok());
+    let number = number.ok_or_else(|| StoreError::NoVersion(version.to_owned()))?;
+    if folder.join(manifest_name(number)).exists() {
+        let (generation, pointer) = read_manifest(folder, number)?;
+        if pointer.version() == version {
+            return Ok((generation, pointer));
+        }
+    }
+    let kept = match folder.exists() {
+        true => numbers(folder)?.into_iter().filter_map(|n| Some(read_manifest(folder, n).ok()?.1.version())),
+        false => return Err(StoreError::Empty { path: folder.into() }),
+    };
+    let kept: Vec<String> = kept.collect();
+    let kept = if kept.is_empty() { "none".to_owned() } else { kept.join(", ") };
+    Err(StoreError::Gone { path: folder.into(), version: version.to_owned(), kept })
+}
+
 /// Writes a manifest under its name; nothing points to it yet.
 pub(super) fn write_manifest(folder: &Path, generation: &Generation) -> Result<Pointer, StoreError> {
     let text = generation.encode();

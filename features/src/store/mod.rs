@@ -14,7 +14,9 @@
 mod embedded;
 mod error;
 mod file;
+mod held;
 mod index;
+mod kept;
 mod lists;
 mod manifest;
 mod memory;
@@ -27,6 +29,7 @@ use std::sync::Arc;
 pub use embedded::{EmbeddedStore, Publication};
 pub use error::StoreError;
 pub use file::{FileWriter, Written};
+pub use kept::{KeptGenerations, KeptRows};
 pub use lists::{Entry, ListAnswer};
 pub(crate) use lists::{ListAbout, ListsAbout, encode_entries, write_lists};
 pub use manifest::{Generation, Part};

@@ -63,15 +63,7 @@ impl Snapshot {
                 Some(file) => file,
                 None => Arc::new(KeyedFile::<EntityAbout>::open(&folder.join(&part.file), &part.written)?),
             };
-            let about = file.about();
-            if *about != EntityAbout::of(entity) {
-                let what = format!("it holds {:?} in another layout than the manifest says", about.entity);
-                return Err(StoreError::damaged(&folder.join(&part.file), what));
-            }
-            if !file.dictionary().iter().take(entity.layout.codes().len()).eq(entity.layout.codes().iter()) {
-                let what = "its dictionary does not begin with the codes of its features";
-                return Err(StoreError::damaged(&folder.join(&part.file), what.to_owned()));
-            }
+            check_rows(&folder.join(&part.file), &file, entity)?;
             entities.push(file);
         }
         let part = &generation.lists;
@@ -148,17 +140,43 @@ impl Snapshot {
 
 /// Checks that a generation was made by the rulebook's definitions.
 fn check(generation: &Generation, features: &FeatureSet) -> Result<(), StoreError> {
-    let other = |what: String| StoreError::OtherDefinition { generation: generation.number, what };
     for entity in features.entities() {
-        let what = format!("entity {:?}", entity.name);
-        match generation.entities.get(&entity.name) {
-            None => return Err(StoreError::Missing { what }),
-            Some(part) if part.definition != entity.definition() => return Err(other(what)),
-            Some(_) => {}
-        }
+        part_of(generation, entity)?;
     }
     if generation.lists.definition != features.lists_definition() {
-        return Err(other("the lists".into()));
+        let what = "the lists".into();
+        return Err(StoreError::OtherDefinition { generation: generation.number, what });
+    }
+    Ok(())
+}
+
+/// The part of an entity, which was made by the rulebook's definition of it.
+pub(super) fn part_of<'g>(generation: &'g Generation, entity: &Entity) -> Result<&'g Part, StoreError> {
+    let what = format!("entity {:?}", entity.name);
+    match generation.entities.get(&entity.name) {
+        None => Err(StoreError::Missing { what }),
+        Some(part) if part.definition != entity.definition() => {
+            Err(StoreError::OtherDefinition { generation: generation.number, what })
+        }
+        Some(part) => Ok(part),
+    }
+}
+
+/// Checks that the rows of a file are in the layout of an entity.
+pub(super) fn check_rows(
+    path: &Path,
+    file: &KeyedFile<EntityAbout>,
+    entity: &Entity,
+) -> Result<(), StoreError> {
+    let about = file.about();
+    if *about != EntityAbout::of(entity) {
+        let what = format!("it holds {:?} in another layout than the manifest says", about.entity);
+        return Err(StoreError::damaged(path, what));
+    }
+    let codes = entity.layout.codes();
+    if !file.dictionary().iter().take(codes.len()).eq(codes.iter()) {
+        let what = "its dictionary does not begin with the codes of its features";
+        return Err(StoreError::damaged(path, what));
     }
     Ok(())
 }

@@ -12,8 +12,8 @@ use std::{
 use tarim_datamart::{Standards, Value};
 
 use super::{
-    EmbeddedStore, EntityAbout, Entry, ListAbout, ListAnswer, ListsAbout, OnlineStore, Publication, Snapshot,
-    StoreError, embedded::Step, encode_entries, write_lists,
+    EmbeddedStore, EntityAbout, Entry, KeptGenerations, KeptRows, ListAbout, ListAnswer, ListsAbout,
+    OnlineStore, Publication, Snapshot, StoreError, embedded::Step, encode_entries, write_lists,
 };
 use crate::{
     row::{Dictionary, Row, RowBuilder},
@@ -238,6 +238,112 @@ fn the_last_generations_are_kept_to_roll_back_to() {
     // A number is never used twice, and the current generation is never removed.
     publish(folder.path(), &features, 6);
     assert_eq!(EmbeddedStore::generations(folder.path()).unwrap(), (vec![4, 5, 6], Some(6)));
+}
+
+fn versions(folder: &Path) -> Vec<String> {
+    let numbers = super::manifest::numbers(folder).unwrap();
+    numbers.iter().map(|n| super::manifest::read_manifest(folder, *n).unwrap().1.version()).collect()
+}
+
+fn kept_mark(rows: &KeptRows, features: &FeatureSet, i: usize) -> Option<i64> {
+    let layout = &features.entities()[0].layout;
+    let (member, customer) = key(i);
+    let row = Row::new(layout, rows.get(0, &member, &customer)?, rows.dictionary(0), 0).unwrap();
+    row.int(layout.index("income_fen").unwrap())
+}
+
+#[test]
+fn a_generation_is_opened_by_its_version_current_or_not() {
+    let (folder, features) = (tempfile::tempdir().unwrap(), features());
+    let kept = KeptGenerations::new(folder.path());
+    assert!(matches!(kept.current(), Err(StoreError::Empty { .. })));
+    for mark in 1..=3 {
+        publish(folder.path(), &features, mark);
+    }
+    let all = versions(folder.path());
+    assert_eq!(kept.current().unwrap(), all[2]);
+    for (mark, version) in (1..).zip(&all) {
+        let rows = kept.open(version, &features, &[0]).unwrap();
+        assert_eq!((rows.version(), rows.as_of_us()), (version.as_str(), Some(mark)));
+        assert!((0..CUSTOMERS).all(|i| kept_mark(&rows, &features, i) == Some(mark)));
+        assert_eq!(rows.get(0, "001", "C0"), None, "another member's");
+    }
+    // Rows that did not change are not read again, as long as somebody has them.
+    let (one, same) = (kept.open(&all[0], &features, &[0]), kept.open(&all[0], &features, &[0]));
+    let place = |rows: &KeptRows| rows.get(0, "001", "C1").unwrap().as_ptr();
+    assert_eq!(place(&one.unwrap()), place(&same.unwrap()));
+    // What nobody asks for is not loaded.
+    let none = kept.open(&all[0], &features, &[]).unwrap();
+    assert!(!none.has(0) && none.as_of_us().is_none());
+}
+
+#[test]
+fn a_generation_that_is_not_there_is_told_with_those_that_are() {
+    let (folder, features) = (tempfile::tempdir().unwrap(), features());
+    let kept = KeptGenerations::new(folder.path());
+    publish(folder.path(), &features, 1);
+    let first = versions(folder.path()).remove(0);
+    for mark in 2..=4 {
+        publish(folder.path(), &features, mark);
+    }
+    let open = |version: &str| kept.open(version, &features, &[0]).map(drop).unwrap_err().to_string();
+    let error = open(&first);
+    assert!(error.contains(&format!("has no generation {first}")), "{error}");
+    assert!(versions(folder.path()).iter().all(|version| error.contains(version)), "{error}");
+    // The same number, other contents; and what is no version.
+    assert!(open("4-00000000").contains("has no generation 4-00000000"));
+    assert!(open("four").contains("no version of a generation"));
+    let lost = KeptGenerations::new(&folder.path().join("none"));
+    assert!(matches!(lost.open(&first, &features, &[0]), Err(StoreError::Empty { .. })));
+}
+
+#[test]
+fn what_is_held_stays_and_only_the_last_are_held() {
+    let (folder, features) = (tempfile::tempdir().unwrap(), features());
+    let kept = KeptGenerations::new(folder.path());
+    publish(folder.path(), &features, 1);
+    let first = kept.current().unwrap();
+    kept.hold(&first, 2).unwrap();
+    for mark in 2..=6 {
+        publish(folder.path(), &features, mark);
+    }
+    let numbers = || EmbeddedStore::generations(folder.path()).unwrap().0;
+    assert_eq!(numbers(), [1, 4, 5, 6]);
+    assert_eq!(kept_mark(&kept.open(&first, &features, &[0]).unwrap(), &features, 0), Some(1));
+    // The very one that is held now stays, be it the oldest.
+    for (version, held) in [(4, vec![1, 4]), (6, vec![4, 6]), (1, vec![1, 6]), (1, vec![1, 6])] {
+        let of = |n: &u64| *n == version;
+        let at = numbers().iter().position(of).unwrap();
+        kept.hold(&versions(folder.path())[at], 2).unwrap();
+        assert_eq!(super::held::numbers(folder.path()).unwrap(), held);
+    }
+    for mark in 7..=9 {
+        publish(folder.path(), &features, mark);
+    }
+    assert_eq!(numbers(), [1, 6, 7, 8, 9]);
+    assert!(matches!(kept.hold("5-00000000", 2), Err(StoreError::Gone { .. })));
+    let busy = write_all(folder.path(), &features, 10);
+    assert!(matches!(kept.hold(&first, 2), Err(StoreError::Busy { .. })));
+    drop(busy);
+}
+
+#[test]
+fn damage_of_a_kept_generation_is_an_error() {
+    let (folder, features) = (tempfile::tempdir().unwrap(), features());
+    publish(folder.path(), &features, 1);
+    let version = KeptGenerations::new(folder.path()).current().unwrap();
+    for name in ["entity-customer-00000001.part", "generation-00000001.json"] {
+        let path = folder.path().join(name);
+        let whole = fs::read(&path).unwrap();
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1 << (at % 8);
+            fs::write(&path, &bytes).unwrap();
+            let opened = KeptGenerations::new(folder.path()).open(&version, &features, &[0]);
+            assert!(opened.is_err(), "byte {at} of {name} was flipped unnoticed");
+        }
+        fs::write(&path, &whole).unwrap();
+    }
 }
 
 #[test]

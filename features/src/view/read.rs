@@ -17,7 +17,19 @@ use crate::entity::{Head, KNOWN};
 pub(crate) struct Names(HashMap<String, Place>);
 
 /// Relations of expressions that are no entities.
-const RELATIONS: [&str; 8] = ["application", "list", "warning", "param", "let", "limit", "rate", "member"];
+const RELATIONS: [&str; 11] = [
+    "application",
+    "list",
+    "warning",
+    "param",
+    "let",
+    "limit",
+    "rate",
+    "member",
+    "event",
+    "window",
+    "episode",
+];
 
 /// What a view file says, before its SQL is looked at.
 pub(super) struct RawView {
@@ -51,6 +63,7 @@ pub(super) fn entities(text: &SourceText, standards: &Standards, problems: &mut 
         let table = table.and_then(|t| table_of(&t, standards, problems));
         let key = section.need_text("key", problems);
         let application = section.need_text("application", problems);
+        let event = section.text("event", problems);
         section.finish(problems);
         if let Some(name) = name.as_ref().filter(|n| RELATIONS.contains(&n.value.as_str())) {
             problems.push(name.place.problem(
@@ -74,6 +87,7 @@ pub(super) fn entities(text: &SourceText, standards: &Standards, problems: &mut 
                 table: table.name.clone(),
                 key: key.value,
                 application: application.value,
+                event,
                 place,
             });
         }

@@ -16,7 +16,10 @@ use tarim_warning::{
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    super::contagion::{Spread, span},
+    super::{
+        contagion::{Spread, span},
+        store::Features,
+    },
     Broker,
 };
 use crate::{home::Home, materialize::LINES};
@@ -30,7 +33,8 @@ use crate::{home::Home, materialize::LINES};
     Offsets and alerts are committed in one transaction: readers of committed messages see each alert once, also\n\
     after a crash. The state is kept in --state, and rebuilt from the events where it is missing.\n\n\
     What alerts spread to neighbours ([[spread]] of the warning rules) is put on the topic of events, in the same\n\
-    transaction. Only one group may do so: others on the same topic say --no-contagion, and take what is there.")]
+    transaction. Only one group may do so: others on the same topic say --no-contagion, and take what is there.\n\n\
+    Features that rules read are those of the generation that the log names: see `tarim warn features`.")]
 pub struct Args {
     #[command(flatten)]
     broker: Broker,
@@ -58,6 +62,8 @@ pub struct Args {
     /// Put a tick on every partition so often, in seconds; 0: another process does
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     tick_s: u64,
+    #[command(flatten)]
+    features: Features,
     #[command(flatten)]
     spread: Spread,
     /// Load the edges anew so often: 90s, 30m, 1h, 1d; 0: never
@@ -98,6 +104,7 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     settings.until_end = args.until_end;
     settings.contagion = args.spread.network(home);
     settings.partitioner = args.partitioner;
+    settings.known = args.features.of_log(home)?;
     // What is taken until the end is history: nothing new is put behind it.
     let tick_every = Duration::from_secs(args.tick_s);
     let ticker = match args.tick_s {

@@ -4,7 +4,10 @@ use anyhow::Context;
 use tarim_decision::rulebook::current;
 use tarim_warning::{kafka::change_rulebook, rulebook::WarningBook};
 
-use super::Broker;
+use super::{
+    super::store::{Hold, Store},
+    Broker,
+};
 use crate::home::Home;
 
 #[derive(clap::Args)]
@@ -14,6 +17,7 @@ use crate::home::Home;
     The change is an event of the log, in every partition: whoever takes the events again changes at the same place.\n\
     Windows, patterns and alerts that both rulebooks have keep their state; for new windows and patterns each partition\n\
     reads its history again, as far as the topic still has it, before it goes on: `tarim warn run` shows how far it is.\n\
+    If its rules read features, the change names the generation of the online store too: both come into force at once.\n\
     The pipeline reads the rulebook from the published ones of its own --home.")]
 pub struct Args {
     #[command(flatten)]
@@ -21,6 +25,13 @@ pub struct Args {
     /// Version of a published rulebook [default: the current one]
     #[arg(long, value_name = "VERSION")]
     version: Option<String>,
+    #[command(flatten)]
+    store: Store,
+    /// Generation of the online store that its rules read, if they read features [default: the current one]
+    #[arg(long, value_name = "VERSION")]
+    features: Option<String>,
+    #[command(flatten)]
+    hold: Hold,
 }
 
 pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
@@ -35,7 +46,14 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     // What cannot be read would stop the pipeline.
     let book = WarningBook::published(&home.published(), &version)?;
     let settings = args.broker.settings(home);
-    change_rulebook(&settings, &settings.tick_producer()?, &version)?;
+    let features = match &book.reads().first {
+        Some(_) => Some(args.store.hold(home, &book, args.features, &args.hold)?.0),
+        None => None,
+    };
+    change_rulebook(&settings, &settings.tick_producer()?, &version, features.as_deref())?;
     println!("from here on rulebook {version} holds: {} warning rules", book.rules().len());
+    if let Some(features) = features {
+        println!("they read features of generation {features}");
+    }
     Ok(())
 }

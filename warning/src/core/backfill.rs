@@ -17,7 +17,7 @@
 
 use std::sync::Arc;
 
-use tarim_features::stream::Migration;
+use tarim_features::{store::KeptRows, stream::Migration};
 
 use super::{
     Outbox, Position,
@@ -88,6 +88,12 @@ impl Worker {
 }
 
 impl Backfill {
+    /// Of what generation of features new patterns read: the one that is in force with the new rulebook, all the way back. Those
+    /// of before have been computed by other definitions, or are gone.
+    pub fn know(&mut self, version: &str, rows: Arc<KeptRows>) {
+        self.worker.know(version, rows);
+    }
+
     /// Records that came before this time, by the log's clock, cannot matter: none that was taken is ahead of the log by more
     /// than a little.
     pub fn came_from_us(&self) -> i64 {
@@ -123,8 +129,8 @@ impl Backfill {
                 }
             }
             Ok(Taken::Tick { at_us }) => state.advance(at_us, &mut self.out),
-            // The rulebooks of before have had their say.
-            Ok(Taken::Rulebook { .. }) => {}
+            // The rulebooks of before have had their say, and so have their features: see `know`.
+            Ok(Taken::Rulebook { .. } | Taken::Features { .. }) => {}
             Err(_) => self.refused += 1,
         }
         self.out.clear();

@@ -19,10 +19,11 @@ use tarim_proto::warning::v1::Evidence;
 
 use super::{
     crossed::Crossed,
+    known::Met,
     raise::{Outcome, Raise},
-    worker::Found,
+    worker::{Found, whose},
 };
-use crate::rulebook::{Card, Crossing, Measure, Shown, WarningBook};
+use crate::rulebook::{Binding, Card, Crossing, Measure, Shown, WarningBook};
 
 /// So many characteristics are told that lost most points.
 const LOSSES: usize = 4;
@@ -97,19 +98,34 @@ impl Found<'_> {
         }
         let mut looked = std::mem::take(&mut looks[look]);
         let found = &book.looks()[look];
-        let rows = [*self.row];
-        let none = Dictionary::none();
-        let mut evaluation = found.program.start(&found.bound, &rows, none, &mut looked.scratch);
         let (_, count) = self.state.crossed_section();
         let mut seen = std::mem::take(&mut self.state.work.seen);
-        let state = self.state.customers_mut().get(self.customer);
-        book.plan().read(&found.windows, &Moment::at(state.now_us), &state.sections, count, &mut seen);
-        for (window, inlet) in &found.inlets {
-            evaluation.put_number(*inlet, seen.get(*window));
+        {
+            let (state, features) = self.state.looked_at(self.customer);
+            let whose = whose(book, self.event, self.row, state.now_us);
+            let mut met = Met::default();
+            let (plain, known);
+            let (bound, rows) = match &found.bound {
+                Binding::Event(bound) => {
+                    plain = [*self.row];
+                    (bound, &plain[..])
+                }
+                Binding::Known(knows) => {
+                    known = features.start(knows, &mut met, whose);
+                    (known.0, &known.1[..])
+                }
+            };
+            let none = Dictionary::none();
+            let mut evaluation = found.program.start(bound, rows, none, &mut looked.scratch);
+            let now = Moment::at(state.now_us);
+            book.plan().read(&found.windows, &now, &state.sections, count, &mut seen);
+            for (window, inlet) in &found.inlets {
+                evaluation.put_number(*inlet, seen.get(*window));
+            }
+            evaluation.run(0);
         }
         self.state.work.seen = seen;
-        evaluation.run(0);
-        let answers = evaluation.answers(0);
+        let answers = looked.scratch.answers(&found.program, 0);
         looked.value = match &found.of {
             Measure::Int64 => answers.int(ExprId(0)).map(|n| n as f64),
             Measure::Float64 => answers.float(ExprId(0)),

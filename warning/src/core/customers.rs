@@ -182,6 +182,11 @@ impl Customers {
             && bytes[m..end] == *customer.as_bytes()
     }
 
+    /// Member and id, of a section that says who it is.
+    pub fn ids_of(section: &[u8]) -> (&str, &str) {
+        ids(section)
+    }
+
     /// Member and id.
     #[inline]
     pub fn ids(&self, slot: u32) -> (&str, &str) {

@@ -24,6 +24,7 @@ mod dead;
 mod episodes;
 mod foresee;
 mod index;
+mod known;
 mod raise;
 mod snapshot;
 mod standing;
@@ -56,6 +57,11 @@ pub struct Outbox {
     /// From here on the rulebook of this version holds: before the next record is taken, the worker is to be given it
     /// ([`Worker::swap`]), with what history says of it ([`Worker::backfill`]).
     pub rulebook: Option<String>,
+    /// From here on the features of this generation are read: before the next record is taken, the worker is to be given its
+    /// rows ([`Worker::know`]). Of a rulebook that names a generation: behind the swap.
+    pub features: Option<String>,
+    /// The event was not taken: rules read features, and nobody has said of which generation. Nothing may be taken behind it.
+    pub is_blind: bool,
 }
 
 impl Outbox {

@@ -5,7 +5,7 @@ use tarim_features::{expr::Given, row::Row};
 use tarim_proto::warning::v1::{Alert, EventRef, Evidence};
 
 use super::{Counts, Outbox, customers::Customers, standing::Standing};
-use crate::rulebook::{Shown, ShownFrom, WarningBook};
+use crate::rulebook::{Named, Shown, ShownFrom, WarningBook};
 
 /// Why an alert is raised.
 pub struct Raise<'a> {
@@ -112,11 +112,18 @@ fn stands(standing: &Standing, quiet_us: i64, at_us: i64) -> bool {
     at_us < standing.since_us.saturating_add(quiet_us)
 }
 
-/// The values that an alert shows. Fields of the event are left out where there is none.
-pub fn evidence(show: &[Shown], row: Option<&Row<'_>>, window: impl Fn(usize) -> Given) -> Vec<Evidence> {
+/// The values that an alert shows. Fields of the event are left out where there is none, and so are features of what only it
+/// names.
+pub fn evidence(
+    show: &[Shown],
+    row: Option<&Row<'_>>,
+    window: impl Fn(usize) -> Given,
+    feature: impl Fn((Named, usize)) -> Option<Value>,
+) -> Vec<Evidence> {
     let value = |shown: &Shown| {
         Some(match shown.from {
             ShownFrom::Event(column) => row?.get(column),
+            ShownFrom::Feature(named, column) => feature((named, column))?,
             ShownFrom::Window(w) => match window(w) {
                 Given::Null => Value::Null,
                 Given::Boolean(b) => Value::Boolean(b),

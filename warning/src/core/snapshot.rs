@@ -1,11 +1,12 @@
 //! The state of a worker as bytes: all of it, or what has changed since.
 //!
 //! ```text
-//! | magic | rulebook's state | rulebook | by an event? | partition | from | to | clock | dead | customers | records … | end | CRC-32 of all before |
+//! | magic | rulebook's state | rulebook | by an event? | features | partition | from | to | clock | dead | customers | records … | end | CRC-32 of all before |
 //!   dead:   | runs | from, to | … |
 //!   record: | slot + 1 | latest event time | bytes | state |           end: a slot of 0
 //! ```
 //!
+//! *Features* is the version of the generation that is read, with its length before it; the worker is to be given its rows.
 //! *From* and *to* are offsets: the state once every record before *to* was taken, given that before *from*. A full
 //! snapshot is from nothing. Timers are not in it: episodes say when they are over.
 
@@ -20,12 +21,15 @@ use tarim_features::stream::Sections;
 use super::{
     dead::Run,
     episodes::Episode,
+    known::Features,
     timers::Timer,
     worker::{State, Worker},
 };
 use crate::rulebook::WarningBook;
 
 const MAGIC: &[u8; 8] = b"TARIMW-6";
+/// Longest version of a generation.
+const FEATURES_MAX: usize = 64;
 /// From nothing.
 const NOTHING: i64 = -1;
 
@@ -65,6 +69,9 @@ impl Worker {
         out.write_all(&state.book().state_version())?;
         out.write_all(state.book().version().as_bytes())?;
         out.write_all(&[u8::from(state.is_swapped())])?;
+        let features = state.features().version().unwrap_or_default();
+        out.write_all(&(features.len() as u32).to_le_bytes())?;
+        out.write_all(features.as_bytes())?;
         out.write_all(&partition.to_le_bytes())?;
         out.write_all(&span.from.unwrap_or(NOTHING).to_le_bytes())?;
         out.write_all(&span.to.to_le_bytes())?;
@@ -133,6 +140,12 @@ impl State {
             return Err(SnapshotError::Rulebook(version));
         }
         self.set_swapped(swapped);
+        let mut features = vec![0; FEATURES_MAX.min(u32::from_le_bytes(input.array()?) as usize)];
+        input.read_exact(&mut features)?;
+        let features = String::from_utf8(features);
+        let features =
+            features.map_err(|_| SnapshotError::Damaged("the version of its features is no text"))?;
+        *self.features_mut() = Features::named(Some(features).filter(|version| !version.is_empty()));
         if i32::from_le_bytes(input.array()?) != partition {
             return Err(SnapshotError::Damaged("it is of another partition"));
         }

@@ -9,6 +9,7 @@ use super::{
     crossed::Crossed,
     customers::Customers,
     episodes::Episode,
+    known::Features,
     standing::Standing,
     worker::{State, Worker},
 };
@@ -17,7 +18,7 @@ use crate::rulebook::{Crossing, WarningBook};
 impl Worker {
     /// Goes on with another rulebook. Windows that take the same of the same events keep what they have, and so do patterns,
     /// standing alerts and crossings of rules that are there still. New windows and patterns are those that history has
-    /// filled; without it they begin empty.
+    /// filled; without it they begin empty. If rules read features, it is to be given rows behind it ([`Worker::know`]).
     pub fn swap(&mut self, book: Arc<WarningBook>, history: Option<Backfill>) {
         let mut worker = Worker::new(book);
         let history = history.map(Backfill::into_state);
@@ -86,6 +87,9 @@ impl State {
         self.customers_mut().close();
         self.set_clock(old.clock_us());
         self.set_swapped(true);
+        // Its rows are to be given again: they are bound to the rulebook's programs.
+        *self.features_mut() = Features::named(old.features().version().map(str::to_owned));
+        self.see();
         *self.dead_mut() = std::mem::take(old.dead_mut());
         self.set_home(old.home());
         self.take_counts(old.counts(), &rules, &before, &now);

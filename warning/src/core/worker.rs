@@ -13,15 +13,16 @@ use tarim_proto::warning::v1::{DeadLetter, EventRef, Evidence};
 use super::{
     Counts, Outbox, Position,
     crossing::Looked,
-    customers::Customers,
+    customers::{Customer, Customers},
     dead::DeadOffsets,
     episodes::{EPISODES_MAX, Episode},
+    known::{Features, Met, Whose},
     raise::{Outcome, Raise, evidence},
     timers::{Timer, Timers},
 };
 use crate::{
     event::{Event, Format, Intake, Reader, Taken},
-    rulebook::{Ask, Asks, EPISODE, Group, Guards, Pattern, Shown, WarningBook},
+    rulebook::{Ask, Asks, Binding, EPISODE, Group, Guards, Pattern, Shown, WarningBook},
 };
 
 /// An event that happened later than it was known by more is from the future: a clock is wrong.
@@ -39,6 +40,10 @@ pub(super) struct State {
     book: Arc<WarningBook>,
     /// An event of the log has brought the rulebook into force.
     swapped: bool,
+    /// The generation of features that rules read.
+    features: Features,
+    /// Rules read features, and there are none.
+    blind: bool,
     customers: Customers,
     timers: Timers,
     /// Latest event time or tick, in microseconds.
@@ -110,6 +115,8 @@ impl Worker {
                 counts,
                 work: Work::default(),
                 swapped: false,
+                features: Features::default(),
+                blind: book.reads().first.is_some(),
                 book,
             },
         }
@@ -142,8 +149,17 @@ impl Worker {
                 self.state.advance(at_us, out);
                 return;
             }
-            Ok(Taken::Rulebook { version }) => {
+            Ok(Taken::Rulebook { version, features }) => {
                 out.rulebook = Some(version.to_owned());
+                out.features = features.map(str::to_owned);
+                return;
+            }
+            Ok(Taken::Features { version }) => {
+                out.features = Some(version.to_owned());
+                return;
+            }
+            Ok(Taken::Event(_)) if self.state.blind => {
+                out.is_blind = true;
                 return;
             }
             Ok(Taken::Event(event)) if ahead(event.happened_at_us) => {
@@ -226,12 +242,34 @@ impl State {
         self.swapped = swapped;
     }
 
+    pub(super) fn features(&self) -> &Features {
+        &self.features
+    }
+
+    pub(super) fn features_mut(&mut self) -> &mut Features {
+        &mut self.features
+    }
+
+    pub(super) fn is_blind(&self) -> bool {
+        self.blind
+    }
+
+    /// Whether it has what rules read has changed.
+    pub(super) fn see(&mut self) {
+        self.blind = self.book.reads().first.is_some() && !self.features.has_rows();
+    }
+
     pub(super) fn customers(&self) -> &Customers {
         &self.customers
     }
 
     pub(super) fn customers_mut(&mut self) -> &mut Customers {
         &mut self.customers
+    }
+
+    /// A customer, and the features that can be read.
+    pub(super) fn looked_at(&mut self, customer: u32) -> (&Customer, &Features) {
+        (self.customers.get(customer), &self.features)
     }
 
     pub(super) fn timers_mut(&mut self) -> &mut Timers {
@@ -370,7 +408,7 @@ impl State {
 
     /// Updates the customer's windows and finds the conditions that are not false.
     fn look(&mut self, event: &Event<'_>, row: &Row<'_>, customer: u32) -> Result<(), String> {
-        let Self { book, customers, work, clock_us, .. } = self;
+        let Self { book, customers, work, clock_us, features, .. } = self;
         let Work { scratch, always_scratch, group_scratch, said, seen, found, whole, .. } = work;
         let listener = &book.listeners()[event.kind];
         let rows = [*row];
@@ -391,13 +429,23 @@ impl State {
         evaluation.run(1);
         found.clear();
         seen.clear();
-        let mut ask = |group: &Group, guard: Option<bool>, scratch: &mut Scratch| {
+        let whose = whose(book, event, row, state.now_us);
+        let mut met = Met::default();
+        let mut ask = |group: &'_ Group, guard: Option<bool>, scratch: &mut Scratch| {
             let (ignoring, all) = (group.ignoring, group.asks.len() as u32);
             // Where the guard is unknown, nothing is TRUE.
             if guard.is_none() && ignoring == all {
                 return;
             }
-            let mut evaluation = group.program.start(&group.bound, &rows, Dictionary::none(), scratch);
+            let known;
+            let (bound, rows) = match &group.bound {
+                Binding::Event(bound) => (bound, &rows[..]),
+                Binding::Known(knows) => {
+                    known = features.start(knows, &mut met, whose);
+                    (known.0, &known.1[..])
+                }
+            };
+            let mut evaluation = group.program.start(bound, rows, Dictionary::none(), scratch);
             plan.read(&group.windows, &now, &state.sections, count, seen);
             for (window, inlet) in &group.inlets {
                 evaluation.put_number(*inlet, seen.get(*window));
@@ -414,12 +462,18 @@ impl State {
         if let Some(group) = &listener.always {
             ask(group, Some(true), always_scratch);
         }
+        if let Some(group) = &listener.always_known {
+            ask(group, Some(true), group_scratch);
+        }
         let guards = 0..listener.guards.len() as u32;
         whole.clear();
         evaluation.answers(1).each_not_false(guards, |id, truth| {
-            let Guards { whole: conditions, group } = &listener.guards[id.0 as usize];
+            let Guards { whole: conditions, group, known } = &listener.guards[id.0 as usize];
             whole.extend(conditions.iter().map(|i| (*i, truth)));
             if let Some(group) = group {
+                ask(group, truth, group_scratch);
+            }
+            if let Some(group) = known {
                 ask(group, truth, group_scratch);
             }
         });
@@ -503,9 +557,13 @@ impl State {
         row: Option<&Row<'_>>,
         (customer, at_us): (u32, i64),
     ) -> Vec<Evidence> {
+        let identity = self.identity_section();
         let state = self.customers.get(customer);
         let (now_us, count) = (state.now_us.max(at_us), self.layout.episodes.1);
-        evidence(show, row, |w| self.book.plan().value(w, now_us, &state.sections, count))
+        let (member, id) = Customers::ids_of(state.sections.get(identity, count));
+        let whose = Whose { set: self.book.entities().set(), member, customer: id, event: row, now_us };
+        let window = |w| self.book.plan().value(w, now_us, &state.sections, count);
+        evidence(show, row, window, |feature| self.features.value(feature, whose))
     }
 }
 
@@ -687,11 +745,21 @@ impl Found<'_> {
     /// Whether an episode fires by what has followed; None: it does, since it cannot be told.
     fn fires(&mut self, pattern: &Pattern, episode: &Episode) -> Option<bool> {
         let Some(fires) = &pattern.fires else { return Some(true) };
-        let State { book, customers, work, layout, .. } = &mut *self.state;
-        let rows = [*self.row];
-        let none = Dictionary::none();
-        let mut evaluation = fires.program.start(&fires.bound, &rows, none, &mut work.episode_scratch);
+        let State { book, customers, work, layout, features, .. } = &mut *self.state;
         let state = customers.get(self.customer);
+        let mut met = Met::default();
+        let (plain, known);
+        let (bound, rows) = match &fires.bound {
+            Binding::Event(bound) => {
+                plain = [*self.row];
+                (bound, &plain[..])
+            }
+            Binding::Known(knows) => {
+                known = features.start(knows, &mut met, whose(book, self.event, self.row, state.now_us));
+                (known.0, &known.1[..])
+            }
+        };
+        let mut evaluation = fires.program.start(bound, rows, Dictionary::none(), &mut work.episode_scratch);
         let plan = book.plan();
         let now = Moment::at(state.now_us);
         plan.read(&fires.windows, &now, &state.sections, layout.episodes.1, &mut work.seen);
@@ -770,6 +838,17 @@ impl Found<'_> {
         let Position { partition, offset } = self.at;
         EventRef { event_id: self.event.id.to_owned(), partition, offset }
     }
+}
+
+/// Whose features an event reads.
+pub(super) fn whose<'a>(
+    book: &'a WarningBook,
+    event: &'a Event<'_>,
+    row: &'a Row<'_>,
+    now_us: i64,
+) -> Whose<'a> {
+    let Event { member, customer, .. } = *event;
+    Whose { set: book.entities().set(), member, customer, event: Some(row), now_us }
 }
 
 fn first_event(episode: &Episode) -> EventRef {

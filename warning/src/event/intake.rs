@@ -41,6 +41,8 @@ pub(super) struct KindIntake {
 pub(super) const TICK: &str = "tick";
 /// Kind of the events that change the rulebook.
 pub(super) const RULEBOOK: &str = "rulebook";
+/// Kind of the events that change the generation of features.
+pub(super) const FEATURES: &str = "features";
 
 impl Intake {
     pub fn new(book: &WarningBook) -> Self {
@@ -131,13 +133,15 @@ pub(super) struct Desk {
     id: String,
     customer: String,
     version: String,
+    /// Version of a generation of features.
+    features: String,
 }
 
 impl Reader {
     pub fn new(intake: Arc<Intake>) -> Self {
         let builders = intake.kinds.iter().map(|k| RowBuilder::new(&k.kind.layout)).collect();
-        let (member, id, customer, version) = Default::default();
-        let desk = Desk { builders, seen: Vec::new(), member, id, customer, version };
+        let (member, id, customer, version, features) = Default::default();
+        let desk = Desk { builders, seen: Vec::new(), member, id, customer, version, features };
         Self { intake, desk }
     }
 
@@ -167,13 +171,38 @@ impl Desk {
     }
 
     /// The version of a rulebook: 64 digits, in hexadecimal. (It becomes the name of a folder.)
-    pub(super) fn rulebook(&mut self, version: &str) -> Result<Taken<'_>, Rejected> {
+    pub(super) fn rulebook(&mut self, version: &str, features: Option<&str>) -> Result<Taken<'_>, Rejected> {
         if version.len() != 64 || !version.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
             return Err(Rejected::because("version: it is no version of a rulebook (64 hexadecimal digits)"));
         }
         self.version.clear();
         self.version.push_str(version);
-        Ok(Taken::Rulebook { version: &self.version })
+        let features = features.map(|features| self.generation(features)).transpose()?.is_some();
+        Ok(Taken::Rulebook { version: &self.version, features: features.then_some(&self.features) })
+    }
+
+    /// The version of a generation of features.
+    pub(super) fn features(&mut self, version: &str) -> Result<Taken<'_>, Rejected> {
+        self.generation(version)?;
+        Ok(Taken::Features { version: &self.features })
+    }
+
+    /// Number and checksum: 12-3f9a02bc.
+    fn generation(&mut self, version: &str) -> Result<(), Rejected> {
+        let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        let is = version.split_once('-').is_some_and(|(number, hash)| {
+            number.parse::<u64>().is_ok_and(|n| n.to_string() == number)
+                && hash.len() == 8
+                && hash.bytes().all(hex)
+        });
+        if !is {
+            return Err(Rejected::because(
+                "features: it is no version of a generation of the online store, such as 12-3f9a02bc",
+            ));
+        }
+        self.features.clear();
+        self.features.push_str(version);
+        Ok(())
     }
 
     /// Begins to put an event together. `wrong` is what is known to be wrong with it.

@@ -5,7 +5,7 @@ use tarim_datamart::gate::parse;
 
 use super::{
     Head, Raw, Rejected, Taken,
-    intake::{Desk, Intake, RULEBOOK, TICK},
+    intake::{Desk, FEATURES, Intake, RULEBOOK, TICK},
 };
 
 /// Keys of an event's head.
@@ -73,7 +73,15 @@ fn plain<'r>(intake: &Intake, desk: &'r mut Desk, object: &Map<String, Json>) ->
         return Desk::tick(&head(object)?);
     }
     if name == RULEBOOK {
-        return desk.rulebook(body.get("version").and_then(Json::as_str).unwrap_or_default());
+        let features = match body.get("features") {
+            None | Some(Json::Null) => None,
+            // What is no text is no version either.
+            Some(features) => Some(features.as_str().unwrap_or_default()),
+        };
+        return desk.rulebook(body.get("version").and_then(Json::as_str).unwrap_or_default(), features);
+    }
+    if name == FEATURES {
+        return desk.features(body.get("version").and_then(Json::as_str).unwrap_or_default());
     }
     let kind = intake.kind(name).ok_or_else(|| intake.unknown_kind(name))?;
     match body {

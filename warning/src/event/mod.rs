@@ -42,8 +42,13 @@ pub enum Taken<'a> {
     Tick {
         at_us: i64,
     },
-    /// From here on the rulebook of this version holds.
+    /// From here on the rulebook of this version holds, and if it says so, the features of this generation are read.
     Rulebook {
+        version: &'a str,
+        features: Option<&'a str>,
+    },
+    /// From here on the features of this generation are read.
+    Features {
         version: &'a str,
     },
 }

@@ -7,11 +7,11 @@ use prost::{
 };
 use prost_types::{DescriptorProto, FileDescriptorSet, field_descriptor_proto::Type as WireKind};
 
-use tarim_proto::event::v1::RulebookChange;
+use tarim_proto::event::v1::{FeaturesChange, RulebookChange};
 
 use super::{
     Head, Raw, Rejected, Taken,
-    intake::{Desk, Intake, KindIntake, RULEBOOK, TICK},
+    intake::{Desk, FEATURES, Intake, KindIntake, RULEBOOK, TICK},
 };
 
 /// How kinds and their fields are numbered on the wire.
@@ -91,7 +91,11 @@ pub(super) fn read<'r>(intake: &Intake, desk: &'r mut Desk, payload: &[u8]) -> R
             TICK => Desk::tick(&head),
             RULEBOOK => {
                 let change = RulebookChange::decode(rest).map_err(|_| broken())?;
-                desk.rulebook(&change.version)
+                desk.rulebook(&change.version, change.features.as_deref())
+            }
+            FEATURES => {
+                let change = FeaturesChange::decode(rest).map_err(|_| broken())?;
+                desk.features(&change.version)
             }
             name => Err(intake.unknown_kind(name)),
         };

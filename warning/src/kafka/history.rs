@@ -42,6 +42,8 @@ pub struct Change<'a> {
     /// Offset of the event that says so.
     pub at: i64,
     pub version: &'a str,
+    /// The generation of features that it names.
+    pub features: Option<&'a str>,
     /// Alerts of events behind it are out already.
     pub is_told: bool,
     pub watched: &'a Watched,
@@ -63,8 +65,8 @@ impl Change<'_> {
         // To go on with the former one would be to leave out what somebody has decided.
         let book = WarningBook::published(Path::new(&settings.published), version)
             .map_err(|problems| EdgeError::Rulebook { partition, problems })?;
-        let mut backfill = worker.backfill(&book);
-        if let Some(backfill) = &mut backfill {
+        let mut swap = settings.known.prepare(worker, Arc::new(book), self.features)?;
+        if let Some(backfill) = &mut swap.history {
             let read = self.fill(backfill);
             self.watched.to_refill.store(0, Ordering::Relaxed);
             self.watched.refilled.store(0, Ordering::Relaxed);
@@ -72,7 +74,7 @@ impl Change<'_> {
                 return Ok(false);
             }
         }
-        worker.swap(Arc::new(book), backfill);
+        swap.make(worker);
         Ok(true)
     }
 

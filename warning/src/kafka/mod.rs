@@ -17,6 +17,8 @@
 //! committed offset, takes the events from there up to the committed offset *silently*, throwing away the alerts,
 //! which are out already, and goes on. The core gives the same alerts for the same events, so what is thrown away is what was sent.
 //!
+//! The log also names the generation of the online store whose features rules read: after a crash it is opened again, by its version.
+//!
 //! A rulebook that an event of the log brings into force may ask for what the state does not have: it is read from the partition
 //! again, between two transactions, and the state is written down before any alert of the new rulebook goes out.
 //!
@@ -44,14 +46,17 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use rdkafka::{ClientConfig, error::KafkaError};
 use tarim_datamart::Problems;
 
-use crate::contagion::{Network, NetworkError};
+use crate::{
+    contagion::{Network, NetworkError},
+    known::{Known, KnownError},
+};
 
 pub(crate) use partition::format_of;
 pub use partitioner::Partitioner;
 pub(crate) use quiet::Quiet;
 pub use run::{Progress, Running, start};
 pub use send::{SendError, send_file};
-pub use ticker::{change_rulebook, tick};
+pub use ticker::{change_features, change_rulebook, tick};
 pub use topics::{Created, create, create_compacted, init};
 
 /// How alerts and dead letters are written.
@@ -102,6 +107,8 @@ pub struct Settings {
     pub contagion: Option<Arc<Network>>,
     /// How whoever sends events chooses their partition.
     pub partitioner: Partitioner,
+    /// The online store, for rules that read features.
+    pub known: Known,
 }
 
 /// Why the edge stops.
@@ -124,6 +131,8 @@ pub enum EdgeError {
     Rulebook { partition: i32, problems: Problems },
     #[error(transparent)]
     Contagion(#[from] NetworkError),
+    #[error(transparent)]
+    Known(#[from] KnownError),
     #[error("partition {0}: its thread panicked; the log says why")]
     Panicked(i32),
 }

@@ -31,6 +31,7 @@ use crate::{
     alert, contagion,
     core::{Outbox, Position, Worker},
     event::Format,
+    known::Known,
     rulebook::WarningBook,
 };
 
@@ -121,6 +122,7 @@ impl<'a> Attempt<'a> {
             at = first;
         }
         worker.forget_before(first);
+        settings.known.begin(&mut worker)?;
         let mut assignment = TopicPartitionList::new();
         assignment
             .add_partition_offset(&settings.events, partition, Offset::Offset(at))
@@ -154,7 +156,7 @@ impl<'a> Attempt<'a> {
         // Of the transaction that is open: its events, and since when.
         let mut open: Option<(usize, Instant)> = None;
         let mut ended = false;
-        // Another rulebook is in force, and no snapshot says so yet.
+        // Another rulebook, or another generation of features, is in force, and no snapshot says so yet.
         let mut swapped = false;
         loop {
             let stopping = stop.load(Ordering::Relaxed);
@@ -179,7 +181,13 @@ impl<'a> Attempt<'a> {
                     self.worker.take_that_came(at, came_us, format_of(&message), payload, &mut self.out);
                     self.next = message.offset() + 1;
                     drop(message);
-                    if let Some(version) = self.out.rulebook.take() {
+                    if self.out.is_blind
+                        && let Err(e) = Known::blind(self.worker.book())
+                    {
+                        return End::Fatal(e.into());
+                    }
+                    let (rulebook, features) = (self.out.rulebook.take(), self.out.features.take());
+                    if rulebook.is_some() || features.is_some() {
                         // What was before it goes out first: no transaction stays open while history is read.
                         if let Some((events, _)) = open.take() {
                             self.next -= 1;
@@ -189,7 +197,7 @@ impl<'a> Attempt<'a> {
                             self.next += 1;
                             self.watched.events.fetch_add(events as u64, Ordering::Relaxed);
                         }
-                        match self.change(&version, stop) {
+                        match self.change(rulebook.as_deref(), features.as_deref(), stop) {
                             Ok(true) => swapped = true,
                             Ok(false) => return self.stopped(),
                             Err(e @ EdgeError::Kafka { .. }) => return End::Again(e),
@@ -233,7 +241,8 @@ impl<'a> Attempt<'a> {
             let all_at_end = at_end && self.ends.rests(self.partition, self.next);
             let done = open.is_none() && (stopping || all_at_end);
             let due = self.since_snapshot >= settings.snapshot_events || (done && self.since_snapshot > 0);
-            // History that was read at a swap may be gone when the swap is made again: the state is written at once.
+            // History that was read at a swap may be gone when the swap is made again, and so may a generation: the state is
+            // written at once.
             if open.is_none() && (swapped || (due && self.next >= self.live_from)) {
                 swapped = false;
                 if let Err(source) = self.snapshots.write(&mut self.worker, self.next) {
@@ -249,9 +258,24 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Goes on with another rulebook, which the last event has brought into force. False: it was told to stop first.
-    fn change(&mut self, version: &str, stop: &AtomicBool) -> Result<bool, EdgeError> {
+    /// Goes on with another rulebook, or other features, which the last event has brought into force. False: it was told to stop
+    /// first.
+    fn change(
+        &mut self,
+        rulebook: Option<&str>,
+        features: Option<&str>,
+        stop: &AtomicBool,
+    ) -> Result<bool, EdgeError> {
+        let Some(version) = rulebook else {
+            let (partition, offset) = (self.partition, self.next - 1);
+            info!(partition, features, offset, "other features");
+            if let Some(version) = features {
+                self.settings.known.give(&mut self.worker, version)?;
+            }
+            return Ok(true);
+        };
         let change = Change {
+            features,
             settings: self.settings,
             partition: self.partition,
             at: self.next - 1,

@@ -48,7 +48,9 @@ pub fn send_file(
     while let Some((format, record)) = events.read()? {
         let (key, to) = match reader.read(format, record) {
             Ok(Taken::Event(event)) => (format!("{}/{}", event.member, event.customer), None),
-            Ok(Taken::Tick { .. } | Taken::Rulebook { .. }) => (String::new(), Some(0..partitions)),
+            Ok(Taken::Tick { .. } | Taken::Rulebook { .. } | Taken::Features { .. }) => {
+                (String::new(), Some(0..partitions))
+            }
             Err(_) => (String::new(), None),
         };
         let content = match format {

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use prost::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use tarim_proto::event::v1::{Event, RulebookChange, Tick, event::Kind};
+use tarim_proto::event::v1::{Event, FeaturesChange, RulebookChange, Tick, event::Kind};
 
 use super::{CALL, EdgeError, Settings};
 
@@ -19,9 +19,22 @@ pub fn tick(settings: &Settings, producer: &BaseProducer) -> Result<(), EdgeErro
     )
 }
 
-/// Says in each partition that from here on the rulebook of a version holds.
-pub fn change_rulebook(settings: &Settings, producer: &BaseProducer, version: &str) -> Result<(), EdgeError> {
-    let kind = Kind::Rulebook(RulebookChange { version: version.to_owned() });
+/// Says in each partition that from here on the rulebook of a version holds, and, if one is named, that its rules read the
+/// features of this generation.
+pub fn change_rulebook(
+    settings: &Settings,
+    producer: &BaseProducer,
+    version: &str,
+    features: Option<&str>,
+) -> Result<(), EdgeError> {
+    let features = features.map(str::to_owned);
+    let kind = Kind::Rulebook(RulebookChange { version: version.to_owned(), features });
+    to_all(settings, producer, Event { kind: Some(kind), ..Event::default() })
+}
+
+/// Says in each partition that from here on the features of a generation are read.
+pub fn change_features(settings: &Settings, producer: &BaseProducer, version: &str) -> Result<(), EdgeError> {
+    let kind = Kind::Features(FeaturesChange { version: version.to_owned() });
     to_all(settings, producer, Event { kind: Some(kind), ..Event::default() })
 }
 

@@ -22,6 +22,7 @@ use crate::{
     contagion::NetworkError,
     core::{Backfill, Counts, FORESEEN, Outbox, Position, Worker},
     event::Format,
+    known::{Known, KnownError},
     rulebook::WarningBook,
 };
 
@@ -36,6 +37,8 @@ pub struct Replay {
     pub published: PathBuf,
     /// How alerts spread. None: somebody has said that nothing does, whatever the rulebook says.
     pub contagion: Option<Contagion>,
+    /// The online store, for rules that read features, and the generation that they read from the first record on.
+    pub known: Known,
 }
 
 impl Replay {
@@ -82,6 +85,8 @@ pub enum ReplayError {
     Cut { path: PathBuf, record: u64 },
     #[error(transparent)]
     Contagion(#[from] NetworkError),
+    #[error(transparent)]
+    Known(#[from] KnownError),
     #[error("{0} stands for two files: name events, alerts, dead letters and contagion apart")]
     Same(PathBuf),
 }
@@ -101,6 +106,7 @@ pub fn replay(
     let mut dead = OutFile::create(&replay.dead)?;
     let mut spreader = replay.contagion.as_ref().map(|c| Spreader::new(c, &book)).transpose()?;
     let mut worker = Worker::new(book);
+    replay.known.begin(&mut worker)?;
     let mut out = Outbox::default();
     let mut report = Report {
         records: 0,
@@ -139,18 +145,24 @@ pub fn replay(
             if let Some(spreader) = &mut spreader {
                 spreader.spread(&mut worker, (at.offset, first), &mut out)?;
             }
+            if out.is_blind {
+                Known::blind(worker.book())?;
+            }
+            let features = out.features.take();
             if let Some(version) = out.rulebook.take() {
                 let book = WarningBook::published(&replay.published, &version);
                 let book = book.map_err(ReplayError::Rulebook)?;
-                let mut history = worker.backfill(&book);
-                if let Some(history) = &mut history {
+                let mut swap = replay.known.prepare(&worker, Arc::new(book), features.as_deref())?;
+                if let Some(history) = &mut swap.history {
                     let spread = spreader.as_mut().map(Spreader::history).transpose()?.flatten();
                     again((&replay.from, at.offset), spread, history, &mut progress)?;
                 }
-                worker.swap(Arc::new(book), history);
+                swap.make(&mut worker);
                 if let Some(spreader) = &mut spreader {
                     spreader.change(worker.book())?;
                 }
+            } else if let Some(version) = features {
+                replay.known.give(&mut worker, &version)?;
             }
         }
         batch.clear();

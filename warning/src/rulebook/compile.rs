@@ -4,20 +4,21 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tarim_datamart::{At, Problems, Type, nearest};
 use tarim_features::{
-    expr::{Bound, Checked, ExprSet, Inlet, Parsed, Program, Scope, fuse},
+    expr::{Bound, Checked, ColumnRef, ExprSet, Inlet, Parsed, Program, Scope, fuse},
     row::{Column, Dictionary, Layout},
     stream::{self, EventKind, Plan, Readings, StreamSet, TABLE_PREFIX},
 };
 use tarim_models::scorecard::ScorecardText;
 
 use super::{
-    Ask, Asks, CONTAGION, EPISODE, Fires, Group, Guards, IfUnknown, Listener, Pattern, Rule, Shown,
-    ShownFrom,
+    Ask, Asks, Binding, CONTAGION, EPISODE, Fires, Group, Guards, IfUnknown, Knows, Listener, Named, Pattern,
+    ReadBy, Reads, Rule, Shown, ShownFrom,
+    entities::Entities,
     look::Looks,
     read::{AbsenceText, Head, RuleText, SequenceText, StepText, Texts},
 };
 
-/// Indexes of relations in the scope of a kind.
+/// Indexes of relations in the scope that expressions of a kind are read in; entities come behind them.
 pub const EVENT: usize = 0;
 pub const WINDOW: usize = 1;
 const EPISODE_RELATION: usize = 2;
@@ -29,6 +30,7 @@ pub struct Compiled {
     pub patterns: Vec<Pattern>,
     pub listeners: Vec<Listener>,
     pub looks: Looks,
+    pub reads: Reads,
 }
 
 pub fn compile(
@@ -36,18 +38,21 @@ pub fn compile(
     plan: &Plan,
     texts: &Texts,
     cards: &[ScorecardText],
+    entities: &Entities,
 ) -> Result<Compiled, Problems> {
     let heads: Vec<&Head> = texts.heads().collect();
     let mut problems = Problems::default();
     let rules = heads.iter().map(|head| rule(head, &heads, &mut problems)).collect();
     let kinds = streams.kinds().len();
-    let scopes = (0..kinds).map(|kind| streams.scope(kind, [])).collect();
+    let scopes = (0..kinds).map(|kind| streams.scope(kind, entities.relations(kind))).collect();
     let mut compiler = Compiler {
         streams,
         plan,
         scopes,
         conditions: (0..kinds).map(|_| Vec::new()).collect(),
         patterns: Vec::new(),
+        entities,
+        reads: Reads::default(),
         cards,
         looks: Looks::default(),
         problems,
@@ -125,13 +130,39 @@ pub enum Shows {
     Elsewhere,
 }
 
+/// A condition, before it is compiled with others.
+pub struct Condition {
+    pub ask: Ask,
+    expr: Expression,
+}
+
+/// An expression that was read in the scope of its kind.
+#[derive(Clone)]
+pub struct Expression {
+    pub parsed: Parsed,
+    checked: Checked,
+    sql: At<String>,
+    /// Its guard is asked elsewhere: what the guard leaves of it is compiled.
+    guarded: bool,
+}
+
+/// Expressions, compiled.
+pub struct Ready {
+    pub program: Program,
+    pub bound: Binding,
+    pub windows: Readings,
+    pub inlets: Vec<(usize, Inlet)>,
+}
+
 pub struct Compiler<'a> {
     pub streams: &'a StreamSet,
     plan: &'a Plan,
     /// By kind.
     pub scopes: Vec<Scope>,
-    pub conditions: Vec<Vec<(Ask, Checked)>>,
+    pub conditions: Vec<Vec<Condition>>,
     patterns: Vec<Pattern>,
+    entities: &'a Entities,
+    reads: Reads,
     pub cards: &'a [ScorecardText],
     pub looks: Looks,
     pub problems: Problems,
@@ -192,7 +223,7 @@ impl Compiler<'_> {
             }
         }
         let fires = match (&text.fires, then.flatten()) {
-            (Some(sql), Some((kind, _))) => self.fires(sql, kind, head.if_unknown == IfUnknown::Warn),
+            (Some(sql), Some((kind, _))) => self.fires(sql, kind, head),
             _ => None,
         };
         if let Some((_, show)) = first {
@@ -236,8 +267,9 @@ impl Compiler<'_> {
     ) -> Option<(usize, Vec<Shown>)> {
         let kind = kind(self.streams, &step.event, &mut self.problems)?;
         let always = At { value: "TRUE".to_owned(), place: step.event.place.clone() };
-        let (parsed, checked) =
-            self.boolean(step.when.as_ref().unwrap_or(&always), &self.scopes[kind].clone())?;
+        let scope = self.scopes[kind].clone();
+        let expr = self.boolean(step.when.as_ref().unwrap_or(&always), kind, &scope)?;
+        self.note(head, &expr.parsed);
         let key = step.key.iter().filter_map(|name| self.field(name, kind, None)).collect();
         let amount = step.amount.as_ref().and_then(|name| self.field(name, kind, Some(Type::Int64)));
         let unknown = match of {
@@ -247,24 +279,57 @@ impl Compiler<'_> {
         };
         let show: Vec<Shown> = match &head.show {
             _ if shows == Shows::Elsewhere => Vec::new(),
-            None => self.columns(&parsed),
-            Some(names) => names.iter().filter_map(|name| self.shown(name, kind)).collect(),
+            None => self.columns(kind, &expr.parsed),
+            Some(names) => names.iter().filter_map(|name| self.shown(head, name, kind)).collect(),
         };
-        self.conditions[kind].push((Ask { of, unknown, key, amount, show: show.clone() }, checked));
+        let ask = Ask { of, unknown, key, amount, show: show.clone() };
+        self.conditions[kind].push(Condition { ask, expr });
         Some((kind, show))
     }
 
-    fn boolean(&mut self, sql: &At<String>, scope: &Scope) -> Option<(Parsed, Checked)> {
-        let parsed = self.problems.take(scope.parse(&sql.value, &sql.place))?;
-        if parsed.ty() != Type::Boolean {
+    fn boolean(&mut self, sql: &At<String>, kind: usize, scope: &Scope) -> Option<Expression> {
+        let expr = self.expression(sql, kind, scope)?;
+        if expr.parsed.ty() != Type::Boolean {
             self.problems.push(sql.place.problem(
-                format!("the condition is {}, not true or false", parsed.ty()),
+                format!("the condition is {}, not true or false", expr.parsed.ty()),
                 "write a condition, such as event.amount_fen > 100000",
             ));
             return None;
         }
+        Some(expr)
+    }
+
+    /// Reads an expression in a scope of a kind.
+    pub fn expression(&mut self, sql: &At<String>, kind: usize, scope: &Scope) -> Option<Expression> {
+        self.entities.check(sql, &self.streams.kinds()[kind], &mut self.problems)?;
+        let parsed = self.problems.take(scope.parse(&sql.value, &sql.place))?;
         let checked = self.problems.take(parsed.with(&BTreeMap::new()))?;
-        Some((parsed, checked))
+        Some(Expression { parsed, checked, sql: sql.clone(), guarded: false })
+    }
+
+    /// The entities that an expression reads, each with the name of a column.
+    fn read_of<'p>(&self, scope: &Scope, kind: usize, parsed: &'p Parsed) -> Vec<(Named, &'p str)> {
+        let named = self.entities.named(kind);
+        let first = scope.relations().len() - named.len();
+        let of = |c: &'p ColumnRef| Some((named[c.relation.checked_sub(first)?], c.name.as_str()));
+        parsed.columns().iter().filter_map(of).collect()
+    }
+
+    /// Notes who reads features.
+    pub fn note(&mut self, head: &Head, parsed: &Parsed) {
+        let known = |c: &&ColumnRef| {
+            let (entity, _) = c.name.split_once('.').unwrap_or_default();
+            self.entities.set().entity(entity).is_some()
+        };
+        if let Some(column) = parsed.columns().iter().find(known) {
+            self.note_name(head, &column.name);
+        }
+    }
+
+    fn note_name(&mut self, head: &Head, feature: &str) {
+        let place = head.place.clone();
+        let (rule, feature) = (head.id.clone(), feature.to_owned());
+        self.reads.first.get_or_insert(ReadBy { rule, place, feature });
     }
 
     /// A field of the kind's events, by its name or as `event.name`.
@@ -291,7 +356,14 @@ impl Compiler<'_> {
         Some(found)
     }
 
-    fn shown(&mut self, name: &At<String>, kind: usize) -> Option<Shown> {
+    fn shown(&mut self, head: &Head, name: &At<String>, kind: usize) -> Option<Shown> {
+        if let Some((entity, feature)) = name.value.split_once('.')
+            && self.entities.set().entity(entity).is_some()
+        {
+            let from = self.feature(name, (entity, feature), kind)?;
+            self.note_name(head, &name.value);
+            return Some(Shown { name: name.value.clone(), from });
+        }
         let from = match name.value.strip_prefix("window.") {
             Some(window) => {
                 let found = self.streams.layout().index(window);
@@ -310,13 +382,47 @@ impl Compiler<'_> {
         Some(Shown { name: name.value.clone(), from })
     }
 
-    /// The columns that a condition reads.
-    pub fn columns(&self, parsed: &Parsed) -> Vec<Shown> {
+    /// A feature of an entity.
+    fn feature(
+        &mut self,
+        name: &At<String>,
+        (entity, feature): (&str, &str),
+        kind: usize,
+    ) -> Option<ShownFrom> {
+        let entities = self.entities;
+        let of = &self.streams.kinds()[kind];
+        entities.can_read(entity, of, &name.place, &mut self.problems).then_some(())?;
+        let index = entities.set().entities().iter().position(|e| e.name == entity)?;
+        let named = *entities.named(kind).iter().find(|named| named.entity == index)?;
+        let layout = &entities.set().entities()[index].layout;
+        let Some(column) = layout.index(feature) else {
+            let names: Vec<&str> = layout.columns().iter().map(|c| c.name.as_str()).collect();
+            let fix = nearest(feature, &names).map_or_else(
+                || "name a feature of a view of the entity (`tarim features list`)".to_owned(),
+                |near| format!("did you mean {entity}.{near}?"),
+            );
+            self.problems.push(name.place.problem(format!("`{entity}` has no feature `{feature}`"), fix));
+            return None;
+        };
+        self.read(named);
+        Some(ShownFrom::Feature(named, column))
+    }
+
+    /// The rows of an entity are needed.
+    fn read(&mut self, named: Named) {
+        if let Err(at) = self.reads.entities.binary_search(&named.entity) {
+            self.reads.entities.insert(at, named.entity);
+        }
+    }
+
+    /// The columns that an expression reads.
+    pub fn columns(&self, kind: usize, parsed: &Parsed) -> Vec<Shown> {
+        let named = self.entities.named(kind);
         let columns = parsed.columns().iter().filter_map(|c| {
             let from = match c.relation {
                 EVENT => ShownFrom::Event(c.column),
                 WINDOW => ShownFrom::Window(c.column),
-                _ => return None,
+                entity => ShownFrom::Feature(*named.get(entity - WINDOW - 1)?, c.column),
             };
             Some(Shown { name: c.name.clone(), from })
         });
@@ -324,31 +430,73 @@ impl Compiler<'_> {
     }
 
     /// A condition on an episode.
-    fn fires(&mut self, sql: &At<String>, kind: usize, unknown: bool) -> Option<Fires> {
-        let columns = EPISODE.iter().map(|(name, ty)| Column::new(*name, *ty)).collect();
-        let layout = Layout::new(columns, Vec::new()).expect("three columns of different names");
-        let scope = self.streams.scope(kind, [("episode".to_owned(), Arc::new(layout))]);
-        let (_, checked) = self.boolean(sql, &scope)?;
-        let set = self.problems.take(ExprSet::compile(&scope, vec![checked]))?;
-        let program = fuse(&scope, 1, [(&set, None)]);
-        let bound = self.bind(&program, kind, 3);
-        let (windows, inlets) = self.read(&program);
-        let episode = std::array::from_fn(|column| program.inlet(EPISODE_RELATION, column));
+    fn fires(&mut self, sql: &At<String>, kind: usize, head: &Head) -> Option<Fires> {
+        let unknown = head.if_unknown == IfUnknown::Warn;
+        let scope = episode_scope(self.streams, self.entities, kind);
+        let expr = self.boolean(sql, kind, &scope)?;
+        self.note(head, &expr.parsed);
+        let ready = self.ready(kind, &scope, &[&expr], vec![None])?;
+        let relation = EPISODE_RELATION + ready.bound.entities();
+        let Ready { program, bound, windows, inlets } = ready;
+        let episode = std::array::from_fn(|column| program.inlet(relation, column));
         Some(Fires { program, bound, windows, inlets, episode, unknown })
     }
 
-    pub fn bind(&self, program: &Program, kind: usize, relations: usize) -> Bound {
+    /// Compiles expressions that were read in a scope of a kind: to a program that has no relation of an entity but those
+    /// that they read. Texts whose names are given are asked for by their keys.
+    pub fn ready(
+        &mut self,
+        kind: usize,
+        scope: &Scope,
+        exprs: &[&Expression],
+        names: Vec<Option<Vec<String>>>,
+    ) -> Option<Ready> {
+        let mut entities: Vec<Named> = Vec::new();
+        for (named, _) in exprs.iter().flat_map(|e| self.read_of(scope, kind, &e.parsed)) {
+            if !entities.contains(&named) {
+                entities.push(named);
+            }
+        }
+        let own = scope.relations().len() - self.entities.named(kind).len();
+        let (event, given) = scope.relations()[..own].split_at(WINDOW);
+        let rows = entities.iter().map(|named| self.entities.relation(*named));
+        let relations: Vec<_> = event.iter().cloned().chain(rows).chain(given.iter().cloned()).collect();
+        let count = relations.len();
+        let scope = Scope::new(relations);
+        let checked = exprs.iter().map(|e| {
+            let checked = match entities.is_empty() {
+                // Its relations have the same places.
+                true => e.checked.clone(),
+                false => {
+                    let parsed = self.problems.take(scope.parse(&e.sql.value, &e.sql.place))?;
+                    self.problems.take(parsed.with(&BTreeMap::new()))?
+                }
+            };
+            if e.guarded { checked.guarded(stream::EVENT)?.1 } else { Some(checked) }
+        });
+        let checked = checked.collect::<Option<Vec<_>>>()?;
+        let set = self.problems.take(ExprSet::with_keys(&scope, checked, names))?;
+        let program = fuse(&scope, 1 + entities.len(), [(&set, None)]);
+        let windows = 0..self.streams.windows().len();
+        let relation = WINDOW + entities.len();
+        let inlets: Vec<_> = windows.filter_map(|w| Some((w, program.inlet(relation, w)?))).collect();
+        let windows = self.plan.readings(inlets.iter().map(|(w, _)| *w));
+        let bound = match entities.is_empty() {
+            true => Binding::Event(self.bind(&program, kind, count)),
+            false => {
+                entities.iter().for_each(|named| self.read(*named));
+                self.reads.bounds += 1;
+                Binding::Known(Knows { bound: self.reads.bounds - 1, kind, entities, relations: count })
+            }
+        };
+        Some(Ready { program, bound, windows, inlets })
+    }
+
+    fn bind(&self, program: &Program, kind: usize, relations: usize) -> Bound {
         let codes = self.streams.kinds()[kind].layout.codes();
         let mut dictionaries = vec![Dictionary::none(); relations];
         dictionaries[EVENT] = codes;
         program.bind(&dictionaries)
-    }
-
-    /// The windows that a program reads, and where it takes them.
-    pub fn read(&self, program: &Program) -> (Readings, Vec<(usize, Inlet)>) {
-        let windows = 0..self.streams.windows().len();
-        let inlets: Vec<_> = windows.filter_map(|w| Some((w, program.inlet(WINDOW, w)?))).collect();
-        (self.plan.readings(inlets.iter().map(|(w, _)| *w)), inlets)
     }
 
     fn finish(mut self, rules: Vec<Rule>) -> Result<Compiled, Problems> {
@@ -357,23 +505,24 @@ impl Compiler<'_> {
         for (kind, mut conditions) in std::mem::take(&mut self.conditions).into_iter().enumerate() {
             // What ends an episode comes before what begins one, so that one event can do both. Of rules that hold one
             // another back, the one that does so comes first.
-            conditions.sort_by_key(|(ask, _)| match ask.of {
+            conditions.sort_by_key(|condition| match condition.ask.of {
                 Asks::Rule(rule) => Asks::Rule(turns[rule]),
                 Asks::Crossing(crossing, _) => Asks::Rule(turns[self.looks.crossings[crossing].rule]),
                 of => of,
             });
-            let (asks, exprs): (Vec<Ask>, Vec<Checked>) = conditions.into_iter().unzip();
+            let (asks, exprs) = conditions.into_iter().map(|c| (c.ask, c.expr)).unzip();
             listeners.extend(self.listener(kind, asks, exprs));
         }
-        self.problems.or(Compiled { rules, patterns: self.patterns, listeners, looks: self.looks })
+        let Self { patterns, looks, reads, problems, .. } = self;
+        problems.or(Compiled { rules, patterns, listeners, looks, reads })
     }
 
-    fn listener(&mut self, kind: usize, asks: Vec<Ask>, exprs: Vec<Checked>) -> Option<Listener> {
+    fn listener(&mut self, kind: usize, asks: Vec<Ask>, exprs: Vec<Expression>) -> Option<Listener> {
         // Conditions by the text of their guard, in the order in which they come.
-        let mut guards: Vec<(String, Checked, Guards, Vec<(usize, Checked)>)> = Vec::new();
+        let mut guards: Vec<(String, Checked, Guards, Vec<(usize, Expression)>)> = Vec::new();
         let mut always = Vec::new();
         for (i, expr) in exprs.into_iter().enumerate() {
-            let Some((guard, rest)) = expr.guarded(stream::EVENT) else {
+            let Some((guard, rest)) = expr.checked.guarded(stream::EVENT) else {
                 always.push((i, expr));
                 continue;
             };
@@ -384,38 +533,57 @@ impl Compiler<'_> {
             });
             match rest {
                 None => guards[at].2.whole.push(i),
-                Some(rest) => guards[at].3.push((i, rest)),
+                Some(_) => guards[at].3.push((i, Expression { guarded: true, ..expr })),
             }
         }
-        let fed = self.plan.exprs(kind, &self.scopes[kind]);
-        let fed = self.problems.take(fed)?;
+        let scope = self.streams.scope(kind, []);
+        let fed = self.problems.take(self.plan.exprs(kind, &scope))?;
         let asked = guards.iter().map(|(_, guard, ..)| guard.clone()).collect();
-        let asked = ExprSet::compile(&self.scopes[kind], asked);
-        let asked = self.problems.take(asked)?;
-        let program = fuse(&self.scopes[kind], 1, [(&fed, Some(WINDOW)), (&asked, None)]);
+        let asked = self.problems.take(ExprSet::compile(&scope, asked))?;
+        let program = fuse(&scope, 1, [(&fed, Some(WINDOW)), (&asked, None)]);
         let bound = self.bind(&program, kind, 2);
-        let always = if always.is_empty() { None } else { Some(self.group(kind, &asks, always)?) };
-        let guards = guards.into_iter().map(|(_, _, mut decides, rest)| {
-            if !rest.is_empty() {
-                decides.group = Some(self.group(kind, &asks, rest)?);
-            }
-            Some(decides)
+        let [always, always_known] = self.groups(kind, &asks, always)?;
+        let guards = guards.into_iter().map(|(_, _, decides, rest)| {
+            let [group, known] = self.groups(kind, &asks, rest)?;
+            Some(Guards { group, known, ..decides })
         });
         let guards = guards.collect::<Option<Vec<_>>>()?;
-        Some(Listener { program, bound, guards, always, asks })
+        Some(Listener { program, bound, guards, always, always_known, asks })
     }
 
-    /// Compiles some of the conditions, or what a guard leaves of them, each with its index among all that are asked.
-    fn group(&mut self, kind: usize, all: &[Ask], mut some: Vec<(usize, Checked)>) -> Option<Group> {
-        some.sort_by_key(|(i, _)| all[*i].unknown);
-        let ignoring = some.partition_point(|(i, _)| !all[*i].unknown) as u32;
-        let (asks, exprs): (Vec<usize>, Vec<Checked>) = some.into_iter().unzip();
-        let set = self.problems.take(ExprSet::compile(&self.scopes[kind], exprs))?;
-        let program = fuse(&self.scopes[kind], 1, [(&set, None)]);
-        let bound = self.bind(&program, kind, 2);
-        let (windows, inlets) = self.read(&program);
-        Some(Group { program, bound, windows, inlets, asks, ignoring })
+    /// Compiles some of the conditions, or what their guard leaves of them, each with its index among all that are asked: those
+    /// that read no features, and those that do, so that the others do not pay for them.
+    fn groups(
+        &mut self,
+        kind: usize,
+        all: &[Ask],
+        some: Vec<(usize, Expression)>,
+    ) -> Option<[Option<Group>; 2]> {
+        let scope = self.scopes[kind].clone();
+        let is_known = |expr: &Expression| !self.read_of(&scope, kind, &expr.parsed).is_empty();
+        let (known, plain): (Vec<_>, Vec<_>) = some.into_iter().partition(|(_, expr)| is_known(expr));
+        let mut group = |mut some: Vec<(usize, Expression)>| {
+            if some.is_empty() {
+                return Some(None);
+            }
+            some.sort_by_key(|(i, _)| all[*i].unknown);
+            let ignoring = some.partition_point(|(i, _)| !all[*i].unknown) as u32;
+            let asks = some.iter().map(|(i, _)| *i).collect();
+            let exprs: Vec<&Expression> = some.iter().map(|(_, expr)| expr).collect();
+            let Ready { program, bound, windows, inlets } =
+                self.ready(kind, &scope, &exprs, vec![None; exprs.len()])?;
+            Some(Some(Group { program, bound, windows, inlets, asks, ignoring }))
+        };
+        Some([group(plain)?, group(known)?])
     }
+}
+
+/// The scope of a condition on an episode: event, window, episode, then entities.
+pub fn episode_scope(streams: &StreamSet, entities: &Entities, kind: usize) -> Scope {
+    let columns = EPISODE.iter().map(|(name, ty)| Column::new(*name, *ty)).collect();
+    let layout = Layout::new(columns, Vec::new()).expect("three columns of different names");
+    let episode = ("episode".to_owned(), Arc::new(layout));
+    streams.scope(kind, [episode].into_iter().chain(entities.relations(kind)))
 }
 
 /// Of each rule, its turn: after those that suppress it, and else in order. (Of rules that suppress each other, whichever

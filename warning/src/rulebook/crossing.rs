@@ -10,13 +10,13 @@
 
 use tarim_datamart::{At, Place, Problems, Section};
 use tarim_features::{
-    expr::{Bound, Inlet, Program},
+    expr::{Inlet, Program},
     stream::Readings,
 };
 use tarim_models::{keys::optional_number, scorecard::Scorecard};
 
 use super::{
-    Shown,
+    Binding, Shown,
     read::{Head, events, head},
 };
 
@@ -90,7 +90,7 @@ impl Line {
 #[derive(Debug)]
 pub struct Look {
     pub program: Program,
-    pub bound: Bound,
+    pub bound: Binding,
     /// Windows that it reads, and where each is taken.
     pub windows: Readings,
     pub inlets: Vec<(usize, Inlet)>,

@@ -3,10 +3,7 @@
 use std::collections::BTreeMap;
 
 use tarim_datamart::{At, Problem, Type, nearest};
-use tarim_features::{
-    expr::{Checked, ExprSet, Parsed, fuse},
-    stream::StreamSet,
-};
+use tarim_features::{expr::Parsed, stream::StreamSet};
 use tarim_models::{
     domain::Domain,
     scorecard::{Kind, ScorecardText},
@@ -14,9 +11,9 @@ use tarim_models::{
 
 use super::{
     Asks, Shown,
-    compile::{Compiler, EVENT, Shows},
+    compile::{Compiler, EVENT, Expression, Ready, Shows, WINDOW},
     crossing::{Card, Crossing, CrossingText, Look, Measure, MeasureText},
-    read::StepText,
+    read::{Head, StepText},
 };
 
 /// What has been compiled so far.
@@ -38,7 +35,7 @@ impl<'a> Compiler<'a> {
         let crossing = self.looks.crossings.len();
         for event in self.events(&text.head, &text.events) {
             let kind = self.streams.kind(&event.value);
-            let look = kind.and_then(|kind| self.look(kind, &text.of));
+            let look = kind.and_then(|kind| self.look(kind, &text.of, &text.head));
             let step = StepText {
                 event: event.clone(),
                 when: text.when.clone(),
@@ -50,8 +47,8 @@ impl<'a> Compiler<'a> {
             let step = self.step(Asks::Crossing(crossing, at), &text.head, &step, Shows::Here);
             if let (Some((kind, shown)), Some((_, more)), None) = (step, look, &text.head.show) {
                 let more = more.into_iter().filter(|more| !shown.contains(more));
-                if let Some((ask, _)) = self.conditions[kind].last_mut() {
-                    ask.show.extend(more);
+                if let Some(condition) = self.conditions[kind].last_mut() {
+                    condition.ask.show.extend(more);
                 }
             }
         }
@@ -78,7 +75,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// The look at a measure with events of a kind.
-    fn look(&mut self, kind: usize, of: &MeasureText) -> Option<Known> {
+    fn look(&mut self, kind: usize, of: &MeasureText, head: &Head) -> Option<Known> {
         let card = match of {
             MeasureText::Value(_) => None,
             MeasureText::Score(id) => Some(self.card_of(id)?),
@@ -88,8 +85,8 @@ impl<'a> Compiler<'a> {
             return known.clone();
         }
         let compiled = match (of, card) {
-            (MeasureText::Value(sql), _) => self.value(kind, sql),
-            (MeasureText::Score(_), Some(card)) => self.card(kind, card),
+            (MeasureText::Value(sql), _) => self.value(kind, sql, head),
+            (MeasureText::Score(_), Some(card)) => self.card(kind, card, head),
             (MeasureText::Score(_), None) => None,
         };
         let found = compiled.map(|(look, shown)| {
@@ -100,9 +97,9 @@ impl<'a> Compiler<'a> {
         found
     }
 
-    fn value(&mut self, kind: usize, sql: &At<String>) -> Option<(Look, Vec<Shown>)> {
-        let (parsed, checked) = self.parsed(kind, sql)?;
-        let of = match parsed.ty() {
+    fn value(&mut self, kind: usize, sql: &At<String>, head: &Head) -> Option<(Look, Vec<Shown>)> {
+        let expr = self.read_expression(kind, sql, head)?;
+        let of = match expr.parsed.ty() {
             Type::Int64 => Measure::Int64,
             Type::Float64 => Measure::Float64,
             ty => {
@@ -113,15 +110,18 @@ impl<'a> Compiler<'a> {
                 return None;
             }
         };
-        let shown = self.columns(&parsed);
-        Some((self.compiled(kind, vec![checked], vec![None], of)?, shown))
+        let shown = self.columns(kind, &expr.parsed);
+        Some((self.compiled(kind, &[expr], vec![None], of)?, shown))
     }
 
-    fn card(&mut self, kind: usize, text: &ScorecardText) -> Option<(Look, Vec<Shown>)> {
-        let inputs: Vec<_> = text.inputs().map(|sql| self.parsed(kind, sql)).collect();
-        let inputs: Vec<(Parsed, Checked)> = inputs.into_iter().collect::<Option<_>>()?;
-        let domains =
-            inputs.iter().zip(text.inputs()).map(|((input, _), sql)| self.domain(kind, input, sql)).collect();
+    fn card(&mut self, kind: usize, text: &ScorecardText, head: &Head) -> Option<(Look, Vec<Shown>)> {
+        let inputs: Vec<_> = text.inputs().map(|sql| self.read_expression(kind, sql, head)).collect();
+        let inputs: Vec<Expression> = inputs.into_iter().collect::<Option<_>>()?;
+        let domains = inputs
+            .iter()
+            .zip(text.inputs())
+            .map(|(input, sql)| self.domain(kind, &input.parsed, sql))
+            .collect();
         let (card, check) = text.compile(domains).map_err(|e| self.problems.extend(e)).ok()?;
         let told = |new: &Problem| self.looks.notes.iter().any(|old| old.to_string() == new.to_string());
         let new: Vec<Problem> = check.warnings.into_iter().filter(|new| !told(new)).collect();
@@ -129,37 +129,38 @@ impl<'a> Compiler<'a> {
         let names = card.characteristics().iter().map(|c| c.domain());
         let names =
             names.map(|domain| (domain.ty() == Type::Utf8).then(|| domain.texts().to_vec())).collect();
-        let show = inputs.iter().map(|(parsed, _)| self.columns(parsed)).collect();
-        let exprs = inputs.into_iter().map(|(_, checked)| checked).collect();
+        let show = inputs.iter().map(|input| self.columns(kind, &input.parsed)).collect();
         let of = Measure::Score(Box::new(Card { card, show }));
-        Some((self.compiled(kind, exprs, names, of)?, Vec::new()))
+        Some((self.compiled(kind, &inputs, names, of)?, Vec::new()))
     }
 
     fn compiled(
         &mut self,
         kind: usize,
-        exprs: Vec<Checked>,
+        exprs: &[Expression],
         names: Vec<Option<Vec<String>>>,
         of: Measure,
     ) -> Option<Look> {
-        let set = self.problems.take(ExprSet::with_keys(&self.scopes[kind], exprs, names))?;
-        let program = fuse(&self.scopes[kind], 1, [(&set, None)]);
-        let bound = self.bind(&program, kind, 2);
-        let (windows, inlets) = self.read(&program);
+        let (scope, exprs) = (self.scopes[kind].clone(), exprs.iter().collect::<Vec<_>>());
+        let Ready { program, bound, windows, inlets } = self.ready(kind, &scope, &exprs, names)?;
         Some(Look { program, bound, windows, inlets, of })
     }
 
-    fn parsed(&mut self, kind: usize, sql: &At<String>) -> Option<(Parsed, Checked)> {
-        let parsed = self.problems.take(self.scopes[kind].parse(&sql.value, &sql.place))?;
-        let checked = self.problems.take(parsed.with(&BTreeMap::new()))?;
-        Some((parsed, checked))
+    fn read_expression(&mut self, kind: usize, sql: &At<String>, head: &Head) -> Option<Expression> {
+        let scope = self.scopes[kind].clone();
+        let expr = self.expression(sql, kind, &scope)?;
+        self.note(head, &expr.parsed);
+        Some(expr)
     }
 
-    /// What an input can be: of a field with a code list, its codes.
+    /// What an input can be: of a field with a code list, or of a feature with codes, these.
     fn domain(&self, kind: usize, input: &Parsed, sql: &At<String>) -> Domain {
         match input.columns() {
-            [column] if column.relation == EVENT && column.name == sql.value.trim().to_lowercase() => {
-                let codes = codes(self.streams, kind, column.column);
+            [column] if column.relation != WINDOW && column.name == sql.value.trim().to_lowercase() => {
+                let codes = match column.relation {
+                    EVENT => codes(self.streams, kind, column.column),
+                    relation => &self.scopes[kind].relations()[relation].1.columns()[column.column].codes,
+                };
                 if codes.is_empty() { Domain::new(input.ty()) } else { Domain::of_texts(codes.to_vec()) }
             }
             _ => Domain::new(input.ty()),

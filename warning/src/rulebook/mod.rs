@@ -5,6 +5,7 @@
 //!  features/streams ─► windows ┼─► per kind of events: one row program that says what the windows
 //!  standards ─► kinds of events┤   want, then which conditions hold
 //!  models/ ─► behaviour scores ┤   and one for each number that crossings look at
+//!  features/ ─► entities ──────┤   (what a program reads of them is bound for each generation of the online store)
 //!  features/edges ─────────────┴─► which alerts spread, and how far
 //! ```
 //!
@@ -13,6 +14,7 @@
 
 mod compile;
 mod crossing;
+mod entities;
 mod look;
 mod part;
 mod read;
@@ -34,6 +36,7 @@ use tarim_models::scorecard::ScorecardText;
 pub(crate) use self::read::choice;
 pub use self::{
     crossing::{Card, Crossing, Line, Look, Measure, Side},
+    entities::{Binding, Entities, Key, Knows, Named, ReadBy, Reads},
     spread::{CONTAGION, Spread, Spreads},
     words::{IfUnknown, Level, Push},
 };
@@ -59,6 +62,9 @@ pub struct WarningBook {
     allowed_lateness_us: Vec<i64>,
     edges: EdgeSet,
     spreads: Spreads,
+    /// What rules may read of entities, and what they do read.
+    entities: Entities,
+    reads: Reads,
     /// Index of the kind of events that spread alerts.
     contagion: Option<usize>,
     delivery: Option<Policy>,
@@ -101,7 +107,7 @@ pub struct Pattern {
 #[derive(Debug)]
 pub struct Fires {
     pub program: Program,
-    pub bound: Bound,
+    pub bound: Binding,
     pub windows: Readings,
     /// Where each window is taken.
     pub inlets: Vec<(usize, Inlet)>,
@@ -129,8 +135,9 @@ pub struct Listener {
     pub bound: Bound,
     /// By guard: what it decides.
     pub guards: Vec<Guards>,
-    /// Conditions without a guard.
+    /// Conditions without a guard, and those of them that read features.
     pub always: Option<Group>,
+    pub always_known: Option<Group>,
     /// What each condition is for, in order: what ends patterns, what follows, what begins them, then rules.
     pub asks: Vec<Ask>,
 }
@@ -142,13 +149,15 @@ pub struct Guards {
     pub whole: Vec<usize>,
     /// Those that do.
     pub group: Option<Group>,
+    /// Those of them that read features.
+    pub known: Option<Group>,
 }
 
 /// Conditions that are asked together.
 #[derive(Debug)]
 pub struct Group {
     pub program: Program,
-    pub bound: Bound,
+    pub bound: Binding,
     /// Windows that they read, and where each is taken.
     pub windows: Readings,
     pub inlets: Vec<(usize, Inlet)>,
@@ -190,11 +199,12 @@ pub struct Shown {
     pub from: ShownFrom,
 }
 
-/// A field of the event, or a window.
+/// A field of the event, a window, or a feature of an entity by its column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShownFrom {
     Event(usize),
     Window(usize),
+    Feature(Named, usize),
 }
 
 /// Most bytes of a customer's windows: what is left of a state is for episodes and standing alerts.
@@ -247,8 +257,11 @@ impl WarningBook {
                 allowed_lateness_us[kind] = *us;
             }
         }
-        let compiled = keep(compile::compile(&streams, &plan, &texts, &cards), &mut problems);
-        let Some(compile::Compiled { rules, patterns, listeners, looks }) = compiled else {
+        let Some(entities) = Entities::new(root, &standards, &streams, &mut problems) else {
+            return Err(problems);
+        };
+        let compiled = keep(compile::compile(&streams, &plan, &texts, &cards, &entities), &mut problems);
+        let Some(compile::Compiled { rules, patterns, listeners, looks, reads }) = compiled else {
             return Err(problems);
         };
         let spreads = keep(spread::compile(&texts, &rules, &edges, &streams, &standards), &mut problems);
@@ -268,6 +281,8 @@ impl WarningBook {
             allowed_lateness_us,
             edges,
             spreads,
+            entities,
+            reads,
             contagion,
             delivery,
         })
@@ -407,6 +422,28 @@ impl WarningBook {
     /// Whether events are of that kind.
     pub fn is_contagion(&self, kind: usize) -> bool {
         self.contagion == Some(kind)
+    }
+
+    /// The entities whose features rules may read.
+    pub fn entities(&self) -> &Entities {
+        &self.entities
+    }
+
+    /// What rules read of them.
+    pub fn reads(&self) -> &Reads {
+        &self.reads
+    }
+
+    /// All programs whose constants depend on the rows that they read, or may.
+    pub(crate) fn programs(&self) -> impl Iterator<Item = (&Program, &Binding)> {
+        let groups = self.listeners.iter().flat_map(|listener| {
+            let guards = listener.guards.iter().flat_map(|g| [g.group.as_ref(), g.known.as_ref()]);
+            guards.chain([listener.always.as_ref(), listener.always_known.as_ref()]).flatten()
+        });
+        let groups = groups.map(|group| (&group.program, &group.bound));
+        let fires = self.patterns.iter().filter_map(|p| p.fires.as_ref());
+        let fires = fires.map(|fires| (&fires.program, &fires.bound));
+        groups.chain(fires).chain(self.looks.iter().map(|look| (&look.program, &look.bound)))
     }
 
     /// Who is told of alerts, and when; None: the rulebook does not say, and nothing is pushed.

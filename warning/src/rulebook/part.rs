@@ -1,15 +1,10 @@
 //! A part of a rulebook: some windows and patterns, to be filled from history without all the others.
 
-use std::sync::Arc;
-
 use tarim_datamart::At;
-use tarim_features::{
-    row::{Column, Layout},
-    stream::Plan,
-};
+use tarim_features::stream::Plan;
 
 use super::{
-    EPISODE, Spreads, WarningBook, compile,
+    Spreads, WarningBook, compile,
     read::{Head, StepText, Texts},
 };
 
@@ -26,8 +21,8 @@ impl WarningBook {
         }
         let streams = self.streams.only(|window| keep[window]);
         let plan = Plan::new(&streams);
-        let compiled = compile::compile(&streams, &plan, &texts, &[]);
-        let compile::Compiled { rules, patterns, listeners, looks } =
+        let compiled = compile::compile(&streams, &plan, &texts, &[], &self.entities);
+        let compile::Compiled { rules, patterns, listeners, looks, reads } =
             compiled.unwrap_or_else(|problems| panic!("a part of what is sound is sound:\n{problems}"));
         Self {
             version: self.version.clone(),
@@ -45,6 +40,8 @@ impl WarningBook {
             edges: self.edges.clone(),
             // What its rules raise is thrown away.
             spreads: Spreads::default(),
+            entities: self.entities.clone(),
+            reads,
             contagion: self.contagion,
             delivery: None,
         }
@@ -61,11 +58,9 @@ impl WarningBook {
             conditions.extend(s.fires.as_ref().map(|fires| (kind, fires)));
         }
         conditions.extend(texts.absences.iter().filter_map(|a| a.of.condition()));
-        let episode = EPISODE.iter().map(|(name, ty)| Column::new(*name, *ty)).collect();
-        let episode = Arc::new(Layout::new(episode, Vec::new()).expect("three columns of different names"));
         for (kind, sql) in conditions {
             let Some(kind) = self.streams.kind(&kind.value) else { continue };
-            let scope = self.streams.scope(kind, [("episode".to_owned(), episode.clone())]);
+            let scope = compile::episode_scope(&self.streams, &self.entities, kind);
             // Where it cannot be parsed, compiling says so.
             if let Ok(parsed) = scope.parse(&sql.value, &sql.place) {
                 let windows = parsed.columns().iter().filter(|c| c.relation == compile::WINDOW);

@@ -3,6 +3,7 @@
 #![allow(dead_code)] // no test uses all of it
 
 pub mod books;
+pub mod known;
 pub mod random;
 pub mod wire;
 

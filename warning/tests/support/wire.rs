@@ -4,8 +4,8 @@ use prost::Message;
 use serde_json::{Map, Value as Json};
 use tarim_datamart::gate::parse;
 use tarim_proto::event::v1::{
-    CollateralValue, Contagion, Event, LegalCase, LoanDisbursed, RepaymentDue, RepaymentMissed,
-    RepaymentPaid, Tick, Transaction, event::Kind,
+    CollateralValue, Contagion, Event, FeaturesChange, LegalCase, LoanDisbursed, RepaymentDue,
+    RepaymentMissed, RepaymentPaid, Tick, Transaction, event::Kind,
 };
 
 /// None: the wire has no such kind or field, or not of this type.
@@ -125,6 +125,7 @@ fn kind(name: &str, body: Body<'_>) -> Option<Kind> {
             })
         }
         "tick" => Kind::Tick(Tick {}),
+        "features" => Kind::Features(FeaturesChange { version: text("version")? }),
         _ => return None,
     })
 }
