@@ -1,20 +1,17 @@
 //! From texts to programs: one per kind of events.
 
-use std::{collections::BTreeMap, sync::Arc};
-
 use tarim_datamart::{At, Problems, Type, nearest};
 use tarim_features::{
-    expr::{Bound, Checked, ColumnRef, ExprSet, Inlet, Parsed, Program, Scope, fuse},
-    row::{Column, Dictionary, Layout},
-    stream::{self, EventKind, Plan, Readings, StreamSet, TABLE_PREFIX},
+    expr::{Checked, ExprSet, Scope, fuse},
+    stream::{self, EventKind, Plan, StreamSet, TABLE_PREFIX},
 };
 use tarim_models::scorecard::ScorecardText;
 
 use super::{
-    Ask, Asks, Binding, CONTAGION, EPISODE, Fires, Group, Guards, IfUnknown, Knows, Listener, Named, Pattern,
-    ReadBy, Reads, Rule, Shown, ShownFrom,
+    Ask, Asks, CONTAGION, Fires, Group, Guards, IfUnknown, Listener, Pattern, Reads, Rule, Shown, ShownFrom,
     entities::Entities,
     look::Looks,
+    program::{Expression, Ready, episode_scope},
     read::{AbsenceText, Head, RuleText, SequenceText, StepText, Texts},
 };
 
@@ -133,36 +130,18 @@ pub enum Shows {
 /// A condition, before it is compiled with others.
 pub struct Condition {
     pub ask: Ask,
-    expr: Expression,
-}
-
-/// An expression that was read in the scope of its kind.
-#[derive(Clone)]
-pub struct Expression {
-    pub parsed: Parsed,
-    checked: Checked,
-    sql: At<String>,
-    /// Its guard is asked elsewhere: what the guard leaves of it is compiled.
-    guarded: bool,
-}
-
-/// Expressions, compiled.
-pub struct Ready {
-    pub program: Program,
-    pub bound: Binding,
-    pub windows: Readings,
-    pub inlets: Vec<(usize, Inlet)>,
+    pub expr: Expression,
 }
 
 pub struct Compiler<'a> {
     pub streams: &'a StreamSet,
-    plan: &'a Plan,
+    pub plan: &'a Plan,
     /// By kind.
     pub scopes: Vec<Scope>,
     pub conditions: Vec<Vec<Condition>>,
     patterns: Vec<Pattern>,
-    entities: &'a Entities,
-    reads: Reads,
+    pub entities: &'a Entities,
+    pub reads: Reads,
     pub cards: &'a [ScorecardText],
     pub looks: Looks,
     pub problems: Problems,
@@ -299,39 +278,6 @@ impl Compiler<'_> {
         Some(expr)
     }
 
-    /// Reads an expression in a scope of a kind.
-    pub fn expression(&mut self, sql: &At<String>, kind: usize, scope: &Scope) -> Option<Expression> {
-        self.entities.check(sql, &self.streams.kinds()[kind], &mut self.problems)?;
-        let parsed = self.problems.take(scope.parse(&sql.value, &sql.place))?;
-        let checked = self.problems.take(parsed.with(&BTreeMap::new()))?;
-        Some(Expression { parsed, checked, sql: sql.clone(), guarded: false })
-    }
-
-    /// The entities that an expression reads, each with the name of a column.
-    fn read_of<'p>(&self, scope: &Scope, kind: usize, parsed: &'p Parsed) -> Vec<(Named, &'p str)> {
-        let named = self.entities.named(kind);
-        let first = scope.relations().len() - named.len();
-        let of = |c: &'p ColumnRef| Some((named[c.relation.checked_sub(first)?], c.name.as_str()));
-        parsed.columns().iter().filter_map(of).collect()
-    }
-
-    /// Notes who reads features.
-    pub fn note(&mut self, head: &Head, parsed: &Parsed) {
-        let known = |c: &&ColumnRef| {
-            let (entity, _) = c.name.split_once('.').unwrap_or_default();
-            self.entities.set().entity(entity).is_some()
-        };
-        if let Some(column) = parsed.columns().iter().find(known) {
-            self.note_name(head, &column.name);
-        }
-    }
-
-    fn note_name(&mut self, head: &Head, feature: &str) {
-        let place = head.place.clone();
-        let (rule, feature) = (head.id.clone(), feature.to_owned());
-        self.reads.first.get_or_insert(ReadBy { rule, place, feature });
-    }
-
     /// A field of the kind's events, by its name or as `event.name`.
     fn field(&mut self, name: &At<String>, kind: usize, ty: Option<Type>) -> Option<usize> {
         let EventKind { layout, name: kind, .. } = &self.streams.kinds()[kind];
@@ -382,53 +328,6 @@ impl Compiler<'_> {
         Some(Shown { name: name.value.clone(), from })
     }
 
-    /// A feature of an entity.
-    fn feature(
-        &mut self,
-        name: &At<String>,
-        (entity, feature): (&str, &str),
-        kind: usize,
-    ) -> Option<ShownFrom> {
-        let entities = self.entities;
-        let of = &self.streams.kinds()[kind];
-        entities.can_read(entity, of, &name.place, &mut self.problems).then_some(())?;
-        let index = entities.set().entities().iter().position(|e| e.name == entity)?;
-        let named = *entities.named(kind).iter().find(|named| named.entity == index)?;
-        let layout = &entities.set().entities()[index].layout;
-        let Some(column) = layout.index(feature) else {
-            let names: Vec<&str> = layout.columns().iter().map(|c| c.name.as_str()).collect();
-            let fix = nearest(feature, &names).map_or_else(
-                || "name a feature of a view of the entity (`tarim features list`)".to_owned(),
-                |near| format!("did you mean {entity}.{near}?"),
-            );
-            self.problems.push(name.place.problem(format!("`{entity}` has no feature `{feature}`"), fix));
-            return None;
-        };
-        self.read(named);
-        Some(ShownFrom::Feature(named, column))
-    }
-
-    /// The rows of an entity are needed.
-    fn read(&mut self, named: Named) {
-        if let Err(at) = self.reads.entities.binary_search(&named.entity) {
-            self.reads.entities.insert(at, named.entity);
-        }
-    }
-
-    /// The columns that an expression reads.
-    pub fn columns(&self, kind: usize, parsed: &Parsed) -> Vec<Shown> {
-        let named = self.entities.named(kind);
-        let columns = parsed.columns().iter().filter_map(|c| {
-            let from = match c.relation {
-                EVENT => ShownFrom::Event(c.column),
-                WINDOW => ShownFrom::Window(c.column),
-                entity => ShownFrom::Feature(*named.get(entity - WINDOW - 1)?, c.column),
-            };
-            Some(Shown { name: c.name.clone(), from })
-        });
-        columns.collect()
-    }
-
     /// A condition on an episode.
     fn fires(&mut self, sql: &At<String>, kind: usize, head: &Head) -> Option<Fires> {
         let unknown = head.if_unknown == IfUnknown::Warn;
@@ -440,63 +339,6 @@ impl Compiler<'_> {
         let Ready { program, bound, windows, inlets } = ready;
         let episode = std::array::from_fn(|column| program.inlet(relation, column));
         Some(Fires { program, bound, windows, inlets, episode, unknown })
-    }
-
-    /// Compiles expressions that were read in a scope of a kind: to a program that has no relation of an entity but those
-    /// that they read. Texts whose names are given are asked for by their keys.
-    pub fn ready(
-        &mut self,
-        kind: usize,
-        scope: &Scope,
-        exprs: &[&Expression],
-        names: Vec<Option<Vec<String>>>,
-    ) -> Option<Ready> {
-        let mut entities: Vec<Named> = Vec::new();
-        for (named, _) in exprs.iter().flat_map(|e| self.read_of(scope, kind, &e.parsed)) {
-            if !entities.contains(&named) {
-                entities.push(named);
-            }
-        }
-        let own = scope.relations().len() - self.entities.named(kind).len();
-        let (event, given) = scope.relations()[..own].split_at(WINDOW);
-        let rows = entities.iter().map(|named| self.entities.relation(*named));
-        let relations: Vec<_> = event.iter().cloned().chain(rows).chain(given.iter().cloned()).collect();
-        let count = relations.len();
-        let scope = Scope::new(relations);
-        let checked = exprs.iter().map(|e| {
-            let checked = match entities.is_empty() {
-                // Its relations have the same places.
-                true => e.checked.clone(),
-                false => {
-                    let parsed = self.problems.take(scope.parse(&e.sql.value, &e.sql.place))?;
-                    self.problems.take(parsed.with(&BTreeMap::new()))?
-                }
-            };
-            if e.guarded { checked.guarded(stream::EVENT)?.1 } else { Some(checked) }
-        });
-        let checked = checked.collect::<Option<Vec<_>>>()?;
-        let set = self.problems.take(ExprSet::with_keys(&scope, checked, names))?;
-        let program = fuse(&scope, 1 + entities.len(), [(&set, None)]);
-        let windows = 0..self.streams.windows().len();
-        let relation = WINDOW + entities.len();
-        let inlets: Vec<_> = windows.filter_map(|w| Some((w, program.inlet(relation, w)?))).collect();
-        let windows = self.plan.readings(inlets.iter().map(|(w, _)| *w));
-        let bound = match entities.is_empty() {
-            true => Binding::Event(self.bind(&program, kind, count)),
-            false => {
-                entities.iter().for_each(|named| self.read(*named));
-                self.reads.bounds += 1;
-                Binding::Known(Knows { bound: self.reads.bounds - 1, kind, entities, relations: count })
-            }
-        };
-        Some(Ready { program, bound, windows, inlets })
-    }
-
-    fn bind(&self, program: &Program, kind: usize, relations: usize) -> Bound {
-        let codes = self.streams.kinds()[kind].layout.codes();
-        let mut dictionaries = vec![Dictionary::none(); relations];
-        dictionaries[EVENT] = codes;
-        program.bind(&dictionaries)
     }
 
     fn finish(mut self, rules: Vec<Rule>) -> Result<Compiled, Problems> {
@@ -533,7 +375,7 @@ impl Compiler<'_> {
             });
             match rest {
                 None => guards[at].2.whole.push(i),
-                Some(_) => guards[at].3.push((i, Expression { guarded: true, ..expr })),
+                Some(_) => guards[at].3.push((i, expr.without_guard())),
             }
         }
         let scope = self.streams.scope(kind, []);
@@ -576,14 +418,6 @@ impl Compiler<'_> {
         };
         Some([group(plain)?, group(known)?])
     }
-}
-
-/// The scope of a condition on an episode: event, window, episode, then entities.
-pub fn episode_scope(streams: &StreamSet, entities: &Entities, kind: usize) -> Scope {
-    let columns = EPISODE.iter().map(|(name, ty)| Column::new(*name, *ty)).collect();
-    let layout = Layout::new(columns, Vec::new()).expect("three columns of different names");
-    let episode = ("episode".to_owned(), Arc::new(layout));
-    streams.scope(kind, [episode].into_iter().chain(entities.relations(kind)))
 }
 
 /// Of each rule, its turn: after those that suppress it, and else in order. (Of rules that suppress each other, whichever

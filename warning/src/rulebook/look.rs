@@ -11,8 +11,9 @@ use tarim_models::{
 
 use super::{
     Asks, Shown,
-    compile::{Compiler, EVENT, Expression, Ready, Shows, WINDOW},
+    compile::{Compiler, EVENT, Shows, WINDOW},
     crossing::{Card, Crossing, CrossingText, Look, Measure, MeasureText},
+    program::{Expression, Ready},
     read::{Head, StepText},
 };
 

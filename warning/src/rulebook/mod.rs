@@ -17,6 +17,7 @@ mod crossing;
 mod entities;
 mod look;
 mod part;
+mod program;
 mod read;
 mod spread;
 mod words;

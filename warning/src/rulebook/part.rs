@@ -4,7 +4,7 @@ use tarim_datamart::At;
 use tarim_features::stream::Plan;
 
 use super::{
-    Spreads, WarningBook, compile,
+    Spreads, WarningBook, compile, program,
     read::{Head, StepText, Texts},
 };
 
@@ -60,7 +60,7 @@ impl WarningBook {
         conditions.extend(texts.absences.iter().filter_map(|a| a.of.condition()));
         for (kind, sql) in conditions {
             let Some(kind) = self.streams.kind(&kind.value) else { continue };
-            let scope = compile::episode_scope(&self.streams, &self.entities, kind);
+            let scope = program::episode_scope(&self.streams, &self.entities, kind);
             // Where it cannot be parsed, compiling says so.
             if let Ok(parsed) = scope.parse(&sql.value, &sql.place) {
                 let windows = parsed.columns().iter().filter(|c| c.relation == compile::WINDOW);
