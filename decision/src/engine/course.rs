@@ -129,10 +129,15 @@ pub(super) fn run<'a>(
 }
 
 /// Adds a row of each relation that is given. (They are many bytes: they are written where they stay.)
+#[inline]
 fn add_rows<'a>(rulebook: &'a Rulebook, inputs: &'a Inputs, rows: &mut Rows<'a>) -> Result<(), DecideError> {
-    for (i, relation) in rulebook.given().iter().enumerate() {
-        let row = inputs.row(i, relation);
-        rows.push(row.map_err(|source| DecideError::Row { relation: relation.name.clone(), source })?);
+    // A row that is missing is an empty one, which no layout fits.
+    let bytes = inputs.rows.iter().chain(std::iter::repeat(&[][..]));
+    for (relation, bytes) in rulebook.given().iter().zip(bytes) {
+        match inputs.row_of(relation, bytes) {
+            Ok(row) => rows.push(row),
+            Err(source) => return Err(DecideError::Row { relation: relation.name.clone(), source }),
+        }
     }
     Ok(())
 }

@@ -54,6 +54,12 @@ impl Packed {
         self.ends.push(self.bytes.len());
     }
 
+    /// All rows, in order.
+    #[inline]
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.ends.iter().scan(0, |start, end| Some(&self.bytes[std::mem::replace(start, *end)..*end]))
+    }
+
     /// Empty if there is no such row, which no layout fits.
     pub fn get(&self, index: usize) -> &[u8] {
         let start = index.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied());
@@ -147,7 +153,12 @@ impl Inputs {
 
     /// The row of a given relation.
     pub(super) fn row<'a>(&'a self, index: usize, relation: &'a Relation) -> Result<Row<'a>, RowError> {
-        let bytes = self.rows.get(index);
+        self.row_of(relation, self.rows.get(index))
+    }
+
+    /// The row of a relation from its bytes.
+    #[inline]
+    pub(super) fn row_of<'a>(&'a self, relation: &'a Relation, bytes: &'a [u8]) -> Result<Row<'a>, RowError> {
         let dictionary = match (&self.snapshot, relation.source) {
             (Some(snapshot), Source::Entity(entity)) => snapshot.dictionary(entity),
             _ => relation.layout.codes(),

@@ -37,17 +37,22 @@ pub struct Granted {
 /// Judges what steps found. `findings` are of the steps that [`Plan::runs`] names for the call, in any order;
 /// those of other stages are dropped, the rest is put in the order in which it is told.
 pub fn judge(plan: &Plan, call: Call, findings: &mut Vec<Finding>, granted: Granted) -> Verdict {
-    let stage = |f: &Finding| plan.steps[f.step].stage;
-    findings.retain(|f| call.includes(stage(f)));
-    // Steps stand in the order in which they run, which mostly is that of the telling already.
-    let told = |f: &Finding| plan.steps[f.step].told;
-    if !findings.is_sorted_by_key(told) {
-        findings.sort_by_key(told);
-    }
     let mut stages = [Outcome::Approve; 5];
-    for f in findings.iter() {
-        let worst = &mut stages[stage(f) as usize];
-        *worst = (*worst).max(f.effect.outcome());
+    // Steps stand in the order in which they run, which mostly is that of the telling already.
+    let (mut last, mut in_order) = (0, true);
+    findings.retain(|f| {
+        let step = &plan.steps[f.step];
+        let asked = call.includes(step.stage);
+        if asked {
+            let worst = &mut stages[step.stage as usize];
+            *worst = (*worst).max(f.effect.outcome());
+            in_order &= step.told >= last;
+            last = step.told;
+        }
+        asked
+    });
+    if !in_order {
+        findings.sort_by_key(|f| plan.steps[f.step].told);
     }
     let stopped = plan.stopped.then(|| Stage::ALL.into_iter().find(|s| call.includes(*s))).flatten();
     if let Some(stage) = stopped {

@@ -335,7 +335,7 @@ impl<'a> Builder<'a> {
         if column.relation >= self.given {
             self.draft.inlets.insert(key, Inlet { relation, bank, to });
         } else {
-            self.part.columns.push(Column { relation, slot, to });
+            self.part.columns.push(Column { relation, slot, to, widened: false });
         }
         Ok((bank, to))
     }

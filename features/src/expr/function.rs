@@ -41,7 +41,7 @@ pub enum Cast {
 }
 
 /// Which of two values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Choice {
     /// The first unless it is NULL.
     Coalesce,
@@ -137,9 +137,18 @@ impl Choice {
         }
     }
 
-    /// For floats, where NaN is NULL.
+    /// For floats, where NaN is NULL. (A comparison with NaN is false.)
+    #[inline]
     pub fn float(self, a: f64, b: f64) -> f64 {
-        let some = |x: f64| (!x.is_nan()).then_some(x);
-        self.of(some(a), some(b)).unwrap_or(f64::NAN)
+        match self {
+            Choice::Coalesce if a.is_nan() => b,
+            Choice::NullIf if a == b => f64::NAN,
+            Choice::Coalesce | Choice::NullIf => a,
+            Choice::Greatest if b > a => b,
+            Choice::Greatest if a >= b => a,
+            Choice::Least if b < a => b,
+            Choice::Least if a <= b => a,
+            Choice::Greatest | Choice::Least => f64::NAN,
+        }
     }
 }

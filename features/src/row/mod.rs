@@ -29,4 +29,5 @@ mod tests;
 pub use builder::{CellError, RowBuilder};
 pub use dictionary::Dictionary;
 pub use layout::{Cell, Column, Group, Layout, LayoutError, Slot, Uint, end_of_range};
+pub(crate) use reader::RawText;
 pub use reader::{Row, RowError, TextCell};

@@ -27,6 +27,13 @@ pub enum TextCell<'a> {
     Text(&'a str),
 }
 
+/// The same, of which nobody has seen yet whether it is a text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum RawText<'a> {
+    Code(u32),
+    Bytes(&'a [u8]),
+}
+
 /// Why bytes are not a row.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum RowError {
@@ -93,14 +100,17 @@ impl<'a> Row<'a> {
         Ok(())
     }
 
+    #[inline]
     pub fn layout(&self) -> &'a Layout {
         self.layout
     }
 
+    #[inline]
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
+    #[inline]
     pub fn dictionary(&self) -> &'a Dictionary {
         self.dictionary
     }
@@ -210,8 +220,16 @@ impl<'a> Row<'a> {
     /// The text of a cell that is known, as it stands: by code, or in the row.
     #[inline]
     pub(crate) fn text_cell(&self, cell: Uint) -> Option<TextCell<'a>> {
+        Some(match self.raw_text(cell)? {
+            RawText::Code(code) => TextCell::Code(code),
+            RawText::Bytes(bytes) => TextCell::Text(std::str::from_utf8(bytes).ok()?),
+        })
+    }
+
+    #[inline]
+    pub(crate) fn raw_text(&self, cell: Uint) -> Option<RawText<'a>> {
         let cell = self.code(cell);
-        if cell & IN_ROW == 0 { Some(TextCell::Code(cell)) } else { self.text_of(cell).map(TextCell::Text) }
+        if cell & IN_ROW == 0 { Some(RawText::Code(cell)) } else { self.bytes_of(cell).map(RawText::Bytes) }
     }
 
     /// Whether the column of `slot` has a value that is not stale.
@@ -258,12 +276,19 @@ impl<'a> Row<'a> {
         if cell & IN_ROW == 0 {
             return self.dictionary.get(cell);
         }
+        std::str::from_utf8(self.bytes_of(cell)?).ok()
+    }
+
+    /// The bytes of a text that is in the row.
+    #[inline]
+    fn bytes_of(&self, cell: u32) -> Option<&'a [u8]> {
         let start = (cell & !IN_ROW) as usize;
         let (len, tail) = self.bytes.get(start..)?.split_first_chunk::<4>()?;
-        std::str::from_utf8(tail.get(..u32::from_le_bytes(*len) as usize)?).ok()
+        tail.get(..u32::from_le_bytes(*len) as usize)
     }
 
     /// A bit for each group, set if it is stale.
+    #[inline]
     pub(crate) fn stale(&self) -> u64 {
         self.stale
     }

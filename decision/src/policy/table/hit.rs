@@ -4,15 +4,30 @@ use super::{Answer, Collect, Hit, Output, Pick, Table};
 use crate::policy::answer::Out;
 
 impl Table {
-    /// What the table says of these keys. `out` is appended to, and means something if the answer is known;
-    /// `picks` is overwritten.
-    pub(super) fn answer(&self, keys: &[Option<i64>], picks: &mut Vec<Pick>, out: &mut Vec<Out>) -> Answer {
+    /// What the table says of the keys of its inputs. `out` is appended to, and means something if the answer is known;
+    /// `keys` and `picks` are overwritten.
+    #[inline]
+    pub(super) fn answer(
+        &self,
+        key: impl Fn(usize) -> Option<i64>,
+        keys: &mut Vec<Option<i64>>,
+        picks: &mut Vec<Pick>,
+        out: &mut Vec<Out>,
+    ) -> Answer {
         if self.hit != Hit::Collect
-            && let Some(row) = self.index.sole(keys, self.hit == Hit::First)
+            && let Some(row) = self.index.sole(&key, self.hit == Hit::First)
         {
-            out.extend(self.index.outs(row).iter().copied());
+            // One by one: they are one or two, and to copy them as a block is a call.
+            self.index.outs(row).iter().for_each(|o| out.push(*o));
             return Answer::Known;
         }
+        keys.clear();
+        keys.extend((0..self.inputs.len()).map(key));
+        self.answer_of_all(keys, picks, out)
+    }
+
+    /// The same, from all rows that match.
+    fn answer_of_all(&self, keys: &[Option<i64>], picks: &mut Vec<Pick>, out: &mut Vec<Out>) -> Answer {
         match self.hit {
             Hit::Unique => self.unique(self.candidates(keys, picks), out),
             Hit::First => self.first(self.candidates(keys, picks), out),

@@ -117,13 +117,13 @@ impl Index {
     /// The row that is meant, where a short table shows it at once: it matches for certain, and no other one (of `first`:
     /// none before it) could. None: look at all that match.
     #[inline]
-    pub fn sole(&self, keys: &[Option<i64>], first: bool) -> Option<usize> {
+    pub fn sole(&self, key: impl Fn(usize) -> Option<i64>, first: bool) -> Option<usize> {
         if !(self.single_word && self.exact) {
             return None;
         }
         let (mut certain, mut perhaps) = (u64::MAX, u64::MAX);
-        for (column, key) in self.columns.iter().zip(keys) {
-            let pick = column.pick(*key);
+        for (i, column) in self.columns.iter().enumerate() {
+            let pick = column.pick(key(i));
             certain &= column.top[pick.certain];
             perhaps &= column.top[pick.perhaps];
         }

@@ -116,10 +116,9 @@ enum Answer {
 
 impl Table {
     pub(super) fn run(&self, answers: &impl Answers, work: &mut Work) {
-        work.keys.clear();
-        let inputs = self.inputs.iter().enumerate();
-        work.keys.extend(inputs.map(|(i, input)| input.domain.ask(answers, ExprId(i as u32))));
-        let (what, effect) = match self.answer(&work.keys, &mut work.picks, &mut work.out) {
+        let key = |i: usize| self.inputs[i].domain.ask(answers, ExprId(i as u32));
+        let Work { keys, picks, out, .. } = work;
+        let (what, effect) = match self.answer(key, keys, picks, out) {
             Answer::Known => return,
             Answer::NoMatch => (What::NoRow, self.if_no_match),
             Answer::Unknown => (What::Unknown, self.if_unknown),

@@ -1,7 +1,7 @@
 //! Functions of numbers.
 
 /// `float64 → float64`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FloatFn {
     /// NaN becomes NULL, −0 becomes +0: what any consumer but + − * and a numerator sees.
     Canon,
@@ -19,6 +19,7 @@ pub enum FloatFn {
 }
 
 impl FloatFn {
+    #[inline]
     pub fn apply(self, x: f64) -> f64 {
         match self {
             FloatFn::Canon => x + 0.0,

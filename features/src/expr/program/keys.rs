@@ -5,7 +5,7 @@
 use super::{Bound, Constants, OTHER_TEXT, load::Source, registers::Int};
 use crate::{
     expr::op::Reg,
-    row::{Row, TextCell},
+    row::{RawText, Row},
 };
 
 /// Texts that have a key: each its place in a list.
@@ -29,10 +29,13 @@ impl Names {
     }
 
     pub fn key(&self, text: &str) -> i64 {
-        match self.keys.binary_search_by(|(name, _)| name.as_str().cmp(text)) {
-            Ok(at) => self.keys[at].1,
-            Err(_) => OTHER_TEXT,
-        }
+        self.named(text.as_bytes()).unwrap_or(OTHER_TEXT)
+    }
+
+    /// Key of these bytes if they are one of the names. (Bytes are in the order of their texts.)
+    pub fn named(&self, text: &[u8]) -> Option<i64> {
+        let at = self.keys.binary_search_by(|(name, _)| name.as_bytes().cmp(text)).ok()?;
+        Some(self.keys[at].1)
     }
 }
 
@@ -46,29 +49,27 @@ pub struct KeyOf {
 }
 
 /// Keys of texts of one row.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Keys {
     pub relation: u32,
-    pub of: Box<[KeyOf]>,
 }
 
 impl Keys {
-    pub fn len(&self) -> usize {
-        self.of.len()
-    }
-
-    pub fn run(&self, rows: &[Row<'_>], constants: &Constants, bound: &Bound, ints: &mut [Int]) {
+    #[inline(never)]
+    pub fn run(self, of: &[KeyOf], rows: &[Row<'_>], constants: &Constants, bound: &Bound, ints: &mut [Int]) {
         let (row, relation) = (&rows[self.relation as usize], self.relation as usize);
-        for KeyOf { source, names, to } in &self.of {
+        for KeyOf { source, names, to } in of {
             let names = *names as usize;
-            let text =
-                if source.is_known(row.bytes(), row.stale()) { row.text_cell(source.of) } else { None };
+            let text = if source.is_known(row.bytes(), row.stale()) { row.raw_text(source.of) } else { None };
             let key = text.and_then(|text| match text {
                 // A code that the dictionary lacks is a damaged row: it reads as NULL, as Row does.
-                TextCell::Code(code) => {
+                RawText::Code(code) => {
                     ((code as usize) < bound.texts(relation)).then(|| bound.keys(names, relation).of(code))
                 }
-                TextCell::Text(text) => Some(constants.names[names].key(text)),
+                // What is no name may be no text either, which is a damaged row too.
+                RawText::Bytes(bytes) => constants.names[names]
+                    .named(bytes)
+                    .or_else(|| std::str::from_utf8(bytes).ok().map(|_| OTHER_TEXT)),
             });
             ints[*to as usize] = key.into();
         }

@@ -10,12 +10,10 @@ use crate::{
 };
 
 /// Columns of one row whose cells are alike.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Load {
     pub relation: u32,
     pub kind: Kind,
-    /// Each with the register that it is read to.
-    pub cells: Box<[(Source, Reg)]>,
 }
 
 /// Where a column is, small, and without having to ask what kind of cell it has: that is the load's.
@@ -57,6 +55,8 @@ pub enum Kind {
     Float,
     Int,
     Text,
+    /// An integer, read as a float: most formulas see it as nothing else.
+    Widened,
 }
 
 impl Kind {
@@ -72,7 +72,7 @@ impl Kind {
     pub fn bank(self) -> Bank {
         match self {
             Kind::Boolean => Bank::Boolean,
-            Kind::Float => Bank::Float,
+            Kind::Float | Kind::Widened => Bank::Float,
             Kind::Text => Bank::Text,
             Kind::Int => Bank::Int,
         }
@@ -80,28 +80,32 @@ impl Kind {
 }
 
 impl Load {
-    pub fn len(&self) -> usize {
-        self.cells.len()
-    }
-
-    pub fn run(&self, rows: &[Row<'_>], bound: &Bound, r: &mut Registers) {
+    /// Reads each cell to the register beside it.
+    #[inline(never)]
+    pub fn run(self, cells: &[(Source, Reg)], rows: &[Row<'_>], bound: &Bound, r: &mut Registers) {
         let row = &rows[self.relation as usize];
         let (bytes, stale) = (row.bytes(), row.stale());
         match self.kind {
             Kind::Boolean => unreachable!("a boolean is a predicate, which reads the row itself"),
             Kind::Float => {
-                for (cell, to) in &self.cells {
+                for (cell, to) in cells {
                     r.floats[*to as usize] = known_or_nan(cell.of.read(bytes), cell.is_known(bytes, stale));
                 }
             }
             Kind::Int => {
-                for (cell, to) in &self.cells {
+                for (cell, to) in cells {
                     let value = cell.base.wrapping_add(cell.of.read(bytes) as i64);
                     r.ints[*to as usize] = Int { value, known: cell.is_known(bytes, stale) };
                 }
             }
+            Kind::Widened => {
+                for (cell, to) in cells {
+                    let value = cell.base.wrapping_add(cell.of.read(bytes) as i64) as f64;
+                    r.floats[*to as usize] = known_or_nan(value.to_bits(), cell.is_known(bytes, stale));
+                }
+            }
             Kind::Text => {
-                for (cell, to) in &self.cells {
+                for (cell, to) in cells {
                     let text = cell.is_known(bytes, stale).then(|| row.text_cell(cell.of)).flatten();
                     r.texts[*to as usize] = match text {
                         Some(TextCell::Code(code)) => self.coded(code, bound),
@@ -113,7 +117,7 @@ impl Load {
         }
     }
 
-    fn coded(&self, code: u32, bound: &Bound) -> Option<Text> {
+    fn coded(self, code: u32, bound: &Bound) -> Option<Text> {
         // A code that the dictionary lacks is a damaged row: it reads as NULL, as Row does.
         ((code as usize) < bound.texts(self.relation as usize))
             .then_some(Text::Code { relation: self.relation, code })

@@ -28,6 +28,7 @@ pub struct Machine<'m> {
 }
 
 impl Machine<'_> {
+    #[inline(never)]
     pub fn run(&mut self, step: &Step) {
         let to = step.to as usize;
         match step.op {

@@ -28,7 +28,7 @@ use self::{
     keys::CodeKeys,
     machine::Machine,
     registers::{Int, known_or_nan},
-    runs::Run,
+    runs::Runs,
 };
 pub(super) use self::{
     keys::Names,
@@ -62,7 +62,7 @@ pub struct Program {
 /// Expressions that are computed together.
 #[derive(Debug)]
 struct Part {
-    runs: Vec<Run>,
+    runs: Runs,
     outputs: Vec<Output>,
     /// Registers of the answers up to the first that is not a boolean: conditions are looked at in one go.
     conditions: Range<Reg>,
@@ -211,7 +211,7 @@ impl Number {
 impl Program {
     /// Number of operations run for one row of each relation, loads included.
     pub fn len(&self) -> usize {
-        self.parts.iter().flat_map(|p| &p.runs).map(Run::len).sum()
+        self.parts.iter().map(|p| p.runs.len()).sum()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -311,7 +311,9 @@ impl Evaluation<'_> {
     /// Computes a part; those before it have been computed.
     pub fn run(&mut self, part: usize) {
         let Part { runs, texts, .. } = &self.program.parts[part];
-        self.machine.run_all(runs);
+        if !runs.is_empty() {
+            self.machine.run_all(runs);
+        }
         // Answers outlive the rows.
         for text in texts {
             self.machine.r.keep(*text, self.machine.rows, self.machine.texts);

@@ -65,14 +65,11 @@ pub enum Against {
     Set(u32),
 }
 
-/// Predicates of one kind.
-#[derive(Debug)]
+/// Predicates of one kind, over the row of one relation.
+#[derive(Clone, Copy, Debug)]
 pub struct Predicates {
     pub kind: Kind,
-    /// By relation, then in the order of their cells, so that memory is read forwards.
-    of: Box<[Predicate]>,
-    /// Of each relation that has some, where its predicates end.
-    relations: Box<[(u32, u32)]>,
+    pub relation: u32,
 }
 
 impl Predicate {
@@ -129,6 +126,11 @@ impl Predicate {
         }
     }
 
+    /// Where its cell is, for their order.
+    pub fn at(&self) -> u32 {
+        self.at
+    }
+
     #[inline]
     fn cell(&self) -> Uint {
         Uint { at: self.at, shift: self.shift }
@@ -163,50 +165,36 @@ impl Predicate {
 }
 
 impl Predicates {
-    /// Of one kind, each with its relation.
-    pub fn new(kind: Kind, mut all: Vec<(u32, Predicate)>) -> Self {
-        all.sort_by_key(|(relation, p)| (*relation, p.at));
-        let mut relations: Vec<(u32, u32)> = Vec::new();
-        for (i, (relation, _)) in (1..).zip(&all) {
-            match relations.last_mut() {
-                Some((last, end)) if last == relation => *end = i,
-                _ => relations.push((*relation, i)),
-            }
-        }
-        Self { kind, of: all.into_iter().map(|(_, p)| p).collect(), relations: relations.into() }
-    }
-
-    pub fn len(&self) -> usize {
-        self.of.len()
-    }
-
-    /// Computes all of them.
-    pub fn run(&self, rows: &[Row<'_>], constants: &Constants, bound: &Bound, out: &mut [Truth]) {
-        let mut start = 0;
-        for (relation, end) in &self.relations {
-            let relation = *relation as usize;
-            let of = &self.of[start..*end as usize];
-            start = *end as usize;
-            let each = Each { of, row: &rows[relation], out };
-            match self.kind {
-                Kind::Flag => each.run(|p, row, known| {
-                    let byte = row.bytes()[p.at as usize];
-                    Truth::of(known, known & (u64::from(byte) & p.constant != 0))
-                }),
-                Kind::Over(number) => each.numbers(number, |value, constant| value > constant, |a, b| a > b),
-                Kind::Is(number) => each.numbers(number, |value, constant| value == constant, |a, b| a == b),
-                Kind::TextIs => each.run(|p, row, known| {
-                    let text = p.constant as usize;
-                    let code = bound.code(text, relation);
-                    p.text(row, known, bound.texts(relation), |c| c == code, |t| t == constants.texts[text])
-                }),
-                Kind::TextIn => each.run(|p, row, known| {
-                    let set = p.constant as usize;
-                    let codes = bound.set(set, relation);
-                    let by_text = |text: &str| constants.has_text(set, text);
-                    p.text(row, known, bound.texts(relation), |code| has_code(codes, code), by_text)
-                }),
-            }
+    /// Computes all of them; they are in the order of their cells, so that the row is read forwards.
+    #[inline(never)]
+    pub fn run(
+        self,
+        of: &[Predicate],
+        rows: &[Row<'_>],
+        constants: &Constants,
+        bound: &Bound,
+        out: &mut [Truth],
+    ) {
+        let relation = self.relation as usize;
+        let each = Each { of, row: &rows[relation], out };
+        match self.kind {
+            Kind::Flag => each.run(|p, row, known| {
+                let byte = row.bytes()[p.at as usize];
+                Truth::of(known, known & (u64::from(byte) & p.constant != 0))
+            }),
+            Kind::Over(number) => each.numbers(number, |value, constant| value > constant, |a, b| a > b),
+            Kind::Is(number) => each.numbers(number, |value, constant| value == constant, |a, b| a == b),
+            Kind::TextIs => each.run(|p, row, known| {
+                let text = p.constant as usize;
+                let code = bound.code(text, relation);
+                p.text(row, known, bound.texts(relation), |c| c == code, |t| t == constants.texts[text])
+            }),
+            Kind::TextIn => each.run(|p, row, known| {
+                let set = p.constant as usize;
+                let codes = bound.set(set, relation);
+                let by_text = |text: &str| constants.has_text(set, text);
+                p.text(row, known, bound.texts(relation), |code| has_code(codes, code), by_text)
+            }),
         }
     }
 }
@@ -289,7 +277,8 @@ mod tests {
         let row = Row::new(&layout, builder.finish(), Dictionary::none(), 0).expect("a whole row");
         let mut out = [Truth::UNKNOWN];
         let bound = Bound { program: 0, versions: vec![], codes: vec![], sets: vec![], keys: vec![] };
-        Predicates::new(kind, vec![(0, predicate)]).run(&[row], &Constants::default(), &bound, &mut out);
+        let predicates = Predicates { kind, relation: 0 };
+        predicates.run(&[predicate], &[row], &Constants::default(), &bound, &mut out);
         Some(out[0])
     }
 

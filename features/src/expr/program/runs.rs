@@ -5,14 +5,18 @@
 //! is a loop. Each says which register it writes, so that the answers of a part can lie side by side.
 
 use super::{
-    keys::Keys,
-    load::Load,
+    keys::{KeyOf, Keys},
+    load::{Load, Source},
     machine::Machine,
-    predicate::Predicates,
+    predicate::{Predicate, Predicates},
     registers::{Int, Registers, Truth, known_or_nan},
     schedule::Step,
 };
-use crate::expr::op::{Arithmetic, Bank, Comparison, Reg};
+use crate::expr::{
+    function::Choice,
+    kernel::FloatFn,
+    op::{Arithmetic, Bank, Comparison, Reg},
+};
 
 /// An operation of one operand.
 #[derive(Clone, Copy, Debug)]
@@ -28,129 +32,174 @@ pub struct Binary {
     pub to: Reg,
 }
 
-/// Comparisons of registers with constants, whose answers lie side by side. Nothing has to be looked up but the register.
-#[derive(Debug)]
-pub struct Thresholds<T> {
+/// Which comparison with constants, whose answers lie side by side: nothing has to be looked up but the register.
+#[derive(Clone, Copy, Debug)]
+pub struct Thresholds {
     pub comparison: Comparison,
-    /// No constant is NULL.
-    pub of: Box<[(Reg, T)]>,
     /// Where the first answer is written.
     pub to: Reg,
 }
 
-/// One operation many times.
-#[derive(Debug)]
+/// One operation many times; on what, stands in [`Runs`].
+#[derive(Clone, Copy, Debug)]
 pub enum Run {
     Predicates(Predicates),
     Keys(Keys),
     Load(Load),
     /// Of booleans.
-    Copy(Box<[Unary]>),
-    Not(Box<[Unary]>),
-    And(Box<[Binary]>),
-    Or(Box<[Binary]>),
-    CompareFloats(Comparison, Box<[Binary]>),
-    CompareInts(Comparison, Box<[Binary]>),
-    FloatThresholds(Thresholds<f64>),
-    IntThresholds(Thresholds<i64>),
-    Arithmetic(Arithmetic, Box<[Binary]>),
-    Widen(Box<[Unary]>),
+    Copy,
+    Not,
+    And,
+    Or,
+    CompareFloats(Comparison),
+    CompareInts(Comparison),
+    FloatThresholds(Thresholds),
+    IntThresholds(Thresholds),
+    Arithmetic(Arithmetic),
+    Float(FloatFn),
+    ChooseFloats(Choice),
+    Widen,
     /// Of a bank's registers.
-    IsNull(Bank, Box<[Unary]>),
+    IsNull(Bank),
     /// One after the other.
-    Each(Box<[Step]>),
+    Each,
 }
 
-impl Run {
+/// From one place of a list to another.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
+
+    #[inline]
+    fn of<T>(self, list: &[T]) -> &[T] {
+        &list[self.start as usize..self.end as usize]
+    }
+}
+
+/// The runs of a part, in order, and what they work on: all of a kind in one list. (A program is one of hundreds, and
+/// none of it is in the cache: it is read forwards, from a few places.)
+#[derive(Debug, Default)]
+pub struct Runs {
+    runs: Vec<(Run, Span)>,
+    predicates: Vec<Predicate>,
+    keys: Vec<KeyOf>,
+    cells: Vec<(Source, Reg)>,
+    unary: Vec<Unary>,
+    binary: Vec<Binary>,
+    floats: Vec<(Reg, f64)>,
+    ints: Vec<(Reg, i64)>,
+    steps: Vec<Step>,
+}
+
+/// What a run works on, while a program is made.
+#[derive(Debug)]
+pub enum Operands {
+    Predicates(Vec<Predicate>),
+    Keys(Vec<KeyOf>),
+    Cells(Vec<(Source, Reg)>),
+    Unary(Vec<Unary>),
+    Binary(Vec<Binary>),
+    Floats(Vec<(Reg, f64)>),
+    Ints(Vec<(Reg, i64)>),
+    Steps(Vec<Step>),
+}
+
+impl Runs {
     /// Number of operations.
     pub fn len(&self) -> usize {
-        match self {
-            Run::Predicates(predicates) => predicates.len(),
-            Run::Keys(keys) => keys.len(),
-            Run::Load(load) => load.len(),
-            Run::Copy(of) | Run::Not(of) | Run::Widen(of) | Run::IsNull(_, of) => of.len(),
-            Run::And(of)
-            | Run::Or(of)
-            | Run::CompareFloats(_, of)
-            | Run::CompareInts(_, of)
-            | Run::Arithmetic(_, of) => of.len(),
-            Run::FloatThresholds(of) => of.of.len(),
-            Run::IntThresholds(of) => of.of.len(),
-            Run::Each(steps) => steps.len(),
+        self.runs.iter().map(|(_, span)| span.len()).sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// Adds a run. Its operands are of the kind that it works on.
+    pub fn push(&mut self, run: Run, on: Operands) {
+        fn add<T>(list: &mut Vec<T>, more: Vec<T>) -> Span {
+            let start = list.len() as u32;
+            list.extend(more);
+            list.shrink_to_fit();
+            Span { start, end: list.len() as u32 }
         }
+        let span = match on {
+            Operands::Predicates(of) => add(&mut self.predicates, of),
+            Operands::Keys(of) => add(&mut self.keys, of),
+            Operands::Cells(of) => add(&mut self.cells, of),
+            Operands::Unary(of) => add(&mut self.unary, of),
+            Operands::Binary(of) => add(&mut self.binary, of),
+            Operands::Floats(of) => add(&mut self.floats, of),
+            Operands::Ints(of) => add(&mut self.ints, of),
+            Operands::Steps(of) => add(&mut self.steps, of),
+        };
+        self.runs.push((run, span));
     }
 }
 
 impl Machine<'_> {
-    pub fn run_all(&mut self, runs: &[Run]) {
-        for run in runs {
-            self.run_each(run);
+    pub fn run_all(&mut self, runs: &Runs) {
+        for (run, span) in &runs.runs {
+            self.run_each(*run, *span, runs);
         }
     }
 
-    /// (Inlined: most runs are short, and a call would cost as much.)
+    /// (Inlined, but for what works longer than a call takes: most runs are short, and a call would cost as much.)
     #[inline(always)]
-    fn run_each(&mut self, run: &Run) {
+    fn run_each(&mut self, run: Run, span: Span, on: &Runs) {
         match run {
             Run::Predicates(predicates) => {
-                predicates.run(self.rows, self.constants, self.bound, &mut self.r.booleans);
+                let of = span.of(&on.predicates);
+                predicates.run(of, self.rows, self.constants, self.bound, &mut self.r.booleans);
             }
-            Run::Keys(keys) => keys.run(self.rows, self.constants, self.bound, &mut self.r.ints),
-            Run::Load(load) => load.run(self.rows, self.bound, self.r),
-            Run::Copy(of) => inside(&mut self.r.booleans, of, |a| a),
-            Run::Not(of) => inside(&mut self.r.booleans, of, |a| !a),
-            Run::And(of) => pairs(&mut self.r.booleans, of, Truth::and),
-            Run::Or(of) => pairs(&mut self.r.booleans, of, Truth::or),
-            Run::CompareFloats(comparison, of) => {
-                let (write, read) = (&mut self.r.booleans, self.r.floats.as_slice());
-                match comparison {
-                    Comparison::Eq => floats(write, of, read, |a, b| a == b),
-                    Comparison::NotEq => floats(write, of, read, |a, b| a != b),
-                    Comparison::Lt => floats(write, of, read, |a, b| a < b),
-                    Comparison::LtEq => floats(write, of, read, |a, b| a <= b),
-                    Comparison::Gt => floats(write, of, read, |a, b| a > b),
-                    Comparison::GtEq => floats(write, of, read, |a, b| a >= b),
-                    Comparison::Distinct | Comparison::NotDistinct => {
-                        compare(write, of, read, |a, b| comparison.floats(a, b).into());
-                    }
+            Run::Keys(keys) => {
+                keys.run(span.of(&on.keys), self.rows, self.constants, self.bound, &mut self.r.ints);
+            }
+            Run::Load(load) => load.run(span.of(&on.cells), self.rows, self.bound, self.r),
+            Run::Copy => inside(&mut self.r.booleans, span.of(&on.unary), |a| a),
+            Run::Not => inside(&mut self.r.booleans, span.of(&on.unary), |a| !a),
+            Run::And => pairs(&mut self.r.booleans, span.of(&on.binary), Truth::and),
+            Run::Or => pairs(&mut self.r.booleans, span.of(&on.binary), Truth::or),
+            Run::CompareFloats(comparison) => compare_floats(comparison, span.of(&on.binary), self.r),
+            Run::CompareInts(comparison) => compare_ints(comparison, span.of(&on.binary), self.r),
+            Run::FloatThresholds(thresholds) => float_thresholds(thresholds, span.of(&on.floats), self.r),
+            Run::IntThresholds(thresholds) => int_thresholds(thresholds, span.of(&on.ints), self.r),
+            Run::Arithmetic(f) => {
+                let (floats, of) = (&mut self.r.floats, span.of(&on.binary));
+                match f {
+                    Arithmetic::Add => pairs(floats, of, |a, b| a + b),
+                    Arithmetic::Subtract => pairs(floats, of, |a, b| a - b),
+                    Arithmetic::Multiply => pairs(floats, of, |a, b| a * b),
+                    Arithmetic::Divide => pairs(floats, of, |a, b| a / b),
+                    Arithmetic::Remainder => pairs(floats, of, |a, b| a % b),
                 }
             }
-            Run::CompareInts(comparison, of) => {
-                let (write, read) = (&mut self.r.booleans, self.r.ints.as_slice());
-                match comparison {
-                    Comparison::Eq => ints(write, of, read, |a, b| a == b),
-                    Comparison::NotEq => ints(write, of, read, |a, b| a != b),
-                    Comparison::Lt => ints(write, of, read, |a, b| a < b),
-                    Comparison::LtEq => ints(write, of, read, |a, b| a <= b),
-                    Comparison::Gt => ints(write, of, read, |a, b| a > b),
-                    Comparison::GtEq => ints(write, of, read, |a, b| a >= b),
-                    Comparison::Distinct | Comparison::NotDistinct => {
-                        compare(write, of, read, |a, b| comparison.apply(a.get(), b.get()).into());
-                    }
-                }
+            Run::Float(f) => inside(&mut self.r.floats, span.of(&on.unary), |a| f.apply(a)),
+            Run::ChooseFloats(choice) => {
+                pairs(&mut self.r.floats, span.of(&on.binary), |a, b| choice.float(a, b));
             }
-            Run::FloatThresholds(of) => of.floats(&mut self.r.booleans, &self.r.floats),
-            Run::IntThresholds(of) => of.ints(&mut self.r.booleans, &self.r.ints),
-            Run::Arithmetic(f, of) => match f {
-                Arithmetic::Add => pairs(&mut self.r.floats, of, |a, b| a + b),
-                Arithmetic::Subtract => pairs(&mut self.r.floats, of, |a, b| a - b),
-                Arithmetic::Multiply => pairs(&mut self.r.floats, of, |a, b| a * b),
-                Arithmetic::Divide => pairs(&mut self.r.floats, of, |a, b| a / b),
-                Arithmetic::Remainder => pairs(&mut self.r.floats, of, |a, b| a % b),
-            },
-            Run::Widen(of) => {
-                for Unary { of, to } in of {
+            Run::Widen => {
+                for Unary { of, to } in span.of(&on.unary) {
                     let Int { value, known } = self.r.ints[*of as usize];
                     self.r.floats[*to as usize] = known_or_nan((value as f64).to_bits(), known);
                 }
             }
-            Run::IsNull(bank, of) => self.are_null(*bank, of),
-            Run::Each(steps) => steps.iter().for_each(|step| self.run(step)),
+            Run::IsNull(bank) => self.are_null(bank, span.of(&on.unary)),
+            Run::Each => {
+                for step in span.of(&on.steps) {
+                    self.run(step);
+                }
+            }
         }
     }
-}
 
-impl Machine<'_> {
+    #[inline(never)]
     fn are_null(&mut self, bank: Bank, of: &[Unary]) {
         let Registers { booleans, floats, ints, texts, .. } = &mut *self.r;
         for Unary { of, to } in of {
@@ -166,49 +215,85 @@ impl Machine<'_> {
     }
 }
 
-impl<T: Copy> Thresholds<T> {
+impl Thresholds {
     #[inline]
-    fn each<R: Copy>(&self, write: &mut [Truth], read: &[R], f: impl Fn(R, T) -> Truth) {
-        let write = &mut write[self.to as usize..][..self.of.len()];
-        for (to, (of, constant)) in write.iter_mut().zip(&self.of) {
+    fn each<R: Copy, T: Copy>(
+        self,
+        of: &[(Reg, T)],
+        write: &mut [Truth],
+        read: &[R],
+        f: impl Fn(R, T) -> Truth,
+    ) {
+        let write = &mut write[self.to as usize..][..of.len()];
+        for (to, (of, constant)) in write.iter_mut().zip(of) {
             *to = f(read[*of as usize], *constant);
         }
     }
 }
 
-impl Thresholds<f64> {
-    #[inline]
-    fn floats(&self, write: &mut [Truth], read: &[f64]) {
-        // A comparison with NaN is false; but for that it is not equal.
-        let known = |a: f64, holds: bool| Truth::of(!a.is_nan(), holds);
-        match self.comparison {
-            Comparison::Eq => self.each(write, read, |a, b| known(a, a == b)),
-            Comparison::NotEq => self.each(write, read, |a, b| known(a, !a.is_nan() & (a != b))),
-            Comparison::Lt => self.each(write, read, |a, b| known(a, a < b)),
-            Comparison::LtEq => self.each(write, read, |a, b| known(a, a <= b)),
-            Comparison::Gt => self.each(write, read, |a, b| known(a, a > b)),
-            Comparison::GtEq => self.each(write, read, |a, b| known(a, a >= b)),
-            Comparison::Distinct | Comparison::NotDistinct => {
-                self.each(write, read, |a, b| self.comparison.floats(a, b).into());
-            }
+#[inline(never)]
+fn float_thresholds(thresholds: Thresholds, of: &[(Reg, f64)], r: &mut Registers) {
+    let (write, read) = (&mut r.booleans, r.floats.as_slice());
+    // A comparison with NaN is false; but for that it is not equal.
+    let known = |a: f64, holds: bool| Truth::of(!a.is_nan(), holds);
+    match thresholds.comparison {
+        Comparison::Eq => thresholds.each(of, write, read, |a, b| known(a, a == b)),
+        Comparison::NotEq => thresholds.each(of, write, read, |a, b| known(a, !a.is_nan() & (a != b))),
+        Comparison::Lt => thresholds.each(of, write, read, |a, b| known(a, a < b)),
+        Comparison::LtEq => thresholds.each(of, write, read, |a, b| known(a, a <= b)),
+        Comparison::Gt => thresholds.each(of, write, read, |a, b| known(a, a > b)),
+        Comparison::GtEq => thresholds.each(of, write, read, |a, b| known(a, a >= b)),
+        Comparison::Distinct | Comparison::NotDistinct => {
+            thresholds.each(of, write, read, |a, b| thresholds.comparison.floats(a, b).into());
         }
     }
 }
 
-impl Thresholds<i64> {
-    #[inline]
-    fn ints(&self, write: &mut [Truth], read: &[Int]) {
-        let known = |a: Int, holds: bool| Truth::of(a.known, a.known & holds);
-        match self.comparison {
-            Comparison::Eq => self.each(write, read, |a, b| known(a, a.value == b)),
-            Comparison::NotEq => self.each(write, read, |a, b| known(a, a.value != b)),
-            Comparison::Lt => self.each(write, read, |a, b| known(a, a.value < b)),
-            Comparison::LtEq => self.each(write, read, |a, b| known(a, a.value <= b)),
-            Comparison::Gt => self.each(write, read, |a, b| known(a, a.value > b)),
-            Comparison::GtEq => self.each(write, read, |a, b| known(a, a.value >= b)),
-            Comparison::Distinct | Comparison::NotDistinct => {
-                self.each(write, read, |a, b| self.comparison.apply(a.get(), Some(b)).into());
-            }
+#[inline(never)]
+fn int_thresholds(thresholds: Thresholds, of: &[(Reg, i64)], r: &mut Registers) {
+    let (write, read) = (&mut r.booleans, r.ints.as_slice());
+    let known = |a: Int, holds: bool| Truth::of(a.known, a.known & holds);
+    match thresholds.comparison {
+        Comparison::Eq => thresholds.each(of, write, read, |a, b| known(a, a.value == b)),
+        Comparison::NotEq => thresholds.each(of, write, read, |a, b| known(a, a.value != b)),
+        Comparison::Lt => thresholds.each(of, write, read, |a, b| known(a, a.value < b)),
+        Comparison::LtEq => thresholds.each(of, write, read, |a, b| known(a, a.value <= b)),
+        Comparison::Gt => thresholds.each(of, write, read, |a, b| known(a, a.value > b)),
+        Comparison::GtEq => thresholds.each(of, write, read, |a, b| known(a, a.value >= b)),
+        Comparison::Distinct | Comparison::NotDistinct => {
+            thresholds.each(of, write, read, |a, b| thresholds.comparison.apply(a.get(), Some(b)).into());
+        }
+    }
+}
+
+#[inline(never)]
+fn compare_floats(comparison: Comparison, of: &[Binary], r: &mut Registers) {
+    let (write, read) = (&mut r.booleans, r.floats.as_slice());
+    match comparison {
+        Comparison::Eq => floats(write, of, read, |a, b| a == b),
+        Comparison::NotEq => floats(write, of, read, |a, b| a != b),
+        Comparison::Lt => floats(write, of, read, |a, b| a < b),
+        Comparison::LtEq => floats(write, of, read, |a, b| a <= b),
+        Comparison::Gt => floats(write, of, read, |a, b| a > b),
+        Comparison::GtEq => floats(write, of, read, |a, b| a >= b),
+        Comparison::Distinct | Comparison::NotDistinct => {
+            compare(write, of, read, |a, b| comparison.floats(a, b).into());
+        }
+    }
+}
+
+#[inline(never)]
+fn compare_ints(comparison: Comparison, of: &[Binary], r: &mut Registers) {
+    let (write, read) = (&mut r.booleans, r.ints.as_slice());
+    match comparison {
+        Comparison::Eq => ints(write, of, read, |a, b| a == b),
+        Comparison::NotEq => ints(write, of, read, |a, b| a != b),
+        Comparison::Lt => ints(write, of, read, |a, b| a < b),
+        Comparison::LtEq => ints(write, of, read, |a, b| a <= b),
+        Comparison::Gt => ints(write, of, read, |a, b| a > b),
+        Comparison::GtEq => ints(write, of, read, |a, b| a >= b),
+        Comparison::Distinct | Comparison::NotDistinct => {
+            compare(write, of, read, |a, b| comparison.apply(a.get(), b.get()).into());
         }
     }
 }

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! - Columns that are held against constants become [predicates](super::predicate), texts whose key alone is asked for
-//!   [keys](super::keys), and a column that nothing else looks at is not loaded.
+//!   [keys](super::keys), integers that are widened are loaded as floats, and a column that nothing else looks at is not
+//!   loaded.
 //! - An operation runs with the first part that has all of its operands, whichever part asks for it: what depends on
 //!   rows alone runs at once, however many steps there are.
 //! - Its level is one more than the highest among its operands of the same part, so those of one level can run in
@@ -30,10 +31,14 @@ use super::{
     load::{Kind as LoadKind, Load, Source},
     predicate::{Against, Kind as PredicateKind, Predicate, Predicates},
     registers::{Int, Registers, Start, Truth},
-    runs::{Binary, Run, Thresholds, Unary},
+    runs::{Binary, Operands, Run, Runs, Thresholds, Unary},
 };
 use crate::{
-    expr::op::{Arithmetic, Bank, Comparison, Op, Reg},
+    expr::{
+        function::Choice,
+        kernel::FloatFn,
+        op::{Arithmetic, Bank, Comparison, Op, Reg},
+    },
     row::{Layout, Slot},
 };
 
@@ -50,6 +55,14 @@ pub struct Column {
     pub relation: u32,
     pub slot: Slot,
     pub to: Reg,
+    /// It is an integer, and read as a float.
+    pub widened: bool,
+}
+
+impl Column {
+    fn kind(&self) -> LoadKind {
+        if self.widened { LoadKind::Widened } else { LoadKind::of(self.slot.cell) }
+    }
 }
 
 /// A program as it is compiled. Each register is written once, by what stands before all that reads it.
@@ -84,6 +97,8 @@ enum Kind {
     FloatThresholds(Comparison),
     IntThresholds(Comparison),
     Arithmetic(Arithmetic),
+    Float(FloatFn),
+    ChooseFloats(Choice),
     Widen,
     IsNull(Bank),
     /// Anything else that writes to this bank.
@@ -99,6 +114,8 @@ impl Kind {
             Op::Compare(c, Bank::Float, ..) => Kind::CompareFloats(c),
             Op::Compare(c, Bank::Int, ..) => Kind::CompareInts(c),
             Op::Arithmetic(f, ..) => Kind::Arithmetic(f),
+            Op::Float(f, _) => Kind::Float(f),
+            Op::Choose(choice, Bank::Float, ..) => Kind::ChooseFloats(choice),
             Op::Widen(_) => Kind::Widen,
             Op::IsNull(bank, _) => Kind::IsNull(bank),
             op => Kind::Each(op.bank()),
@@ -180,7 +197,7 @@ impl Numbers {
                 of => copies.push(Unary { of, to: self.add(Bank::Boolean, None) }),
             }
         }
-        Conditions { at: first..self.next[Bank::Boolean as usize], copies: copies.into() }
+        Conditions { at: first..self.next[Bank::Boolean as usize], copies }
     }
 
     fn registers(&self, draft: &Registers) -> Registers {
@@ -201,7 +218,7 @@ impl Numbers {
 /// Where the conditions of a part are.
 struct Conditions {
     at: Range<Reg>,
-    copies: Box<[Unary]>,
+    copies: Vec<Unary>,
 }
 
 impl PartDraft {
@@ -226,26 +243,25 @@ impl Draft {
             drafts.iter().map(|part| numbers.conditions(part.conditions())).collect();
         let mut levels = PerBank::of(&self.registers, 0_u32);
         let mut parts = Vec::with_capacity(drafts.len());
-        let mut runs: Vec<Run> = predicates
-            .into_iter()
-            .map(|(kind, mut of)| {
-                of.iter_mut().for_each(|(_, p)| p.to = numbers.of(Bank::Boolean, p.to));
-                Run::Predicates(Predicates::new(kind, of))
-            })
-            .collect();
-        runs.extend(keys.into_iter().map(|(relation, mut of)| {
+        let mut runs = Runs::default();
+        for ((kind, relation), mut of) in predicates {
+            of.sort_by_key(Predicate::at);
+            of.iter_mut().for_each(|p| p.to = numbers.of(Bank::Boolean, p.to));
+            runs.push(Run::Predicates(Predicates { kind, relation }), Operands::Predicates(of));
+        }
+        for (relation, mut of) in keys {
             of.iter_mut().for_each(|key| key.to = numbers.of(Bank::Int, key.to));
-            Run::Keys(Keys { relation, of: of.into() })
-        }));
+            runs.push(Run::Keys(Keys { relation }), Operands::Keys(of));
+        }
         for (part, Conditions { at, copies }) in drafts.into_iter().zip(conditions) {
             let mut loads: BTreeMap<(u32, LoadKind), Vec<(Source, Reg)>> = BTreeMap::new();
             for c in part.columns {
-                let kind = LoadKind::of(c.slot.cell);
+                let kind = c.kind();
                 let cell = (c.slot.into(), numbers.of(kind.bank(), c.to));
                 loads.entry((c.relation, kind)).or_default().push(cell);
             }
             for ((relation, kind), cells) in loads {
-                runs.push(Run::Load(Load { relation, kind, cells: cells.into() }));
+                runs.push(Run::Load(Load { relation, kind }), Operands::Cells(cells));
             }
             let mut steps: BTreeMap<(u32, Kind), Vec<Step>> = BTreeMap::new();
             for step in part.steps {
@@ -275,13 +291,14 @@ impl Draft {
                 steps.entry((level, kind)).or_default().push(step);
             }
             for ((_, kind), steps) in &steps {
-                runs.push(run(*kind, steps, &mut numbers, &self.registers));
+                let (run, on) = run(*kind, steps, &mut numbers, &self.registers);
+                runs.push(run, on);
             }
             for step in steps.values().flatten() {
                 levels.set(step.op.bank(), step.to, 0);
             }
             if !copies.is_empty() {
-                runs.push(Run::Copy(copies));
+                runs.push(Run::Copy, Operands::Unary(copies));
             }
             let outputs: Vec<Output> = part
                 .outputs
@@ -349,7 +366,7 @@ impl Draft {
         let mut written = PerBank::of(&self.registers, false);
         for part in &self.parts {
             for c in &part.columns {
-                written.set(LoadKind::of(c.slot.cell).bank(), c.to, true);
+                written.set(c.kind().bank(), c.to, true);
             }
             for s in &part.steps {
                 written.set(s.op.bank(), s.to, true);
@@ -381,8 +398,7 @@ impl Draft {
     fn take(&mut self) -> Taken {
         let variable = self.variable();
         let columns = self.parts.iter().flat_map(|part| &part.columns);
-        let columns: HashMap<(Bank, Reg), Column> =
-            columns.map(|c| ((LoadKind::of(c.slot.cell).bank(), c.to), *c)).collect();
+        let columns: HashMap<(Bank, Reg), Column> = columns.map(|c| ((c.kind().bank(), c.to), *c)).collect();
         let against = |op: Op| -> Option<(Column, Against)> {
             let constant = |bank, register| !variable.get(bank, register);
             let registers = &self.registers;
@@ -406,7 +422,7 @@ impl Draft {
         for part in &mut self.parts {
             let mut take = |column: &Column, against, to| {
                 let Some((kind, predicate)) = Predicate::of(column.slot, against, to) else { return false };
-                predicates.entry(kind).or_default().push((column.relation, predicate));
+                predicates.entry((kind, column.relation)).or_default().push(predicate);
                 true
             };
             part.columns.retain(|c| !take(c, Against::Itself, c.to));
@@ -417,6 +433,13 @@ impl Draft {
                 let Some(column) = columns.get(&(Bank::Text, a)) else { return true };
                 let key = KeyOf { source: column.slot.into(), names, to: s.to };
                 keys.entry(column.relation).or_default().push(key);
+                false
+            });
+            let PartDraft { columns: loads, steps, .. } = part;
+            steps.retain(|s| {
+                let Op::Widen(a) = s.op else { return true };
+                let Some(column) = columns.get(&(Bank::Int, a)) else { return true };
+                loads.push(Column { to: s.to, widened: true, ..*column });
                 false
             });
         }
@@ -431,7 +454,7 @@ impl Draft {
             read.extend(part.outputs.iter().map(|o| (o.bank(), o.from)));
         }
         for part in &mut self.parts {
-            part.columns.retain(|c| read.contains(&(LoadKind::of(c.slot.cell).bank(), c.to)));
+            part.columns.retain(|c| read.contains(&(c.kind().bank(), c.to)));
         }
         Taken { predicates, keys }
     }
@@ -440,13 +463,14 @@ impl Draft {
 /// What is computed from the bytes of rows, before anything is loaded.
 #[derive(Default)]
 struct Taken {
-    predicates: BTreeMap<PredicateKind, Vec<(u32, Predicate)>>,
+    /// By kind and relation.
+    predicates: BTreeMap<(PredicateKind, u32), Vec<Predicate>>,
     /// By relation.
     keys: BTreeMap<u32, Vec<KeyOf>>,
 }
 
 /// A run of steps of one kind and level, their registers numbered.
-fn run(kind: Kind, steps: &[Step], numbers: &mut Numbers, constants: &Registers) -> Run {
+fn run(kind: Kind, steps: &[Step], numbers: &mut Numbers, constants: &Registers) -> (Run, Operands) {
     // Operands stand before, so they have their numbers.
     let mapped: Vec<Step> = steps
         .iter()
@@ -457,19 +481,21 @@ fn run(kind: Kind, steps: &[Step], numbers: &mut Numbers, constants: &Registers)
         .collect();
     let one = || {
         let unary = |s: &Step| match s.op {
-            Op::Not(of) | Op::Widen(of) | Op::IsNull(_, of) => Unary { of, to: s.to },
+            Op::Not(of) | Op::Widen(of) | Op::IsNull(_, of) | Op::Float(_, of) => Unary { of, to: s.to },
             op => unreachable!("{op:?} has not one operand"),
         };
-        mapped.iter().map(unary).collect()
+        Operands::Unary(mapped.iter().map(unary).collect())
     };
     let two = || {
         let binary = |s: &Step| match s.op {
-            Op::And(a, b) | Op::Or(a, b) | Op::Compare(_, _, a, b) | Op::Arithmetic(_, a, b) => {
-                Binary { of: [a, b], to: s.to }
-            }
+            Op::And(a, b)
+            | Op::Or(a, b)
+            | Op::Compare(_, _, a, b)
+            | Op::Arithmetic(_, a, b)
+            | Op::Choose(_, _, a, b) => Binary { of: [a, b], to: s.to },
             op => unreachable!("{op:?} has not two operands"),
         };
-        mapped.iter().map(binary).collect()
+        Operands::Binary(mapped.iter().map(binary).collect())
     };
     // In one order with the registers that they write, which are new.
     let to = mapped.first().map_or(0, |step| step.to);
@@ -480,20 +506,22 @@ fn run(kind: Kind, steps: &[Step], numbers: &mut Numbers, constants: &Registers)
     match kind {
         Kind::FloatThresholds(comparison) => {
             let of = against.map(|(of, constant)| (of, constants.floats[constant])).collect();
-            Run::FloatThresholds(Thresholds { comparison, of, to })
+            (Run::FloatThresholds(Thresholds { comparison, to }), Operands::Floats(of))
         }
         Kind::IntThresholds(comparison) => {
             let of = against.map(|(of, constant)| (of, constants.ints[constant].value)).collect();
-            Run::IntThresholds(Thresholds { comparison, of, to })
+            (Run::IntThresholds(Thresholds { comparison, to }), Operands::Ints(of))
         }
-        Kind::Not => Run::Not(one()),
-        Kind::And => Run::And(two()),
-        Kind::Or => Run::Or(two()),
-        Kind::CompareFloats(comparison) => Run::CompareFloats(comparison, two()),
-        Kind::CompareInts(comparison) => Run::CompareInts(comparison, two()),
-        Kind::Arithmetic(f) => Run::Arithmetic(f, two()),
-        Kind::Widen => Run::Widen(one()),
-        Kind::IsNull(bank) => Run::IsNull(bank, one()),
-        Kind::Each(_) => Run::Each(mapped.into()),
+        Kind::Not => (Run::Not, one()),
+        Kind::And => (Run::And, two()),
+        Kind::Or => (Run::Or, two()),
+        Kind::CompareFloats(comparison) => (Run::CompareFloats(comparison), two()),
+        Kind::CompareInts(comparison) => (Run::CompareInts(comparison), two()),
+        Kind::Arithmetic(f) => (Run::Arithmetic(f), two()),
+        Kind::Float(f) => (Run::Float(f), one()),
+        Kind::ChooseFloats(choice) => (Run::ChooseFloats(choice), two()),
+        Kind::Widen => (Run::Widen, one()),
+        Kind::IsNull(bank) => (Run::IsNull(bank), one()),
+        Kind::Each(_) => (Run::Each, Operands::Steps(mapped)),
     }
 }
