@@ -21,6 +21,7 @@
 pub mod batch;
 pub mod convert;
 pub mod engine;
+pub mod exposure;
 pub mod journal;
 pub mod metrics;
 pub mod outcome;
