@@ -1,1 +1,5 @@
+pub mod core;
+mod operation;
 pub mod scheme;
+#[cfg(test)]
+mod tests;

@@ -26,12 +26,12 @@ mod disk;
 mod error;
 mod frame;
 mod index;
-mod log;
+pub(crate) mod log;
 #[cfg(test)]
 pub(crate) mod power;
 mod record;
 pub mod replay;
-mod scan;
+pub(crate) mod scan;
 mod stats;
 #[cfg(test)]
 mod tests;

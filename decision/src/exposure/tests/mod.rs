@@ -1,0 +1,5 @@
+//! The ledger against a simple one, under many threads, and under power cuts.
+
+mod core;
+mod model;
+mod world;
