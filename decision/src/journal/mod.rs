@@ -51,6 +51,7 @@ use std::{
 use prost::Message;
 use tarim_proto::{decision::v1::JournalEntry, encoded};
 
+pub(crate) use self::frame::PAYLOAD_MAX;
 pub use self::{
     disk::{Disk, DiskFile, Folder},
     error::JournalError,

@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-const PIECE: usize = 4096;
+pub const PIECE: usize = 4096;
 
 /// Rows, numbered from 0.
 #[derive(Clone, Debug)]

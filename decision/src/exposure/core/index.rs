@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 /// Tables; a power of two.
-const TABLES: usize = 1024;
+pub const TABLES: usize = 1024;
 /// Fewest cells of a table that has any.
 const LEAST: usize = 8;
 

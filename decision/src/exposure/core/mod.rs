@@ -20,6 +20,7 @@ mod index;
 mod large;
 mod query;
 mod recount;
+pub mod state;
 mod text;
 
 use std::{collections::BTreeMap, sync::Arc};
