@@ -68,6 +68,7 @@ pub fn schemes() -> Arc<SchemeSet> {
         dimensions,
         schemes: schemes.collect(),
         large_fen: vec![i64::MAX / 2; MEMBERS as usize],
+        group_edges: Vec::new(),
     })
 }
 

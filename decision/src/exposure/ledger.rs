@@ -23,7 +23,7 @@ use std::{
         mpsc::{self, RecvTimeoutError, TrySendError},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -230,6 +230,8 @@ impl Order {
 const GROUP_MAX: usize = 1024;
 /// So many exposures are counted anew between two groups.
 const COUNT: u32 = 2048;
+/// Longest that is waited for others to join a group.
+const PAUSE_MAX: Duration = Duration::from_micros(250);
 /// The longest that the thread sleeps.
 const NAP: Duration = Duration::from_secs(1);
 
@@ -242,12 +244,14 @@ struct Writer {
     snapshot: Option<JoinHandle<()>>,
     /// The last operation in a snapshot, or in one that is being written.
     snapshot_at: u64,
+    /// How long others are waited for to join a group.
+    pause: Duration,
 }
 
 impl Writer {
     fn new(machine: Machine, config: Config, open: Arc<AtomicBool>) -> Self {
         let snapshot_at = machine.core().sequence();
-        Self { machine, config, open, adopting: None, snapshot: None, snapshot_at }
+        Self { machine, config, open, adopting: None, snapshot: None, snapshot_at, pause: Duration::ZERO }
     }
 
     fn run(&mut self, orders: &mpsc::Receiver<Order>) -> Result<(), LedgerError> {
@@ -278,6 +282,9 @@ impl Writer {
             let mut group = Vec::new();
             let mut others = Vec::new();
             let mut next = self.wait(orders);
+            if !self.pause.is_zero() && matches!(next, Ok(Order::Do(..))) {
+                std::thread::sleep(self.pause);
+            }
             let more = loop {
                 match next {
                     Ok(Order::Do(prepared, done)) => group.push((prepared, done)),
@@ -293,7 +300,10 @@ impl Writer {
                     mpsc::TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
                 });
             };
+            let (count, since) = (group.len(), Instant::now());
             let written = self.write(group);
+            // As the journal does: where several share a sync more would, had it waited for them.
+            self.pause = if count > 1 { since.elapsed().min(PAUSE_MAX) } else { Duration::ZERO };
             if let Err(e) = written {
                 others.into_iter().for_each(|other| other.refuse(e.clone()));
                 return Err(e);

@@ -21,6 +21,7 @@
 
 pub mod core;
 mod error;
+mod groups;
 mod ledger;
 mod machine;
 mod operation;
@@ -32,6 +33,7 @@ mod tests;
 pub use self::{
     core::{Core, ExposureState, Filter, Large},
     error::LedgerError,
+    groups::regroupings,
     ledger::{Clock, Config, Ledger, as_of},
     operation::{
         ATTRIBUTES_MAX, Adopt, Answer, Attribute, Breach, Commit, CounterUse, FEN_MAX, FileLarge, NAME_MAX,

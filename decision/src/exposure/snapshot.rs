@@ -89,10 +89,12 @@ pub fn thin(disk: &dyn Disk, keep: usize) -> Result<(), LedgerError> {
 pub fn read(disk: &Arc<dyn Disk>, number: u64) -> Result<Result<Core, String>, LedgerError> {
     let file = disk.open(&name(number)).map_err(LedgerError::io("open", disk.path(&name(number))))?;
     let (sender, chunks) = mpsc::sync_channel(4);
+    // Buffers go round: the system would clear fresh memory for each.
+    let (back, empty) = mpsc::sync_channel(8);
     // One thread reads and checks, another puts in place.
     let read = thread::scope(|scope| {
-        scope.spawn(move || read_chunks(&*file, &sender));
-        let mut source = In { chunks, chunk: Vec::new(), at: 0 };
+        scope.spawn(move || read_chunks(&*file, &sender, &empty));
+        let mut source = In { chunks, back, chunk: Vec::new(), at: 0 };
         let core = Core::read(&mut source)?;
         // What follows is the empty chunk, and it is the end.
         match (source.at == source.chunk.len(), source.next()) {
@@ -147,7 +149,11 @@ fn checksum(before: u32, bytes: &[u8]) -> u32 {
 }
 
 /// Reads chunk by chunk, to the empty one.
-fn read_chunks(file: &dyn DiskFile, to: &mpsc::SyncSender<Result<Vec<u8>, Broken>>) {
+fn read_chunks(
+    file: &dyn DiskFile,
+    to: &mpsc::SyncSender<Result<Vec<u8>, Broken>>,
+    empty: &mpsc::Receiver<Vec<u8>>,
+) {
     let mut offset = 0;
     let mut crc = 0;
     let mut next = || -> Result<Vec<u8>, Broken> {
@@ -166,7 +172,8 @@ fn read_chunks(file: &dyn DiskFile, to: &mpsc::SyncSender<Result<Vec<u8>, Broken
         if length > CHUNK_MAX {
             return Err(Broken(format!("the chunk at byte {offset} is of no length that is written")));
         }
-        let mut chunk = vec![0; length];
+        let mut chunk: Vec<u8> = empty.try_recv().unwrap_or_default();
+        chunk.resize(length, 0);
         file.read(&mut chunk, offset + HEADER as u64).map_err(io)?;
         crc = checksum(crc, &chunk);
         if header[4..] != crc.to_le_bytes() {
@@ -187,6 +194,7 @@ fn read_chunks(file: &dyn DiskFile, to: &mpsc::SyncSender<Result<Vec<u8>, Broken
 
 struct In {
     chunks: mpsc::Receiver<Result<Vec<u8>, Broken>>,
+    back: mpsc::SyncSender<Vec<u8>>,
     chunk: Vec<u8>,
     at: usize,
 }
@@ -203,7 +211,10 @@ impl From<Wrong> for Broken {
 impl In {
     fn next(&mut self) -> Result<(), Broken> {
         let ended = |_| Broken("it ends too early".into());
-        (self.chunk, self.at) = (self.chunks.recv().map_err(ended)??, 0);
+        let next = self.chunks.recv().map_err(ended)??;
+        // Of no use if the other thread has ended.
+        let _ = self.back.try_send(std::mem::replace(&mut self.chunk, next));
+        self.at = 0;
         Ok(())
     }
 }

@@ -38,7 +38,7 @@ use std::{
 use hashbrown::HashMap;
 
 use tarim_datamart::{Place, Problems, Standards};
-use tarim_features::{row::Dictionary, view::FeatureSet};
+use tarim_features::{edges::EdgeSet, row::Dictionary, view::FeatureSet};
 use tarim_models::scorecard::{Kind, ScorecardText};
 
 use crate::exposure::scheme::{self, SchemeSet};
@@ -144,7 +144,12 @@ impl Rulebook {
         else {
             return Err(sorted(problems));
         };
+        // Reading edges plans SQL: only where limits speak of them.
+        let edges = limits.groups.is_some().then(|| keep(EdgeSet::read(root, &standards), &mut problems));
+        let edges = edges.flatten().unwrap_or_default();
+        let edges: Vec<String> = edges.edges().iter().map(|edge| edge.name.clone()).collect();
         let around = scheme::Around {
+            edges: &edges,
             standards: &standards,
             federation: &federation,
             members: &members,

@@ -95,6 +95,9 @@ impl Server {
         let user = root.then(|| "postgres".to_owned());
         if let Some(user) = &user {
             told(Command::new("chown").args([user.as_ref(), folder.as_os_str()]).output()?)?;
+            // The folder of all goals is ours alone; it must be let through.
+            let above = folder.parent().context("it is in the folder of all goals")?;
+            told(Command::new("chmod").arg("o+x").arg(above).output()?)?;
         }
         let server = Self { folder: folder.into(), programs, user };
         let data = server.data();

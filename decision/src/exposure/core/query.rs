@@ -84,6 +84,15 @@ impl Core {
         })
     }
 
+    /// Member, customer and group of all customers that belong to one.
+    pub fn grouped(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        let grouped = self.customers.iter().filter(|customer| customer.group != NOBODY);
+        grouped.map(|customer| {
+            let group = self.texts.text(self.groups.get(customer.group).name);
+            (self.words.get(customer.member), self.texts.text(customer.name), group)
+        })
+    }
+
     /// Exposures that use something of a counter: those behind it. Reads all exposures.
     pub fn behind<'a>(&'a self, counter: &'a CounterUse) -> impl Iterator<Item = ExposureState> + 'a {
         let naming = Naming { core: self, words: &self.words, asking: "" };

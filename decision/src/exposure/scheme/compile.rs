@@ -17,6 +17,8 @@ pub struct Around<'a> {
     pub federation: &'a Federation,
     pub members: &'a [Member],
     pub products: &'a [Product],
+    /// Names of the kinds of edges; empty if no scheme speaks of them.
+    pub edges: &'a [String],
 }
 
 /// Compiles the limits of a rulebook. Everything that is wrong with them is told.
@@ -59,6 +61,20 @@ pub(crate) fn compile(texts: &Texts, around: &Around<'_>, version: &str) -> Resu
         let mut compiler = Compiler { around, set: &mut set, problems: &mut problems };
         if let Some(fen) = compiler.large(large) {
             set.large_fen = fen;
+        }
+    }
+    if let Some(groups) = &texts.groups {
+        for name in &groups.value {
+            if !around.edges.iter().any(|edge| *edge == name.value) {
+                let what = format!("`{}` is no kind of edges", name.value);
+                let fix = format!("write one of {}", offer(around.edges.iter().map(String::as_str)));
+                problems.push(name.place.problem(what, fix));
+            }
+            set.group_edges.push(name.value.clone());
+        }
+        if groups.value.is_empty() {
+            let what = "groups are along no edges, so there is none";
+            problems.push(groups.place.problem(what, "name a kind of edges, or remove [groups]"));
         }
     }
     check::run(&set, &compiled, &mut problems);

@@ -42,6 +42,9 @@ pub struct SchemeSet {
     /// From how many fen on the exposure to a customer or group is large, by member. Empty: it is not said.
     #[prost(int64, repeated, tag = "5")]
     pub large_fen: Vec<i64>,
+    /// Names of the edges (`features/edges`) along which customers are one group. Empty: it is not said.
+    #[prost(string, repeated, tag = "6")]
+    pub group_edges: Vec<String>,
 }
 
 /// Index of the dimension `customer`.

@@ -45,6 +45,8 @@ pub struct LargeText {
 pub struct Texts {
     pub limits: Vec<LimitText>,
     pub large: Option<LargeText>,
+    /// Of `[groups]`: names of edges.
+    pub groups: Option<At<Vec<At<String>>>>,
 }
 
 /// A member's `[limit.<id>]`: its own lines.
@@ -79,6 +81,16 @@ pub fn read(folder: &Folder) -> Result<Texts, Problems> {
                 problems.push(second.place.problem(what, "keep one of them"));
             }
             all.large = all.large.or(large);
+        }
+        if let Some(section) = root.section("groups", &mut problems) {
+            let place = section.place();
+            let value = section.texts("along", &mut problems);
+            section.finish(&mut problems);
+            if let Some(first) = &all.groups {
+                let what = format!("groups are defined twice; first at {}", first.place);
+                problems.push(place.problem(what, "keep one of them"));
+            }
+            all.groups.get_or_insert(At { value, place });
         }
         root.finish(&mut problems);
     }

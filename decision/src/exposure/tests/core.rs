@@ -11,6 +11,7 @@ use super::{
 };
 use crate::exposure::{
     core::{Core, Filter},
+    groups::regroupings,
     operation::{Adopt, CounterUse, Operation, Prepared},
 };
 
@@ -94,4 +95,36 @@ pub fn over(core: &Core) -> Option<CounterUse> {
         scheme.from_us == i64::MIN
     };
     core.utilisation(Filter::default()).find(|counter| counter.headroom_fen() < 0 && always(counter))
+}
+
+/// Groups follow the edges, and once they do there is nothing more to change.
+#[test]
+fn groups_become_what_edges_say() {
+    use tarim_features::edges::{Builder, Row};
+    let edges = |pairs: &[(&str, &str)]| {
+        let mut builder = Builder::new(1);
+        for (from, to) in pairs {
+            builder.add(Row { edge: 0, member: "001", from, to, since_us: None, until_us: None }).unwrap();
+        }
+        builder.finish().unwrap()
+    };
+    let mut core = Core::new();
+    let schemes = world::schemes(1, &mut ChaCha8Rng::seed_from_u64(1));
+    core.apply(&Prepared::new(Operation::Adopt(Adopt { schemes: Some((*schemes).clone()) })), MINUTE)
+        .unwrap();
+    for (pairs, groups) in [
+        (&[("c1", "c2"), ("c4", "c3")][..], &[("c1", "c1"), ("c2", "c1"), ("c3", "c3"), ("c4", "c3")][..]),
+        (&[("c2", "c3")], &[("c2", "c2"), ("c3", "c2")]),
+        (&[], &[]),
+    ] {
+        let edges = edges(pairs);
+        for regroup in regroupings(&core, &edges, &[0], 0) {
+            core.apply(&Prepared::new(Operation::Regroup(regroup)), MINUTE).unwrap();
+        }
+        let mut all: Vec<_> = core.grouped().map(|(_, customer, group)| (customer, group)).collect();
+        all.sort_unstable();
+        assert_eq!(all, groups);
+        assert_eq!(regroupings(&core, &edges, &[0], 0), []);
+        core.verify().unwrap();
+    }
 }

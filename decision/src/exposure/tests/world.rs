@@ -86,6 +86,7 @@ pub fn schemes(version: u32, rng: &mut ChaCha8Rng) -> Arc<SchemeSet> {
         dimensions,
         schemes,
         large_fen: vec![rng.random_range(300..1500), rng.random_range(300..1500)],
+        group_edges: Vec::new(),
     })
 }
 
