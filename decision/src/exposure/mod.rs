@@ -19,7 +19,7 @@
 //! - **Expiry** is an operation in the log like any other; the core has no clock.
 //! - To add an operation: a message in `operation`, an arm in `core/apply`, an arm in the model of `tests/`.
 
-pub mod core;
+mod core;
 mod error;
 mod groups;
 mod ledger;

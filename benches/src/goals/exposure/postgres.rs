@@ -68,7 +68,7 @@ pub fn reserves(folder: &Path, callers: usize, seconds: u64) -> anyhow::Result<M
         ])
         .arg("--file")
         .arg(&script)
-        .args(["--host", &server.socket(), "--dbname", "postgres"])
+        .args(["--host", &server.socket(), "postgres"])
         .output()
         .context("pgbench is missing; install postgresql-contrib")?;
     let text = told(output)?;

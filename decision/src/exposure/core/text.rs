@@ -55,18 +55,24 @@ impl Texts {
 
 /// Words by number: codes of members, and values of dimensions.
 #[derive(Clone, Debug, Default)]
-pub struct Words(Arc<(Vec<Box<str>>, HashMap<Box<str>, u32>)>);
+pub struct Words(Arc<List>);
+
+#[derive(Clone, Debug, Default)]
+struct List {
+    words: Vec<Box<str>>,
+    numbers: HashMap<Box<str>, u32>,
+}
 
 impl Words {
     pub fn find(&self, word: &str) -> Option<u32> {
-        self.0.1.get(word).copied()
+        self.0.numbers.get(word).copied()
     }
 
     pub fn intern(&mut self, word: &str) -> u32 {
         if let Some(number) = self.find(word) {
             return number;
         }
-        let (words, numbers) = Arc::make_mut(&mut self.0);
+        let List { words, numbers } = Arc::make_mut(&mut self.0);
         let number = words.len() as u32;
         words.push(word.into());
         numbers.insert(word.into(), number);
@@ -74,10 +80,10 @@ impl Words {
     }
 
     pub fn get(&self, number: u32) -> &str {
-        &self.0.0[number as usize]
+        &self.0.words[number as usize]
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.0.iter().map(|word| &**word)
+        self.0.words.iter().map(|word| &**word)
     }
 }

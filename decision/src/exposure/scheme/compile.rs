@@ -65,7 +65,7 @@ pub(crate) fn compile(texts: &Texts, around: &Around<'_>, version: &str) -> Resu
     }
     if let Some(groups) = &texts.groups {
         for name in &groups.value {
-            if !around.edges.iter().any(|edge| *edge == name.value) {
+            if !around.edges.contains(&name.value) {
                 let what = format!("`{}` is no kind of edges", name.value);
                 let fix = format!("write one of {}", offer(around.edges.iter().map(String::as_str)));
                 problems.push(name.place.problem(what, fix));

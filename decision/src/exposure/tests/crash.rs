@@ -214,7 +214,7 @@ fn live(
 #[test]
 fn a_cut_anywhere_loses_nothing_that_was_answered() {
     let mut seen = Seen::default();
-    let mut life = |power: &Power, seen: &mut Seen| {
+    let life = |power: &Power, seen: &mut Seen| {
         let mut world = World { now_us: MINUTE, ..World::default() };
         let opened = Machine::open(Arc::new(power.clone()), SEGMENT);
         let ended = opened.map_err(|_| Vec::new()).and_then(|mut machine| {
