@@ -29,6 +29,7 @@ pub mod scheme;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 pub use self::{
     core::{Core, ExposureState, Filter, Large},

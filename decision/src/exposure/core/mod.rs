@@ -14,6 +14,7 @@
 //! [`Core`] is cheap to copy ([`column`]), and the copy stands still.
 
 mod apply;
+mod checks;
 pub mod column;
 pub mod counting;
 mod index;
