@@ -23,10 +23,13 @@ use super::{
 /// Is told what became of an operation, on the ledger's thread: it must not wait.
 pub type Done<T> = Box<dyn FnOnce(Result<T, LedgerError>) + Send>;
 
+/// Looks at the ledger between two groups, or is told why it cannot.
+pub type Look = Box<dyn FnOnce(Result<&Core, LedgerError>) + Send>;
+
 /// What the thread is asked.
 pub enum Order {
     Do(Box<Prepared>, Done<Answer>),
-    Ask(Box<dyn FnOnce(Result<&Core, LedgerError>) + Send>),
+    Ask(Look),
     Adopt(Arc<SchemeSet>, Done<Answer>),
     Snapshot(Done<u64>),
     Close,
