@@ -55,6 +55,11 @@ impl Home {
         self.home.join("warnings")
     }
 
+    /// Exposure ledger.
+    pub fn exposure(&self) -> PathBuf {
+        self.home.join("exposure")
+    }
+
     /// Decision journal.
     pub fn journal(&self) -> PathBuf {
         self.home.join("journal")

@@ -4,6 +4,7 @@ mod backtest;
 mod bench;
 mod decide;
 mod demo;
+mod exposure;
 mod features;
 mod home;
 mod load;
@@ -74,6 +75,8 @@ enum Verb {
     Backtest(backtest::Args),
     /// Put a load on a server and tell how fast it answered
     Bench(bench::Args),
+    /// Exposure limits: what is out, beside what may be
+    Exposure(exposure::Args),
     /// Early warning: events in, alerts out
     Warn(warn::Args),
     /// Recompute journaled decisions and report any that differ by a bit
@@ -96,6 +99,7 @@ impl Cli {
             Verb::Decide(args) => decide::run(home, args),
             Verb::Backtest(args) => backtest::run(home, args),
             Verb::Bench(args) => bench::run(home, args),
+            Verb::Exposure(args) => exposure::run(home, args),
             Verb::Warn(args) => warn::run(home, args),
             Verb::Replay(args) => replay::run(home, args),
         }

@@ -117,6 +117,7 @@ fn summary(version: &str, counts: &Counts, warnings: Option<&WarningBook>) -> Ta
         ("scorecards", counts.scorecards),
         ("products", counts.products),
         ("members", counts.members),
+        ("exposure limits", counts.limits),
         ("plans (member × product)", counts.plans),
         ("different steps in them", counts.steps),
     ] {

@@ -8,7 +8,7 @@ use std::{
 use tarim_datamart::{Place, Problems};
 
 /// What stands at the top of a rulebook; anything else is a slip of the pen that would drop a policy.
-const TOP: [&str; 10] = [
+const TOP: [&str; 11] = [
     "federation.toml",
     "standards",
     "features",
@@ -16,6 +16,7 @@ const TOP: [&str; 10] = [
     "models",
     "products",
     "policies",
+    "limits",
     "warnings",
     "members",
     "tests",

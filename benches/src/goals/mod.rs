@@ -1,6 +1,7 @@
 //! The goals: what is promised of speed, each measured beside what it is compared with.
 
 mod big_table;
+mod exposure;
 mod full_decision;
 mod grpc;
 mod peer;
@@ -43,6 +44,10 @@ fn all() -> Vec<Box<dyn Goal>> {
         Box::new(grpc::Grpc),
         Box::new(row_read::RowRead),
         Box::new(scale::Scale),
+        Box::new(exposure::ExposureReserve),
+        Box::new(exposure::ExposureDurable),
+        Box::new(exposure::ExposureReopen),
+        Box::new(exposure::ExposureCrash),
         Box::new(warn::WarnFiles),
         Box::new(warn::WarnKafka),
         Box::new(warn::WarnCrash),

@@ -1,4 +1,4 @@
-//! What the journal asks of a disk: few enough operations that a test can fail each of them.
+//! What the journal and the exposure ledger ask of a disk: few enough operations that a test can fail each of them.
 //!
 //! The real one is a folder. The tests have one in memory that loses power at any byte (`power.rs`).
 
@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-/// A folder of files that are only ever appended to, cut or removed.
+/// A folder of files that are only ever appended to, cut, renamed or removed.
 pub trait Disk: Send + Sync + 'static {
     /// Names of all files, in no order.
     fn names(&self) -> io::Result<Vec<String>>;
@@ -20,6 +20,8 @@ pub trait Disk: Send + Sync + 'static {
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
     /// Removes a file.
     fn remove(&self, name: &str) -> io::Result<()>;
+    /// Gives a file another name, which no file has. After a crash it may have either, until [`Disk::sync`].
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Makes what was created and removed durable.
     fn sync(&self) -> io::Result<()>;
     /// How a person finds a file of this disk.
@@ -73,6 +75,10 @@ impl Disk for Folder {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         fs::remove_file(self.0.join(name))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.0.join(from), self.0.join(to))
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -7,8 +7,8 @@ use std::{io, path::PathBuf};
 pub enum JournalError {
     /// Something that was on disk cannot be read any more.
     #[error(
-        "{}, byte {offset}: {what}. Decisions from here on cannot be trusted.\n    fix: restore the journal \
-         from a copy; without one, move this segment and the later ones away (the decisions before it remain)",
+        "{}, byte {offset}: {what}. What was recorded from here on cannot be trusted.\n    fix: restore it from a \
+         copy; without one, move this segment and the later ones away (what was recorded before remains)",
         file.display()
     )]
     Corrupt {
@@ -49,7 +49,7 @@ pub enum JournalError {
 
 impl JournalError {
     /// For `map_err`: what was tried, with which file.
-    pub(super) fn io(what: &'static str, file: PathBuf) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(what: &'static str, file: PathBuf) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { what, file, source }
     }
 }

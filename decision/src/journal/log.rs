@@ -5,7 +5,7 @@ use std::sync::{Arc, RwLock};
 use super::{
     Disk, DiskFile, JournalError, Place,
     frame::{FRAME, Frame, HEADER, Header, PAYLOAD_MAX},
-    scan::{Scan, Segment, Torn, Visit, scan, segment_name},
+    scan::{Scan, Segment, Torn, Visit, scan_from, segment_name},
 };
 
 /// The end of a log, where records are appended. One per folder.
@@ -37,7 +37,17 @@ pub fn open(
     segment_bytes: u64,
     visit: &mut Visit<'_>,
 ) -> Result<(Appender, Option<Torn>), JournalError> {
-    let Scan { segments, end, next, torn } = scan(&*disk, visit)?;
+    open_from(disk, segment_bytes, 0, visit)
+}
+
+/// As [`open`], reading from record `from` on.
+pub fn open_from(
+    disk: Arc<dyn Disk>,
+    segment_bytes: u64,
+    from: u64,
+    visit: &mut Visit<'_>,
+) -> Result<(Appender, Option<Torn>), JournalError> {
+    let Scan { segments, end, next, torn } = scan_from(&*disk, from, visit)?;
     if let Some(torn) = &torn {
         let repair = || match torn.end {
             0 => disk.remove(&torn.name),

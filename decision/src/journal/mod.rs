@@ -26,12 +26,12 @@ mod disk;
 mod error;
 mod frame;
 mod index;
-mod log;
+pub(crate) mod log;
 #[cfg(test)]
 pub(crate) mod power;
 mod record;
 pub mod replay;
-mod scan;
+pub(crate) mod scan;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -51,6 +51,7 @@ use std::{
 use prost::Message;
 use tarim_proto::{decision::v1::JournalEntry, encoded};
 
+pub(crate) use self::frame::PAYLOAD_MAX;
 pub use self::{
     disk::{Disk, DiskFile, Folder},
     error::JournalError,

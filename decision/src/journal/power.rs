@@ -34,6 +34,8 @@ pub struct Power(Arc<(Mutex<State>, Condvar)>);
 struct State {
     files: BTreeMap<String, Sectors>,
     removed: BTreeMap<String, Sectors>,
+    /// New names of files, with the ones before.
+    renamed: BTreeMap<String, String>,
     fault: Option<(Fault, u64)>,
     dead: bool,
     sync_failures: u32,
@@ -68,6 +70,14 @@ impl Power {
     /// The machine starts again, with one of the states that a disk may then be in.
     pub fn restart(&self, rng: &mut impl Rng) {
         let state = &mut *self.state();
+        for (to, from) in std::mem::take(&mut state.renamed) {
+            if rng.random()
+                && !state.files.contains_key(&from)
+                && let Some(file) = state.files.remove(&to)
+            {
+                state.files.insert(from, file);
+            }
+        }
         for (name, file) in std::mem::take(&mut state.removed) {
             if rng.random() && !state.files.contains_key(&name) {
                 state.files.insert(name, file);
@@ -228,10 +238,21 @@ impl Disk for Power {
         Ok(())
     }
 
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut state = self.state();
+        state.step()?;
+        assert!(!state.files.contains_key(to), "no file has the new name");
+        let file = state.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        state.files.insert(to.into(), file);
+        state.renamed.insert(to.into(), from.into());
+        Ok(())
+    }
+
     fn sync(&self) -> io::Result<()> {
         let mut state = self.state();
         state.step()?;
         state.removed.clear();
+        state.renamed.clear();
         state.files.values_mut().for_each(|file| file.named = true);
         Ok(())
     }

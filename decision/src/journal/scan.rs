@@ -1,4 +1,4 @@
-//! Reads a journal from its first byte to its last, and tells a torn tail from corruption.
+//! Reads a log from its first byte (or from a record on) to its last, and tells a torn tail from corruption.
 
 use super::{
     Disk, JournalError, Place,
@@ -51,11 +51,22 @@ pub type Visit<'a> = dyn FnMut(Place, u64, &[u8]) -> Result<(), String> + 'a;
 /// Changes nothing, so it may run beside a server that is writing: it then sees a prefix.
 /// Memory: one segment at a time.
 pub fn scan(disk: &dyn Disk, visit: &mut Visit<'_>) -> Result<Scan, JournalError> {
+    scan_from(disk, 0, visit)
+}
+
+/// As [`scan`], from record `from` on: segments with earlier ones alone are not read, but for their headers. An error
+/// if the log begins with a later record. From 0: from the first that there is.
+pub fn scan_from(disk: &dyn Disk, from: u64, visit: &mut Visit<'_>) -> Result<Scan, JournalError> {
     let mut names = disk.names().map_err(JournalError::io("list", disk.path("")))?;
     names.retain(|name| name.ends_with(".segment"));
     names.sort();
     let mut scan = Scan { segments: Vec::with_capacity(names.len()), end: 0, next: 1, torn: None };
-    for (i, name) in names.iter().enumerate() {
+    let start = start(disk, &names, from)?;
+    for name in &names[..start] {
+        let header = read_header(disk, name)?;
+        scan.segments.push(Segment { name: name.clone(), header });
+    }
+    for (i, name) in names.iter().enumerate().skip(start) {
         let corrupt = |offset: usize, what: String| JournalError::Corrupt {
             file: disk.path(name),
             offset: offset as u64,
@@ -72,7 +83,7 @@ pub fn scan(disk: &dyn Disk, visit: &mut Visit<'_>) -> Result<Scan, JournalError
             }
             Err(what) => return Err(corrupt(0, what.into())),
         };
-        if i == 0 {
+        if i == start {
             scan.next = header.first;
         }
         if header.first != scan.next || *name != segment_name(header.first) {
@@ -109,7 +120,9 @@ pub fn scan(disk: &dyn Disk, visit: &mut Visit<'_>) -> Result<Scan, JournalError
             };
             if !frame.is_mark() {
                 let place = Place::new(i, offset as u64);
-                visit(place, frame.sequence, frame.payload).map_err(|what| corrupt(offset, what))?;
+                if frame.sequence >= from {
+                    visit(place, frame.sequence, frame.payload).map_err(|what| corrupt(offset, what))?;
+                }
                 scan.next += 1;
             }
             offset += frame.size();
@@ -117,6 +130,33 @@ pub fn scan(disk: &dyn Disk, visit: &mut Visit<'_>) -> Result<Scan, JournalError
         scan.end = offset as u64;
     }
     Ok(scan)
+}
+
+/// Index of the segment with which reading begins.
+fn start(disk: &dyn Disk, names: &[String], from: u64) -> Result<usize, JournalError> {
+    if from == 0 || names.is_empty() {
+        return Ok(0);
+    }
+    // Names sort as sequences do.
+    let Some(at) = names.partition_point(|name| *name <= segment_name(from)).checked_sub(1) else {
+        return Err(JournalError::Corrupt {
+            file: disk.path(&names[0]),
+            offset: 0,
+            what: format!("the log begins here, and record {from} is wanted: an earlier segment is missing"),
+        });
+    };
+    // Of a segment that did not come to its first record the one before tells where the log ends.
+    let size = || disk.open(&names[at])?.size();
+    let size = size().map_err(JournalError::io("read", disk.path(&names[at])))?;
+    Ok(if size <= HEADER as u64 { at.saturating_sub(1) } else { at })
+}
+
+fn read_header(disk: &dyn Disk, name: &str) -> Result<Header, JournalError> {
+    let mut bytes = [0; HEADER];
+    let read = disk.open(name).and_then(|file| file.read(&mut bytes, 0));
+    read.map_err(JournalError::io("read", disk.path(name)))?;
+    let file = disk.path(name);
+    Header::decode(&bytes).map_err(|what| JournalError::Corrupt { file, offset: 0, what: what.into() })
 }
 
 fn read_whole(disk: &dyn Disk, name: &str) -> Result<Vec<u8>, JournalError> {

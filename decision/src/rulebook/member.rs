@@ -11,6 +11,7 @@ use super::{
     product::{Federation, Product},
     text::offer,
 };
+use crate::exposure::scheme::{Override, read_overrides};
 
 /// `members/<code>/member.toml`.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct Member {
     overrides: BTreeMap<String, Value>,
     /// Of product parameters, by product and name.
     product_overrides: BTreeMap<(String, String), Value>,
+    /// Its own lines of exposure limits.
+    pub(crate) limits: Vec<Override>,
     pub place: Place,
 }
 
@@ -84,6 +87,7 @@ fn read_member(
     let root = document.root();
     let head = root.need_section("member", &mut problems);
     let overrides = root.section("override", &mut problems);
+    let limits = read_overrides(&root, &mut problems);
     root.finish(&mut problems);
     let Some(head) = head else { return Err(problems) };
     let texts = texts(&head, "the member", &mut problems);
@@ -100,6 +104,7 @@ fn read_member(
         products: Vec::new(),
         overrides: BTreeMap::new(),
         product_overrides: BTreeMap::new(),
+        limits,
         place,
     };
     for id in offered {

@@ -38,11 +38,14 @@ use std::{
 use hashbrown::HashMap;
 
 use tarim_datamart::{Place, Problems, Standards};
-use tarim_features::{row::Dictionary, view::FeatureSet};
+use tarim_features::{edges::EdgeSet, row::Dictionary, view::FeatureSet};
 use tarim_models::scorecard::{Kind, ScorecardText};
+
+use crate::exposure::scheme::{self, SchemeSet};
 
 pub use tarim_features::folder::Folder;
 
+pub(crate) use self::text::{check_name, offer};
 pub use self::{
     check::{Report, check},
     course::{Course, CourseStep, ResultOf},
@@ -75,6 +78,7 @@ pub struct Rulebook {
     plans: Vec<Plan>,
     /// By member, then by product: indexes of plans.
     plan_of: HashMap<String, HashMap<String, usize>>,
+    limits: Arc<SchemeSet>,
     warnings: Problems,
     counts: Counts,
 }
@@ -90,6 +94,8 @@ pub struct Counts {
     pub scorecards: usize,
     pub products: usize,
     pub members: usize,
+    /// Exposure limits.
+    pub limits: usize,
     pub plans: usize,
     /// Different steps that the plans share.
     pub steps: usize,
@@ -124,6 +130,7 @@ impl Rulebook {
         };
         let policies = keep(policies::read(&folder), &mut problems);
         let cards = keep(read_cards(&folder), &mut problems);
+        let limits = keep(scheme::read(&folder), &mut problems);
         let version = folder.version().map_err(|e| {
             Place::file(root).problem(format!("cannot read the rulebook: {e}"), "check its permissions")
         });
@@ -133,10 +140,24 @@ impl Rulebook {
         else {
             return Err(sorted(problems));
         };
-        let (Some(policies), Some(cards), Some(version)) = (policies, cards, version) else {
+        let (Some(policies), Some(cards), Some(limits), Some(version)) = (policies, cards, limits, version)
+        else {
             return Err(sorted(problems));
         };
+        // Reading edges plans SQL: only where limits speak of them.
+        let edges = limits.groups.is_some().then(|| keep(EdgeSet::read(root, &standards), &mut problems));
+        let edges = edges.flatten().unwrap_or_default();
+        let edges: Vec<String> = edges.edges().iter().map(|edge| edge.name.clone()).collect();
+        let around = scheme::Around {
+            edges: &edges,
+            standards: &standards,
+            federation: &federation,
+            members: &members,
+            products: &products,
+        };
+        let limits = keep(scheme::compile(&limits, &around, &version), &mut problems);
         problems.or(())?;
+        let limits = Arc::new(limits.expect("without a problem they were compiled"));
 
         let relations = relations(&standards, &features, &cards, &policies)?;
         let domains = Domains::new(&standards, &federation, &products, &members, &cards);
@@ -171,6 +192,7 @@ impl Rulebook {
             scorecards: definitions.cards.len(),
             products: products.len(),
             members: members.len(),
+            limits: limits.schemes.len(),
             plans: plans.len(),
             steps: steps.len(),
         };
@@ -190,6 +212,7 @@ impl Rulebook {
             courses,
             plans,
             plan_of,
+            limits,
             warnings: sorted(warnings),
             counts,
         })
@@ -250,6 +273,11 @@ impl Rulebook {
     /// All distinct courses; [`Course::index`] is the place here.
     pub fn courses(&self) -> &[Arc<Course>] {
         &self.courses
+    }
+
+    /// Limits of exposures; what the ledger counts by.
+    pub fn limits(&self) -> &Arc<SchemeSet> {
+        &self.limits
     }
 
     /// What is odd about it without being wrong.

@@ -38,7 +38,7 @@ pub(super) struct Rows {
 
 impl Rows {
     /// The nodes that edges lead to which stand at a time, in order.
-    fn of(&self, node: u32, at_us: i64) -> impl Iterator<Item = u32> {
+    pub(super) fn of(&self, node: u32, at_us: i64) -> impl Iterator<Item = u32> {
         let first = self.starts.get(node as usize).copied().unwrap_or_default();
         let end = self.starts.get(node as usize + 1).copied().unwrap_or_default();
         let stands = move |i: &usize| {
@@ -124,7 +124,7 @@ impl Edges {
         self.kinds.get(kind).map_or(0, |rows| rows.to.len())
     }
 
-    fn id(&self, node: u32) -> &str {
+    pub(super) fn id(&self, node: u32) -> &str {
         let node = node as usize;
         let start = if node == 0 { 0 } else { self.ends[node - 1] };
         &self.ids[start..self.ends[node]]

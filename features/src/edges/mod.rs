@@ -6,7 +6,8 @@
 //!  the datamart's tables ──► SQL ┴─► rows (member, from, to, since, until)           (load)
 //!                                        │
 //!                                        ▼
-//!                                     Builder ──► Edges ──► near: one or two hops    (build, graph)
+//!                                     Builder ──► Edges ─┬► near: one or two hops    (build, graph)
+//!                                                        └► connected: who hangs together
 //! ```
 //!
 //! An edge says that risk flows from one customer to another while it stands: from `since` on, and before `until`. It never
@@ -15,6 +16,7 @@
 //! [`Edges`] are of one moment of the datamart, and are never changed; whoever wants newer ones loads them anew.
 
 mod build;
+mod connected;
 mod graph;
 mod load;
 mod set;

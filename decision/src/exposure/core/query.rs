@@ -1,0 +1,153 @@
+//! What can be asked of a ledger. Ask a copy where much is read: it stands still, and the ledger goes on.
+
+use super::{Core, Exposure, NOBODY, Naming, counting::Names};
+use crate::exposure::operation::{Attribute, CounterUse, Prepared, Refusal, Reserve, customer_hash, hash};
+
+/// How an exposure stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExposureState {
+    pub member: String,
+    pub exposure: String,
+    pub customer: String,
+    /// Of connected customers, if it belongs to one.
+    pub group: Option<String>,
+    /// In order of name.
+    pub attributes: Vec<Attribute>,
+    pub reserved_fen: i64,
+    pub outstanding_fen: i64,
+    /// None: never, or nothing is reserved.
+    pub expires_us: Option<i64>,
+}
+
+/// Which counters.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter<'a> {
+    /// Of this member, and of the federation.
+    pub member: Option<&'a str>,
+    /// Of this limit.
+    pub limit: Option<&'a str>,
+    /// Of which at least this share of the hard line is used.
+    pub used_share: f64,
+}
+
+impl Core {
+    /// How counters stand, in the order in which they were first used.
+    pub fn utilisation<'a>(&'a self, filter: Filter<'a>) -> impl Iterator<Item = CounterUse> + 'a {
+        let counting = &self.counting;
+        let naming = Naming { core: self, words: &self.words, asking: "" };
+        let wanted = move |at: &u32| {
+            let counter = counting.counters.get(*at);
+            let (scheme, hard) = (counting.scheme_of(counter), counting.lines(counter).hard_fen);
+            filter.limit.is_none_or(|limit| limit == scheme.id)
+                && filter
+                    .member
+                    .is_none_or(|m| counter.member == NOBODY || self.words.get(counter.member) == m)
+                && counter.used as f64 >= filter.used_share * hard as f64
+        };
+        (0..counting.counters.len()).filter(wanted).map(move |at| counting.tell(at, &naming))
+    }
+
+    /// How the counters stand that a new exposure would touch: those of limits that are in force. Nothing is taken.
+    pub fn outlook(&self, reserve: &Prepared) -> Result<Vec<CounterUse>, Refusal> {
+        let crate::exposure::operation::Operation::Reserve(Reserve { member, customer, attributes, .. }) =
+            &reserve.operation
+        else {
+            return Err(Refusal::Invalid("only of a reservation can it be told what it would touch".into()));
+        };
+        if self.schemes().members.binary_search(member).is_err() {
+            return Err(Refusal::UnknownMember(member.clone()));
+        }
+        self.counting.check_attributes(attributes)?;
+        let mut words = self.words.clone();
+        let plan = self.counting.plan(member, attributes, &mut words);
+        let known = self.find_customer(reserve.customer, member, customer);
+        let who = known.map_or(super::counting::Who { customer: None, group: None }, |known| self.who(known));
+        let naming = Naming { core: self, words: &words, asking: customer };
+        Ok(self.counting.outlook(&plan, who, self.now_us, &naming))
+    }
+
+    /// How an exposure stands.
+    pub fn exposure(&self, member: &str, id: &str) -> Option<ExposureState> {
+        let key = hash([member, id, ""].into_iter());
+        let at = self.operation_index.find(key as u64, |at| self.operations.get(at).key == key)?;
+        Some(self.tell_exposure(self.exposures.get(self.operations.get(at).exposure)))
+    }
+
+    /// Exposures of a customer, the newest first.
+    pub fn exposures_of(&self, member: &str, customer: &str) -> impl Iterator<Item = ExposureState> {
+        let known = self.find_customer(customer_hash(member, customer), member, customer);
+        let mut next = known.map_or(NOBODY, |known| self.customers.get(known).first);
+        std::iter::from_fn(move || {
+            let row = (next != NOBODY).then(|| self.exposures.get(next))?;
+            next = row.next;
+            Some(self.tell_exposure(row))
+        })
+    }
+
+    /// Member, customer and group of all customers that belong to one.
+    pub fn grouped(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        let grouped = self.customers.iter().filter(|customer| customer.group != NOBODY);
+        grouped.map(|customer| {
+            let group = self.texts.text(self.groups.get(customer.group).name);
+            (self.words.get(customer.member), self.texts.text(customer.name), group)
+        })
+    }
+
+    /// Exposures that use something of a counter: those behind it. Reads all exposures.
+    pub fn behind<'a>(&'a self, counter: &'a CounterUse) -> impl Iterator<Item = ExposureState> + 'a {
+        let naming = Naming { core: self, words: &self.words, asking: "" };
+        let is = move |at: u32| {
+            let told = self.counting.tell(at, &naming);
+            (&told.limit, &told.member, &told.per) == (&counter.limit, &counter.member, &counter.per)
+        };
+        let at = (0..self.counting.counters.len()).find(|at| is(*at));
+        let uses = move |row: &&Exposure| {
+            // A plan that was not made yet is of a profile of which nothing was counted.
+            let plan = self.counting.known_plan(row.profile);
+            row.used() > 0
+                && at.is_some()
+                && plan.is_some_and(|plan| {
+                    self.counting
+                        .touched(plan, self.who(row.customer))
+                        .iter()
+                        .any(|(_, counter)| *counter == at)
+                })
+        };
+        self.exposures.iter().filter(uses).map(|row| self.tell_exposure(row))
+    }
+
+    /// All exposures, in the order in which they were reserved.
+    pub fn all_exposures(&self) -> impl Iterator<Item = ExposureState> {
+        self.exposures.iter().map(|row| self.tell_exposure(row))
+    }
+
+    /// What is reserved and outstanding of the exposure of an operation; of others, of everything.
+    pub(crate) fn amounts(&self, prepared: &Prepared) -> (i64, i64) {
+        let found =
+            self.operation_index.find(prepared.key as u64, |at| self.operations.get(at).key == prepared.key);
+        match found.filter(|_| prepared.key != 0) {
+            Some(at) => {
+                let row = self.exposures.get(self.operations.get(at).exposure);
+                (row.reserved, row.outstanding)
+            }
+            None => (self.total_fen, i64::from(self.exposures.len())),
+        }
+    }
+
+    fn tell_exposure(&self, row: &Exposure) -> ExposureState {
+        let naming = Naming { core: self, words: &self.words, asking: "" };
+        let profile = self.profiles.get(row.profile);
+        let group = self.customers.get(row.customer).group;
+        ExposureState {
+            member: self.words.get(profile.member).to_owned(),
+            exposure: self.texts.text(row.id).to_owned(),
+            customer: naming.customer(row.customer).to_owned(),
+            group: (group != NOBODY).then(|| naming.group(group).to_owned()),
+            attributes: profile.attributes.clone(),
+            reserved_fen: row.reserved,
+            outstanding_fen: row.outstanding,
+            expires_us: (row.expires > 0 && row.reserved > 0)
+                .then(|| i64::from(row.expires) * super::MINUTE_US),
+        }
+    }
+}

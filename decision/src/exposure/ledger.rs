@@ -1,0 +1,204 @@
+//! The ledger as the service has it: callers on any thread, one thread that owns the core and its log.
+//!
+//! ```text
+//!  caller ─► submit ─┐                       ┌─ apply, one write, one sync ─┐
+//!  caller ─► submit ─┼─► queue, bounded ───► │  whatever has queued up      │ ─► answers
+//!  caller ─► ask ────┘      full: Busy       └─ during the last group       ┘
+//!                                               between groups: what expired, some of a re-count,
+//!                                               a copy for the snapshot thread
+//! ```
+//!
+//! - **What was answered is there.** An answer is given after the sync. If a write fails, everything waiting is told so and
+//!   nothing more is taken.
+//! - **Its folder** has `<first>.segment` files, the log from the first operation on, and `<number>.snapshot` files. Segments
+//!   whose records are all in the oldest snapshot that is kept may be moved to an archive: opening does not read them.
+//!   [`Ledger::as_of`] needs them back for a time before that snapshot.
+
+use std::{
+    fs::File,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, TrySendError},
+    },
+    thread::JoinHandle,
+};
+
+use super::{
+    core::Core,
+    error::LedgerError,
+    machine::{self, Machine},
+    operation::{Answer, Operation, Prepared},
+    scheme::SchemeSet,
+    writer::{Done, Order, Writer},
+};
+use crate::journal::{Disk, Folder, JournalError};
+
+/// Microseconds since 1970.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// How a ledger is kept.
+#[derive(Clone)]
+pub struct Config {
+    /// What time it is.
+    pub clock: Clock,
+    /// Most operations that wait.
+    pub queue: usize,
+    /// A segment that has reached this length is followed by another.
+    pub segment_bytes: u64,
+    /// A snapshot is written after so many operations. 0: only when it is asked for.
+    pub snapshot_every: u64,
+    /// So many snapshots are kept.
+    pub snapshots: usize,
+}
+
+impl Config {
+    /// As the service keeps it.
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, queue: 4096, segment_bytes: 64 << 20, snapshot_every: 1_000_000, snapshots: 3 }
+    }
+}
+
+/// A ledger that is open. One per folder.
+pub struct Ledger {
+    orders: mpsc::SyncSender<Order>,
+    disk: Arc<dyn Disk>,
+    open: Arc<AtomicBool>,
+    writer: Mutex<Option<JoinHandle<Result<(), LedgerError>>>>,
+    /// Held as long as the ledger is open.
+    _lock: Option<File>,
+}
+
+impl Ledger {
+    /// Opens the ledger of a folder, which is created if it is not there. The first thing that a new one needs is
+    /// [`Ledger::adopt`].
+    pub fn open(folder: &Path, config: Config) -> Result<Self, LedgerError> {
+        std::fs::create_dir_all(folder).map_err(LedgerError::io("create", folder.into()))?;
+        let file = folder.join("lock");
+        let lock = File::create(&file).map_err(LedgerError::io("create", file.clone()))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => {
+                return Err(JournalError::InUse { folder: folder.into() }.into());
+            }
+            Err(std::fs::TryLockError::Error(e)) => return Err(LedgerError::io("lock", file)(e)),
+        }
+        let mut ledger = Self::open_on(Arc::new(Folder::new(folder)), config)?;
+        ledger._lock = Some(lock);
+        Ok(ledger)
+    }
+
+    /// As [`Ledger::open`], on any disk. Whoever calls sees to it that nobody else writes there.
+    pub fn open_on(disk: Arc<dyn Disk>, config: Config) -> Result<Self, LedgerError> {
+        let machine = Machine::open(disk.clone(), config.segment_bytes)?;
+        let (orders, taken) = mpsc::sync_channel(config.queue.max(1));
+        let open = Arc::new(AtomicBool::new(true));
+        let mut writer = Writer::new(machine, config, open.clone());
+        let thread = std::thread::Builder::new().name("exposure".into());
+        let writer = thread
+            .spawn(move || writer.run(&taken))
+            .map_err(LedgerError::io("start the writer of", disk.path("")))?;
+        Ok(Self { orders, disk, open, writer: Mutex::new(Some(writer)), _lock: None })
+    }
+
+    /// Hands an operation over and returns at once. `done` is told once it is durable, or why it was not done. Refused
+    /// at once with [`LedgerError::Busy`] if too much waits. (When the ledger is being closed `done` may be dropped uncalled.)
+    pub fn submit(
+        &self,
+        prepared: Prepared,
+        done: impl FnOnce(Result<Answer, LedgerError>) + Send + 'static,
+    ) {
+        if !machine::fits(&prepared) {
+            return done(Err(LedgerError::Refused(super::operation::Refusal::Invalid(
+                "it is too long".into(),
+            ))));
+        }
+        match prepared.operation() {
+            Operation::Adopt(adopt) => {
+                let schemes = Arc::new(adopt.schemes.clone().unwrap_or_default());
+                self.send(Order::Adopt(schemes, Box::new(done)));
+            }
+            _ => self.send(Order::Do(Box::new(prepared), Box::new(done))),
+        }
+    }
+
+    /// As [`Ledger::submit`], and waits: not for an async thread.
+    pub fn call(&self, operation: Operation) -> Result<Answer, LedgerError> {
+        wait(|done| self.submit(Prepared::new(operation), done))
+    }
+
+    /// Counts by other schemes: beside, while it goes on, and then at once. Waits for it. Told are counters over their
+    /// hard line: nothing more is taken of them until they are below.
+    pub fn adopt(&self, schemes: Arc<SchemeSet>) -> Result<Answer, LedgerError> {
+        wait(|done| self.send(Order::Adopt(schemes, Box::new(done))))
+    }
+
+    /// Writes a snapshot while it goes on. Waits for it; gives the number of the last operation in it.
+    pub fn snapshot(&self) -> Result<u64, LedgerError> {
+        wait(|done| self.send(Order::Snapshot(Box::new(done))))
+    }
+
+    /// Looks at the ledger between two groups: everything there is durable. Keep it short, operations wait meanwhile; for
+    /// more take a [`Ledger::view`].
+    pub fn ask<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Core) -> T + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        wait(|done| self.send(Order::Ask(Box::new(move |core| done(core.map(look))))))
+    }
+
+    /// The ledger as it is now. It stands still: read as long as you like.
+    pub fn view(&self) -> Result<Core, LedgerError> {
+        self.ask(Core::clone)
+    }
+
+    /// The ledger as it was. Reads the disk.
+    pub fn as_of(&self, at_us: i64) -> Result<Core, LedgerError> {
+        machine::as_of(&self.disk, at_us)
+    }
+
+    /// Does it still take operations? Not after a failed write, and not after [`Ledger::close`].
+    pub fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// Does what waits, and stops. Gives the reason if it had failed. Later calls do nothing.
+    pub fn close(&self) -> Result<(), LedgerError> {
+        let Some(writer) = self.writer.lock().expect("not poisoned").take() else { return Ok(()) };
+        self.open.store(false, Ordering::Release);
+        // If nobody takes it the writer has ended by itself; joining tells how.
+        let _ = self.orders.send(Order::Close);
+        writer.join().unwrap_or_else(|_| Err(LedgerError::Closed("its thread panicked".into())))
+    }
+
+    fn send(&self, order: Order) {
+        match self.orders.try_send(order) {
+            Ok(()) => {}
+            Err(TrySendError::Full(order)) => order.refuse(LedgerError::Busy),
+            Err(TrySendError::Disconnected(order)) => {
+                order.refuse(LedgerError::Closed("the service is shutting down".into()));
+            }
+        }
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        if let Err(e) = self.close() {
+            tracing::error!("the exposure ledger did not close in order: {e}");
+        }
+    }
+}
+
+/// The ledger in a folder as it was at a time; a server may be writing to it. Changes nothing.
+pub fn as_of(folder: &Path, at_us: i64) -> Result<Core, LedgerError> {
+    let disk: Arc<dyn Disk> = Arc::new(Folder::new(folder));
+    machine::as_of(&disk, at_us)
+}
+
+fn wait<T: Send + 'static>(order: impl FnOnce(Done<T>)) -> Result<T, LedgerError> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    order(Box::new(move |result| _ = sender.send(result)));
+    receiver.recv().unwrap_or_else(|_| Err(LedgerError::Closed("its thread has ended".into())))
+}

@@ -1,0 +1,43 @@
+//! Exposure limits that are never oversold: schemes, the ledger, its log.
+//!
+//! ```text
+//!  rulebook/limits ──► SchemeSet ─ adopt ─┐                                       (scheme/)
+//!                                         ▼
+//!  Operation ──► Ledger: queue ──► thread: Core::apply ──► log, one sync ──► Answer | Refusal
+//!                (ledger)                  (core/)         (machine, and the journal's log)
+//!                                              └─ copy ──► snapshot, queries, as of a time
+//! ```
+//!
+//! - **In**: [`Operation`]s by any thread, each with a key. **Out**: an [`Answer`] once it is durable, or a [`Refusal`] that
+//!   names every counter without room. All counters that an exposure touches are taken from together, or none.
+//! - **Reserve** (application, contract) → **commit** (disbursement, whole or in parts) → **repay**, **release**, or expiry.
+//!   A counter's use is what is reserved and what is out.
+//! - **Once**: the same key and content give the same answer; other content is an error. What was refused is not
+//!   remembered: it took nothing, and there may be room later.
+//! - **Money** is an integer of fen. A sum cannot overflow unseen: the total of a ledger is checked, and everything else
+//!   is a part of it.
+//! - **Expiry** is an operation in the log like any other; the core has no clock.
+//! - To add an operation: a message in `operation`, an arm in `core/apply`, an arm in the model of `tests/`.
+
+mod core;
+mod error;
+mod groups;
+mod ledger;
+mod machine;
+mod operation;
+pub mod scheme;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use self::{
+    core::{Core, ExposureState, Filter, Large},
+    error::LedgerError,
+    groups::regroupings,
+    ledger::{Clock, Config, Ledger, as_of},
+    operation::{
+        ATTRIBUTES_MAX, Adopt, Answer, Attribute, Breach, Commit, CounterUse, FEN_MAX, FileLarge, NAME_MAX,
+        Operation, Prepared, Refusal, Regroup, Release, Repay, Reserve, TICK_MAX, Tick,
+    },
+};

@@ -1,0 +1,130 @@
+//! Random operations, and schemes that change: the core says and holds what the model does.
+
+use std::collections::BTreeMap;
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::{
+    model::{Model, kind},
+    world::{self, MINUTE},
+};
+use crate::exposure::{
+    core::{Core, Filter},
+    groups::regroupings,
+    operation::{Adopt, CounterUse, Operation, Prepared},
+};
+
+pub fn states(core: &Core) -> BTreeMap<(String, String), crate::exposure::core::ExposureState> {
+    core.all_exposures().map(|state| ((state.member.clone(), state.exposure.clone()), state)).collect()
+}
+
+#[test]
+fn the_core_does_what_a_simple_ledger_does() {
+    let (mut done, mut refused, mut recognised, mut warned) = (0, 0, 0, 0);
+    for seed in 0..300 {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let (mut core, mut model) = (Core::new(), Model::default());
+        let (mut now_us, mut used) = (MINUTE, Vec::new());
+        let mut coming = None;
+        // Counters that a change of schemes or groups, not an operation that asks for room, put over their line.
+        let mut excused = true;
+        for step in 0..rng.random_range(20..200) {
+            now_us += rng.random_range(0..3 * MINUTE);
+            if step == 0 || rng.random_range(0..50) == 0 {
+                let schemes = world::schemes(step, &mut rng);
+                core.begin_recount(schemes.clone());
+                coming = Some(schemes);
+            }
+            if coming.is_some() {
+                // Sometimes it is adopted before all is counted: then the rest is counted at once.
+                let counted = core.advance_recount(rng.random_range(0..4));
+                if step == 0 || counted || rng.random_range(0..10) == 0 {
+                    let schemes = coming.take().unwrap();
+                    let adopt = Operation::Adopt(Adopt { schemes: Some((*schemes).clone()) });
+                    let applied = core.apply(&Prepared::new(adopt), now_us).unwrap();
+                    assert_eq!(applied.answer.large, model.adopt(schemes), "seed {seed}, step {step}");
+                    assert_eq!(applied.answer.sequence, model.sequence);
+                    excused = !applied.answer.warnings.is_empty();
+                }
+            }
+            let operation = world::operation(now_us, &used, &mut rng);
+            let ours = core.apply(&Prepared::new(operation.clone()), now_us);
+            let theirs = model.apply(&operation, now_us);
+            match (ours, theirs) {
+                (Ok(ours), Ok(mut theirs)) => {
+                    if matches!(operation, Operation::Regroup(_)) {
+                        theirs.warnings = ours.answer.warnings.clone();
+                        excused |= ours.answer.warnings.iter().any(|c| c.headroom_fen() < 0);
+                    }
+                    assert_eq!(ours.answer, theirs, "seed {seed}, step {step}: {operation:?}");
+                    done += 1;
+                    recognised += theirs.large.len();
+                    warned += theirs.warnings.len();
+                }
+                (Err(ours), Err(theirs)) => {
+                    assert_eq!(kind(&ours), theirs, "seed {seed}, step {step}: {operation:?}: {ours}");
+                    refused += 1;
+                }
+                (ours, theirs) => panic!("seed {seed}, step {step}: {operation:?}: {ours:?}, not {theirs:?}"),
+            }
+            used.push(operation);
+            if step % 16 == 0 {
+                core.verify().unwrap_or_else(|e| panic!("seed {seed}, step {step}: {e}"));
+                assert_eq!(states(&core), model.states(), "seed {seed}, step {step}");
+            }
+            if !excused {
+                assert_eq!(over(&core), None, "seed {seed}, step {step}");
+            }
+        }
+        core.verify().unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+        assert_eq!(states(&core), model.states(), "seed {seed}");
+        for counter in core.utilisation(Filter::default()) {
+            let behind: i64 = core.behind(&counter).map(|e| e.reserved_fen + e.outstanding_fen).sum();
+            assert_eq!(behind, counter.used_fen, "seed {seed}: the exposures behind {counter:?}");
+        }
+    }
+    assert!(done > 5_000 && refused > 5_000, "{done} done, {refused} refused");
+    assert!(recognised > 100 && warned > 1_000, "{recognised} large, {warned} warnings");
+}
+
+/// A counter over its hard line. Limits that are not always in force may be exceeded before, so they do not count.
+pub fn over(core: &Core) -> Option<CounterUse> {
+    let always = |counter: &CounterUse| {
+        let scheme = core.schemes().schemes.iter().find(|s| s.id == counter.limit).unwrap();
+        scheme.from_us == i64::MIN
+    };
+    core.utilisation(Filter::default()).find(|counter| counter.headroom_fen() < 0 && always(counter))
+}
+
+/// Groups follow the edges, and once they do there is nothing more to change.
+#[test]
+fn groups_become_what_edges_say() {
+    use tarim_features::edges::{Builder, Row};
+    let edges = |pairs: &[(&str, &str)]| {
+        let mut builder = Builder::new(1);
+        for (from, to) in pairs {
+            builder.add(Row { edge: 0, member: "001", from, to, since_us: None, until_us: None }).unwrap();
+        }
+        builder.finish().unwrap()
+    };
+    let mut core = Core::new();
+    let schemes = world::schemes(1, &mut ChaCha8Rng::seed_from_u64(1));
+    core.apply(&Prepared::new(Operation::Adopt(Adopt { schemes: Some((*schemes).clone()) })), MINUTE)
+        .unwrap();
+    for (pairs, groups) in [
+        (&[("c1", "c2"), ("c4", "c3")][..], &[("c1", "c1"), ("c2", "c1"), ("c3", "c3"), ("c4", "c3")][..]),
+        (&[("c2", "c3")], &[("c2", "c2"), ("c3", "c2")]),
+        (&[], &[]),
+    ] {
+        let edges = edges(pairs);
+        for regroup in regroupings(&core, &edges, &[0], 0) {
+            core.apply(&Prepared::new(Operation::Regroup(regroup)), MINUTE).unwrap();
+        }
+        let mut all: Vec<_> = core.grouped().map(|(_, customer, group)| (customer, group)).collect();
+        all.sort_unstable();
+        assert_eq!(all, groups);
+        assert_eq!(regroupings(&core, &edges, &[0], 0), []);
+        core.verify().unwrap();
+    }
+}

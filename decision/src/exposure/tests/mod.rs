@@ -1,0 +1,7 @@
+//! The ledger against a simple one, under many threads, and under power cuts.
+
+mod core;
+mod crash;
+mod model;
+mod threads;
+mod world;
