@@ -14,6 +14,8 @@ use std::{
 pub struct SourceText {
     path: Arc<Path>,
     text: Arc<str>,
+    /// Where lines begin, but for the first: whoever reads a file asks for the place of every value in it.
+    lines: Arc<[usize]>,
 }
 
 impl SourceText {
@@ -40,7 +42,8 @@ impl SourceText {
 
     /// A text that is already in memory, for tests and embedded rulebooks.
     pub fn new(path: &Path, text: &str) -> Self {
-        Self { path: path.into(), text: text.into() }
+        let lines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        Self { path: path.into(), text: text.into(), lines: lines.collect() }
     }
 
     /// Path relative to the rulebook's root.
@@ -55,8 +58,7 @@ impl SourceText {
 
     /// The place of a byte offset, as a line counted from 1.
     pub fn place(&self, offset: usize) -> Place {
-        let end = offset.min(self.text.len());
-        let line = self.text.as_bytes()[..end].iter().filter(|b| **b == b'\n').count() + 1;
+        let line = self.lines.partition_point(|begins| *begins <= offset) + 1;
         Place { file: self.path.to_path_buf(), line }
     }
 
@@ -175,3 +177,20 @@ impl fmt::Display for Problems {
 }
 
 impl std::error::Error for Problems {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_the_line_of_its_offset() {
+        for text in ["", "a", "\n", "a\nbc\n\nd", "表\n名\n"] {
+            let source = SourceText::new(Path::new("x.toml"), text);
+            for offset in 0..text.len() + 2 {
+                let before = &text.as_bytes()[..offset.min(text.len())];
+                let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+                assert_eq!(source.place(offset).line, line, "{text:?} at {offset}");
+            }
+        }
+    }
+}

@@ -133,6 +133,16 @@ pub struct Condition {
     pub expr: Expression,
 }
 
+/// Conditions of one guard, by its text, each with its index among all that are asked.
+struct Guarded {
+    text: String,
+    guard: Checked,
+    /// Those that say nothing else.
+    whole: Vec<usize>,
+    /// What the guard leaves of the others.
+    rest: Vec<(usize, Expression)>,
+}
+
 pub struct Compiler<'a> {
     pub streams: &'a StreamSet,
     pub plan: &'a Plan,
@@ -360,8 +370,7 @@ impl Compiler<'_> {
     }
 
     fn listener(&mut self, kind: usize, asks: Vec<Ask>, exprs: Vec<Expression>) -> Option<Listener> {
-        // Conditions by the text of their guard, in the order in which they come.
-        let mut guards: Vec<(String, Checked, Guards, Vec<(usize, Expression)>)> = Vec::new();
+        let mut guards: Vec<Guarded> = Vec::new();
         let mut always = Vec::new();
         for (i, expr) in exprs.into_iter().enumerate() {
             let Some((guard, rest)) = expr.checked.guarded(stream::EVENT) else {
@@ -369,25 +378,25 @@ impl Compiler<'_> {
                 continue;
             };
             let text = guard.sql();
-            let at = guards.iter().position(|(t, ..)| *t == text).unwrap_or_else(|| {
-                guards.push((text.clone(), guard, Guards::default(), Vec::new()));
+            let at = guards.iter().position(|g| g.text == text).unwrap_or_else(|| {
+                guards.push(Guarded { text, guard, whole: Vec::new(), rest: Vec::new() });
                 guards.len() - 1
             });
             match rest {
-                None => guards[at].2.whole.push(i),
-                Some(_) => guards[at].3.push((i, expr.without_guard())),
+                None => guards[at].whole.push(i),
+                Some(_) => guards[at].rest.push((i, expr.without_guard())),
             }
         }
         let scope = self.streams.scope(kind, []);
         let fed = self.problems.take(self.plan.exprs(kind, &scope))?;
-        let asked = guards.iter().map(|(_, guard, ..)| guard.clone()).collect();
+        let asked = guards.iter().map(|g| g.guard.clone()).collect();
         let asked = self.problems.take(ExprSet::compile(&scope, asked))?;
         let program = fuse(&scope, 1, [(&fed, Some(WINDOW)), (&asked, None)]);
         let bound = self.bind(&program, kind, 2);
         let [always, always_known] = self.groups(kind, &asks, always)?;
-        let guards = guards.into_iter().map(|(_, _, decides, rest)| {
+        let guards = guards.into_iter().map(|Guarded { whole, rest, .. }| {
             let [group, known] = self.groups(kind, &asks, rest)?;
-            Some(Guards { group, known, ..decides })
+            Some(Guards { whole, group, known })
         });
         let guards = guards.collect::<Option<Vec<_>>>()?;
         Some(Listener { program, bound, guards, always, always_known, asks })
