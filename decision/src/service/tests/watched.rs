@@ -27,7 +27,7 @@ async fn get(served: &Served, path: &str) -> (String, String) {
 }
 
 /// Every sample by its name and labels.
-async fn samples(served: &Served) -> BTreeMap<String, f64> {
+pub async fn samples(served: &Served) -> BTreeMap<String, f64> {
     let (status, body) = get(served, "/metrics").await;
     assert_eq!(status, "HTTP/1.1 200 OK");
     assert!(body.ends_with("# EOF\n"));
