@@ -73,13 +73,13 @@ max = 5000
 "#;
 
 /// A bank with limits, and the disk of its ledger.
-struct Limited {
+pub struct Limited {
     bank: Bank,
     disk: Power,
 }
 
 impl Limited {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let bank = Bank::new().await;
         Self { bank, disk: Power::default() }.with(LIMITS)
     }
@@ -99,7 +99,7 @@ impl Limited {
         ExposureSource::new(Box::new(move |config| Ledger::open_on(Arc::new(disk.clone()), config)), false)
     }
 
-    async fn serve(&self) -> Served {
+    pub async fn serve(&self) -> Served {
         let journal = Journal::open_on(Arc::new(Power::default()), 1 << 20).expect("a whole disk");
         let sources = self.bank.sources().with_exposures(self.source());
         self.bank.serve_with(journal, sources).await.expect("it starts")
