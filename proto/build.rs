@@ -13,6 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "tarim/decision/v1/decision.proto",
         "tarim/decision/v1/journal.proto",
         "tarim/event/v1/event.proto",
+        "tarim/exposure/v1/exposure.proto",
         "tarim/warning/v1/ledger.proto",
         "tarim/warning/v1/push.proto",
         "tarim/warning/v1/service.proto",

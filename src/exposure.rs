@@ -1,5 +1,7 @@
-//! `tarim exposure`: what is out, beside what may be. Reads the ledger's folder and changes nothing, so it may run beside the
-//! server.
+//! `tarim exposure`: what is out, beside what may be. What reads takes the ledger's folder and changes nothing, so it may run
+//! beside the server; what changes something asks the server ([`ask`]).
+
+mod ask;
 
 use std::collections::BTreeMap;
 
@@ -31,6 +33,16 @@ enum Verb {
     Customer(Customer),
     /// List large exposures that are to be filed
     Large(Large),
+    /// Ask a server to take room for an exposure
+    Reserve(ask::Reserve),
+    /// Ask a server to turn what is reserved into what is out
+    Commit(ask::Commit),
+    /// Ask a server to give back what was out
+    Repay(ask::Part),
+    /// Ask a server to give back what was reserved and not drawn
+    Release(ask::Release),
+    /// Tell a server that a large exposure was filed
+    File(ask::File),
 }
 
 #[derive(clap::Args)]
@@ -126,6 +138,11 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             println!("{}", large(&core(&args.when)?, &args.member, args.all));
             Ok(())
         }
+        Verb::Reserve(args) => ask::reserve(args),
+        Verb::Commit(args) => ask::commit(args),
+        Verb::Repay(args) => ask::repay(args),
+        Verb::Release(args) => ask::release(args),
+        Verb::File(args) => ask::file(args),
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::Context;
 use tarim_datamart::{Tokeniser, gate::dates::iso_timestamp};
 use tarim_decision::{
     journal::Journal,
-    service::{self, Clock, Config, Running, Sources, Tls},
+    service::{self, Clock, Config, ExposureSource, GroupSource, Running, Sources, Tls},
 };
 use tarim_features::store::{EmbeddedStore, OnlineStore};
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,6 +23,8 @@ use crate::{
     tarim serve --warnings tarim-home/warnings/ledger\n  \
     TARIM_LOG=info tarim --log-format json serve\n  \
     tarim serve --listen 0.0.0.0:50051 --tls-cert server.pem --tls-key server.key --tls-client-ca clients.pem\n\n\
+    Where the rulebook has exposure limits, the ledger of exposures is served beside \
+    (tarim.exposure.v1.ExposureService).\n\n\
     The published rulebook and the online store are looked at every second, at once on SIGHUP; a new \
     version is served from the next decision on. SIGTERM and ctrl-c finish what was accepted.\n\n\
     Prometheus is answered at http://127.0.0.1:9464/metrics; examples/grafana/tarim.json is a dashboard. Every \
@@ -65,6 +67,16 @@ pub struct Args {
     /// Seconds from one look for a new rulebook or new features to the next
     #[arg(long, default_value_t = 1, value_name = "N")]
     look_every: u64,
+    /// Folder of the datamart, whose edges say which customers are one group for exposure limits [default: datamart/ in
+    /// the home]
+    #[arg(long, value_name = "FOLDER")]
+    datamart: Option<PathBuf>,
+    /// Leave customers in the groups that the exposure ledger has them in
+    #[arg(long, conflicts_with = "datamart")]
+    no_groups: bool,
+    /// Time from one look at the datamart's edges to the next: 10m, 1h
+    #[arg(long, default_value = "1h", value_name = "SPAN", value_parser = warned::span)]
+    groups_every: Duration,
     #[command(flatten)]
     warned: warned::Args,
 }
@@ -82,6 +94,18 @@ impl Args {
             poll: Duration::from_secs(self.look_every),
             ..Config::on(self.listen)
         }
+    }
+}
+
+impl Args {
+    /// The ledger in the home; it is opened if the rulebook has limits.
+    fn exposures(&self, home: &Home) -> ExposureSource {
+        let source = ExposureSource::of_folder(&home.exposure());
+        if self.no_groups {
+            return source;
+        }
+        let datamart = self.datamart.clone().unwrap_or_else(|| home.datamart());
+        source.with_groups(GroupSource { datamart, every: self.groups_every })
     }
 }
 
@@ -131,6 +155,7 @@ pub async fn start(
         EmbeddedStore::open(&store, features).map(|store| Arc::new(store) as Arc<dyn OnlineStore>)
     };
     let mut sources = Sources::new(&home.published(), Box::new(open_store), Arc::new(tokeniser));
+    sources = sources.with_exposures(args.exposures(home));
     let warned = args.warned.clone();
     let heard = tokio::task::spawn_blocking(move || warned::hear(&warned)).await??;
     let (hearing, warnings) = heard.unzip();

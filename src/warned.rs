@@ -52,7 +52,7 @@ pub fn hear(args: &Args) -> anyhow::Result<Option<(Hearing, Warnings)>> {
     Ok(Some((hearing, warnings)))
 }
 
-fn span(text: &str) -> anyhow::Result<Duration> {
+pub fn span(text: &str) -> anyhow::Result<Duration> {
     let said = || "write a whole number and its unit, such as 30s, 5m or 1h";
     let unit = text.chars().next_back().with_context(said)?;
     let seconds = match unit {

@@ -21,6 +21,14 @@ pub mod event {
     }
 }
 
+/// `tarim.exposure.v1`: exposure limits.
+pub mod exposure {
+    #[allow(missing_docs, clippy::all)]
+    pub mod v1 {
+        tonic::include_proto!("tarim.exposure.v1");
+    }
+}
+
 /// `tarim.warning.v1`: alerts and what became of them.
 pub mod warning {
     #[allow(missing_docs, clippy::all)]

@@ -33,7 +33,7 @@ use super::{
     scheme::SchemeSet,
     writer::{Done, Order, Writer},
 };
-use crate::journal::{Disk, Folder, JournalError};
+use crate::journal::{Disk, Folder, JournalError, Stats};
 
 /// Microseconds since 1970.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -65,6 +65,7 @@ pub struct Ledger {
     orders: mpsc::SyncSender<Order>,
     disk: Arc<dyn Disk>,
     open: Arc<AtomicBool>,
+    stats: Arc<Stats>,
     writer: Mutex<Option<JoinHandle<Result<(), LedgerError>>>>,
     /// Held as long as the ledger is open.
     _lock: Option<File>,
@@ -94,12 +95,13 @@ impl Ledger {
         let machine = Machine::open(disk.clone(), config.segment_bytes)?;
         let (orders, taken) = mpsc::sync_channel(config.queue.max(1));
         let open = Arc::new(AtomicBool::new(true));
-        let mut writer = Writer::new(machine, config, open.clone());
+        let stats = Arc::new(Stats::new());
+        let mut writer = Writer::new(machine, config, open.clone(), stats.clone());
         let thread = std::thread::Builder::new().name("exposure".into());
         let writer = thread
             .spawn(move || writer.run(&taken))
             .map_err(LedgerError::io("start the writer of", disk.path("")))?;
-        Ok(Self { orders, disk, open, writer: Mutex::new(Some(writer)), _lock: None })
+        Ok(Self { orders, disk, open, stats, writer: Mutex::new(Some(writer)), _lock: None })
     }
 
     /// Hands an operation over and returns at once. `done` is told once it is durable, or why it was not done. Refused
@@ -148,6 +150,16 @@ impl Ledger {
         wait(|done| self.send(Order::Ask(Box::new(move |core| done(core.map(look))))))
     }
 
+    /// As [`Ledger::ask`], and returns at once.
+    pub fn look(&self, look: impl FnOnce(Result<&Core, LedgerError>) + Send + 'static) {
+        self.send(Order::Ask(Box::new(look)));
+    }
+
+    /// What is counted of its writing.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
     /// The ledger as it is now. It stands still: read as long as you like.
     pub fn view(&self) -> Result<Core, LedgerError> {
         self.ask(Core::clone)
@@ -173,13 +185,17 @@ impl Ledger {
     }
 
     fn send(&self, order: Order) {
-        match self.orders.try_send(order) {
-            Ok(()) => {}
-            Err(TrySendError::Full(order)) => order.refuse(LedgerError::Busy),
+        let records = usize::from(matches!(order, Order::Do(..)));
+        self.stats.submitted(records);
+        let (order, why) = match self.orders.try_send(order) {
+            Ok(()) => return,
+            Err(TrySendError::Full(order)) => (order, LedgerError::Busy),
             Err(TrySendError::Disconnected(order)) => {
-                order.refuse(LedgerError::Closed("the service is shutting down".into()));
+                (order, LedgerError::Closed("the service is shutting down".into()))
             }
-        }
+        };
+        self.stats.withdrawn(records);
+        order.refuse(why);
     }
 }
 

@@ -19,6 +19,7 @@ use super::{
     scheme::SchemeSet,
     snapshot,
 };
+use crate::journal::Stats;
 
 /// Is told what became of an operation, on the ledger's thread: it must not wait.
 pub type Done<T> = Box<dyn FnOnce(Result<T, LedgerError>) + Send>;
@@ -60,6 +61,7 @@ pub struct Writer {
     machine: Machine,
     config: Config,
     open: Arc<AtomicBool>,
+    stats: Arc<Stats>,
     adopting: Option<(Arc<SchemeSet>, Done<Answer>)>,
     snapshot: Option<JoinHandle<()>>,
     /// The last operation in a snapshot, or in one that is being written.
@@ -69,9 +71,18 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub fn new(machine: Machine, config: Config, open: Arc<AtomicBool>) -> Self {
+    pub fn new(machine: Machine, config: Config, open: Arc<AtomicBool>, stats: Arc<Stats>) -> Self {
         let snapshot_at = machine.core().sequence();
-        Self { machine, config, open, adopting: None, snapshot: None, snapshot_at, pause: Duration::ZERO }
+        Self {
+            machine,
+            config,
+            open,
+            stats,
+            adopting: None,
+            snapshot: None,
+            snapshot_at,
+            pause: Duration::ZERO,
+        }
     }
 
     pub fn run(&mut self, orders: &mpsc::Receiver<Order>) -> Result<(), LedgerError> {
@@ -155,7 +166,10 @@ impl Writer {
         }
         let tick = due.then(|| Prepared::new(Operation::Tick(Tick {})));
         let operations = tick.iter().chain(group.iter().map(|(prepared, _)| &**prepared));
-        match self.machine.commit(operations, now_us) {
+        let since = self.stats.writing();
+        let written = self.machine.commit(operations, now_us);
+        self.stats.written(since, group.len(), written.is_ok().then_some(0));
+        match written {
             Ok(answers) => {
                 let answers = answers.into_iter().skip(usize::from(due));
                 for ((_, done), answer) in group.into_iter().zip(answers) {

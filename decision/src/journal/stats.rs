@@ -1,4 +1,4 @@
-//! What the journal counts of itself.
+//! What the journal counts of itself, and the exposure ledger, which is written in the same way.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -23,7 +23,7 @@ pub struct Stats {
 }
 
 impl Stats {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             groups: Sizes::default(),
             commits: Times::default(),
@@ -47,12 +47,17 @@ impl Stats {
         }
     }
 
-    pub(super) fn submitted(&self, records: usize) {
+    pub(crate) fn submitted(&self, records: usize) {
         self.queued.fetch_add(records as u64, Ordering::Relaxed);
     }
 
+    /// There was no room in the queue.
+    pub(crate) fn withdrawn(&self, records: usize) {
+        self.queued.fetch_sub(records as u64, Ordering::Relaxed);
+    }
+
     /// A group is being written; gives when that began.
-    pub(super) fn writing(&self) -> Instant {
+    pub(crate) fn writing(&self) -> Instant {
         let now = Instant::now();
         let since = now.duration_since(self.started).as_nanos() as u64;
         self.writing_since.store(since.max(1), Ordering::Relaxed);
@@ -60,7 +65,7 @@ impl Stats {
     }
 
     /// The group is written, or never will be: `durable` bytes.
-    pub(super) fn written(&self, since: Instant, records: usize, durable: Option<usize>) {
+    pub(crate) fn written(&self, since: Instant, records: usize, durable: Option<usize>) {
         if let Some(bytes) = durable {
             self.commits.time(since.elapsed());
             self.groups.record(records as u64, 1);

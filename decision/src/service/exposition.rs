@@ -15,7 +15,7 @@ use tarim_features::warnings::Warnings;
 use tokio::sync::Semaphore;
 
 use super::{
-    Refusal,
+    Refusal, exposure,
     metrics::{CALLS, LAPS, OUTCOMES},
     rpc::Rpc,
     server::Config,
@@ -30,12 +30,19 @@ pub struct Exposition {
     max_streams: usize,
     reloads: Arc<Reloads>,
     warnings: Option<Warnings>,
+    exposures: exposure::Desk,
 }
 
 impl Exposition {
-    pub fn new(config: &Config, rpc: Rpc, reloads: Arc<Reloads>, warnings: Option<Warnings>) -> Self {
+    pub fn new(
+        config: &Config,
+        rpc: Rpc,
+        reloads: Arc<Reloads>,
+        warnings: Option<Warnings>,
+        exposures: exposure::Desk,
+    ) -> Self {
         let Config { max_in_flight, max_streams, .. } = *config;
-        Self { rpc, max_in_flight, max_streams, reloads, warnings }
+        Self { rpc, max_in_flight, max_streams, reloads, warnings, exposures }
     }
 
     /// What can be asked for its text.
@@ -60,6 +67,7 @@ impl Collector for Exposition {
         self.journal(&mut tell)?;
         self.serving(&mut tell)?;
         self.warnings(&mut tell)?;
+        self.exposures.expose(&mut tell)?;
         if let Some(bytes) = resident() {
             tell.gauge("process_resident_memory", "Memory of the process.", Some(Unit::Bytes), bytes as f64)?;
         }
@@ -185,10 +193,10 @@ impl Exposition {
 }
 
 /// Writes metrics.
-struct Tell<'a>(DescriptorEncoder<'a>);
+pub struct Tell<'a>(DescriptorEncoder<'a>);
 
 impl Tell<'_> {
-    fn family<'s>(
+    pub fn family<'s>(
         &'s mut self,
         name: &'s str,
         help: &str,
@@ -204,20 +212,20 @@ impl Tell<'_> {
         self.0.encode_descriptor(name, help, unit, kind)
     }
 
-    fn gauge(&mut self, name: &str, help: &str, unit: Option<Unit>, value: f64) -> fmt::Result {
+    pub fn gauge(&mut self, name: &str, help: &str, unit: Option<Unit>, value: f64) -> fmt::Result {
         self.family(name, help, unit, MetricType::Gauge)?.encode_gauge(&value)
     }
 
-    fn info(&mut self, name: &str, help: &str, version: &str) -> fmt::Result {
+    pub fn info(&mut self, name: &str, help: &str, version: &str) -> fmt::Result {
         self.family(name, help, None, MetricType::Info)?.encode_info(&[("version", version)])
     }
 }
 
-fn counter(family: &mut MetricEncoder<'_>, labels: &impl EncodeLabelSet, count: u64) -> fmt::Result {
+pub fn counter(family: &mut MetricEncoder<'_>, labels: &impl EncodeLabelSet, count: u64) -> fmt::Result {
     family.encode_family(labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)
 }
 
-fn histogram(encoder: &mut MetricEncoder<'_>, totals: &Totals) -> fmt::Result {
+pub fn histogram(encoder: &mut MetricEncoder<'_>, totals: &Totals) -> fmt::Result {
     encoder.encode_histogram::<NoLabelSet>(totals.sum, totals.count, &totals.buckets, None)
 }
 

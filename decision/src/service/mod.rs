@@ -17,6 +17,7 @@
 //!   far is answered.
 //! - **Watched**: counters on the way of every request, told on a listener of its own ([`exposition`]); a line in
 //!   the log for every request that is refused, with its id.
+//! - **Exposure limits** are a service of their own beside it ([`exposure`]); a decision takes nothing of them yet.
 //! - **Not in the open**: another address than loopback needs TLS.
 
 mod clock;
@@ -24,6 +25,7 @@ mod deadline;
 mod desk;
 mod exporter;
 mod exposition;
+mod exposure;
 mod metrics;
 mod pending;
 mod refusal;
@@ -38,6 +40,7 @@ mod watcher;
 use self::deadline::Deadline;
 pub use self::{
     clock::Clock,
+    exposure::{ExposureError, ExposureSource, GroupSource, OpenLedger},
     refusal::Refusal,
     server::{Config, Running, ServeError, Tls, serve},
     serving::{LoadError, OpenStore, Serving, Sources},

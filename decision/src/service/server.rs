@@ -4,7 +4,10 @@ use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::D
 
 use arc_swap::ArcSwap;
 use tarim_datamart::Tokeniser;
-use tarim_proto::encoded::decision_service_server::DecisionServiceServer;
+use tarim_proto::{
+    encoded::decision_service_server::DecisionServiceServer,
+    exposure::v1::exposure_service_server::ExposureServiceServer,
+};
 use tokio::{
     net::TcpListener,
     sync::{Notify, Semaphore, watch},
@@ -20,10 +23,11 @@ use tonic::{
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use super::{
-    Clock, Deadline, LoadError, Serving, Sources,
+    Clock, Deadline, ExposureError, LoadError, Serving, Sources,
     desk::Desk,
     exporter::Exporter,
     exposition::Exposition,
+    exposure,
     pending::Pending,
     rpc::Rpc,
     watcher::{self, Reloads},
@@ -133,6 +137,9 @@ pub enum ServeError {
     /// The journal failed while serving; what was answered is in it.
     #[error("{0}")]
     Journal(Arc<JournalError>),
+    /// The exposure ledger cannot be opened or kept, or it failed while serving.
+    #[error(transparent)]
+    Exposure(#[from] ExposureError),
     /// A bug.
     #[error("a task of the service panicked: {0}")]
     Panicked(#[from] tokio::task::JoinError),
@@ -145,6 +152,7 @@ pub struct Running {
     serving: Arc<ArcSwap<Serving>>,
     reload: Arc<Notify>,
     swaps: watch::Receiver<u64>,
+    kept: watch::Receiver<u64>,
     task: JoinHandle<Result<(), ServeError>>,
 }
 
@@ -179,6 +187,11 @@ impl Running {
         self.swaps.clone()
     }
 
+    /// Counts how often the exposure ledger was brought to what the rulebook says.
+    pub fn kept(&self) -> watch::Receiver<u64> {
+        self.kept.clone()
+    }
+
     /// Returns when it has shut down: what it accepted is answered, and the journal is closed.
     pub async fn ended(self) -> Result<(), ServeError> {
         self.task.await?
@@ -208,10 +221,19 @@ pub async fn serve(
     journal.tell_through(move |tell| _ = runtime.spawn(async { tell() }));
     let (rpc, stop) = rpc(&config, serving.clone(), sources.tokeniser(), journal.clone());
     let stopping = rpc.stopping.clone();
-    let drained = drained(rpc.clone(), config.clone());
+    let exposures = exposure::Desk::new(&config, stopping.clone());
+    let drained = drained(rpc.clone(), exposures.clone(), config.clone());
     let exposed = rpc.clone();
     let health = HealthReporter::new();
-    let router = router(&config, rpc, &health)?;
+    let router = router(&config, rpc, exposures.clone(), &health)?;
+    let mut keeper = None;
+    if let Some(source) = sources.exposures() {
+        let of = (source.clone(), exposures.clone(), config.clock, health.clone());
+        let keeper = keeper.insert(exposure::Keeper::new(of.0, of.1, of.2, of.3));
+        keeper.keep(&serving.load_full()).await?;
+    } else {
+        health.set_service_status(exposure::SERVICE, ServingStatus::NotServing).await;
+    }
     health.set_service_status(SERVICE, ServingStatus::Serving).await;
 
     let failed = |source| ServeError::Listen { address: config.listen, option: "--listen", source };
@@ -221,12 +243,22 @@ pub async fn serve(
     let exported = match config.metrics {
         None => None,
         Some(address) => {
-            let exposition = Exposition::new(&config, exposed, reloads.clone(), sources.warnings().cloned());
+            let exposition = Exposition::new(
+                &config,
+                exposed,
+                reloads.clone(),
+                sources.warnings().cloned(),
+                exposures.clone(),
+            );
             Some(export(address, exposition).await?)
         }
     };
     let reload = Arc::new(Notify::new());
     let (swapped, swaps) = watch::channel(0);
+    let (keeps, kept) = watch::channel(0);
+    let keeper = keeper.map(|keeper| {
+        tokio::spawn(keeper.run(serving.clone(), config.poll, swaps.clone(), keeps, stopping.clone()))
+    });
     let watcher = tokio::spawn(watcher::watch(
         watcher::Watched {
             sources,
@@ -246,7 +278,8 @@ pub async fn serve(
     );
     let metrics = exported.as_ref().map(|(address, _)| *address);
     let task = tokio::spawn(async move {
-        let ended = run(server, shutdown, stop, drained, watcher, health, journal).await;
+        let helpers = Helpers { watcher, keeper, health };
+        let ended = run(server, shutdown, stop, drained, helpers, journal, exposures).await;
         // Told until the very end: a shutdown is worth watching, too.
         if let Some((_, exporter)) = exported {
             exporter.abort();
@@ -254,7 +287,7 @@ pub async fn serve(
         }
         ended
     });
-    Ok(Running { address, metrics, serving, reload, swaps, task })
+    Ok(Running { address, metrics, serving, reload, swaps, kept, task })
 }
 
 /// Tells metrics to whoever asks at an address.
@@ -301,7 +334,12 @@ pub(super) const SERVICE: &str = "tarim.decision.v1.DecisionService";
 type Layers = tower_layer::Stack<InterceptorLayer<Stamp>, tower_layer::Identity>;
 type Stamp = fn(tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status>;
 
-fn router(config: &Config, rpc: Rpc, health: &HealthReporter) -> Result<Router<Layers>, ServeError> {
+fn router(
+    config: &Config,
+    rpc: Rpc,
+    exposures: exposure::Desk,
+    health: &HealthReporter,
+) -> Result<Router<Layers>, ServeError> {
     // More than are decided at once: what is too much is refused here, not queued by the caller's client, and one
     // connection cannot fill the memory. Windows are hyper's 1 MiB, fixed: on any network that a lender's
     // systems share with this one they hold more than is under way.
@@ -326,6 +364,10 @@ fn router(config: &Config, rpc: Rpc, health: &HealthReporter) -> Result<Router<L
     Ok(server
         .layer(InterceptorLayer::new(Deadline::stamp as Stamp))
         .add_service(DecisionServiceServer::new(rpc).max_decoding_message_size(config.max_message_bytes))
+        .add_service(
+            ExposureServiceServer::new(exposure::Rpc { desk: exposures })
+                .max_decoding_message_size(config.max_message_bytes),
+        )
         .add_service(tonic_health::pb::health_server::HealthServer::new(
             tonic_health::server::HealthService::from_health_reporter(health.clone()),
         ))
@@ -358,10 +400,13 @@ async fn stopped(mut stopping: watch::Receiver<bool>) {
 const FLUSH: Duration = Duration::from_secs(1);
 
 /// Returns when nothing is in flight any more, or the time for it is over.
-async fn drained(rpc: Rpc, config: Config) {
+async fn drained(rpc: Rpc, exposures: exposure::Desk, config: Config) {
     let idle = async {
         // All of them are free, and nobody gets one any more.
-        for (slots, all) in [(&rpc.slots, config.max_in_flight), (&rpc.streams, config.max_streams)] {
+        let (single, streams) = (config.max_in_flight, config.max_streams);
+        let decisions = [(&rpc.slots, single), (&rpc.streams, streams)];
+        let exposures = [(&exposures.slots, single), (&exposures.streams, streams)];
+        for (slots, all) in decisions.into_iter().chain(exposures) {
             drop(slots.acquire_many(u32::try_from(all).unwrap_or(u32::MAX)).await);
         }
         tokio::time::sleep(FLUSH).await;
@@ -371,15 +416,22 @@ async fn drained(rpc: Rpc, config: Config) {
     }
 }
 
+/// What runs beside the server.
+struct Helpers {
+    watcher: JoinHandle<()>,
+    keeper: Option<JoinHandle<()>>,
+    health: HealthReporter,
+}
+
 /// Runs the server, then shuts down in order.
 async fn run(
     server: impl Future<Output = Result<(), tonic::transport::Error>>,
     shutdown: impl Future<Output = ()>,
     stop: watch::Sender<bool>,
     drained: impl Future<Output = ()>,
-    watcher: JoinHandle<()>,
-    mut health: HealthReporter,
+    mut helpers: Helpers,
     journal: Arc<Journal>,
+    exposures: exposure::Desk,
 ) -> Result<(), ServeError> {
     let mut server = std::pin::pin!(server);
     let broken = tokio::select! {
@@ -388,9 +440,9 @@ async fn run(
     };
     stop.send_replace(true);
     // Ends the health checks that watch, which would keep their connections open for ever.
-    for service in ["", SERVICE] {
-        health.set_service_status(service, ServingStatus::NotServing).await;
-        health.clear_service_status(service).await;
+    for service in ["", SERVICE, exposure::SERVICE] {
+        helpers.health.set_service_status(service, ServingStatus::NotServing).await;
+        helpers.health.clear_service_status(service).await;
     }
     let ended = match broken {
         Some(ended) => ended,
@@ -399,7 +451,16 @@ async fn run(
             () = drained => Ok(()),
         },
     };
-    watcher.await?;
-    tokio::task::spawn_blocking(move || journal.close()).await?.map_err(ServeError::Journal)?;
+    helpers.watcher.await?;
+    if let Some(keeper) = helpers.keeper {
+        keeper.await?;
+    }
+    // Both are closed, whichever fails.
+    let close = move || {
+        let exposures = exposures.opened().map_or(Ok(()), |ledger| ledger.close());
+        journal.close().map_err(ServeError::Journal)?;
+        exposures.map_err(|e| ServeError::Exposure(e.into()))
+    };
+    tokio::task::spawn_blocking(close).await??;
     ended.map_err(|source| ServeError::Transport { what: "the server broke down", source })
 }

@@ -16,7 +16,7 @@ use tarim_features::{
     warnings::Warnings,
 };
 
-use super::rule_hits::RuleHits;
+use super::{ExposureSource, rule_hits::RuleHits};
 use crate::{
     engine::{DecisionScratch, Engine, Inputs},
     rulebook::{PublishError, Rulebook, current},
@@ -31,6 +31,7 @@ pub struct Sources {
     open_store: Box<OpenStore>,
     tokeniser: Arc<Tokeniser>,
     warnings: Option<Warnings>,
+    exposures: Option<Arc<ExposureSource>>,
 }
 
 /// Why a rulebook and features cannot be served.
@@ -71,6 +72,11 @@ pub struct Work {
 }
 
 impl Serving {
+    /// Where its rulebook is published.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Lends out something to work in.
     pub fn work<T>(&self, run: impl FnOnce(&mut Work) -> T) -> T {
         let idle = || self.idle.lock().expect("not poisoned");
@@ -84,12 +90,22 @@ impl Serving {
 impl Sources {
     /// `published` is the folder of published rulebooks with its `CURRENT`.
     pub fn new(published: &Path, open_store: Box<OpenStore>, tokeniser: Arc<Tokeniser>) -> Self {
-        Self { published: published.into(), open_store, tokeniser, warnings: None }
+        Self { published: published.into(), open_store, tokeniser, warnings: None, exposures: None }
     }
 
     /// With what stands against customers. Without, all of it is unknown.
     pub fn with_warnings(self, warnings: Warnings) -> Self {
         Self { warnings: Some(warnings), ..self }
+    }
+
+    /// With a ledger of exposures. Without, nothing of them can be asked.
+    pub fn with_exposures(self, exposures: ExposureSource) -> Self {
+        Self { exposures: Some(Arc::new(exposures)), ..self }
+    }
+
+    /// Where the ledger of exposures is.
+    pub fn exposures(&self) -> Option<&Arc<ExposureSource>> {
+        self.exposures.as_ref()
     }
 
     /// What stands against customers, if somebody tells it.

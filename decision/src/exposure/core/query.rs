@@ -1,6 +1,9 @@
 //! What can be asked of a ledger. Ask a copy where much is read: it stands still, and the ledger goes on.
 
-use super::{Core, Exposure, NOBODY, Naming, counting::Names};
+use super::{
+    Core, Exposure, NOBODY, Naming,
+    counting::{Counter, Names},
+};
 use crate::exposure::operation::{Attribute, CounterUse, Prepared, Refusal, Reserve, customer_hash, hash};
 
 /// How an exposure stands.
@@ -45,6 +48,18 @@ impl Core {
                 && counter.used as f64 >= filter.used_share * hard as f64
         };
         (0..counting.counters.len()).filter(wanted).map(move |at| counting.tell(at, &naming))
+    }
+
+    /// How many counters are above their warning line, and how many above their hard line, of limits in force.
+    pub fn above_lines(&self) -> (u64, u64) {
+        let in_force = |c: &&Counter| self.counting.scheme_of(c).in_force(self.now_us);
+        self.counting.counters.iter().filter(in_force).fold((0, 0), |(warning, hard), counter| {
+            let lines = self.counting.lines(counter);
+            (
+                warning + u64::from(counter.used > lines.warning_fen),
+                hard + u64::from(counter.used > lines.hard_fen),
+            )
+        })
     }
 
     /// How the counters stand that a new exposure would touch: those of limits that are in force. Nothing is taken.

@@ -132,12 +132,17 @@ impl Bank {
 
     /// Serves over gRPC with a journal.
     pub async fn serve_from(&self, journal: Journal) -> Served {
+        self.serve_with(journal, self.sources()).await.expect("it starts")
+    }
+
+    /// Serves over gRPC from these sources, or says why not.
+    pub async fn serve_with(&self, journal: Journal, sources: Sources) -> Result<Served, ServeError> {
         let (stop, stopped) = oneshot::channel();
         let shutdown = async { drop(stopped.await) };
-        let running = serve(config(), self.sources(), journal, shutdown).await.expect("it starts");
+        let running = serve(config(), sources, journal, shutdown).await?;
         let endpoint = Channel::from_shared(format!("http://{}", running.address())).expect("a URL");
         let channel = endpoint.connect().await.expect("it listens");
-        Served::on(running, channel, stop)
+        Ok(Served::on(running, channel, stop))
     }
 
     /// The calls without a network, to be polled step by step.

@@ -8,7 +8,10 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::bank::{Bank, Served, request};
+use super::{
+    bank::{Bank, Served, request},
+    exposures::Limited,
+};
 use crate::{
     journal::power::Power,
     service::{Config, ServeError, serve},
@@ -27,7 +30,7 @@ async fn get(served: &Served, path: &str) -> (String, String) {
 }
 
 /// Every sample by its name and labels.
-async fn samples(served: &Served) -> BTreeMap<String, f64> {
+pub async fn samples(served: &Served) -> BTreeMap<String, f64> {
     let (status, body) = get(served, "/metrics").await;
     assert_eq!(status, "HTTP/1.1 200 OK");
     assert!(body.ends_with("# EOF\n"));
@@ -128,8 +131,8 @@ async fn the_dashboard_shows_what_is_told_and_nothing_else() {
     texts(&dashboard, "expr", &mut expressions);
     let shown: BTreeSet<&str> = expressions.iter().flat_map(|expression| metrics_in(expression)).collect();
 
-    let bank = Bank::new().await;
-    let served = bank.serve(&Power::default()).await;
+    let limited = Limited::new().await;
+    let served = limited.serve().await;
     served.decide(&request("1", "bad", [])).await.expect("decided");
     let samples = samples(&served).await;
     let told: BTreeSet<&str> = samples.keys().map(|name| name.split('{').next().expect("a name")).collect();

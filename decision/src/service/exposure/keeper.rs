@@ -1,0 +1,194 @@
+//! Keeps the ledger as the rulebook says: opens it, adopts schemes, looks after groups, and tells how it stands.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+use super::{Desk, ExposureError, ExposureSource, SERVICE, groups::regroup, metrics::Standing};
+use crate::{
+    exposure::{Config, LedgerError, scheme::SchemeSet},
+    service::{Clock, Serving},
+};
+
+/// How often it is looked how many counters are above their lines: that reads them all.
+const STANDING_EVERY: Duration = Duration::from_secs(15);
+/// After what failed, groups are tried again so soon.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// Looks after the ledger.
+pub struct Keeper {
+    source: Arc<ExposureSource>,
+    desk: Desk,
+    clock: Clock,
+    health: HealthReporter,
+    /// Version of the rulebook whose schemes were taken over.
+    followed: String,
+    /// When groups are looked at next.
+    groups_due: Instant,
+    standing_due: Instant,
+}
+
+impl Keeper {
+    pub fn new(source: Arc<ExposureSource>, desk: Desk, clock: Clock, health: HealthReporter) -> Self {
+        let now = Instant::now();
+        Self { source, desk, clock, health, followed: String::new(), groups_due: now, standing_due: now }
+    }
+
+    /// Brings everything to what the rulebook says. If something fails, the rest stays as it was.
+    pub async fn keep(&mut self, serving: &Arc<Serving>) -> Result<(), ExposureError> {
+        self.open(serving).await?;
+        let Some(ledger) = self.desk.opened().cloned() else {
+            self.tell_health(ServingStatus::NotServing).await;
+            return Ok(());
+        };
+        let open = ledger.is_open();
+        self.tell_health(if open { ServingStatus::Serving } else { ServingStatus::NotServing }).await;
+        if !open {
+            return Err(LedgerError::Closed("see the log; start anew when the disk is well".into()).into());
+        }
+        self.adopt(serving).await?;
+        self.regroup(serving).await?;
+        self.look().await
+    }
+
+    async fn open(&self, serving: &Serving) -> Result<(), ExposureError> {
+        let wanted = self.source.found || !serving.engine.rulebook().limits().schemes.is_empty();
+        if self.desk.opened().is_some() || !wanted {
+            return Ok(());
+        }
+        let (source, clock) = (self.source.clone(), self.clock);
+        let open = move || (source.open)(Config::new(Arc::new(move || clock.now_us())));
+        let ledger = tokio::task::spawn_blocking(open).await.map_err(thread)??;
+        self.desk.open(ledger);
+        Ok(())
+    }
+
+    /// Schemes of a new rulebook; the ledger counts by them beside, and goes on.
+    async fn adopt(&mut self, serving: &Serving) -> Result<(), ExposureError> {
+        let rulebook = serving.engine.rulebook();
+        if self.followed == rulebook.version() {
+            return Ok(());
+        }
+        let ledger = self.desk.opened().expect("it was opened").clone();
+        let limits = rulebook.limits().clone();
+        let in_force = {
+            let ledger = ledger.clone();
+            let ask = move || ledger.ask(|core| core.schemes().clone());
+            tokio::task::spawn_blocking(ask).await.map_err(thread)??
+        };
+        if limits.schemes.is_empty() && !in_force.schemes.is_empty() {
+            tracing::warn!(
+                "rulebook {} has no exposure limits; those of {} stay in force",
+                rulebook.version(),
+                in_force.version
+            );
+        } else if !same(&limits, &in_force) {
+            let adopt = move || ledger.adopt(limits);
+            let answer = tokio::task::spawn_blocking(adopt).await.map_err(thread)??;
+            self.desk.metrics.adoptions.fetch_add(1, Ordering::Relaxed);
+            tracing::info!(
+                over = answer.warnings.len(),
+                large = answer.large.len(),
+                "exposures are counted by the limits of rulebook {}",
+                rulebook.version()
+            );
+        }
+        self.followed = rulebook.version().to_owned();
+        (self.groups_due, self.standing_due) = (Instant::now(), Instant::now());
+        Ok(())
+    }
+
+    async fn regroup(&mut self, serving: &Arc<Serving>) -> Result<(), ExposureError> {
+        let Some(groups) = self.source.groups.clone() else { return Ok(()) };
+        if Instant::now() < self.groups_due {
+            return Ok(());
+        }
+        self.groups_due = Instant::now() + groups.every.min(AGAIN);
+        let ledger = self.desk.opened().expect("it was opened").clone();
+        let (serving, now_us) = (serving.clone(), self.clock.now_us());
+        let work = move || {
+            let rulebook = serving.engine.rulebook();
+            regroup(&ledger, rulebook, serving.folder(), &groups.datamart, now_us)
+        };
+        let count = tokio::task::spawn_blocking(work).await.map_err(thread)??;
+        self.groups_due = Instant::now() + groups.every;
+        self.desk.metrics.regrouped.fetch_add(count, Ordering::Relaxed);
+        if count > 0 {
+            tracing::info!("{count} customers are in another group");
+        }
+        Ok(())
+    }
+
+    /// How many counters are above their lines.
+    async fn look(&mut self) -> Result<(), ExposureError> {
+        if Instant::now() < self.standing_due {
+            return Ok(());
+        }
+        self.standing_due = Instant::now() + STANDING_EVERY;
+        let ledger = self.desk.opened().expect("it was opened").clone();
+        let look = move || ledger.view().map(|core| Standing::of(&core));
+        let standing = tokio::task::spawn_blocking(look).await.map_err(thread)??;
+        self.desk.metrics.standing.store(Some(Arc::new(standing)));
+        Ok(())
+    }
+
+    async fn tell_health(&self, status: ServingStatus) {
+        self.health.set_service_status(SERVICE, status).await;
+    }
+
+    /// Keeps it every so often, and when a rulebook was swapped in; counts in `kept` how often that went well. Ends when
+    /// `stopping` says so. An error is logged once: the ledger goes on as it was.
+    pub async fn run(
+        mut self,
+        serving: Arc<ArcSwap<Serving>>,
+        every: Duration,
+        mut swaps: watch::Receiver<u64>,
+        kept: watch::Sender<u64>,
+        mut stopping: watch::Receiver<bool>,
+    ) {
+        let mut logged = String::new();
+        loop {
+            tokio::select! {
+                _ = stopping.wait_for(|stopping| *stopping) => return,
+                // An error: nobody swaps any more, and all is about to end.
+                Ok(()) = swaps.changed() => {}
+                () = tokio::time::sleep(every) => {}
+            }
+            let serving = serving.load_full();
+            let ended = tokio::select! {
+                _ = stopping.wait_for(|stopping| *stopping) => return,
+                ended = self.keep(&serving) => ended,
+            };
+            self.desk.metrics.failing.store(ended.is_err(), Ordering::Relaxed);
+            match ended.map_err(|e| e.to_string()) {
+                Ok(()) => {
+                    logged.clear();
+                    kept.send_modify(|count| *count += 1);
+                }
+                Err(e) if e != logged => {
+                    tracing::error!("exposures are kept as before: {e}");
+                    logged = e;
+                }
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+/// But for the rulebook's version: who changes a policy alone does not have all exposures counted anew.
+fn same(a: &SchemeSet, b: &SchemeSet) -> bool {
+    a.members == b.members
+        && a.dimensions == b.dimensions
+        && a.schemes == b.schemes
+        && a.large_fen == b.large_fen
+        && a.group_edges == b.group_edges
+}
+
+fn thread(e: tokio::task::JoinError) -> ExposureError {
+    ExposureError::Thread(e.to_string())
+}
