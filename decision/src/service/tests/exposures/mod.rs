@@ -150,9 +150,10 @@ pub async fn large(client: &mut Client, filed_too: bool) -> Vec<LargeExposure> {
     collect(client.list_large(request).await).await.expect("told")
 }
 
-pub async fn kept(mut kept: watch::Receiver<u64>) {
+/// Ends when the ledger has been kept once more from now on, not from when it is first polled.
+pub fn kept(mut kept: watch::Receiver<u64>) -> impl Future<Output = ()> {
     kept.mark_unchanged();
-    kept.changed().await.expect("it runs");
+    async move { kept.changed().await.expect("it runs") }
 }
 
 /// 1: serving, 2: not.
