@@ -99,6 +99,11 @@ impl Kafka {
     fn write_rulebook(&self) {
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/rulebook");
         copy(&example, &self.rulebook());
+        // Groups of exposures hang together along edges that are taken away here.
+        let limits = self.rulebook().join("limits/concentration.toml");
+        let text = std::fs::read_to_string(&limits).unwrap();
+        assert!(text.contains(r#"["guaranteed", "control"]"#));
+        std::fs::write(&limits, text.replace(r#"["guaranteed", "control"]"#, r#"["shadow"]"#)).unwrap();
         let edges = self.rulebook().join("features/edges");
         std::fs::remove_dir_all(&edges).unwrap();
         std::fs::create_dir(&edges).unwrap();
