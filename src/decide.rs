@@ -11,17 +11,14 @@ use tarim_proto::decision::v1::{
     Decision, DecisionRequest, decision_service_client::DecisionServiceClient,
     streamed_decision::Result as Streamed,
 };
-use tonic::{
-    Status,
-    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
-};
+use tonic::{Status, transport::Channel};
 
 use self::card::Lang;
 pub use self::{
     json::code,
     request::{new_id, read as read_requests},
 };
-use crate::home::Home;
+use crate::{endpoint::Tls, home::Home};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -63,15 +60,8 @@ pub struct Args {
     /// Language of the reasons on the card
     #[arg(long, value_enum, default_value_t = Lang::Both)]
     lang: Lang,
-    /// Authority of the server's certificate, PEM; default: the system's
-    #[arg(long, value_name = "FILE")]
-    tls_ca: Option<PathBuf>,
-    /// Our own certificate, PEM, if the server asks for one
-    #[arg(long, requires = "tls_key", value_name = "FILE")]
-    tls_cert: Option<PathBuf>,
-    /// Private key of that certificate, PEM
-    #[arg(long, requires = "tls_cert", value_name = "FILE")]
-    tls_key: Option<PathBuf>,
+    #[command(flatten)]
+    tls: Tls,
 }
 
 /// The calls of the service.
@@ -119,19 +109,7 @@ fn requests(args: &Args) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Resul
 }
 
 async fn connect(args: &Args) -> anyhow::Result<Client> {
-    let mut endpoint = Endpoint::from_shared(args.server.clone())
-        .with_context(|| format!("--server {}: write it like http://127.0.0.1:50051", args.server))?;
-    if args.server.starts_with("https:") {
-        let read = |file: &PathBuf| std::fs::read(file).with_context(|| file.display().to_string());
-        let mut tls = ClientTlsConfig::new().with_enabled_roots();
-        if let Some(ca) = &args.tls_ca {
-            tls = tls.ca_certificate(Certificate::from_pem(read(ca)?));
-        }
-        if let Some((cert, key)) = args.tls_cert.as_ref().zip(args.tls_key.as_ref()) {
-            tls = tls.identity(Identity::from_pem(read(cert)?, read(key)?));
-        }
-        endpoint = endpoint.tls_config(tls)?;
-    }
+    let endpoint = args.tls.endpoint(&args.server, "http://127.0.0.1:50051")?;
     let channel = endpoint.connect().await;
     let channel = channel.with_context(|| format!("no server at {}; start `tarim serve`", args.server))?;
     Ok(DecisionServiceClient::new(channel))

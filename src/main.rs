@@ -4,6 +4,7 @@ mod backtest;
 mod bench;
 mod decide;
 mod demo;
+mod endpoint;
 mod exposure;
 mod features;
 mod home;

@@ -1,15 +1,13 @@
 //! `tarim exposure reserve | commit | repay | release | file`: operations, asked of the server that has the ledger.
 
-use std::path::PathBuf;
-
 use anyhow::{Context, bail};
 use tarim_proto::exposure::v1::{
     CommitRequest, FileLargeRequest, OperationAnswer, ReleaseRequest, RepayRequest, ReserveRequest,
     exposure_service_client::ExposureServiceClient,
 };
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::transport::Channel;
 
-use crate::{decide::code, materialize::parse_time, warn::pair};
+use crate::{decide::code, endpoint::Tls, materialize::parse_time, warn::pair};
 
 /// Where the server is, and whose exposure it is.
 #[derive(clap::Args)]
@@ -20,15 +18,8 @@ pub struct Server {
     /// Code of the legal entity
     #[arg(long, value_name = "CODE")]
     member: String,
-    /// Authority of the server's certificate, PEM; default: the system's
-    #[arg(long, value_name = "FILE")]
-    tls_ca: Option<PathBuf>,
-    /// Our own certificate, PEM, if the server asks for one
-    #[arg(long, requires = "tls_key", value_name = "FILE")]
-    tls_cert: Option<PathBuf>,
-    /// Private key of that certificate, PEM
-    #[arg(long, requires = "tls_cert", value_name = "FILE")]
-    tls_key: Option<PathBuf>,
+    #[command(flatten)]
+    tls: Tls,
 }
 
 #[derive(clap::Args)]
@@ -149,7 +140,7 @@ impl Server {
     ) -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let answer = runtime.block_on(async {
-            let channel = self.endpoint()?.connect().await;
+            let channel = self.tls.endpoint(&self.server, "http://127.0.0.1:50051")?.connect().await;
             let channel =
                 channel.with_context(|| format!("no server at {}; start `tarim serve`", self.server))?;
             match ask(&mut Client::new(channel)).await {
@@ -173,22 +164,5 @@ impl Server {
             println!("large exposure {large}: to be filed (tarim exposure file)");
         }
         Ok(())
-    }
-
-    fn endpoint(&self) -> anyhow::Result<Endpoint> {
-        let endpoint = Endpoint::from_shared(self.server.clone())
-            .with_context(|| format!("--server {}: write it like http://127.0.0.1:50051", self.server))?;
-        if !self.server.starts_with("https:") {
-            return Ok(endpoint);
-        }
-        let read = |file: &PathBuf| std::fs::read(file).with_context(|| file.display().to_string());
-        let mut tls = ClientTlsConfig::new().with_enabled_roots();
-        if let Some(ca) = &self.tls_ca {
-            tls = tls.ca_certificate(Certificate::from_pem(read(ca)?));
-        }
-        if let Some((cert, key)) = self.tls_cert.as_ref().zip(self.tls_key.as_ref()) {
-            tls = tls.identity(Identity::from_pem(read(cert)?, read(key)?));
-        }
-        Ok(endpoint.tls_config(tls)?)
     }
 }

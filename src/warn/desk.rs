@@ -3,20 +3,18 @@
 mod inbox;
 mod show;
 
-use std::path::PathBuf;
-
 use anyhow::{Context, bail};
 use tarim_proto::warning::v1::{
     ChangeRequest, GetWarningRequest, Level, ListWarningsRequest, State,
     warning_service_client::WarningServiceClient,
 };
-use tonic::{
-    Response, Status,
-    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
-};
+use tonic::{Response, Status, transport::Channel};
 
 pub use self::inbox::{Digest, Inbox, digest, inbox};
-use crate::decide::{code, new_id};
+use crate::{
+    decide::{code, new_id},
+    endpoint::Tls,
+};
 
 /// Where the server is, and how answers are shown.
 #[derive(clap::Args)]
@@ -30,15 +28,8 @@ struct Desk {
     /// One JSON object a line instead of a table
     #[arg(long)]
     json: bool,
-    /// Authority of the server's certificate, PEM; default: the system's
-    #[arg(long, value_name = "FILE")]
-    tls_ca: Option<PathBuf>,
-    /// Our own certificate, PEM, if the server asks for one
-    #[arg(long, requires = "tls_key", value_name = "FILE")]
-    tls_cert: Option<PathBuf>,
-    /// Private key of that certificate, PEM
-    #[arg(long, requires = "tls_cert", value_name = "FILE")]
-    tls_key: Option<PathBuf>,
+    #[command(flatten)]
+    tls: Tls,
 }
 
 #[derive(clap::Args)]
@@ -195,28 +186,11 @@ impl Desk {
     fn ask<T>(&self, talk: impl AsyncFnOnce(&mut Client) -> anyhow::Result<T>) -> anyhow::Result<T> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            let channel = self.endpoint()?.connect().await;
+            let channel = self.tls.endpoint(&self.server, "http://127.0.0.1:7411")?.connect().await;
             let channel =
                 channel.with_context(|| format!("no server at {}; start `tarim warn serve`", self.server))?;
             talk(&mut Client::new(channel).max_decoding_message_size(ANSWER_MAX)).await
         })
-    }
-
-    fn endpoint(&self) -> anyhow::Result<Endpoint> {
-        let endpoint = Endpoint::from_shared(self.server.clone())
-            .with_context(|| format!("--server {}: write it like http://127.0.0.1:7411", self.server))?;
-        if !self.server.starts_with("https:") {
-            return Ok(endpoint);
-        }
-        let read = |file: &PathBuf| std::fs::read(file).with_context(|| file.display().to_string());
-        let mut tls = ClientTlsConfig::new().with_enabled_roots();
-        if let Some(ca) = &self.tls_ca {
-            tls = tls.ca_certificate(Certificate::from_pem(read(ca)?));
-        }
-        if let Some((cert, key)) = self.tls_cert.as_ref().zip(self.tls_key.as_ref()) {
-            tls = tls.identity(Identity::from_pem(read(cert)?, read(key)?));
-        }
-        Ok(endpoint.tls_config(tls)?)
     }
 
     fn show(&self, warning: &tarim_proto::warning::v1::Warning) {

@@ -1,4 +1,5 @@
-//! Peers in processes of their own: built from `peers/`, and asked for one pass at a time.
+//! Peers in processes of their own: built from `peers/`, and asked for one pass at a time. So are executables of ours that
+//! have another allocator than this one.
 
 use std::{
     ffi::OsStr,
@@ -8,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
+use serde_json::Value as Json;
 
 use super::Setting;
 
@@ -101,4 +103,19 @@ pub fn build_ours(setting: &Setting, name: &str) -> anyhow::Result<PathBuf> {
         bail!("{name} is missing: cargo could not build it ({status})");
     }
     Ok(folder.join(name))
+}
+
+/// Runs an executable of ours; gives the line of JSON that it printed.
+pub fn measured(executable: &Path, arguments: &[&str]) -> anyhow::Result<Json> {
+    let name = executable.display();
+    let output = Command::new(executable).args(arguments).output().context("cannot run it")?;
+    if !output.status.success() {
+        bail!("{name} {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr));
+    }
+    serde_json::from_slice(&output.stdout).with_context(|| format!("{name} prints a line of JSON"))
+}
+
+/// A number of what was printed.
+pub fn number(told: &Json, name: &str) -> anyhow::Result<f64> {
+    told[name].as_f64().with_context(|| format!("the executable does not tell {name}"))
 }

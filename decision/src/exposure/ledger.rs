@@ -29,7 +29,7 @@ use super::{
     core::Core,
     error::LedgerError,
     machine::{self, Machine},
-    operation::{Answer, Operation, Prepared},
+    operation::{Answer, Operation, Prepared, Refusal},
     scheme::SchemeSet,
     writer::{Done, Order, Writer},
 };
@@ -111,16 +111,16 @@ impl Ledger {
         prepared: Prepared,
         done: impl FnOnce(Result<Answer, LedgerError>) + Send + 'static,
     ) {
+        let invalid = |what: &str| Err(LedgerError::Refused(Refusal::Invalid(what.into())));
         if !machine::fits(&prepared) {
-            return done(Err(LedgerError::Refused(super::operation::Refusal::Invalid(
-                "it is too long".into(),
-            ))));
+            return done(invalid("it is too long"));
         }
         match prepared.operation() {
-            Operation::Adopt(adopt) => {
-                let schemes = Arc::new(adopt.schemes.clone().unwrap_or_default());
-                self.send(Order::Adopt(schemes, Box::new(done)));
-            }
+            Operation::Adopt(adopt) => match adopt.schemes.clone() {
+                Some(schemes) => self.send(Order::Adopt(Arc::new(schemes), Box::new(done))),
+                // No schemes are not schemes without limits.
+                None => done(invalid("there are no schemes to adopt")),
+            },
             _ => self.send(Order::Do(Box::new(prepared), Box::new(done))),
         }
     }

@@ -180,7 +180,8 @@ impl CounterUse {
 /// That something was done, and is durable.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Answer {
-    /// Number of the operation, from 1; as it was the first time.
+    /// Number of the operation, from 1; as it was the first time. (Of a [`FileLarge`], or a [`Regroup`], that changes nothing: of
+    /// the last operation.)
     #[prost(uint64, tag = "1")]
     pub sequence: u64,
     /// Counters that it touched (of [`Adopt`], any) which are above their warning line, those over the hard line too.

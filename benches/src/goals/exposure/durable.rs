@@ -1,7 +1,10 @@
 //! Durable reserves beside PostgreSQL doing the same on the same disk.
 
-use super::{NAME, measured, number, postgres};
-use crate::goals::{Goal, Line, Quantity, Setting, Wanted, peer::build_ours};
+use super::{NAME, postgres};
+use crate::goals::{
+    Goal, Line, Quantity, Setting, Wanted,
+    peer::{build_ours, measured, number},
+};
 
 pub struct ExposureDurable;
 

@@ -1,7 +1,10 @@
 //! Opening a ledger of ten million exposures.
 
-use super::{NAME, measured, number};
-use crate::goals::{Goal, Line, Quantity, Setting, Wanted, peer::build_ours};
+use super::NAME;
+use crate::goals::{
+    Goal, Line, Quantity, Setting, Wanted,
+    peer::{build_ours, measured, number},
+};
 
 pub struct ExposureReopen;
 

@@ -8,9 +8,12 @@ use std::{
 use anyhow::{Context, bail};
 use tarim_benches::fixture::warn::WarnBook;
 
-use super::{NAME, measured, number};
+use super::NAME;
 use crate::{
-    goals::{Goal, Line, Quantity, Setting, Wanted, peer::build_ours},
+    goals::{
+        Goal, Line, Quantity, Setting, Wanted,
+        peer::{build_ours, measured, number},
+    },
     measure::median,
 };
 

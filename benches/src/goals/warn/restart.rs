@@ -2,8 +2,11 @@
 
 use tarim_benches::fixture::warn::WarnBook;
 
-use super::{NAME, measured, number};
-use crate::goals::{Goal, Line, Quantity, Setting, Wanted, peer::build_ours};
+use super::NAME;
+use crate::goals::{
+    Goal, Line, Quantity, Setting, Wanted,
+    peer::{build_ours, measured, number},
+};
 
 pub struct WarnRestart;
 

@@ -156,6 +156,9 @@ impl Core {
             let answer = Answer { sequence: self.sequence, ..Answer::default() };
             return Ok(Applied { answer, fresh: false });
         }
+        if self.texts.is_full() {
+            return Err(Refusal::Full("filings"));
+        }
         let (reference, officer) =
             (self.texts.push(file.reference.as_bytes()), self.texts.push(file.officer.as_bytes()));
         *self.larges.get_mut(at) = super::LargeRow { reference, officer, filed: self.now_us, ..row };

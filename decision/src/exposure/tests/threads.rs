@@ -17,7 +17,9 @@ use super::{
     world::{self, MINUTE},
 };
 use crate::{
-    exposure::{Commit, Config, Ledger, LedgerError, Operation, Prepared, Refusal, Release, Repay, Reserve},
+    exposure::{
+        Adopt, Commit, Config, Ledger, LedgerError, Operation, Prepared, Refusal, Release, Repay, Reserve,
+    },
     journal::power::{Fault, Power},
 };
 
@@ -160,4 +162,16 @@ fn a_full_queue_refuses_at_once_and_a_failed_disk_closes_the_ledger() {
     }
     assert!(ledger.close().is_err());
     assert!(!ledger.is_open());
+}
+
+/// Whoever forgets the schemes must not free everybody of every limit.
+#[test]
+fn no_schemes_are_not_schemes_without_limits() {
+    let clock = Arc::new(AtomicI64::new(MINUTE));
+    let ledger = Ledger::open_on(Arc::new(Power::default()), config(&clock)).unwrap();
+    let schemes = world::schemes(0, &mut ChaCha8Rng::seed_from_u64(0));
+    ledger.adopt(schemes.clone()).unwrap();
+    let refused = ledger.call(Operation::Adopt(Adopt { schemes: None }));
+    assert!(matches!(refused, Err(LedgerError::Refused(Refusal::Invalid(_)))), "{refused:?}");
+    assert_eq!(*ledger.view().unwrap().schemes(), schemes);
 }
