@@ -1,12 +1,10 @@
 //! `kill -9` of the server in the middle of a stream: every decision that was answered is there after a
 //! restart, as it was answered, and is made again to the same bits.
 
-mod installation;
-
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::installation::{Installation, Server};
 use futures::{StreamExt, TryStreamExt};
-use installation::{Installation, Server};
 use rand::{Rng, SeedableRng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
 use tarim_proto::decision::v1::{

@@ -1,10 +1,8 @@
 //! `tarim serve`, `tarim decide` and `tarim replay` as a user runs them.
 
-mod installation;
-
 use std::fs;
 
-use installation::Installation;
+use crate::installation::Installation;
 use serde_json::Value as Json;
 
 #[test]

@@ -2,7 +2,7 @@
 //! alerts sees what an undisturbed run gives, each once. So it is with what alerts spread into other partitions, and with features
 //! of the online store, of which newer generations come while the log names older ones.
 //!
-//! `.ci/kafka run -- cargo test --test warn_kafka`; without TARIM_KAFKA it skips. `TARIM_KILLS` says how often.
+//! `.ci/kafka run -- cargo test --test suite warn_kafka::`; without TARIM_KAFKA it skips. `TARIM_KILLS` says how often.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -337,7 +337,9 @@ impl Drop for Killed {
 #[test]
 fn alerts_are_exactly_once_whatever_is_killed() {
     let Some(kafka) = Kafka::found() else {
-        println!("skipped: no TARIM_KAFKA; run it as `.ci/kafka run -- cargo test --test warn_kafka`");
+        println!(
+            "skipped: no TARIM_KAFKA; run it as `.ci/kafka run -- cargo test --test suite warn_kafka::`"
+        );
         return;
     };
     kafka.write_rulebook();

@@ -1,9 +1,9 @@
 //! `tarim warn serve` and the desk as a user runs them: a synthetic bank's alerts become warnings, which are dealt with.
 
-mod warn_desk;
+use crate::warn_desk;
 
+use crate::warn_desk::{Desk, text};
 use serde_json::Value as Json;
-use warn_desk::{Desk, text};
 
 #[test]
 fn warnings_of_a_bank_are_dealt_with_and_stay_so() {

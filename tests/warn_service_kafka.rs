@@ -1,8 +1,6 @@
 //! Alerts from a real Kafka become warnings, each once, and what becomes of them is told on a topic, whatever is killed.
 //!
-//! `.ci/kafka run -- cargo test --test warn_service_kafka`; without TARIM_KAFKA it skips.
-
-mod warn_desk;
+//! `.ci/kafka run -- cargo test --test suite warn_service_kafka::`; without TARIM_KAFKA it skips.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,8 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::warn_desk::{Desk, Server};
 use serde_json::Value as Json;
-use warn_desk::{Desk, Server};
 
 /// The topics of one test.
 struct Kafka {
@@ -94,7 +92,7 @@ fn wait_for<T>(what: &str, mut asked: impl FnMut() -> Option<T>) -> T {
 fn alerts_of_a_topic_are_dealt_with_and_told() {
     let Some(kafka) = Kafka::found() else {
         println!(
-            "skipped: no TARIM_KAFKA; run it as `.ci/kafka run -- cargo test --test warn_service_kafka`"
+            "skipped: no TARIM_KAFKA; run it as `.ci/kafka run -- cargo test --test suite warn_service_kafka::`"
         );
         return;
     };

@@ -1,14 +1,12 @@
 //! What stands against a customer decides: `tarim warn serve` and `tarim serve` on one machine, with no other server.
 
-mod installation;
-
 use std::{
     fs,
     io::Write,
     process::{Command, Stdio},
 };
 
-use installation::{Installation, Server};
+use crate::installation::{Installation, Server};
 use serde_json::Value as Json;
 
 const RULE: &str = r#"
@@ -115,11 +113,11 @@ fn a_red_warning_refers_until_it_is_dealt_with() {
 
 /// The same over Kafka, as it is on several machines: one topic has the last word on each customer.
 ///
-/// `.ci/kafka run -- cargo test --test warned`; without TARIM_KAFKA it skips.
+/// `.ci/kafka run -- cargo test --test suite warned::`; without TARIM_KAFKA it skips.
 #[test]
 fn what_stands_is_heard_over_kafka() {
     let Ok(brokers) = std::env::var("TARIM_KAFKA") else {
-        println!("skipped: no TARIM_KAFKA; run it as `.ci/kafka run -- cargo test --test warned`");
+        println!("skipped: no TARIM_KAFKA; run it as `.ci/kafka run -- cargo test --test suite warned::`");
         return;
     };
     let bank = bank();

@@ -1,10 +1,10 @@
 //! Loads that die: nothing of them is seen, and running them again completes them.
 
-mod common;
+use crate::common;
 
 use std::fs;
 
-use common::Home;
+use crate::common::Home;
 use proptest::prelude::*;
 use tarim_datamart::{LoadError, LoadOptions, load::FailPoint};
 

@@ -1,14 +1,12 @@
 //! Parquet as a source, many chunks, and two loads at once.
 
-mod common;
-
 use std::{fs::File, sync::Arc};
 
+use crate::common::Home;
 use arrow::array::{
     ArrayRef, Date32Array, Decimal128Array, Int32Array, ListArray, RecordBatch, StringArray,
     TimestampMillisecondArray, types::Int32Type,
 };
-use common::Home;
 use datafusion::parquet::arrow::ArrowWriter;
 use tarim_datamart::LoadOptions;
 

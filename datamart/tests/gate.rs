@@ -1,10 +1,8 @@
 //! The gate for single values and rows, as an application's fields meet it; and tokens.
 
-mod common;
-
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use common::Home;
+use crate::common::Home;
 use proptest::prelude::*;
 use tarim_datamart::{Broken, Field, RowChecks, Tokeniser, Value, ValueRef, gate::parse};
 

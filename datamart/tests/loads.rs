@@ -1,10 +1,8 @@
 //! Loads as data: every case of `data/loads/*.toml` is a standard, a file, and what becomes of its rows.
 
-mod common;
-
 use std::{fs, panic::AssertUnwindSafe};
 
-use common::Home;
+use crate::common::Home;
 use futures::FutureExt;
 use serde::Deserialize;
 use tarim_datamart::LoadOptions;

@@ -1,17 +1,15 @@
 //! Edges: whom they lead to, against a model that looks at every row; from tables; and definitions that cannot be.
 
-mod support;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
 };
 
+use crate::support::session;
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
-use support::session;
 use tarim_datamart::{Problems, Standards};
 use tarim_features::edges::{Builder, EdgeSet, Edges, Row, Search, load};
 

@@ -12,8 +12,7 @@ use tarim_features::{
     row::{Dictionary, Row},
 };
 
-mod expr_common;
-use expr_common::{NOW_US, batch, layout, packed};
+use crate::expr_common::{NOW_US, batch, layout, packed};
 
 const CUSTOMER: [(&str, Type); 10] = [
     ("known", Type::Boolean),

@@ -8,9 +8,7 @@ use tarim_features::{
     row::{Dictionary, Row},
 };
 
-#[path = "expr_common/mod.rs"]
-mod expr_common;
-use expr_common::{NOW_US, batch, layout, packed};
+use crate::expr_common::{NOW_US, batch, layout, packed};
 
 const NAMES: [&str; 3] = ["farm", "shop", ""];
 

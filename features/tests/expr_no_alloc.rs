@@ -12,9 +12,7 @@ use tarim_features::{
     row::{Column, Dictionary, Row, RowBuilder},
 };
 
-#[path = "expr_common/generate.rs"]
-mod generate;
-use generate::{Generator, Names, TEMPLATES, TYPES};
+use crate::expr_common::generate::{self, Generator, Names, TEMPLATES, TYPES};
 
 #[test]
 fn a_warm_evaluation_allocates_nothing() {

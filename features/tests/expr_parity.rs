@@ -2,7 +2,7 @@
 //!
 //! Random expressions over random schemas and rows, several compiled together, each as it is written and as
 //! it is simplified: four answers that must be equal. A failing case is shrunk, and printed as SQL with its
-//! row and its seed; `TARIM_PARITY_SEED=<seed> cargo test -p tarim-features --test expr_parity` runs it again.
+//! row and its seed; `TARIM_PARITY_SEED=<seed> cargo test -p tarim -p tarim-features --test suite expr_parity::` runs it again.
 
 use std::{
     collections::BTreeMap,
@@ -21,11 +21,8 @@ use tarim_features::{
     row::{Dictionary, Layout, Row, RowBuilder},
 };
 
-mod expr_common;
-#[path = "expr_common/generate.rs"]
-mod generate;
-use expr_common::{NOW_US, batch};
-use generate::{Generator, Names, Node, TEMPLATES, TYPES};
+use crate::expr_common::generate::{self, Generator, Names, Node, TEMPLATES, TYPES};
+use crate::expr_common::{NOW_US, batch};
 
 /// Rounds of a usual run; `TARIM_PARITY_ROUNDS` asks for another number.
 const ROUNDS: u64 = 600;

@@ -1,11 +1,11 @@
 //! What may be materialised alone, and what stops a materialisation.
 
-mod support;
+use crate::support;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
+use crate::support::{rulebook, session};
 use datafusion::prelude::SessionContext;
-use support::{rulebook, session};
 use tarim_datamart::{Standards, Value};
 use tarim_features::{
     materialise::{MaterialiseError, MaterialiseReport, Progress, Selection, materialise},

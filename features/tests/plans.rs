@@ -1,9 +1,8 @@
 //! The shape of plans, and their cost at scale.
 
-mod support;
-
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
+use crate::support::{rulebook, session_of, spine_schema};
 use arrow::{
     array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
     datatypes::{Schema, SchemaRef},
@@ -11,7 +10,6 @@ use arrow::{
 use datafusion::physical_plan::displayable;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use support::{rulebook, session_of, spine_schema};
 use tarim_features::{
     materialise::{Progress, Selection, materialise},
     spine::point_in_time,
@@ -112,7 +110,7 @@ async fn facts_are_joined_by_hash_on_member_and_key() {
     assert!(facts.iter().all(|join| join.contains("__member@") && join.contains("filter=")), "{facts:#?}");
 }
 
-/// cargo test -p tarim-features --test plans -- --ignored --nocapture
+/// cargo test -p tarim -p tarim-features --test suite plans:: -- --ignored --nocapture
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes a minute: prints times of 100,000 applications × 20 facts"]
 async fn a_hundred_thousand_applications_of_twenty_facts() {

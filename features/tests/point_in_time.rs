@@ -2,10 +2,9 @@
 //! expected to see. Every case is also materialised at its first and last time, and what a decision would read
 //! then must be what a spine at that time sees, bit for bit.
 
-mod support;
-
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
+use crate::support::{at_one_time, csv, rows, rulebook, session, spine_schema};
 use arrow::{
     array::{Array, AsArray, RecordBatch},
     datatypes::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType},
@@ -14,7 +13,6 @@ use datafusion::prelude::SessionContext;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
-use support::{at_one_time, csv, rows, rulebook, session, spine_schema};
 use tarim_datamart::{Type, Value};
 use tarim_features::{
     materialise::{Selection, materialise},

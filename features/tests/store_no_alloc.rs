@@ -1,10 +1,8 @@
 //! Reading the online store allocates nothing: no key is copied, no row is decoded.
 
-mod support;
-
 use std::{collections::BTreeMap, sync::Arc};
 
-use support::{rulebook, session};
+use crate::support::{rulebook, session};
 use tarim_features::{
     materialise::{Selection, materialise},
     row::Row,

@@ -1,6 +1,4 @@
 //! An installation made by the commands that a user types, and servers of it as processes of their own.
-#![allow(dead_code)] // each test file uses its own part of this
-
 use std::{
     fs,
     io::{BufRead, BufReader, Lines, Read, Write},
@@ -96,7 +94,7 @@ pub struct Server {
     said: Vec<String>,
     process: Child,
     /// Kept open, or the server could not print its last line.
-    lines: Lines<BufReader<ChildStdout>>,
+    _lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Server {
@@ -112,7 +110,7 @@ impl Server {
             }
             said.push(line);
         };
-        Server { url, said, process, lines }
+        Server { url, said, process, _lines: lines }
     }
 
     /// A metric, as it is told.

@@ -1,6 +1,4 @@
 //! A scratch home, and `tarim warn serve` on it as a process of its own.
-#![allow(dead_code)] // each test file uses its own part of this
-
 use std::{
     ffi::OsStr,
     io::{BufRead, BufReader, Lines},

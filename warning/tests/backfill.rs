@@ -3,8 +3,6 @@
 //!
 //! `TARIM_SEEDS` says over how many random logs; the seed is told when one fails.
 
-mod support;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -12,14 +10,14 @@ use std::{
     sync::Arc,
 };
 
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use serde_json::{Value as Json, json};
-use support::{
+use crate::support::{
     Record, book, books, copy, event,
     random::{Course, log, time_of},
     run, tick,
 };
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Value as Json, json};
 use tarim_proto::warning::v1::Alert;
 use tarim_warning::{
     core::{Outbox, Position, Span, Worker},

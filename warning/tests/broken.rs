@@ -1,12 +1,10 @@
 //! Broken rulebooks: each case of `tests/broken/*.toml` patches the small rulebook in `tests/rulebook` and says which problem
 //! must be told, with its file and line.
 
-mod support;
-
 use std::{fs, panic::catch_unwind, path::Path};
 
+use crate::support::copy;
 use serde::Deserialize;
-use support::copy;
 use tarim_datamart::{Problem, Problems};
 use tarim_warning::rulebook::WarningBook;
 

@@ -14,8 +14,6 @@
 //!
 //! Where a case has edges, what alerts spread is taken right behind the record that brings them.
 
-mod support;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -23,13 +21,13 @@ use std::{
     sync::Arc,
 };
 
-use serde::Deserialize;
-use serde_json::Value as Json;
-use support::{
+use crate::support::{
     Record, book, event,
     known::{self, Rows, Store},
     tick,
 };
+use serde::Deserialize;
+use serde_json::Value as Json;
 use tarim_datamart::gate::parse;
 use tarim_features::edges::{Builder, Edges, Row};
 use tarim_proto::warning::v1::{Alert, EventRef};

@@ -1,10 +1,8 @@
 //! Edges of a datamart: loaded when they are needed, and anew.
 
-mod support;
-
 use std::{fs, path::Path, sync::Arc};
 
-use support::{book, book_with};
+use crate::support::{book, book_with};
 use tarim_datamart::{Datamart, LoadOptions, Tokeniser};
 use tarim_features::edges::Search;
 use tarim_warning::contagion::{Live, Network};

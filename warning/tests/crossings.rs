@@ -1,13 +1,11 @@
 //! Crossings against what they mean, told in the simplest way: a map of who was told, over random logs in any order.
 
-mod support;
-
 use std::{collections::BTreeMap, sync::Arc};
 
+use crate::support::{Record, book_with, event, run};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value as Json, json};
-use support::{Record, book_with, event, run};
 use tarim_warning::{
     alert,
     core::{Outbox, Span, Worker},

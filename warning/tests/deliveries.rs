@@ -17,8 +17,6 @@
 //!
 //! Each case runs in memory, and then on a ledger that is closed and opened again after every line: the same must come.
 
-mod support;
-
 use std::{
     collections::BTreeMap,
     fs,
@@ -31,8 +29,8 @@ use std::{
     time::Duration,
 };
 
+use crate::support::book_with;
 use serde::Deserialize;
-use support::book_with;
 use tarim_datamart::gate::parse;
 use tarim_proto::warning::v1::{self as wire, Alert, Level};
 use tarim_warning::{

@@ -2,21 +2,21 @@
 //!
 //! `TARIM_SEEDS` says over how many random logs; the seed is told when one fails.
 
-mod support;
+use crate::support;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use serde_json::Value as Json;
-use support::{
+use crate::support::{
     Record, book_with, event,
     random::{CUSTOMERS, Course, Said, log, of, time_of},
     run,
 };
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value as Json;
 use tarim_proto::warning::v1::Alert;
 use tarim_warning::{
     alert,

@@ -3,18 +3,16 @@
 //!
 //! `TARIM_FUZZ` says how many records.
 
-mod support;
-
 use std::{path::Path, sync::Arc};
 
-use rand::{Rng, SeedableRng, seq::IndexedRandom};
-use rand_chacha::ChaCha8Rng;
-use serde_json::{Value as Json, json};
-use support::{
+use crate::support::{
     Record, book,
     random::{Course, body, log},
     run,
 };
+use rand::{Rng, SeedableRng, seq::IndexedRandom};
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Value as Json, json};
 use tarim_warning::{
     alert,
     core::{Outbox, Position, Span, Worker},

@@ -2,19 +2,19 @@
 //!
 //! `TARIM_SEEDS` says over how many random logs; the seed is told when one fails.
 
-mod support;
+use crate::support;
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use serde_json::{Value as Json, json};
-use support::{
+use crate::support::{
     Record, copy, event,
     known::{self, Rows, Store},
     random::{CUSTOMERS, Course, log},
     tick,
 };
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Value as Json, json};
 use tarim_features::store::Publication;
 use tarim_proto::warning::v1::Alert;
 use tarim_warning::{

@@ -1,14 +1,12 @@
 //! Rules that read features allocate nothing for an event that brings no alert: rows are read where they stand.
 
-mod support;
-
 use std::{fs, sync::Arc};
 
-use serde_json::json;
-use support::{
+use crate::support::{
     Record, event,
     known::{self, Rows, Store},
 };
+use serde_json::json;
 use tarim_warning::{
     core::{Outbox, Position, Worker},
     rulebook::WarningBook,

@@ -1,13 +1,13 @@
 //! Customers of whom there is very much to tell: the state is bounded, and what gives way is the oldest.
 
-mod support;
+use crate::support;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
+use crate::support::{Record, book, event, run};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value as Json, json};
-use support::{Record, book, event, run};
 use tarim_proto::warning::v1::Alert;
 use tarim_warning::{alert, core::Worker, rulebook::WarningBook};
 

@@ -1,18 +1,16 @@
 //! Patterns against what they mean, told in the simplest way: whoever looks at the whole log at once needs neither episodes
 //! nor timers. Over random logs, in order.
 
-mod support;
-
 use std::collections::BTreeMap;
 
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use serde_json::Value as Json;
-use support::{
+use crate::support::{
     Record, book,
     random::{Course, HOUR_US, Said, log, time_of},
     run,
 };
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value as Json;
 use tarim_warning::core::Worker;
 
 const DAY_US: i64 = 24 * HOUR_US;

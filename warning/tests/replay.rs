@@ -1,17 +1,17 @@
 //! The edge of files.
 
-mod support;
+use crate::support;
 
 use std::{fs, path::Path, sync::Arc};
 
+use crate::support::{
+    Record, book,
+    random::{Course, log},
+};
 use prost::Message;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value as Json;
-use support::{
-    Record, book,
-    random::{Course, log},
-};
 use tarim_features::edges::{Builder, Row};
 use tarim_proto::warning::v1::{Alert, DeadLetter};
 use tarim_warning::{

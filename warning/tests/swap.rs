@@ -1,16 +1,14 @@
 //! Another rulebook, while running: whatever both rulebooks say, they say as if nothing had changed.
 
-mod support;
-
 use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use support::{
+use crate::support::{
     Record, book, copy,
     random::{Course, log},
     run,
 };
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use tarim_proto::warning::v1::Alert;
 use tarim_warning::{
     core::{Span, Worker},

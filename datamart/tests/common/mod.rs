@@ -1,6 +1,4 @@
 //! What the tests of loads share.
-#![allow(dead_code, reason = "each test binary uses its own part")]
-
 use std::{
     fs,
     path::{Path, PathBuf},

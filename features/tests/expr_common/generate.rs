@@ -3,8 +3,6 @@
 //! What can be generated is a table of templates ([`TEMPLATES`]): a construct that is supported and not in it
 //! is not tested, so whoever adds a construct adds a line here.
 
-#![allow(dead_code, reason = "each test binary uses its own part")]
-
 use rand::{
     Rng,
     seq::{IndexedRandom, SliceRandom},

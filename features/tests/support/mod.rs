@@ -1,12 +1,10 @@
 //! What the tests share: the small rulebook beside them, and tables from inline CSV.
-#![allow(dead_code)] // each test file uses its own part of this
-
 use std::{collections::BTreeMap, io::Cursor, path::Path, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, RecordBatch, TimestampMicrosecondArray},
     csv::ReaderBuilder,
-    datatypes::{DataType, Field, Schema, SchemaRef},
+    datatypes::{Field, Schema, SchemaRef},
     util::display::{ArrayFormatter, FormatOptions},
 };
 use datafusion::{datasource::MemTable, prelude::SessionContext};
@@ -101,9 +99,4 @@ pub fn rows(batches: &[RecordBatch], columns: &[&str]) -> Vec<Vec<String>> {
     }
     rows.sort_by_key(|r| r[0].parse::<i64>().unwrap_or_default());
     rows
-}
-
-/// Whether a type is one that Tarim has.
-pub fn is_ours(ty: &DataType) -> bool {
-    Type::from_arrow(ty).is_some()
 }

@@ -1,7 +1,5 @@
 //! What tests of the pipeline share: the small rulebook, and logs of events in short.
 
-#![allow(dead_code)] // no test uses all of it
-
 pub mod books;
 pub mod known;
 pub mod random;

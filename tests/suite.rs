@@ -1,0 +1,11 @@
+//! All integration tests of this crate in one executable: linked once, not once for each file, each of which
+//! would carry DataFusion again. `cargo test --test suite NAME` runs the tests of `NAME.rs`.
+
+mod installation;
+mod kill;
+mod serve;
+mod warn_desk;
+mod warn_kafka;
+mod warn_serve;
+mod warn_service_kafka;
+mod warned;
