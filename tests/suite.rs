@@ -6,6 +6,7 @@ mod kill;
 mod serve;
 mod warn_desk;
 mod warn_kafka;
+mod warn_metrics_kafka;
 mod warn_serve;
 mod warn_service_kafka;
 mod warned;

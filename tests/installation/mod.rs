@@ -99,28 +99,35 @@ pub struct Server {
 
 impl Server {
     /// Starts a server that says where it listens in a line that begins so.
-    fn start(command: &mut Command, says: &str) -> Self {
+    pub fn start(command: &mut Command, says: &str) -> Self {
         let mut process = command.stdout(Stdio::piped()).spawn().expect("the binary runs");
         let mut lines = BufReader::new(process.stdout.take().expect("it is piped")).lines();
         let mut said = Vec::new();
         let url = loop {
             let line = lines.next().expect("it says where it listens").expect("text");
-            if let Some(url) = line.strip_prefix(says) {
-                break url.to_owned();
-            }
+            let url = line.strip_prefix(says).map(str::to_owned);
             said.push(line);
+            if let Some(url) = url {
+                break url;
+            }
         };
         Server { url, said, process, _lines: lines }
     }
 
-    /// A metric, as it is told.
-    pub fn metric(&self, name: &str) -> f64 {
+    /// All metrics, as Prometheus reads them.
+    pub fn metrics(&self) -> String {
         let address = self.said.iter().find_map(|line| line.strip_prefix("metrics at http://"));
         let address = address.and_then(|rest| rest.strip_suffix("/metrics")).expect("it says where");
         let mut stream = TcpStream::connect(address).expect("it listens");
         write!(stream, "GET /metrics HTTP/1.1\r\nhost: {address}\r\n\r\n").expect("open");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("it closes the connection");
+        answer
+    }
+
+    /// A metric, as it is told.
+    pub fn metric(&self, name: &str) -> f64 {
+        let answer = self.metrics();
         let value = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         value.unwrap_or_else(|| panic!("{name} is not told")).parse().expect("a number")
     }

@@ -40,6 +40,7 @@ mod watcher;
 use self::deadline::Deadline;
 pub use self::{
     clock::Clock,
+    exporter::Exporter,
     exposure::{ExposureError, ExposureSource, GroupSource, OpenLedger},
     refusal::Refusal,
     server::{Config, Running, ServeError, Tls, serve},

@@ -1,14 +1,16 @@
 //! `tarim warn run`: the pipeline on Kafka.
 
 use std::{
+    net::SocketAddr,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use anyhow::Context;
 use comfy_table::Table;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
-use tarim_decision::rulebook::current;
+use tarim_decision::{rulebook::current, service::Exporter};
 use tarim_warning::{
     kafka::{Encoding, Partitioner, Progress, Running, start, tick},
     rulebook::WarningBook,
@@ -29,6 +31,7 @@ use crate::{home::Home, materialize::LINES};
     tarim warn run --brokers 127.0.0.1:9092\n  \
     tarim warn run --partitions 0,1 --state /var/lib/tarim/warn\n  \
     tarim warn run --until-end                 # take all there is, then stop\n  \
+    tarim warn run --metrics 127.0.0.1:9465 &  curl -s http://127.0.0.1:9465/metrics\n  \
     kcat -b 127.0.0.1:9092 -C -t tarim.alerts.red -X isolation.level=read_committed\n\n\
     Offsets and alerts are committed in one transaction: readers of committed messages see each alert once, also\n\
     after a crash. The state is kept in --state, and rebuilt from the events where it is missing.\n\n\
@@ -73,6 +76,9 @@ pub struct Args {
     /// (librdkafka's own); what spreads goes to the same
     #[arg(long, default_value = "murmur2", value_name = "HASH")]
     partitioner: Partitioner,
+    /// Answer Prometheus on this address, at /metrics; port 0 takes a free one and prints it
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
     /// Stop once all events have been taken that there are, in all of the partitions
     #[arg(long)]
     until_end: bool,
@@ -112,14 +118,20 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         _ if args.until_end => None,
         _ => Some(settings.tick_producer()?),
     };
+    // A thread beside the one that looks: whoever scrapes waits for the broker.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let exporter = args.metrics.map(|address| runtime.block_on(listen(address))).transpose()?;
     let started = Instant::now();
     let running = start(&settings, &book)?;
     eprintln!("watching {} at {}; rulebook {}", settings.events, settings.brokers, &book.version()[..12]);
     for (edges, n) in running.edges() {
         eprintln!("alerts spread along {} edges `{edges}`", HumanCount(*n as u64));
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
+        if let Some(exporter) = exporter {
+            println!("metrics at http://{}/metrics", exporter.address()?);
+            tokio::spawn(exporter.run(running.registry()?));
+        }
         let bar = ProgressBar::new_spinner().with_style(ProgressStyle::with_template("{spinner} {msg}")?);
         let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let mut ticked = Instant::now();
@@ -187,4 +199,13 @@ fn table(progress: Progress, taken: Duration) -> Table {
         table.add_row([what.to_owned(), HumanCount(n).to_string()]);
     }
     table
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<Exporter> {
+    anyhow::ensure!(
+        address.ip().is_loopback(),
+        "--metrics {address} is not a loopback address, and metrics are told in clear; listen on 127.0.0.1, and let an agent \
+         on this machine collect them"
+    );
+    Exporter::listen(address).await.with_context(|| format!("--metrics: cannot listen on {address}"))
 }

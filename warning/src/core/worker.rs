@@ -217,6 +217,11 @@ impl Worker {
         self.state.customers.len()
     }
 
+    /// The latest time of what was taken, in microseconds since 1970; 0: nothing was.
+    pub fn latest_us(&self) -> i64 {
+        self.state.clock_us.max(0)
+    }
+
     /// Bytes of all states.
     pub fn state_bytes(&self) -> usize {
         self.state.customers.bytes()

@@ -26,8 +26,9 @@ use tracing::{info, warn};
 
 use super::{
     CALL, EdgeError, Settings,
-    partition::{Watched, format_of, is_passing},
+    partition::{format_of, is_passing},
     quiet::Quiet,
+    watched::Watched,
 };
 use crate::{
     alert,

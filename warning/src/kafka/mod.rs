@@ -30,6 +30,7 @@
 //! failing over is starting elsewhere.
 
 mod ends;
+mod exposition;
 mod history;
 mod partition;
 mod partitioner;
@@ -40,6 +41,7 @@ mod snapshots;
 mod spread;
 mod ticker;
 mod topics;
+mod watched;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -26,6 +26,7 @@ use super::{
     quiet::Quiet,
     snapshots::Snapshots,
     spread::{Noting, Spreader},
+    watched::{Tally, Watched},
 };
 use crate::{
     alert, contagion,
@@ -34,26 +35,6 @@ use crate::{
     known::Known,
     rulebook::WarningBook,
 };
-
-/// How far a partition is, for whoever watches.
-#[derive(Debug, Default)]
-pub struct Watched {
-    pub events: AtomicU64,
-    pub alerts: AtomicU64,
-    pub dead: AtomicU64,
-    /// Events that alerts have spread, and alerts with too many neighbours.
-    pub spread: AtomicU64,
-    pub cut: AtomicU64,
-    pub transactions: AtomicU64,
-    /// Events that were taken silently.
-    pub silent: AtomicU64,
-    /// The first offset that is not committed.
-    pub offset: AtomicI64,
-    pub customers: AtomicU64,
-    /// While history is read again: how many records have been read, and of how many.
-    pub refilled: AtomicU64,
-    pub to_refill: AtomicU64,
-}
 
 /// Why an attempt ends.
 pub enum End {
@@ -76,6 +57,7 @@ pub struct Attempt<'a> {
     worker: Worker,
     snapshots: Snapshots,
     out: Outbox,
+    tally: Tally,
     /// Offset of the next event, and the first one whose alerts are not out yet.
     next: i64,
     live_from: i64,
@@ -132,6 +114,9 @@ impl<'a> Attempt<'a> {
         let live_from = committed.unwrap_or(at);
         info!(partition, state = at, committed = live_from, "partition taken");
         watched.offset.store(live_from, Ordering::Relaxed);
+        watched.event_us.store(worker.latest_us(), Ordering::Relaxed);
+        watched.customers.store(worker.customers() as u64, Ordering::Relaxed);
+        watched.holds(worker.book().version(), worker.features());
         Ok(Self {
             settings,
             partition,
@@ -143,6 +128,7 @@ impl<'a> Attempt<'a> {
             worker,
             snapshots,
             out: Outbox::default(),
+            tally: Tally::default(),
             next: at,
             live_from,
             since_snapshot: 0,
@@ -191,11 +177,10 @@ impl<'a> Attempt<'a> {
                         // What was before it goes out first: no transaction stays open while history is read.
                         if let Some((events, _)) = open.take() {
                             self.next -= 1;
-                            if let Err(e) = self.commit() {
+                            if let Err(e) = self.commit(events) {
                                 return self.failed("cannot commit", e);
                             }
                             self.next += 1;
-                            self.watched.events.fetch_add(events as u64, Ordering::Relaxed);
                         }
                         match self.change(rulebook.as_deref(), features.as_deref(), stop) {
                             Ok(true) => swapped = true,
@@ -230,10 +215,9 @@ impl<'a> Attempt<'a> {
             if let Some((events, since)) = open {
                 let full = swapped || events >= settings.events_max || since.elapsed() >= self.patience();
                 if full || stopping || (ended && settings.until_end) {
-                    if let Err(e) = self.commit() {
+                    if let Err(e) = self.commit(events) {
                         return self.failed("cannot commit", e);
                     }
-                    self.watched.events.fetch_add(events as u64, Ordering::Relaxed);
                     open = None;
                 }
             }
@@ -272,6 +256,7 @@ impl<'a> Attempt<'a> {
             if let Some(version) = features {
                 self.settings.known.give(&mut self.worker, version)?;
             }
+            self.tell_what_holds();
             return Ok(true);
         };
         let change = Change {
@@ -288,8 +273,13 @@ impl<'a> Attempt<'a> {
         if made {
             self.snapshots.begin_anew();
             self.spreader.change(self.settings, self.worker.book())?;
+            self.tell_what_holds();
         }
         Ok(made)
+    }
+
+    fn tell_what_holds(&self) {
+        self.watched.holds(self.worker.book().version(), self.worker.features());
     }
 
     /// It was told to stop before a change was made. All before that is committed, and need not be taken again.
@@ -323,6 +313,7 @@ impl<'a> Attempt<'a> {
                 Encoding::Protobuf => message.encode_to_vec(),
             };
             self.put(BaseRecord::to(&topic).key(&key).payload(&payload), encoding)?;
+            self.tally.alert(message);
         }
         self.spread()?;
         for message in &self.out.dead {
@@ -334,20 +325,19 @@ impl<'a> Attempt<'a> {
             let (topic, key) = (&self.settings.dead, format!("{partition}/{offset}"));
             self.put(BaseRecord::to(topic).key(&key).payload(&payload), encoding)?;
         }
-        self.watched.alerts.fetch_add(self.out.alerts.len() as u64, Ordering::Relaxed);
-        self.watched.dead.fetch_add(self.out.dead.len() as u64, Ordering::Relaxed);
+        self.tally.dead += self.out.dead.len() as u64;
         self.out.clear();
         Ok(())
     }
 
     /// What the alerts spread goes into the log, each to where events of its customer are.
     fn spread(&mut self) -> Result<(), KafkaError> {
-        let Self { spreader, settings, worker, out, watched, .. } = self;
+        let Self { spreader, settings, worker, out, tally, .. } = self;
         let cut = spreader.cut;
         let events = spreader.spread(settings, worker.book(), out);
         let events: Vec<_> = events.map(|(key, to, event)| (key, to, contagion::record(event))).collect();
-        watched.spread.fetch_add(events.len() as u64, Ordering::Relaxed);
-        watched.cut.fetch_add(spreader.cut - cut, Ordering::Relaxed);
+        tally.spread += events.len() as u64;
+        tally.cut += spreader.cut - cut;
         for (key, to, payload) in &events {
             let record = BaseRecord::to(&self.settings.events).key(key).payload(payload).partition(*to);
             self.put(record, Encoding::Protobuf)?;
@@ -371,8 +361,8 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Commits alerts and offset together.
-    fn commit(&mut self) -> Result<(), KafkaError> {
+    /// Commits the offset of so many events together with their alerts.
+    fn commit(&mut self, events: usize) -> Result<(), KafkaError> {
         let start = Instant::now();
         let mut offsets = TopicPartitionList::new();
         offsets.add_partition_offset(&self.settings.events, self.partition, Offset::Offset(self.next))?;
@@ -393,10 +383,12 @@ impl<'a> Attempt<'a> {
         for (partition, behind) in self.producer.context().take() {
             self.ends.wants(partition, behind);
         }
-        self.commit_takes = (3 * self.commit_takes + start.elapsed()) / 4;
+        let took = start.elapsed();
+        self.commit_takes = (3 * self.commit_takes + took) / 4;
         self.live_from = self.next;
-        self.watched.transactions.fetch_add(1, Ordering::Relaxed);
-        self.watched.offset.store(self.next, Ordering::Relaxed);
+        self.watched.customers.store(self.worker.customers() as u64, Ordering::Relaxed);
+        self.tally.events = events as u64;
+        self.watched.committed(&mut self.tally, self.next, self.worker.latest_us(), took);
         Ok(())
     }
 

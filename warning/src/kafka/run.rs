@@ -9,12 +9,15 @@ use std::{
     time::Duration,
 };
 
+use prometheus_client::registry::Registry;
 use tracing::{error, warn};
 
 use super::{
     EdgeError, Settings,
     ends::Ends,
-    partition::{Attempt, End, Watched},
+    exposition::Exposition,
+    partition::{Attempt, End},
+    watched::Watched,
 };
 use crate::{contagion::Network, rulebook::WarningBook};
 
@@ -24,6 +27,7 @@ pub struct Running {
     stop: Arc<AtomicBool>,
     network: Option<Arc<Network>>,
     edges: Vec<(String, usize)>,
+    settings: Settings,
 }
 
 /// One of its threads.
@@ -84,7 +88,7 @@ pub fn start(settings: &Settings, book: &Arc<WarningBook>) -> Result<Running, Ed
     });
     let edges = live.map_or_else(Vec::new, |live| live.counts());
     let (partitions, network) = (partitions.collect(), settings.contagion.clone());
-    Ok(Running { partitions, stop: stop.clone(), network, edges })
+    Ok(Running { partitions, stop: stop.clone(), network, edges, settings: settings.clone() })
 }
 
 /// Works on a partition, from one attempt to the next.
@@ -103,7 +107,10 @@ fn work(
         };
         match end {
             End::Done => break,
-            End::Again(e) => warn!(partition, "begins anew from the last snapshot: {e}"),
+            End::Again(e) => {
+                warn!(partition, "begins anew from the last snapshot: {e}");
+                watched.restarts.fetch_add(1, Ordering::Relaxed);
+            }
             End::Fatal(e) => {
                 error!(partition, "stops: {e}");
                 return Err(e);
@@ -135,6 +142,12 @@ impl Running {
     /// Have all ended?
     pub fn has_ended(&self) -> bool {
         self.partitions.iter().all(|p| p.thread.is_finished())
+    }
+
+    /// All that can be watched, for Prometheus.
+    pub fn registry(&self) -> Result<Registry, EdgeError> {
+        let partitions = self.partitions.iter().map(|p| (p.number, p.watched.clone())).collect();
+        Ok(Exposition::new(&self.settings, partitions)?.registry())
     }
 
     pub fn progress(&self) -> Progress {

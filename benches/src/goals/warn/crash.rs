@@ -28,7 +28,7 @@ impl Goal for WarnCrash {
         let output = Command::new(root.join(".ci/kafka"))
             .args(["run", "--"])
             .arg(cargo)
-            .args(["test", "--quiet", "--test", "warn_kafka", "--", "--nocapture"])
+            .args(["test", "--quiet", "--test", "suite", "warn_kafka::", "--", "--nocapture"])
             .arg("alerts_are_exactly_once")
             .env("TARIM_KILLS", kills.to_string())
             .current_dir(&root)
