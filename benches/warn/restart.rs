@@ -1,13 +1,6 @@
 //! Starting with a state of many customers: from the files to the first alert.
 
-use std::{
-    fs::File,
-    io::{BufReader, BufWriter},
-    path::Path,
-    sync::Arc,
-    thread,
-    time::Instant,
-};
+use std::{fs::File, io::BufWriter, path::Path, sync::Arc, thread, time::Instant};
 
 use anyhow::Context;
 use prost::Message;
@@ -61,7 +54,6 @@ pub fn load(folder: &Path) -> anyhow::Result<Json> {
             let (book, folder) = (book.clone(), folder.to_path_buf());
             thread::spawn(move || -> anyhow::Result<f64> {
                 let file = File::open(folder.join(format!("state-{partition}")))?;
-                let file = BufReader::with_capacity(1 << 20, file);
                 let (mut worker, at) = Worker::restore(book, partition as i32, [file])?;
                 let events = WarnBook { windows: 0, rules: 0, customers: 1 }.events(1000);
                 let is_transaction = |e: &Event| matches!(e.kind, Some(Kind::Transaction(_)));

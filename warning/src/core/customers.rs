@@ -84,6 +84,12 @@ impl Customers {
         self.all.len()
     }
 
+    /// Makes room for so many in all: memory that is outgrown was found and written in vain.
+    pub fn reserve(&mut self, all: usize) {
+        self.all.reserve_exact(all.saturating_sub(self.all.len()));
+        self.index.reserve(all);
+    }
+
     /// Slot of a customer, who is added if new. None: the ids are longer than any that a standard allows.
     pub fn slot(&mut self, member: &str, customer: &str) -> Option<u32> {
         if 4 + member.len() + customer.len() > IDS_MAX {

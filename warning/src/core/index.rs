@@ -49,16 +49,27 @@ impl Index {
     pub fn insert(&mut self, hash: u32, slot: u32) {
         // Of eight cells in a line of the cache, three are free.
         if 8 * (self.taken + 1) > 5 * self.len {
-            self.grow();
+            self.grow(2 * self.len);
         }
         self.put(u64::from(hash) << 32 | u64::from(slot + 1));
         self.taken += 1;
     }
 
-    fn grow(&mut self) {
-        let old = std::mem::replace(&mut self.cells, pages(2 * self.len));
+    /// Makes room for so many in all, so that it does not grow step by step.
+    pub fn reserve(&mut self, all: usize) {
+        let mut len = self.len;
+        while 8 * all > 5 * len {
+            len *= 2;
+        }
+        if len > self.len {
+            self.grow(len);
+        }
+    }
+
+    fn grow(&mut self, len: usize) {
+        let old = std::mem::replace(&mut self.cells, pages(len));
         let cells = old.as_chunks::<BYTES>().0.iter().take(self.len);
-        self.len *= 2;
+        self.len = len;
         for value in cells.map(|cell| u64::from_le_bytes(*cell)).filter(|value| *value != 0) {
             self.put(value);
         }
@@ -107,6 +118,7 @@ mod tests {
         for seed in 0..20 {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             let (mut index, mut plain) = (Index::new(), HashMap::<u32, Vec<u32>>::new());
+            index.reserve([0, 700, 3000][rng.random_range(0..3)]);
             let range = [3, 1000, u32::MAX][rng.random_range(0..3)];
             for slot in 0..rng.random_range(0..5000) {
                 let hash = u32::MAX - rng.random_range(0..range);

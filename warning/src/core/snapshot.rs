@@ -30,6 +30,10 @@ use crate::rulebook::WarningBook;
 const MAGIC: &[u8; 8] = b"TARIMW-6";
 /// Longest version of a generation.
 const FEATURES_MAX: usize = 64;
+/// Customers that room is made for before they are read.
+const RESERVE_MAX: u64 = 1 << 24;
+/// Longest state of a customer, in bytes.
+const STATE_MAX: usize = Sections::BYTES_MAX + 1024;
 /// From nothing.
 const NOTHING: i64 = -1;
 
@@ -125,7 +129,7 @@ impl Worker {
 impl State {
     /// Puts the states of a snapshot in the place of its customers'.
     fn apply(&mut self, partition: i32, at: i64, snapshot: impl Read) -> Result<i64, SnapshotError> {
-        let mut input = Checked { inner: snapshot, hash: Crc::new() };
+        let mut input = Checked::new(snapshot);
         if &input.array::<8>()? != MAGIC {
             return Err(SnapshotError::Version);
         }
@@ -140,9 +144,8 @@ impl State {
             return Err(SnapshotError::Rulebook(version));
         }
         self.set_swapped(swapped);
-        let mut features = vec![0; FEATURES_MAX.min(u32::from_le_bytes(input.array()?) as usize)];
-        input.read_exact(&mut features)?;
-        let features = String::from_utf8(features);
+        let len = u32::from_le_bytes(input.array()?) as usize;
+        let features = String::from_utf8(input.bytes(len.min(FEATURES_MAX))?.to_vec());
         let features =
             features.map_err(|_| SnapshotError::Damaged("the version of its features is no text"))?;
         *self.features_mut() = Features::named(Some(features).filter(|version| !version.is_empty()));
@@ -163,24 +166,23 @@ impl State {
             self.dead_mut().add(Run { from, to });
         }
         let customers = u64::from_le_bytes(input.array()?);
+        // A number that is damaged asks for no more than is ever meant.
+        self.customers_mut().reserve(customers.min(RESERVE_MAX) as usize);
         let count = self.sections();
-        let mut bytes = Vec::new();
         loop {
             let slot = u32::from_le_bytes(input.array()?);
             let Some(slot) = slot.checked_sub(1) else { break };
             let now_us = i64::from_le_bytes(input.array()?);
             let len = u32::from_le_bytes(input.array()?) as usize;
-            if len > Sections::BYTES_MAX + 1024 {
+            if len > STATE_MAX {
                 return Err(SnapshotError::Damaged("a state is too long"));
             }
-            bytes.resize(len, 0);
-            input.read_exact(&mut bytes)?;
-            let sections = Sections::from_bytes(&bytes, count)
+            let sections = Sections::from_bytes(input.bytes(len)?, count)
                 .map_err(|_| SnapshotError::Damaged("a state has other sections"))?;
             let put = self.customers_mut().put(slot, now_us, sections.bytes());
             put.ok_or(SnapshotError::Damaged("a customer is missing"))?;
         }
-        let hash = input.hash.clone().finalize();
+        let hash = input.hash();
         if u32::from_le_bytes(input.array()?) != hash {
             return Err(SnapshotError::Damaged("its checksum is another one"));
         }
@@ -222,22 +224,61 @@ impl<W: Write> Hashed<W> {
     }
 }
 
-/// Hashes what it reads.
+/// Hashes what is read of it, piece by piece: of the few bytes of a number alone it would take longer than to read them.
 struct Checked<R> {
     inner: R,
+    piece: Box<[u8]>,
+    /// What has been taken of the piece, and what there is.
+    taken: usize,
+    filled: usize,
+    /// Of all pieces before.
     hash: Crc,
 }
 
+/// Bytes of a piece: more than the longest state.
+const PIECE: usize = 1 << 20;
+
 impl<R: Read> Checked<R> {
-    fn read_exact(&mut self, bytes: &mut [u8]) -> io::Result<()> {
-        self.inner.read_exact(bytes)?;
-        self.hash.update(bytes);
+    fn new(inner: R) -> Self {
+        const { assert!(PIECE >= STATE_MAX) };
+        Self { inner, piece: vec![0; PIECE].into(), taken: 0, filled: 0, hash: Crc::new() }
+    }
+
+    /// The next so many bytes, at most [`PIECE`].
+    fn bytes(&mut self, len: usize) -> io::Result<&[u8]> {
+        if self.filled - self.taken < len {
+            self.fill(len)?;
+        }
+        let bytes = &self.piece[self.taken..self.taken + len];
+        self.taken += len;
+        Ok(bytes)
+    }
+
+    /// Begins another piece, which has so many bytes at least.
+    fn fill(&mut self, len: usize) -> io::Result<()> {
+        self.hash.update(&self.piece[..self.taken]);
+        self.piece.copy_within(self.taken..self.filled, 0);
+        self.filled -= self.taken;
+        self.taken = 0;
+        while self.filled < len {
+            match self.inner.read(&mut self.piece[self.filled..]) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(n) => self.filled += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
         Ok(())
     }
 
     fn array<const N: usize>(&mut self) -> io::Result<[u8; N]> {
-        let mut bytes = [0; N];
-        self.read_exact(&mut bytes)?;
-        Ok(bytes)
+        self.bytes(N).map(|bytes| *bytes.first_chunk().expect("so many were asked for"))
+    }
+
+    /// Of everything that was taken.
+    fn hash(&self) -> u32 {
+        let mut hash = self.hash.clone();
+        hash.update(&self.piece[..self.taken]);
+        hash.finalize()
     }
 }

@@ -10,7 +10,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, BufReader, BufWriter},
+    io::{self, BufWriter},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -106,7 +106,7 @@ impl Snapshots {
     /// With the rulebook that was given, or, if an event of the log has brought another one into force since, with that.
     fn read(&self, book: &Arc<WarningBook>, chain: &[&Named]) -> Result<(Worker, i64), SnapshotError> {
         let restored = |book: Arc<WarningBook>| {
-            let open = |f: &&Named| Ok(BufReader::with_capacity(1 << 20, File::open(&f.path)?));
+            let open = |f: &&Named| File::open(&f.path);
             Worker::restore(book, self.partition, chain.iter().map(open).collect::<io::Result<Vec<_>>>()?)
         };
         match restored(book.clone()) {
