@@ -32,7 +32,7 @@ mod tests;
 mod writer;
 
 pub use self::{
-    core::{Core, ExposureState, Filter, Large},
+    core::{Core, ExposureState, Filter, Large, LargeChange, LargeEvent},
     error::LedgerError,
     groups::regroupings,
     ledger::{Clock, Config, Ledger, as_of},

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::journal::{Disk, DiskFile};
 
-const MAGIC: &[u8; 8] = b"TARIMX\0\x01";
+const MAGIC: &[u8; 8] = b"TARIMX\0\x02";
 const HEADER: usize = 8;
 /// A chunk is written when it has reached this length.
 const CHUNK: usize = 4 << 20;

@@ -213,12 +213,12 @@ impl Core {
         });
         if is_now != NOBODY {
             self.groups.get_mut(is_now).used -= used;
-            self.forget_large_group(is_now);
+            self.fall_group(is_now);
         }
         let mut large = Vec::new();
         if to != NOBODY {
             self.groups.get_mut(to).used += used;
-            large.extend(self.recognise_group(to));
+            large.extend(if used > 0 { self.rise_group(to) } else { None });
         }
         self.sequence += 1;
         Ok(Applied { answer: Answer { sequence: self.sequence, warnings, large }, fresh: true })
@@ -258,11 +258,9 @@ impl Core {
         let schemes =
             adopt.schemes.as_ref().ok_or_else(|| Refusal::Invalid("there are no schemes to adopt".into()))?;
         check_schemes(schemes)?;
-        let before = self.schemes().clone();
-        self.counting = self.recounted(schemes);
-        // Reads every customer, so only where the line moves.
-        let moved = (&before.members, &before.large_fen) != (&schemes.members, &schemes.large_fen);
-        let large = if moved { self.look_for_large() } else { Vec::new() };
+        let recounted = self.recounted(schemes);
+        self.counting = recounted.counting;
+        let large = self.cross(&recounted.customers, &recounted.groups);
         let naming = Naming { core: self, words: &self.words, asking: "" };
         let above = (0..self.counting.counters.len()).filter(|at| {
             let counter = self.counting.counters.get(*at);
@@ -361,10 +359,10 @@ impl Core {
         let row = self.customers.get_mut(customer);
         row.used += fen;
         let group = row.group;
-        let mut large: Vec<u32> = self.recognise_customer(customer).into_iter().collect();
+        let mut large: Vec<u32> = self.rise_customer(customer).into_iter().collect();
         if group != NOBODY {
             self.groups.get_mut(group).used += fen;
-            large.extend(self.recognise_group(group));
+            large.extend(self.rise_group(group));
         }
         (self.warnings_of(exposure), large)
     }
@@ -381,10 +379,10 @@ impl Core {
         let row = self.customers.get_mut(customer);
         row.used -= fen;
         let group = row.group;
-        self.forget_large_customer(customer);
+        self.fall_customer(customer);
         if group != NOBODY {
             self.groups.get_mut(group).used -= fen;
-            self.forget_large_group(group);
+            self.fall_group(group);
         }
     }
 

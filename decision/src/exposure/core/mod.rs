@@ -19,6 +19,7 @@ pub mod column;
 pub mod counting;
 mod index;
 mod large;
+mod notice;
 mod query;
 mod recount;
 pub mod state;
@@ -31,11 +32,13 @@ use self::{
     counting::{Counting, NOBODY, Names},
     index::Index,
     large::LargeRow,
+    notice::NoticeRow,
     recount::Recount,
     text::{Ref, Texts, Words},
 };
 pub use self::{
     large::Large,
+    notice::{LargeChange, LargeEvent},
     query::{ExposureState, Filter},
 };
 use super::{
@@ -66,6 +69,7 @@ pub struct Core {
     /// Exposures by the minute in which what they reserve expires. Those that reserve nothing any more stay until then.
     expiries: Arc<BTreeMap<u32, Arc<Vec<u32>>>>,
     larges: Column<LargeRow>,
+    notices: Column<NoticeRow>,
     counting: Counting,
     /// Counters by other schemes, while they are being built.
     next: Option<Box<Recount>>,
@@ -170,6 +174,7 @@ impl Core {
             operation_index: Index::default(),
             expiries: Arc::default(),
             larges: Column::default(),
+            notices: Column::default(),
             counting: Counting::new(Arc::new(SchemeSet::default())),
             next: None,
         }

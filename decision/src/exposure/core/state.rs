@@ -68,6 +68,7 @@ impl Core {
         column(to, &self.exposures)?;
         column(to, &self.operations)?;
         column(to, &self.larges)?;
+        column(to, &self.notices)?;
         column(to, &self.counting.counters)?;
         column(to, &self.counting.parts)?;
         let counting = &self.counting.index;
@@ -118,6 +119,7 @@ impl Core {
         core.exposures = take_column(from)?;
         core.operations = take_column(from)?;
         core.larges = take_column(from)?;
+        core.notices = take_column(from)?;
         core.counting.counters = take_column(from)?;
         core.counting.parts = take_column(from)?;
         core.customer_index = take_index(from)?;

@@ -10,7 +10,7 @@ use super::{
     world::{self, MINUTE},
 };
 use crate::exposure::{
-    core::{Core, Filter},
+    core::{Core, Filter, LargeChange},
     groups::regroupings,
     operation::{Adopt, CounterUse, Operation, Prepared},
 };
@@ -22,6 +22,7 @@ pub fn states(core: &Core) -> BTreeMap<(String, String), crate::exposure::core::
 #[test]
 fn the_core_does_what_a_simple_ledger_does() {
     let (mut done, mut refused, mut recognised, mut warned) = (0, 0, 0, 0);
+    let mut events = 0;
     for seed in 0..300 {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let (mut core, mut model) = (Core::new(), Model::default());
@@ -79,6 +80,8 @@ fn the_core_does_what_a_simple_ledger_does() {
         }
         core.verify().unwrap_or_else(|e| panic!("seed {seed}: {e}"));
         assert_eq!(states(&core), model.states(), "seed {seed}");
+        assert_eq!(told(&core), model.events, "seed {seed}");
+        events += model.events.len();
         for counter in core.utilisation(Filter::default()) {
             let behind: i64 = core.behind(&counter).map(|e| e.reserved_fen + e.outstanding_fen).sum();
             assert_eq!(behind, counter.used_fen, "seed {seed}: the exposures behind {counter:?}");
@@ -86,6 +89,12 @@ fn the_core_does_what_a_simple_ledger_does() {
     }
     assert!(done > 5_000 && refused > 5_000, "{done} done, {refused} refused");
     assert!(recognised > 100 && warned > 1_000, "{recognised} large, {warned} warnings");
+    assert!(events > 2 * recognised, "{events} events of {recognised} large exposures");
+}
+
+/// Events of large exposures.
+pub fn told(core: &Core) -> Vec<(u64, u32, LargeChange, i64)> {
+    core.large_events(0).map(|e| (e.sequence, e.number, e.what, e.used_fen)).collect()
 }
 
 /// A counter over its hard line. Limits that are not always in force may be exceeded before, so they do not count.

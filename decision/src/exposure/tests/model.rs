@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::exposure::{
-    core::ExposureState,
+    core::{ExposureState, LargeChange},
     operation::{Answer, Attribute, Breach, CounterUse, Operation, Prepared, Refusal, Reserve},
     scheme::{CUSTOMER, GROUP, NONE, SchemeSet, Scope},
 };
@@ -40,6 +40,8 @@ pub struct Model {
     groups: BTreeMap<(String, String), String>,
     done: BTreeMap<(String, String, String), (Operation, Answer)>,
     large: Vec<Large>,
+    /// What happened to large exposures: operation, number, what, and how much was used.
+    pub events: Vec<(u64, u32, LargeChange, i64)>,
     /// In the order in which they were seen first.
     seen: Vec<Subject>,
 }
@@ -52,7 +54,7 @@ impl Model {
         let mut subjects = self.seen.clone();
         subjects.sort_by_key(|subject| !subject.1);
         let subjects: Vec<_> = subjects.into_iter().map(|s| (s.clone(), self.used(&s))).collect();
-        self.recognise(&subjects)
+        self.recognise(&subjects, false)
     }
 
     /// Only the kind of a refusal is told, and of a breach all of it.
@@ -85,7 +87,7 @@ impl Model {
                 let key = (r.member.clone(), r.exposure.clone());
                 self.see(&r.member, true, &r.customer);
                 self.exposures.insert(key.clone(), Exposure { reserved: r.fen, ..new });
-                Ok(self.answer(id, operation.clone(), &key))
+                Ok(self.answer(id, operation.clone(), &key, true))
             }
             Operation::Commit(c) => {
                 if c.fen < 1 {
@@ -110,7 +112,7 @@ impl Model {
                 let row = self.exposures.get_mut(&key).unwrap();
                 row.reserved -= c.fen - more;
                 row.outstanding += c.fen;
-                Ok(self.answer(id, operation.clone(), &key))
+                Ok(self.answer(id, operation.clone(), &key, more > 0))
             }
             Operation::Repay(r) => {
                 if r.fen < 1 {
@@ -156,7 +158,8 @@ impl Model {
                     self.see(&r.member, false, &r.group);
                 }
                 self.sequence += 1;
-                let large = self.recognise(&self.subjects(&r.member, &r.customer));
+                let customer = (r.member.clone(), true, r.customer.clone());
+                let large = self.recognise(&self.subjects(&r.member, &r.customer)[1..].to_vec(), self.used(&customer) > 0);
                 // Which counters a whole customer's exposures are above is told in no order that matters.
                 Ok(Answer { sequence: self.sequence, warnings: Vec::new(), large })
             }
@@ -170,7 +173,10 @@ impl Model {
                     Some(_) => {}
                     None => {
                         large.reference = Some(f.reference.clone());
+                        let subject = large.subject.clone();
                         self.sequence += 1;
+                        let used = self.used(&subject);
+                        self.events.push((self.sequence, f.large, LargeChange::Filed, used));
                     }
                 }
                 Ok(Answer { sequence: self.sequence, ..Answer::default() })
@@ -245,11 +251,12 @@ impl Model {
         id: (String, String, String),
         operation: Operation,
         exposure: &(String, String),
+        grown: bool,
     ) -> Answer {
         self.sequence += 1;
         let row = self.exposures[exposure].clone();
         let after = self.subjects(&exposure.0, &row.customer);
-        let large = self.recognise(&after);
+        let large = self.recognise(&after, grown);
         let touched = self.touched(&exposure.0, &row);
         let warnings = touched.into_iter().filter(|c| c.used_fen > c.warning_fen).collect();
         let answer = Answer { sequence: self.sequence, warnings, large };
@@ -286,8 +293,10 @@ impl Model {
         subjects.into_iter().map(|s| (s.clone(), self.used(&s))).collect()
     }
 
-    fn is_open(&self, subject: &Subject) -> bool {
-        self.large.iter().any(|l| l.open && l.subject == *subject)
+    /// Number of the large exposure that it is.
+    fn open(&self, subject: &Subject) -> Option<u32> {
+        let at = self.large.iter().position(|l| l.open && l.subject == *subject)?;
+        Some(at as u32 + 1)
     }
 
     fn see(&mut self, member: &str, is_customer: bool, id: &str) {
@@ -297,13 +306,22 @@ impl Model {
         }
     }
 
-    fn recognise(&mut self, after: &[(Subject, i64)]) -> Vec<u32> {
+    /// `grown`: they use more than before.
+    fn recognise(&mut self, after: &[(Subject, i64)], grown: bool) -> Vec<u32> {
         self.close_large();
         let mut new = Vec::new();
         for (subject, used) in after {
-            if *used > self.line(&subject.0) && !self.is_open(subject) {
-                self.large.push(Large { subject: subject.clone(), open: true, reference: None });
-                new.push(self.large.len() as u32);
+            match self.open(subject) {
+                Some(number) if grown => {
+                    self.events.push((self.sequence, number, LargeChange::Grown, *used))
+                }
+                None if *used > self.line(&subject.0) => {
+                    self.large.push(Large { subject: subject.clone(), open: true, reference: None });
+                    let number = self.large.len() as u32;
+                    self.events.push((self.sequence, number, LargeChange::Recognised, *used));
+                    new.push(number);
+                }
+                _ => {}
             }
         }
         new
