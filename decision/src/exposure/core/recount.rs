@@ -36,7 +36,8 @@ impl Core {
     /// Begins to count by other schemes. What was begun before is forgotten.
     pub fn begin_recount(&mut self, schemes: Arc<SchemeSet>) {
         let (customers, groups) = Default::default();
-        self.next = Some(Box::new(Recount { counting: Counting::new(schemes), cursor: 0, customers, groups }));
+        self.next =
+            Some(Box::new(Recount { counting: Counting::new(schemes), cursor: 0, customers, groups }));
     }
 
     /// Counts some more. Whether there is nothing left to count.

@@ -19,6 +19,8 @@ struct Exposure {
     outstanding: i64,
     /// Minute, or 0.
     expires: i64,
+    /// Minute in which nothing was left of it.
+    closed: Option<i64>,
 }
 
 #[derive(Clone, Debug)]
@@ -35,6 +37,8 @@ type Subject = (String, bool, String);
 pub struct Model {
     pub schemes: Arc<SchemeSet>,
     now_us: i64,
+    /// For so long it is known what was done to what was closed; 0: for ever.
+    pub keep_us: i64,
     pub sequence: u64,
     exposures: BTreeMap<(String, String), Exposure>,
     groups: BTreeMap<(String, String), String>,
@@ -81,6 +85,7 @@ impl Model {
                     attributes: r.attributes.clone(),
                     reserved: 0,
                     outstanding: 0,
+                    closed: None,
                     expires: (r.expires_us + MINUTE - 1).div_euclid(MINUTE),
                 };
                 self.check_room(&r.member, &new, r.fen)?;
@@ -112,6 +117,7 @@ impl Model {
                 let row = self.exposures.get_mut(&key).unwrap();
                 row.reserved -= c.fen - more;
                 row.outstanding += c.fen;
+                row.closed = None;
                 Ok(self.answer(id, operation.clone(), &key, more > 0))
             }
             Operation::Repay(r) => {
@@ -159,7 +165,10 @@ impl Model {
                 }
                 self.sequence += 1;
                 let customer = (r.member.clone(), true, r.customer.clone());
-                let large = self.recognise(&self.subjects(&r.member, &r.customer)[1..].to_vec(), self.used(&customer) > 0);
+                let large = self.recognise(
+                    &self.subjects(&r.member, &r.customer)[1..].to_vec(),
+                    self.used(&customer) > 0,
+                );
                 // Which counters a whole customer's exposures are above is told in no order that matters.
                 Ok(Answer { sequence: self.sequence, warnings: Vec::new(), large })
             }
@@ -184,8 +193,9 @@ impl Model {
             Operation::Tick(_) => {
                 let minute = self.now_us.div_euclid(MINUTE);
                 for row in self.exposures.values_mut() {
-                    if row.expires > 0 && row.expires <= minute {
+                    if row.expires > 0 && row.expires <= minute && row.reserved > 0 {
                         row.reserved = 0;
+                        row.closed = (row.outstanding == 0).then_some(minute);
                     }
                 }
                 self.close_large();
@@ -197,6 +207,10 @@ impl Model {
     }
 
     fn before(&self, id: &(String, String, String), operation: &Operation) -> Result<Option<Answer>, String> {
+        let closed = self.exposures.get(&(id.0.clone(), id.1.clone())).and_then(|row| row.closed);
+        if self.keep_us > 0 && closed.is_some_and(|minute| minute * MINUTE + self.keep_us <= self.now_us) {
+            return Err("Gone".into());
+        }
         match self.done.get(id) {
             Some((same, answer)) if same == operation => Ok(Some(answer.clone())),
             Some(_) => Err("Conflict".into()),
@@ -236,8 +250,12 @@ impl Model {
         }
         let row =
             self.exposures.get_mut(&(member.to_owned(), exposure.to_owned())).ok_or("UnknownExposure")?;
+        let (before, minute) = (row.reserved + row.outstanding, self.now_us.div_euclid(MINUTE));
         if !take(row) {
             return Err("TooMuch".into());
+        }
+        if before > 0 && row.reserved + row.outstanding == 0 {
+            row.closed = Some(minute);
         }
         self.close_large();
         self.sequence += 1;
@@ -312,9 +330,7 @@ impl Model {
         let mut new = Vec::new();
         for (subject, used) in after {
             match self.open(subject) {
-                Some(number) if grown => {
-                    self.events.push((self.sequence, number, LargeChange::Grown, *used))
-                }
+                Some(number) if grown => self.events.push((self.sequence, number, LargeChange::Grown, *used)),
                 None if *used > self.line(&subject.0) => {
                     self.large.push(Large { subject: subject.clone(), open: true, reference: None });
                     let number = self.large.len() as u32;
