@@ -40,7 +40,7 @@ mod watcher;
 use self::deadline::Deadline;
 pub use self::{
     clock::Clock,
-    exposure::{ExposureError, ExposureSource, GroupSource, OpenLedger},
+    exposure::{EventSink, ExposureError, ExposureSource, GroupSource, OpenLedger, Outbox},
     refusal::Refusal,
     server::{Config, Running, ServeError, Tls, serve},
     serving::{LoadError, OpenStore, Serving, Sources},

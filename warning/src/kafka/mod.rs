@@ -33,6 +33,7 @@ mod ends;
 mod history;
 mod partition;
 mod partitioner;
+mod put;
 mod quiet;
 mod run;
 mod send;
@@ -53,6 +54,7 @@ use crate::{
 
 pub(crate) use partition::format_of;
 pub use partitioner::Partitioner;
+pub use put::EventProducer;
 pub(crate) use quiet::Quiet;
 pub use run::{Progress, Running, start};
 pub use send::{SendError, send_file};
