@@ -170,7 +170,7 @@ fn large_exposures_are_told_and_warned_of_until_they_are_filed() {
     fs::write(&day, shown + &format!("{{\"happened_at\": \"{later}-12-31T00:00:00Z\", \"tick\": {{}}}}\n"))
         .unwrap();
     let alerts = bank.path("alerts.ndjson");
-    bank.run(&["warn", "replay", day.to_str().unwrap(), "--to", alerts.to_str().unwrap()]);
+    bank.run(&["warn", "replay", "--from", day.to_str().unwrap(), "--to", alerts.to_str().unwrap()]);
     let alerts: Vec<Json> =
         fs::read_to_string(&alerts).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     let raised: Vec<_> = alerts.iter().map(|a| (a["rule_id"].as_str(), a["customer_id"].as_str())).collect();
