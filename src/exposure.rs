@@ -2,6 +2,7 @@
 //! beside the server; what changes something asks the server ([`ask`]).
 
 mod ask;
+pub mod events;
 
 use std::collections::BTreeMap;
 
@@ -33,6 +34,8 @@ enum Verb {
     Customer(Customer),
     /// List large exposures that are to be filed
     Large(Large),
+    /// Show what was told, or is to be, of large exposures, as events that the warning pipeline reads
+    Events(Events),
     /// Ask a server to take room for an exposure
     Reserve(ask::Reserve),
     /// Ask a server to turn what is reserved into what is out
@@ -102,6 +105,13 @@ struct Large {
     when: When,
 }
 
+#[derive(clap::Args)]
+struct Events {
+    /// From this operation of the ledger on
+    #[arg(long, default_value_t = 0, value_name = "SEQUENCE")]
+    from: u64,
+}
+
 pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let core = |when: &When| as_of(&home.exposure(), when.as_of.unwrap_or(i64::MAX));
     match args.verb {
@@ -138,6 +148,7 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             println!("{}", large(&core(&args.when)?, &args.member, args.all));
             Ok(())
         }
+        Verb::Events(args) => events::show(&core(&When { as_of: None })?, args.from),
         Verb::Reserve(args) => ask::reserve(args),
         Verb::Commit(args) => ask::commit(args),
         Verb::Repay(args) => ask::repay(args),

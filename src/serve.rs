@@ -12,6 +12,7 @@ use tarim_features::store::{EmbeddedStore, OnlineStore};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
+    exposure::events,
     home::Home,
     warned::{self, Hearing},
 };
@@ -78,6 +79,8 @@ pub struct Args {
     #[arg(long, default_value = "1h", value_name = "SPAN", value_parser = warned::span)]
     groups_every: Duration,
     #[command(flatten)]
+    events: events::Args,
+    #[command(flatten)]
     warned: warned::Args,
 }
 
@@ -100,7 +103,8 @@ impl Args {
 impl Args {
     /// The ledger in the home; it is opened if the rulebook has limits.
     fn exposures(&self, home: &Home) -> ExposureSource {
-        let source = ExposureSource::of_folder(&home.exposure());
+        let source =
+            ExposureSource::of_folder(&home.exposure()).with_events(events::outbox(home, &self.events));
         if self.no_groups {
             return source;
         }

@@ -9,7 +9,7 @@ mod replay;
 mod serve;
 mod store;
 
-pub use self::kafka::pair;
+pub use self::kafka::{events, pair};
 
 use self::desk::Deed;
 use crate::home::Home;

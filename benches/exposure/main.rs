@@ -4,6 +4,7 @@
 mod book;
 
 use std::{
+    io::Write,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -18,8 +19,9 @@ use anyhow::Context;
 use clap::Parser;
 use hdrhistogram::Histogram;
 use serde_json::{Value as Json, json};
-use tarim_decision::exposure::{
-    Adopt, Answer, Commit, Config, Core, Ledger, LedgerError, Operation, Prepared,
+use tarim_decision::{
+    exposure::{Adopt, Answer, Commit, Config, Core, Ledger, LedgerError, Operation, Prepared},
+    metrics::Totals,
 };
 
 use self::book::{COUNTERS, reserve, schemes};
@@ -89,6 +91,9 @@ fn in_memory(exposures: u64, more: u64) -> anyhow::Result<Json> {
 fn config() -> Config {
     Config { snapshot_every: 0, ..Config::new(Arc::new(now_us)) }
 }
+
+/// Threads on which callers are, as pgbench has them.
+const THREADS: usize = 2;
 
 /// Half of the exposures are drawn.
 fn write(folder: &Path, exposures: u64) -> anyhow::Result<Json> {
@@ -164,34 +169,67 @@ fn open(folder: &Path) -> anyhow::Result<Json> {
     }))
 }
 
+/// Callers each of whom waits for its answer before it asks again, on two threads.
 fn durable(folder: &Path, callers: usize, time: Duration) -> anyhow::Result<Json> {
     let ledger = Ledger::open(folder, config())?;
     ledger.adopt(schemes())?;
     let next = AtomicU64::new(0);
     let start = Instant::now();
     let times = thread::scope(|scope| {
-        let caller = || -> anyhow::Result<Histogram<u64>> {
+        let ask_on = |callers: usize| -> anyhow::Result<Histogram<u64>> {
             let mut times = Histogram::new(3)?;
+            let (tell, told) = mpsc::channel::<(Instant, Result<Answer, LedgerError>)>();
+            let ask = || {
+                let (begun, tell) = (Instant::now(), tell.clone());
+                let operation = Prepared::new(reserve(next.fetch_add(1, Ordering::Relaxed)));
+                ledger.submit(operation, move |answer| _ = tell.send((begun, answer)));
+            };
+            (0..callers).for_each(|_| ask());
             while start.elapsed() < time {
-                let operation = reserve(next.fetch_add(1, Ordering::Relaxed));
-                let begun = Instant::now();
-                ledger.call(operation)?;
+                let (begun, answer) = told.recv()?;
+                answer?;
                 times.record(begun.elapsed().as_nanos() as u64)?;
+                ask();
+            }
+            for _ in 0..callers {
+                told.recv()?.1?;
             }
             Ok(times)
         };
-        let callers: Vec<_> = (0..callers).map(|_| scope.spawn(caller)).collect();
+        let ask_on = &ask_on;
+        let share = |thread: usize| callers / THREADS + usize::from(thread < callers % THREADS);
+        let threads: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || ask_on(share(thread)))).collect();
         let mut all = Histogram::<u64>::new(3)?;
-        for caller in callers {
-            all.add(caller.join().expect("it does not panic")?)?;
+        for thread in threads {
+            all.add(thread.join().expect("it does not panic")?)?;
         }
         anyhow::Ok(all)
     })?;
     let took = start.elapsed().as_secs_f64();
+    let stats = ledger.stats();
+    let (groups, syncs) = (Totals::of([&stats.groups], 1.0), Totals::of([&stats.commits], 1.0));
     ledger.view()?.verify().map_err(anyhow::Error::msg)?;
     Ok(json!({
         "per_s": times.len() as f64 / took,
         "p50_ns": times.value_at_quantile(0.5),
         "p99_ns": times.value_at_quantile(0.99),
+        "per_sync": groups.sum / groups.count as f64,
+        "sync_ns": syncs.sum / syncs.count as f64,
+        "bare_sync_ns": bare_sync(folder)?,
     }))
+}
+
+/// What the disk takes to append so much as some thirty reserves are, and sync, when nobody else does anything: the median.
+fn bare_sync(folder: &Path) -> anyhow::Result<f64> {
+    let path = folder.join("bare");
+    let mut file = std::fs::File::create(&path)?;
+    let mut times = Histogram::<u64>::new(3)?;
+    for _ in 0..500 {
+        let begun = Instant::now();
+        file.write_all(&[7; 8192])?;
+        file.sync_data()?;
+        times.record(begun.elapsed().as_nanos() as u64)?;
+    }
+    std::fs::remove_file(path)?;
+    Ok(times.value_at_quantile(0.5) as f64)
 }

@@ -61,6 +61,12 @@ impl Broker {
     }
 }
 
+/// Where events are put, and nothing is read.
+pub fn events(home: &Home, brokers: String, more: Vec<(String, String)>, events: String) -> Settings {
+    let (alerts, dead) = Default::default();
+    Broker { brokers, more, events, alerts, dead }.settings(home)
+}
+
 /// KEY=VALUE.
 pub fn pair(text: &str) -> anyhow::Result<(String, String)> {
     let (key, value) = text.split_once('=').context("write it as KEY=VALUE")?;

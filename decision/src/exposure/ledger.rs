@@ -1,10 +1,10 @@
 //! The ledger as the service has it: callers on any thread, one thread that owns the core and its log.
 //!
 //! ```text
-//!  caller ─► submit ─┐                       ┌─ apply, one write, one sync ─┐
-//!  caller ─► submit ─┼─► queue, bounded ───► │  whatever has queued up      │ ─► answers
-//!  caller ─► ask ────┘      full: Busy       └─ during the last group       ┘
-//!                                               between groups: what expired, some of a re-count,
+//!  caller ─► submit ─┐                       ┌─ apply ─┐     ┌─ one write, one sync ─┐
+//!  caller ─► submit ─┼─► queue, bounded ───► │         │ ──► │  of all that was      │ ─► answers
+//!  caller ─► ask ────┘      full: Busy       └─────────┘     └─ done meanwhile       ┘
+//!                                               between groups: what expired, some of a re-count, keys that nobody needs,
 //!                                               a copy for the snapshot thread
 //! ```
 //!
@@ -23,6 +23,7 @@ use std::{
         mpsc::{self, TrySendError},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 use super::{
@@ -31,19 +32,23 @@ use super::{
     machine::{self, Machine},
     operation::{Answer, Operation, Prepared, Refusal},
     scheme::SchemeSet,
+    syncer::Teller,
     writer::{Done, Order, Writer},
 };
-use crate::journal::{Disk, Folder, JournalError, Stats};
+use crate::journal::{Disk, Folder, JournalError, Stats, Telling};
 
 /// Microseconds since 1970.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// 400 days: whoever repeats what it asked a year ago still learns what became of it.
+pub const KEYS_KEPT: Duration = Duration::from_hours(400 * 24);
 
 /// How a ledger is kept.
 #[derive(Clone)]
 pub struct Config {
     /// What time it is.
     pub clock: Clock,
-    /// Most operations that wait.
+    /// Most operations that wait, those too that the disk is being waited for.
     pub queue: usize,
     /// A segment that has reached this length is followed by another.
     pub segment_bytes: u64,
@@ -51,12 +56,21 @@ pub struct Config {
     pub snapshot_every: u64,
     /// So many snapshots are kept.
     pub snapshots: usize,
+    /// For so long, of the ledger's time, it is known what was done to an exposure that was closed; then it is gone. None: for ever.
+    pub keys_kept: Option<Duration>,
 }
 
 impl Config {
     /// As the service keeps it.
     pub fn new(clock: Clock) -> Self {
-        Self { clock, queue: 4096, segment_bytes: 64 << 20, snapshot_every: 1_000_000, snapshots: 3 }
+        Self {
+            clock,
+            queue: 4096,
+            segment_bytes: 64 << 20,
+            snapshot_every: 1_000_000,
+            snapshots: 3,
+            keys_kept: Some(KEYS_KEPT),
+        }
     }
 }
 
@@ -66,6 +80,8 @@ pub struct Ledger {
     disk: Arc<dyn Disk>,
     open: Arc<AtomicBool>,
     stats: Arc<Stats>,
+    teller: Arc<Teller>,
+    queue: u64,
     writer: Mutex<Option<JoinHandle<Result<(), LedgerError>>>>,
     /// Held as long as the ledger is open.
     _lock: Option<File>,
@@ -96,12 +112,14 @@ impl Ledger {
         let (orders, taken) = mpsc::sync_channel(config.queue.max(1));
         let open = Arc::new(AtomicBool::new(true));
         let stats = Arc::new(Stats::new());
-        let mut writer = Writer::new(machine, config, open.clone(), stats.clone());
+        let (queue, teller) = (config.queue.max(1) as u64, Arc::<Teller>::default());
+        let writer = Writer::new(machine, config, open.clone(), stats.clone(), teller.clone());
+        let mut writer = writer.map_err(LedgerError::io("start the writer of", disk.path("")))?;
         let thread = std::thread::Builder::new().name("exposure".into());
         let writer = thread
             .spawn(move || writer.run(&taken))
             .map_err(LedgerError::io("start the writer of", disk.path("")))?;
-        Ok(Self { orders, disk, open, stats, writer: Mutex::new(Some(writer)), _lock: None })
+        Ok(Self { orders, disk, open, stats, teller, queue, writer: Mutex::new(Some(writer)), _lock: None })
     }
 
     /// Hands an operation over and returns at once. `done` is told once it is durable, or why it was not done. Refused
@@ -123,6 +141,12 @@ impl Ledger {
             },
             _ => self.send(Order::Do(Box::new(prepared), Box::new(done))),
         }
+    }
+
+    /// From now on what is to be done once operations are durable is handed to `teller`, all of a group in one, instead of being
+    /// done on the ledger's own thread. To be said once.
+    pub fn tell_through(&self, teller: impl Fn(Telling) + Send + Sync + 'static) {
+        let _ = self.teller.set(Box::new(teller));
     }
 
     /// As [`Ledger::submit`], and waits: not for an async thread.
@@ -186,6 +210,9 @@ impl Ledger {
 
     fn send(&self, order: Order) {
         let records = usize::from(matches!(order, Order::Do(..)));
+        if records > 0 && self.stats.queued() > self.queue {
+            return order.refuse(LedgerError::Busy);
+        }
         self.stats.submitted(records);
         let (order, why) = match self.orders.try_send(order) {
             Ok(()) => return,

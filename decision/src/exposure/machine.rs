@@ -38,9 +38,23 @@ struct Record {
 pub struct Machine {
     disk: Arc<dyn Disk>,
     core: Core,
+    log: Log,
+}
+
+/// Where what was done is written.
+pub struct Log {
     appender: Appender,
     /// A write failed: nobody knows what is on the disk, and the core may be ahead of it.
     failed: bool,
+}
+
+/// What some operations came to. They are done in memory alone until they are written.
+#[derive(Default)]
+pub struct Group {
+    pub answers: Vec<Result<Answer, Refusal>>,
+    /// Records, and where each ends.
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
 }
 
 impl Machine {
@@ -49,7 +63,7 @@ impl Machine {
     /// A snapshot that is damaged is passed over for an earlier one, loudly: the log makes up for it, or it is an error.
     pub fn open(disk: Arc<dyn Disk>, segment_bytes: u64) -> Result<Self, LedgerError> {
         snapshot::clear_drafts(&*disk)?;
-        let (mut core, damaged) = newest(&disk, |_| true)?;
+        let (mut core, damaged) = newest(&disk, |_| Ok(true))?;
         let from = core.sequence() + 1;
         let opened = log::open_from(disk.clone(), segment_bytes, from, &mut |_, number, payload| {
             again(&mut core, number, payload)
@@ -87,9 +101,18 @@ impl Machine {
                 wanted: appender.next(),
             });
         }
-        Ok(Self { disk, core, appender, failed: false })
+        Ok(Self { disk, core, log: Log { appender, failed: false } })
     }
 
+    /// For two threads: one does, and the other writes.
+    pub fn split(self) -> (Arc<dyn Disk>, Core, Log) {
+        (self.disk, self.core, self.log)
+    }
+}
+
+/// On one thread: as tests drive it, step by step.
+#[cfg(test)]
+impl Machine {
     /// As it is in memory; durable up to the last group.
     pub fn core(&self) -> &Core {
         &self.core
@@ -112,30 +135,52 @@ impl Machine {
         group: impl Iterator<Item = &'a Prepared>,
         now_us: i64,
     ) -> Result<Vec<Result<Answer, Refusal>>, LedgerError> {
-        if self.failed {
-            return Err(LedgerError::Closed("a write failed before".into()));
+        self.log.check()?;
+        let group = apply(&mut self.core, group, now_us);
+        self.log.write(std::slice::from_ref(&group))?;
+        assert_eq!(self.log.appender.next(), self.core.sequence() + 1, "the log has what was done");
+        Ok(group.answers)
+    }
+
+    /// Says on disk that everything is durable. To be done last.
+    pub fn close(&mut self) -> Result<(), LedgerError> {
+        self.log.close()
+    }
+}
+
+/// Does operations in memory.
+pub fn apply<'a>(core: &mut Core, operations: impl Iterator<Item = &'a Prepared>, now_us: i64) -> Group {
+    let mut group = Group::default();
+    for prepared in operations {
+        let applied = core.apply(prepared, now_us);
+        if let Ok(Applied { fresh: true, .. }) = applied {
+            record(core, prepared, &mut group.bytes);
+            group.ends.push(group.bytes.len());
         }
-        let mut answers = Vec::new();
-        let mut bytes = Vec::new();
-        let mut ends = Vec::new();
-        for prepared in group {
-            let applied = self.core.apply(prepared, now_us);
-            if let Ok(Applied { fresh: true, .. }) = applied {
-                record(&self.core, prepared, &mut bytes);
-                ends.push(bytes.len());
-            }
-            answers.push(applied.map(|applied| applied.answer));
+        group.answers.push(applied.map(|applied| applied.answer));
+    }
+    group
+}
+
+impl Log {
+    fn check(&self) -> Result<(), LedgerError> {
+        if self.failed { Err(LedgerError::Closed("a write failed before".into())) } else { Ok(()) }
+    }
+
+    /// Makes groups durable together, in the order in which they were done. After an error nothing is written any more.
+    pub fn write(&mut self, groups: &[Group]) -> Result<(), LedgerError> {
+        self.check()?;
+        let payloads = groups.iter().flat_map(|group| {
+            let starts = std::iter::once(0).chain(group.ends.iter().copied());
+            starts.zip(&group.ends).map(|(start, end)| &group.bytes[start..*end])
+        });
+        if groups.iter().all(|group| group.ends.is_empty()) {
+            return Ok(());
         }
-        if !ends.is_empty() {
-            let starts = std::iter::once(0).chain(ends.iter().copied());
-            let payloads = starts.zip(&ends).map(|(start, end)| &bytes[start..*end]);
-            let mut places = Vec::with_capacity(ends.len());
-            self.failed = true;
-            self.appender.append(payloads, &mut places)?;
-            self.failed = false;
-            assert_eq!(self.appender.next(), self.core.sequence() + 1, "the log has what was done");
-        }
-        Ok(answers)
+        self.failed = true;
+        self.appender.append(payloads, &mut Vec::new())?;
+        self.failed = false;
+        Ok(())
     }
 
     /// Says on disk that everything is durable. To be done last.
@@ -147,7 +192,9 @@ impl Machine {
 /// The ledger of a disk as it was at a time: from the snapshot before, and the log from there. Changes nothing, and may run
 /// beside the server.
 pub fn as_of(disk: &Arc<dyn Disk>, at_us: i64) -> Result<Core, LedgerError> {
-    let (mut core, _) = newest(disk, |core| core.now_us() <= at_us)?;
+    // Of those that are too new the beginning alone is read.
+    let (mut core, _) =
+        newest(disk, |number| Ok(snapshot::time(disk, number)?.is_none_or(|us| us <= at_us)))?;
     let from = core.sequence() + 1;
     let names = disk.names().map_err(LedgerError::io("list", disk.path("")))?;
     let first = names.iter().filter(|name| name.ends_with(".segment")).min();
@@ -156,27 +203,29 @@ pub fn as_of(disk: &Arc<dyn Disk>, at_us: i64) -> Result<Core, LedgerError> {
         return Err(LedgerError::TooEarly(what));
     }
     let mut past = false;
-    scan_from(&**disk, from, &mut |_, number, payload| {
-        if past {
-            return Ok(());
-        }
-        let record = decode(payload)?;
-        past = record.now_us > at_us;
-        if past { Ok(()) } else { again(&mut core, number, payload) }
-    })?;
-    Ok(core)
+    let scanned = scan_from(&**disk, from, &mut |_, number, payload| {
+        past = decode(payload)?.now_us > at_us;
+        // Nothing behind it is looked at: an error is what ends a scan.
+        if past { Err("it is of a later time".into()) } else { again(&mut core, number, payload) }
+    });
+    match scanned {
+        Err(_) if past => Ok(core),
+        scanned => scanned.map(|_| core).map_err(LedgerError::from),
+    }
 }
 
-/// The newest whole snapshot of which this is true, or an empty ledger; and the newest that is damaged.
+/// The newest whole snapshot whose number is wanted, or an empty ledger; and the newest that is damaged.
 fn newest(
     disk: &Arc<dyn Disk>,
-    is: impl Fn(&Core) -> bool,
+    is: impl Fn(u64) -> Result<bool, LedgerError>,
 ) -> Result<(Core, Option<(u64, String)>), LedgerError> {
     let mut damaged = None;
     for number in snapshot::numbers(&**disk)? {
+        if !is(number)? {
+            continue;
+        }
         match snapshot::read(disk, number)? {
-            Ok(core) if is(&core) => return Ok((core, damaged)),
-            Ok(_) => {}
+            Ok(core) => return Ok((core, damaged)),
             Err(what) => {
                 tracing::error!(
                     "{}: {what}; it is passed over",

@@ -3,8 +3,8 @@
 //! ```text
 //!  rulebook/limits ──► SchemeSet ─ adopt ─┐                                       (scheme/)
 //!                                         ▼
-//!  Operation ──► Ledger: queue ──► thread: Core::apply ──► log, one sync ──► Answer | Refusal
-//!                (ledger)                  (core/)         (machine, and the journal's log)
+//!  Operation ──► Ledger: queue ──► thread: Core::apply ──► thread: log, one sync ──► Answer | Refusal
+//!                (ledger)        (writer)  (core/)         (syncer, machine, and the journal's log)
 //!                                              └─ copy ──► snapshot, queries, as of a time
 //! ```
 //!
@@ -13,7 +13,8 @@
 //! - **Reserve** (application, contract) → **commit** (disbursement, whole or in parts) → **repay**, **release**, or expiry.
 //!   A counter's use is what is reserved and what is out.
 //! - **Once**: the same key and content give the same answer; other content is an error. What was refused is not
-//!   remembered: it took nothing, and there may be room later.
+//!   remembered: it took nothing, and there may be room later. What was done to an exposure that was closed 400 days ago is not
+//!   remembered either, and then whatever is asked of it is refused as gone.
 //! - **Money** is an integer of fen. A sum cannot overflow unseen: the total of a ledger is checked, and everything else
 //!   is a part of it.
 //! - **Expiry** is an operation in the log like any other; the core has no clock.
@@ -21,21 +22,24 @@
 
 mod core;
 mod error;
+mod events;
 mod groups;
 mod ledger;
 mod machine;
 mod operation;
 pub mod scheme;
 mod snapshot;
+mod syncer;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 pub use self::{
-    core::{Core, ExposureState, Filter, Large},
+    core::{Core, ExposureState, Filter, Large, LargeChange, LargeEvent},
     error::LedgerError,
+    events::{large_event, large_event_json},
     groups::regroupings,
-    ledger::{Clock, Config, Ledger, as_of},
+    ledger::{Clock, Config, KEYS_KEPT, Ledger, as_of},
     operation::{
         ATTRIBUTES_MAX, Adopt, Answer, Attribute, Breach, Commit, CounterUse, FEN_MAX, FileLarge, NAME_MAX,
         Operation, Prepared, Refusal, Regroup, Release, Repay, Reserve, TICK_MAX, Tick,

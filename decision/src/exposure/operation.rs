@@ -225,6 +225,11 @@ pub enum Refusal {
     TooMuch { asked_fen: i64, left_fen: i64 },
     #[error("the reservation of exposure `{0}` has expired; reserve anew")]
     Expired(String),
+    #[error(
+        "exposure `{0}` was closed so long ago that what was done to it is not remembered any more; nothing more can be: \
+         reserve another"
+    )]
+    Gone(String),
     #[error("{0}")]
     Invalid(String),
     #[error("the ledger has no room for more {0}")]

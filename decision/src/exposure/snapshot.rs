@@ -1,33 +1,37 @@
 //! Snapshots: a ledger in one file, written beside it and named when it is whole.
 //!
 //! ```text
-//!  magic 8 | chunk | chunk | … | empty chunk           chunk: length u32 | crc u32 | bytes
+//!  magic 8 | chunk | … | empty chunk | chunk | … | empty chunk | where the second half begins u64 | crc u32
+//!            └─ first half ────────┘   └─ second half ───────┘           chunk: length u32 | crc u32 | bytes
 //!  00000000000000004711.draft ─► sync ─► rename ─► 00000000000000004711.snapshot ─► sync of the folder
 //! ```
 //!
 //! The number is that of the last operation in it. Each chunk's checksum goes on from that of the one before, so chunks
-//! can neither be exchanged nor be missing.
+//! can neither be exchanged nor be missing. Two threads read the halves: what takes longest is that the system finds memory.
 
-use std::{
-    sync::{Arc, mpsc},
-    thread,
-};
+use std::{sync::Arc, thread};
 
 use super::{
     core::{
         Core,
-        state::{Put, Take, Wrong},
+        state::{Put, Second, Take, Wrong, take_time},
     },
     error::LedgerError,
 };
 use crate::journal::{Disk, DiskFile};
 
-const MAGIC: &[u8; 8] = b"TARIMX\0\x01";
+const MAGIC: &[u8; 8] = b"TARIMX\0\x02";
 const HEADER: usize = 8;
 /// A chunk is written when it has reached this length.
 const CHUNK: usize = 4 << 20;
 /// Longest chunk: what is put at once stays together.
 const CHUNK_MAX: usize = CHUNK + super::core::state::PUT_MAX;
+
+/// What is behind the second half.
+const FOOT: usize = 12;
+/// What the checksums of each half begin with.
+const FIRST: u32 = 1;
+const SECOND: u32 = 2;
 
 const DRAFT: &str = ".draft";
 const WHOLE: &str = ".snapshot";
@@ -65,10 +69,16 @@ pub fn write(disk: &dyn Disk, core: &Core) -> Result<u64, LedgerError> {
     let write = || {
         let file = disk.create(&draft)?;
         file.append(MAGIC, 0)?;
-        let mut out = Out { file, offset: HEADER as u64, crc: 0, chunk: vec![0; HEADER] };
-        core.write(&mut out)?;
-        out.flush()?;
-        out.flush()?;
+        let mut out = Out { file, offset: HEADER as u64, crc: FIRST, chunk: vec![0; HEADER] };
+        core.write_first(&mut out)?;
+        out.end()?;
+        let second = out.offset;
+        out.crc = SECOND;
+        core.write_second(&mut out)?;
+        out.end()?;
+        let mut foot = second.to_le_bytes().to_vec();
+        foot.extend(checksum(0, &foot).to_le_bytes());
+        out.file.append(&foot, out.offset)?;
         out.file.sync()?;
         disk.rename(&draft, &name)?;
         disk.sync()
@@ -88,26 +98,51 @@ pub fn thin(disk: &dyn Disk, keep: usize) -> Result<(), LedgerError> {
 /// Reads a snapshot. The outer error is the disk's, the inner one says what is wrong with the file.
 pub fn read(disk: &Arc<dyn Disk>, number: u64) -> Result<Result<Core, String>, LedgerError> {
     let file = disk.open(&name(number)).map_err(LedgerError::io("open", disk.path(&name(number))))?;
-    let (sender, chunks) = mpsc::sync_channel(4);
-    // Buffers go round: the system would clear fresh memory for each.
-    let (back, empty) = mpsc::sync_channel(8);
-    // One thread reads and checks, another puts in place.
-    let read = thread::scope(|scope| {
-        scope.spawn(move || read_chunks(&*file, &sender, &empty));
-        let mut source = In { chunks, back, chunk: Vec::new(), at: 0 };
-        let core = Core::read(&mut source)?;
-        // What follows is the empty chunk, and it is the end.
-        match (source.at == source.chunk.len(), source.next()) {
-            (true, Ok(())) if source.chunk.is_empty() => Ok(core),
-            (_, Err(e)) => Err(e),
-            _ => Err(Broken("it goes on behind its end".into())),
-        }
+    let read = halves(&*file).and_then(|(second, end)| {
+        thread::scope(|scope| {
+            let other = scope.spawn(|| {
+                let mut source = In::new(&*file, second, SECOND);
+                let read = Second::read(&mut source)?;
+                source.ended(end).map(|()| read)
+            });
+            let mut source = In::new(&*file, HEADER as u64, FIRST);
+            let mut core = Core::read_first(&mut source)?;
+            source.ended(second)?;
+            core.join(other.join().unwrap_or_else(|_| Err(Broken("it cannot be read".into())))?);
+            Ok(core)
+        })
     });
     Ok(match read {
         Ok(core) if core.sequence() == number => Ok(core),
         Ok(core) => Err(format!("it is of operation {}, not {number}", core.sequence())),
         Err(Broken(what)) => Err(what),
     })
+}
+
+/// The time of the last operation in it; None: it cannot be read. Reads its beginning.
+pub fn time(disk: &Arc<dyn Disk>, number: u64) -> Result<Option<i64>, LedgerError> {
+    let file = disk.open(&name(number)).map_err(LedgerError::io("open", disk.path(&name(number))))?;
+    Ok(take_time(&mut In::new(&*file, HEADER as u64, FIRST)).ok().map(|(_, now_us)| now_us))
+}
+
+/// Where the second half begins, and where it ends.
+fn halves(file: &dyn DiskFile) -> Result<(u64, u64), Broken> {
+    let io = |e: std::io::Error| Broken(format!("cannot be read: {e}"));
+    let size = file.size().map_err(io)?;
+    let mut magic = [0; HEADER];
+    let Some(end) = size.checked_sub(FOOT as u64).filter(|end| *end >= HEADER as u64) else {
+        return Err(Broken("it ends too early".into()));
+    };
+    file.read(&mut magic, 0).map_err(io)?;
+    if magic != *MAGIC {
+        return Err(Broken("this is no snapshot of this version".into()));
+    }
+    let mut foot = [0; FOOT];
+    file.read(&mut foot, end).map_err(io)?;
+    if foot[8..] != checksum(0, &foot[..8]).to_le_bytes() {
+        return Err(Broken("its end does not match its checksum".into()));
+    }
+    Ok((u64::from_le_bytes(foot[..8].try_into().expect("eight bytes")), end))
 }
 
 struct Out {
@@ -119,6 +154,14 @@ struct Out {
 }
 
 impl Out {
+    /// What is left, and the empty chunk.
+    fn end(&mut self) -> std::io::Result<()> {
+        if self.chunk.len() > HEADER {
+            self.flush()?;
+        }
+        self.flush()
+    }
+
     fn flush(&mut self) -> std::io::Result<()> {
         let length = (self.chunk.len() - HEADER) as u32;
         self.crc = checksum(self.crc, &self.chunk[HEADER..]);
@@ -149,52 +192,10 @@ fn checksum(before: u32, bytes: &[u8]) -> u32 {
 }
 
 /// Reads chunk by chunk, to the empty one.
-fn read_chunks(
-    file: &dyn DiskFile,
-    to: &mpsc::SyncSender<Result<Vec<u8>, Broken>>,
-    empty: &mpsc::Receiver<Vec<u8>>,
-) {
-    let mut offset = 0;
-    let mut crc = 0;
-    let mut next = || -> Result<Vec<u8>, Broken> {
-        let mut header = [0; HEADER];
-        let io = |e: std::io::Error| Broken(format!("cannot be read at byte {offset}: {e}"));
-        if offset == 0 {
-            file.read(&mut header, 0).map_err(io)?;
-            if header != *MAGIC {
-                return Err(Broken("this is no snapshot of this version".into()));
-            }
-            offset = HEADER as u64;
-        }
-        let io = |e: std::io::Error| Broken(format!("cannot be read at byte {offset}: {e}"));
-        file.read(&mut header, offset).map_err(io)?;
-        let length = u32::from_le_bytes(header[..4].try_into().expect("four bytes")) as usize;
-        if length > CHUNK_MAX {
-            return Err(Broken(format!("the chunk at byte {offset} is of no length that is written")));
-        }
-        let mut chunk: Vec<u8> = empty.try_recv().unwrap_or_default();
-        chunk.resize(length, 0);
-        file.read(&mut chunk, offset + HEADER as u64).map_err(io)?;
-        crc = checksum(crc, &chunk);
-        if header[4..] != crc.to_le_bytes() {
-            return Err(Broken(format!("the chunk at byte {offset} does not match its checksum")));
-        }
-        offset += (HEADER + length) as u64;
-        Ok(chunk)
-    };
-    loop {
-        let chunk = next();
-        let last = chunk.as_ref().map_or(true, Vec::is_empty);
-        // Nobody listens any more: it had enough.
-        if to.send(chunk).is_err() || last {
-            return;
-        }
-    }
-}
-
-struct In {
-    chunks: mpsc::Receiver<Result<Vec<u8>, Broken>>,
-    back: mpsc::SyncSender<Vec<u8>>,
+struct In<'a> {
+    file: &'a dyn DiskFile,
+    offset: u64,
+    crc: u32,
     chunk: Vec<u8>,
     at: usize,
 }
@@ -208,18 +209,46 @@ impl From<Wrong> for Broken {
     }
 }
 
-impl In {
+impl<'a> In<'a> {
+    fn new(file: &'a dyn DiskFile, offset: u64, crc: u32) -> Self {
+        Self { file, offset, crc, chunk: Vec::new(), at: 0 }
+    }
+
     fn next(&mut self) -> Result<(), Broken> {
-        let ended = |_| Broken("it ends too early".into());
-        let next = self.chunks.recv().map_err(ended)??;
-        // Of no use if the other thread has ended.
-        let _ = self.back.try_send(std::mem::replace(&mut self.chunk, next));
+        let offset = self.offset;
+        let io = |e: std::io::Error| Broken(format!("cannot be read at byte {offset}: {e}"));
+        let mut header = [0; HEADER];
+        self.file.read(&mut header, offset).map_err(io)?;
+        let length = u32::from_le_bytes(header[..4].try_into().expect("four bytes")) as usize;
+        if length > CHUNK_MAX {
+            return Err(Broken(format!("the chunk at byte {offset} is of no length that is written")));
+        }
+        self.chunk.resize(length, 0);
+        self.file.read(&mut self.chunk, offset + HEADER as u64).map_err(io)?;
+        self.crc = checksum(self.crc, &self.chunk);
+        if header[4..] != self.crc.to_le_bytes() {
+            return Err(Broken(format!("the chunk at byte {offset} does not match its checksum")));
+        }
+        self.offset += (HEADER + length) as u64;
         self.at = 0;
         Ok(())
     }
+
+    /// What follows is the empty chunk, and behind it what is said to.
+    fn ended(&mut self, end: u64) -> Result<(), Broken> {
+        if self.at < self.chunk.len() {
+            return Err(Broken("it goes on behind its end".into()));
+        }
+        self.next()?;
+        if self.chunk.is_empty() && self.offset == end {
+            Ok(())
+        } else {
+            Err(Broken("its halves are not where it says".into()))
+        }
+    }
 }
 
-impl Take for In {
+impl Take for In<'_> {
     type Error = Broken;
 
     fn take(&mut self, bytes: usize) -> Result<&[u8], Broken> {

@@ -1,4 +1,5 @@
-//! The ledger's thread: it takes what is queued, syncs once, and answers; and between two groups does what is due.
+//! The ledger's thread: it takes what is queued, does it, hands it to whoever writes it ([`super::syncer`]), and between two groups
+//! does what is due. Whoever looks sees what is durable.
 
 use std::{
     sync::{
@@ -7,19 +8,20 @@ use std::{
         mpsc::{self, RecvTimeoutError},
     },
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use super::{
     core::Core,
     error::LedgerError,
     ledger::Config,
-    machine::Machine,
+    machine::{Machine, apply},
     operation::{Adopt, Answer, Operation, Prepared, Tick},
     scheme::SchemeSet,
     snapshot,
+    syncer::{Syncer, Teller},
 };
-use crate::journal::Stats;
+use crate::journal::{Disk, Stats};
 
 /// Is told what became of an operation, on the ledger's thread: it must not wait.
 pub type Done<T> = Box<dyn FnOnce(Result<T, LedgerError>) + Send>;
@@ -51,42 +53,51 @@ impl Order {
 const GROUP_MAX: usize = 1024;
 /// So many exposures are counted anew between two groups.
 const COUNT: u32 = 2048;
-/// Longest that is waited for others to join a group.
-const PAUSE_MAX: Duration = Duration::from_micros(250);
+const DAY_US: i64 = 24 * 3600 * 1_000_000;
 /// The longest that the thread sleeps.
 const NAP: Duration = Duration::from_secs(1);
 
 /// The ledger's thread.
 pub struct Writer {
-    machine: Machine,
+    disk: Arc<dyn Disk>,
+    core: Core,
+    /// None: it was ended.
+    syncer: Option<Syncer>,
     config: Config,
     open: Arc<AtomicBool>,
-    stats: Arc<Stats>,
     adopting: Option<(Arc<SchemeSet>, Done<Answer>)>,
     snapshot: Option<JoinHandle<()>>,
     /// The last operation in a snapshot, or in one that is being written.
     snapshot_at: u64,
-    /// How long others are waited for to join a group.
-    pause: Duration,
+    /// Day on which it was last asked whether keys are to be dropped.
+    asked: i64,
+    /// It was told to end.
+    closing: bool,
 }
 
 impl Writer {
-    pub fn new(machine: Machine, config: Config, open: Arc<AtomicBool>, stats: Arc<Stats>) -> Self {
-        let snapshot_at = machine.core().sequence();
-        Self {
-            machine,
-            config,
-            open,
-            stats,
-            adopting: None,
-            snapshot: None,
-            snapshot_at,
-            pause: Duration::ZERO,
-        }
+    /// Starts the thread that writes, too.
+    pub fn new(
+        machine: Machine,
+        config: Config,
+        open: Arc<AtomicBool>,
+        stats: Arc<Stats>,
+        teller: Arc<Teller>,
+    ) -> std::io::Result<Self> {
+        let (disk, mut core, log) = machine.split();
+        core.keep_keys(
+            config.keys_kept.map_or(i64::MAX, |kept| kept.as_micros().try_into().unwrap_or(i64::MAX)),
+        );
+        let (snapshot_at, syncer) = (core.sequence(), Some(Syncer::start(log, stats, teller, open.clone())?));
+        let (adopting, snapshot, asked, closing) = (None, None, i64::MIN, false);
+        Ok(Self { disk, core, syncer, config, open, adopting, snapshot, snapshot_at, asked, closing })
     }
 
     pub fn run(&mut self, orders: &mpsc::Receiver<Order>) -> Result<(), LedgerError> {
         let ended = self.work(orders);
+        // Whoever waits for the disk is told before those that come after.
+        let written = self.syncer.take().map_or(Ok(()), Syncer::end);
+        let ended = ended.and(written);
         self.open.store(false, Ordering::Release);
         if let Err(e) = &ended {
             tracing::error!("the exposure ledger takes nothing more: {e}");
@@ -99,7 +110,8 @@ impl Writer {
         }
         if let Err(e) = &ended {
             // Whoever hands something over is told, until nobody can any more.
-            let mut orders = orders.iter().take_while(|order| !matches!(order, Order::Close));
+            let next = || if self.closing { orders.try_recv().ok() } else { orders.recv().ok() };
+            let mut orders = std::iter::from_fn(next).take_while(|order| !matches!(order, Order::Close));
             orders.by_ref().for_each(|order| order.refuse(e.clone()));
         }
         if let Some(thread) = self.snapshot.take() {
@@ -113,9 +125,6 @@ impl Writer {
             let mut group = Vec::new();
             let mut others = Vec::new();
             let mut next = self.wait(orders);
-            if !self.pause.is_zero() && matches!(next, Ok(Order::Do(..))) {
-                std::thread::sleep(self.pause);
-            }
             let more = loop {
                 match next {
                     Ok(Order::Do(prepared, done)) => group.push((prepared, done)),
@@ -131,72 +140,65 @@ impl Writer {
                     mpsc::TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
                 });
             };
-            let (count, since) = (group.len(), Instant::now());
-            let written = self.write(group);
-            // As the journal does: where several share a sync more would, had it waited for them.
-            self.pause = if count > 1 { since.elapsed().min(PAUSE_MAX) } else { Duration::ZERO };
+            let mut written = self.write(group);
+            if written.is_ok() && !others.is_empty() {
+                written = self.syncer().flush();
+            }
+            self.closing |= !more;
             if let Err(e) = written {
                 others.into_iter().for_each(|other| other.refuse(e.clone()));
                 return Err(e);
             }
             others.into_iter().for_each(|other| self.other(other));
             self.count()?;
-            self.snapshot_if_due();
+            self.drop_keys();
+            self.snapshot_if_due()?;
             if !more {
-                return self.machine.close();
+                return Ok(());
             }
         }
     }
 
+    fn syncer(&self) -> &Syncer {
+        self.syncer.as_ref().expect("it is ended last")
+    }
+
     fn wait(&self, orders: &mpsc::Receiver<Order>) -> Result<Order, RecvTimeoutError> {
-        if self.adopting.is_some() {
+        if self.adopting.is_some() || self.core.is_thinning() {
             return orders.try_recv().map_err(|_| RecvTimeoutError::Timeout);
         }
         let now_us = (self.config.clock)();
-        let due = self.machine.core().next_expiry_us().map(|due| (due - now_us).max(0) as u64);
+        let due = self.core.next_expiry_us().map(|due| (due - now_us).max(0) as u64);
         orders.recv_timeout(due.map_or(NAP, |us| NAP.min(Duration::from_micros(us))))
     }
 
     /// Does a group, after what has expired.
     fn write(&mut self, group: Vec<(Box<Prepared>, Done<Answer>)>) -> Result<(), LedgerError> {
         let now_us = (self.config.clock)();
-        let due = self.machine.core().is_due(now_us);
+        let due = self.core.is_due(now_us);
         if !due && group.is_empty() {
-            return Ok(());
+            return self.syncer().check();
         }
         let tick = due.then(|| Prepared::new(Operation::Tick(Tick {})));
         let operations = tick.iter().chain(group.iter().map(|(prepared, _)| &**prepared));
-        let since = self.stats.writing();
-        let written = self.machine.commit(operations, now_us);
-        self.stats.written(since, group.len(), written.is_ok().then_some(0));
-        match written {
-            Ok(answers) => {
-                let answers = answers.into_iter().skip(usize::from(due));
-                for ((_, done), answer) in group.into_iter().zip(answers) {
-                    done(answer.map_err(LedgerError::Refused));
-                }
-                Ok(())
-            }
-            Err(e) => {
-                group.into_iter().for_each(|(_, done)| done(Err(e.clone())));
-                Err(e)
-            }
-        }
+        let done = apply(&mut self.core, operations, now_us);
+        let asked = group.len();
+        self.syncer().put(done, group.into_iter().map(|(_, done)| done).collect(), asked)
     }
 
     fn other(&mut self, order: Order) {
         match order {
-            Order::Ask(look) => look(Ok(self.machine.core())),
+            Order::Ask(look) => look(Ok(&self.core)),
             Order::Adopt(schemes, done) => {
                 if let Some((_, done)) = self.adopting.take() {
                     done(Err(LedgerError::Closed("other schemes were adopted meanwhile".into())));
                 }
-                if **self.machine.core().schemes() == *schemes {
+                if **self.core.schemes() == *schemes {
                     // A service that starts says what it has always said.
-                    let sequence = self.machine.core().sequence();
+                    let sequence = self.core.sequence();
                     return done(Ok(Answer { sequence, ..Answer::default() }));
                 }
-                self.machine.core_mut().begin_recount(schemes.clone());
+                self.core.begin_recount(schemes.clone());
                 self.adopting = Some((schemes, done));
             }
             Order::Snapshot(done) => self.snapshot(done),
@@ -206,32 +208,37 @@ impl Writer {
 
     /// Counts some more, and adopts when all is counted.
     fn count(&mut self) -> Result<(), LedgerError> {
-        if self.adopting.is_none() || !self.machine.core_mut().advance_recount(COUNT) {
+        if self.adopting.is_none() || !self.core.advance_recount(COUNT) {
             return Ok(());
         }
         let Some((schemes, done)) = self.adopting.take() else { return Ok(()) };
         let adopt = Prepared::new(Operation::Adopt(Adopt { schemes: Some((*schemes).clone()) }));
-        match self.machine.commit(std::iter::once(&adopt), (self.config.clock)()) {
-            Ok(mut answers) => {
-                done(answers.remove(0).map_err(LedgerError::Refused));
-                Ok(())
-            }
-            Err(e) => {
-                done(Err(e.clone()));
-                Err(e)
-            }
+        let adopted = apply(&mut self.core, std::iter::once(&adopt), (self.config.clock)());
+        self.syncer().put(adopted, vec![done], 0)
+    }
+
+    /// Once a day it is asked whether there is enough of them; then some go between two groups.
+    fn drop_keys(&mut self) {
+        let day = self.core.now_us().div_euclid(DAY_US);
+        if self.core.is_thinning() {
+            self.core.advance_thinning();
+        } else if std::mem::replace(&mut self.asked, day) != day && self.core.has_keys_to_drop() {
+            self.core.begin_thinning();
         }
     }
 
-    fn snapshot_if_due(&mut self) {
+    fn snapshot_if_due(&mut self) -> Result<(), LedgerError> {
         let every = self.config.snapshot_every;
-        if every > 0 && self.machine.core().sequence() >= self.snapshot_at + every {
+        if every > 0 && self.core.sequence() >= self.snapshot_at + every {
+            // Of what is durable.
+            self.syncer().flush()?;
             self.snapshot(Box::new(|written| {
                 if let Err(e) = written {
                     tracing::error!("no snapshot of the exposure ledger was written: {e}");
                 }
             }));
         }
+        Ok(())
     }
 
     /// Hands a copy to a thread of its own; one at a time.
@@ -239,9 +246,8 @@ impl Writer {
         if self.snapshot.as_ref().is_some_and(|thread| !thread.is_finished()) {
             return done(Err(LedgerError::Busy));
         }
-        self.snapshot_at = self.machine.core().sequence();
-        let (core, disk, keep) =
-            (self.machine.core().clone(), self.machine.disk().clone(), self.config.snapshots);
+        self.snapshot_at = self.core.sequence();
+        let (core, disk, keep) = (self.core.clone(), self.disk.clone(), self.config.snapshots);
         let thread = std::thread::Builder::new().name("exposure-snapshot".into());
         let write = move || {
             let written = snapshot::write(&*disk, &core);

@@ -41,7 +41,7 @@ use self::deadline::Deadline;
 pub use self::{
     clock::Clock,
     exporter::Exporter,
-    exposure::{ExposureError, ExposureSource, GroupSource, OpenLedger},
+    exposure::{EventSink, ExposureError, ExposureSource, GroupSource, OpenLedger, Outbox},
     refusal::Refusal,
     server::{Config, Running, ServeError, Tls, serve},
     serving::{LoadError, OpenStore, Serving, Sources},

@@ -34,6 +34,7 @@ mod exposition;
 mod history;
 mod partition;
 mod partitioner;
+mod put;
 mod quiet;
 mod run;
 mod send;
@@ -55,6 +56,7 @@ use crate::{
 
 pub(crate) use partition::format_of;
 pub use partitioner::Partitioner;
+pub use put::EventProducer;
 pub(crate) use quiet::Quiet;
 pub use run::{Progress, Running, start};
 pub use send::{SendError, send_file};

@@ -1,4 +1,5 @@
-//! Durable reserves beside PostgreSQL doing the same on the same disk.
+//! Durable reserves beside PostgreSQL doing the same on the same disk; and how many of them share a sync, since the disk is the limit
+//! of both.
 
 use super::{NAME, postgres};
 use crate::goals::{
@@ -35,6 +36,15 @@ impl Goal for ExposureDurable {
             Line::new("one of them, p50", time("p50_ns")?, Wanted::Told)
                 .beside("mean", Quantity::Time(theirs.mean_ns)),
             Line::new("one of them, p99", time("p99_ns")?, Wanted::Told),
+            Line::new(
+                "reserves that share a sync",
+                Quantity::Count(number(&ours, "per_sync")?),
+                Wanted::Told,
+            )
+            .beside("PostgreSQL", Quantity::Count(theirs.per_sync)),
+            Line::new("a write and sync of them", time("sync_ns")?, Wanted::Told)
+                .beside("PostgreSQL's sync", Quantity::Time(theirs.sync_ns)),
+            Line::new("appending 8 KiB and syncing, alone", time("bare_sync_ns")?, Wanted::Told),
         ])
     }
 }

@@ -14,6 +14,9 @@ use anyhow::{Context, bail};
 pub struct Measured {
     pub per_s: f64,
     pub mean_ns: f64,
+    /// Transactions that share a sync of the log, and what one takes.
+    pub per_sync: f64,
+    pub sync_ns: f64,
 }
 
 /// Counters as in our own book: 10 of 12 are few and shared, two are a customer's.
@@ -33,6 +36,7 @@ begin
   return breached;
 end $$;
 vacuum analyze;
+select pg_stat_reset_shared('wal');
 ";
 
 /// A member's 56 counters of industries, regions, products, purposes and guarantees, one of four of the federation, two of a customer.
@@ -77,7 +81,17 @@ pub fn reserves(folder: &Path, callers: usize, seconds: u64) -> anyhow::Result<M
         let word = line.and_then(|rest| rest.split_whitespace().next());
         word.with_context(|| format!("pgbench does not tell `{after}`: {text}"))?.parse().map_err(Into::into)
     };
-    Ok(Measured { per_s: number("tps = ")?, mean_ns: 1e6 * number("latency average = ")? })
+    let done = number("number of transactions actually processed: ")?;
+    let syncs = told(server.query("select wal_sync, wal_sync_time from pg_stat_wal").output()?)?;
+    let mut numbers = syncs.trim().split('|').map(str::parse::<f64>);
+    let mut next = || numbers.next().and_then(Result::ok).context("PostgreSQL does not tell its syncs");
+    let (syncs, sync_ms) = (next()?, next()?);
+    Ok(Measured {
+        per_s: number("tps = ")?,
+        mean_ns: 1e6 * number("latency average = ")?,
+        per_sync: done / syncs,
+        sync_ns: 1e6 * sync_ms / syncs,
+    })
 }
 
 /// A server of our own, ended with this.
@@ -106,7 +120,7 @@ impl Server {
         )?;
         let options = format!(
             "-c listen_addresses='' -c unix_socket_directories='{}' -c fsync=on -c synchronous_commit=on \
-             -c shared_buffers=1GB -c max_connections=200 -c max_wal_size=8GB -c checkpoint_timeout=30min",
+             -c shared_buffers=1GB -c max_connections=200 -c track_wal_io_timing=on -c max_wal_size=8GB -c checkpoint_timeout=30min",
             server.socket()
         );
         let log = folder.join("log");
@@ -135,6 +149,13 @@ impl Server {
         let mut command = as_user(Command::new(self.programs.join(name)), &self.user);
         command.current_dir("/");
         command
+    }
+
+    /// Rows as lines, with `|` between columns.
+    fn query(&self, text: &str) -> Command {
+        let mut psql = self.program("psql");
+        psql.args(["--no-psqlrc", "-At", "--host", &self.socket(), "postgres", "-c", text]);
+        psql
     }
 
     fn psql(&self, text: &str) -> anyhow::Result<()> {

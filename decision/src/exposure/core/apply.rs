@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Applied, Core, Customer, Done, Exposure, Group, MINUTE_US, NOBODY, Naming, Profile,
+    Applied, Core, Customer, Exposure, Group, MINUTE_US, NOBODY, Naming, Profile,
     checks::{check_attributes, check_fen, check_name, check_schemes},
     counting::Who,
 };
@@ -97,10 +97,11 @@ impl Core {
         let Commit { member, exposure: id, key, fen, grow } = commit;
         check_name("the operation's key", key)?;
         check_fen(*fen)?;
+        let exposure = self.find_exposure(member, id)?;
         if let Some(before) = self.done_before(prepared, id, key)? {
             return Ok(before);
         }
-        let exposure = self.find_exposure(member, id)?;
+        self.check_keys()?;
         let row = *self.exposures.get(exposure);
         if row.reserved > 0 && self.has_expired(&row) {
             return Err(Refusal::Expired(id.clone()));
@@ -131,10 +132,11 @@ impl Core {
         let Repay { member, exposure: id, key, fen } = repay;
         check_name("the operation's key", key)?;
         check_fen(*fen)?;
+        let exposure = self.find_exposure(member, id)?;
         if let Some(before) = self.done_before(prepared, id, key)? {
             return Ok(before);
         }
-        let exposure = self.find_exposure(member, id)?;
+        self.check_keys()?;
         let left = self.exposures.get(exposure).outstanding;
         if *fen > left {
             return Err(Refusal::TooMuch { asked_fen: *fen, left_fen: left });
@@ -150,10 +152,11 @@ impl Core {
         if *fen != 0 {
             check_fen(*fen)?;
         }
+        let exposure = self.find_exposure(member, id)?;
         if let Some(before) = self.done_before(prepared, id, key)? {
             return Ok(before);
         }
-        let exposure = self.find_exposure(member, id)?;
+        self.check_keys()?;
         let left = self.exposures.get(exposure).reserved;
         if *fen > left {
             return Err(Refusal::TooMuch { asked_fen: *fen, left_fen: left });
@@ -213,12 +216,12 @@ impl Core {
         });
         if is_now != NOBODY {
             self.groups.get_mut(is_now).used -= used;
-            self.forget_large_group(is_now);
+            self.fall_group(is_now);
         }
         let mut large = Vec::new();
         if to != NOBODY {
             self.groups.get_mut(to).used += used;
-            large.extend(self.recognise_group(to));
+            large.extend(if used > 0 { self.rise_group(to) } else { None });
         }
         self.sequence += 1;
         Ok(Applied { answer: Answer { sequence: self.sequence, warnings, large }, fresh: true })
@@ -258,11 +261,9 @@ impl Core {
         let schemes =
             adopt.schemes.as_ref().ok_or_else(|| Refusal::Invalid("there are no schemes to adopt".into()))?;
         check_schemes(schemes)?;
-        let before = self.schemes().clone();
-        self.counting = self.recounted(schemes);
-        // Reads every customer, so only where the line moves.
-        let moved = (&before.members, &before.large_fen) != (&schemes.members, &schemes.large_fen);
-        let large = if moved { self.look_for_large() } else { Vec::new() };
+        let recounted = self.recounted(schemes);
+        self.counting = recounted.counting;
+        let large = self.cross(&recounted.customers, &recounted.groups);
         let naming = Naming { core: self, words: &self.words, asking: "" };
         let above = (0..self.counting.counters.len()).filter(|at| {
             let counter = self.counting.counters.get(*at);
@@ -281,17 +282,12 @@ impl Core {
         exposure: &str,
         key: &str,
     ) -> Result<Option<Applied>, Refusal> {
-        let find = |at: u32| self.operations.get(at).key == prepared.key;
-        let Some(at) = self.operation_index.find(prepared.key as u64, find) else { return Ok(None) };
-        let done = self.operations.get(at);
+        let Some(done) = self.keys.find(prepared.key) else { return Ok(None) };
+        self.check_gone(done.exposure, exposure)?;
         if done.content != prepared.content {
             return Err(Refusal::Conflict { exposure: exposure.into(), key: key.into() });
         }
-        let answer = match done.answer {
-            0 => Answer { sequence: done.sequence, ..Answer::default() },
-            at => prost::Message::decode(self.texts.get(at)).expect("it was kept as it was said"),
-        };
-        Ok(Some(Applied { answer, fresh: false }))
+        Ok(Some(Applied { answer: self.keys.answer(done), fresh: false }))
     }
 
     /// Numbers what was done, and keeps its answer.
@@ -304,23 +300,23 @@ impl Core {
     ) -> Applied {
         self.sequence += 1;
         let answer = Answer { sequence: self.sequence, warnings, large };
-        let more = !answer.warnings.is_empty() || !answer.large.is_empty();
-        let kept = if more { self.texts.push(&prost::Message::encode_to_vec(&answer)) } else { 0 };
-        let (key, content, sequence) = (prepared.key, prepared.content, self.sequence);
-        let at = self.operations.push(Done { key, content, sequence, answer: kept, exposure });
-        self.operation_index.insert(key as u64, at);
+        let opening = matches!(prepared.operation, Operation::Reserve(_));
+        self.keep(prepared.key, prepared.content, exposure, opening, &answer);
         Applied { answer, fresh: true }
     }
 
+    /// One that is not gone.
     fn find_exposure(&self, member: &str, id: &str) -> Result<u32, Refusal> {
         // Where room for it was reserved.
         let key = crate::exposure::operation::hash([member, id, ""].into_iter());
-        let at = self.operation_index.find(key as u64, |at| self.operations.get(at).key == key);
         let unknown = || Refusal::UnknownExposure { member: member.into(), exposure: id.into() };
-        if self.operations.is_full() || self.texts.is_full() {
-            return Err(Refusal::Full("operations"));
-        }
-        Ok(self.operations.get(at.ok_or_else(unknown)?).exposure)
+        let exposure = self.keys.find(key).ok_or_else(unknown)?.exposure;
+        self.check_gone(exposure, id)?;
+        Ok(exposure)
+    }
+
+    fn check_keys(&self) -> Result<(), Refusal> {
+        if self.keys.is_full() { Err(Refusal::Full("operations")) } else { Ok(()) }
     }
 
     fn has_expired(&self, row: &Exposure) -> bool {
@@ -341,7 +337,7 @@ impl Core {
     fn check_room(&self, fen: i64) -> Result<(), Refusal> {
         let counters = self.counting.counters.len().checked_add(crate::exposure::scheme::SCHEMES_MAX as u32);
         let full = self.exposures.is_full()
-            || self.operations.is_full()
+            || self.keys.is_full()
             || self.customers.is_full()
             || self.texts.is_full()
             || counters.is_none()
@@ -361,10 +357,10 @@ impl Core {
         let row = self.customers.get_mut(customer);
         row.used += fen;
         let group = row.group;
-        let mut large: Vec<u32> = self.recognise_customer(customer).into_iter().collect();
+        let mut large: Vec<u32> = self.rise_customer(customer).into_iter().collect();
         if group != NOBODY {
             self.groups.get_mut(group).used += fen;
-            large.extend(self.recognise_group(group));
+            large.extend(self.rise_group(group));
         }
         (self.warnings_of(exposure), large)
     }
@@ -377,14 +373,18 @@ impl Core {
         self.total_fen -= fen;
         assert!(self.total_fen >= 0, "what is given back was taken");
         self.shift(exposure, -fen);
-        let customer = self.exposures.get(exposure).customer;
+        let row = self.exposures.get(exposure);
+        let customer = row.customer;
+        if row.used() == 0 {
+            self.close(exposure);
+        }
         let row = self.customers.get_mut(customer);
         row.used -= fen;
         let group = row.group;
-        self.forget_large_customer(customer);
+        self.fall_customer(customer);
         if group != NOBODY {
             self.groups.get_mut(group).used -= fen;
-            self.forget_large_group(group);
+            self.fall_group(group);
         }
     }
 

@@ -91,6 +91,16 @@ impl<T: Fixed> Column<T> {
     }
 }
 
+impl Fixed for u64 {
+    const BYTES: usize = 8;
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend(self.to_le_bytes());
+    }
+    fn read(bytes: &[u8]) -> Self {
+        Self::from_le_bytes(bytes.try_into().expect("eight bytes"))
+    }
+}
+
 impl Fixed for u32 {
     const BYTES: usize = 4;
     fn write(&self, out: &mut Vec<u8>) {

@@ -5,7 +5,7 @@
 //!        └─ low bits ──► | row + 1, hash | … | 0 |    open addressing, in order; 0: nobody
 //! ```
 //!
-//! Nobody ever leaves. Copies share tables, as those of a [`Column`](super::column::Column) share pieces; and a table
+//! Nobody ever leaves: of those that stay alone another is made ([`super::keys`]). Copies share tables, as those of a [`Column`](super::column::Column) share pieces; and a table
 //! is written to a snapshot as it lies, so that opening hashes nothing.
 
 use std::sync::Arc;
@@ -62,6 +62,17 @@ impl Index {
         }
         put(&mut table.cells, (hash & u64::from(u32::MAX)) << 32 | u64::from(row + 1));
         table.taken += 1;
+    }
+
+    /// Which table a hash is in.
+    pub fn table_of(hash: u64) -> usize {
+        (hash >> 54) as usize
+    }
+
+    /// The rows of a table, each with a hash by which it can be put into another index.
+    pub fn of_table(&self, table: usize) -> impl Iterator<Item = (u64, u32)> {
+        let taken = self.tables[table].cells.iter().filter(|value| **value != 0);
+        taken.map(move |value| ((table as u64) << 54 | value >> 32, *value as u32 - 1))
     }
 
     /// Each table's cells, in order.

@@ -18,7 +18,9 @@ mod checks;
 pub mod column;
 pub mod counting;
 mod index;
+mod keys;
 mod large;
+mod notice;
 mod query;
 mod recount;
 pub mod state;
@@ -30,12 +32,15 @@ use self::{
     column::{Column, fixed},
     counting::{Counting, NOBODY, Names},
     index::Index,
+    keys::{Keys, Thinning},
     large::LargeRow,
+    notice::NoticeRow,
     recount::Recount,
     text::{Ref, Texts, Words},
 };
 pub use self::{
     large::Large,
+    notice::{LargeChange, LargeEvent},
     query::{ExposureState, Filter},
 };
 use super::{
@@ -61,11 +66,17 @@ pub struct Core {
     profiles: Column<Arc<Profile>>,
     profile_index: Index,
     exposures: Column<Exposure>,
-    operations: Column<Done>,
-    operation_index: Index,
+    keys: Keys,
+    /// Keys of what is gone are being dropped.
+    thinning: Option<Box<Thinning>>,
+    /// For how long keys are kept once their exposure is closed.
+    keep_us: i64,
+    /// How many exposures were closed, by day. One that is drawn on again is counted again.
+    closings: Arc<BTreeMap<u32, u32>>,
     /// Exposures by the minute in which what they reserve expires. Those that reserve nothing any more stay until then.
     expiries: Arc<BTreeMap<u32, Arc<Vec<u32>>>>,
     larges: Column<LargeRow>,
+    notices: Column<NoticeRow>,
     counting: Counting,
     /// Counters by other schemes, while they are being built.
     next: Option<Box<Recount>>,
@@ -111,7 +122,7 @@ struct Exposure {
     customer: u32,
     /// Of the same customer, or [`NOBODY`].
     next: u32,
-    /// Minute in which what it reserves expires; 0: never.
+    /// Minute in which what it reserves expires; 0: never. Once nothing is left of it, the minute in which it was closed.
     expires: u32,
 }
 fixed!(Exposure {
@@ -129,18 +140,6 @@ impl Exposure {
         self.reserved + self.outstanding
     }
 }
-
-/// An operation that has a key.
-#[derive(Clone, Copy, Debug)]
-struct Done {
-    key: u128,
-    content: u64,
-    sequence: u64,
-    /// Its answer, if there is more to it than the number.
-    answer: Ref,
-    exposure: u32,
-}
-fixed!(Done { key: u128, content: u64, sequence: u64, answer: u64, exposure: u32 });
 
 /// A member, and attributes in order of name.
 #[derive(Clone, Debug, PartialEq)]
@@ -166,10 +165,13 @@ impl Core {
             profiles: Column::default(),
             profile_index: Index::default(),
             exposures: Column::default(),
-            operations: Column::default(),
-            operation_index: Index::default(),
+            keys: Keys::default(),
+            thinning: None,
+            keep_us: i64::MAX,
+            closings: Arc::default(),
             expiries: Arc::default(),
             larges: Column::default(),
+            notices: Column::default(),
             counting: Counting::new(Arc::new(SchemeSet::default())),
             next: None,
         }

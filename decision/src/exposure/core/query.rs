@@ -84,8 +84,7 @@ impl Core {
     /// How an exposure stands.
     pub fn exposure(&self, member: &str, id: &str) -> Option<ExposureState> {
         let key = hash([member, id, ""].into_iter());
-        let at = self.operation_index.find(key as u64, |at| self.operations.get(at).key == key)?;
-        Some(self.tell_exposure(self.exposures.get(self.operations.get(at).exposure)))
+        Some(self.tell_exposure(self.exposures.get(self.keys.find(key)?.exposure)))
     }
 
     /// Exposures of a customer, the newest first.
@@ -138,11 +137,9 @@ impl Core {
 
     /// What is reserved and outstanding of the exposure of an operation; of others, of everything.
     pub(crate) fn amounts(&self, prepared: &Prepared) -> (i64, i64) {
-        let found =
-            self.operation_index.find(prepared.key as u64, |at| self.operations.get(at).key == prepared.key);
-        match found.filter(|_| prepared.key != 0) {
-            Some(at) => {
-                let row = self.exposures.get(self.operations.get(at).exposure);
+        match self.keys.find(prepared.key).filter(|_| prepared.key != 0) {
+            Some(done) => {
+                let row = self.exposures.get(done.exposure);
                 (row.reserved, row.outstanding)
             }
             None => (self.total_fen, i64::from(self.exposures.len())),

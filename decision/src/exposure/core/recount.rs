@@ -2,9 +2,11 @@
 //!
 //! ```text
 //!  exposures   0 … cursor … n         begin(schemes)   counters beside, empty
-//!              └─counted─┘            advance(some)    the next exposures are counted
-//!  operations meanwhile               on an exposure before the cursor: counted in both
-//!  Adopt, in the log                  the counters beside take the place of the old ones, between two operations
+//!              └─counted─┘            advance(some)    the next exposures are counted; then of the next customers and groups
+//!                                                      it is looked who crosses the line of large exposures
+//!  operations meanwhile               on an exposure before the cursor: counted in both; of a customer: looked at again
+//!  Adopt, in the log                  the counters beside take the place of the old ones, between two operations, and who
+//!                                     crosses the line becomes large, or is so no more
 //! ```
 //!
 //! What counters come to follows from the exposures alone. So a log in which `Adopt` stands is read back by counting all
@@ -15,6 +17,7 @@ use std::sync::Arc;
 use super::{
     Column, Core, Customer, Exposure, NOBODY, Profile,
     counting::{Counting, Plan, Who},
+    large::Crossing,
     text::Words,
 };
 use crate::exposure::scheme::SchemeSet;
@@ -25,37 +28,82 @@ pub struct Recount {
     pub counting: Counting,
     /// Exposures before it are counted.
     pub cursor: u32,
+    pub customers: Crossing,
+    pub groups: Crossing,
 }
 
 impl Core {
     /// Begins to count by other schemes. What was begun before is forgotten.
     pub fn begin_recount(&mut self, schemes: Arc<SchemeSet>) {
-        self.next = Some(Box::new(Recount { counting: Counting::new(schemes), cursor: 0 }));
+        let (customers, groups) = Default::default();
+        self.next =
+            Some(Box::new(Recount { counting: Counting::new(schemes), cursor: 0, customers, groups }));
     }
 
-    /// Counts some more exposures. Whether there is nothing left to count.
+    /// Counts some more. Whether there is nothing left to count.
     pub fn advance_recount(&mut self, some: u32) -> bool {
-        let Self { words, profiles, customers, exposures, next, .. } = self;
-        let Some(next) = next else { return true };
-        let end = next.cursor.saturating_add(some).min(exposures.len());
-        while next.cursor < end {
+        for _ in 0..some {
+            if !self.count_one() {
+                return true;
+            }
+        }
+        self.next.as_ref().is_none_or(|next| self.is_counted(next))
+    }
+
+    /// One exposure, customer or group; false if there is none left.
+    fn count_one(&mut self) -> bool {
+        let Self { words, profiles, customers, groups, exposures, next, .. } = self;
+        let Some(next) = next else { return false };
+        if next.cursor < exposures.len() {
             let exposure = exposures.get(next.cursor);
             count(&mut next.counting, (words, profiles, customers), exposure, exposure.used());
             next.cursor += 1;
+        } else if next.customers.cursor < customers.len() {
+            next.customers.cursor += 1;
+            self.look_at_customer(self.next.as_ref().map_or(0, |next| next.customers.cursor - 1));
+        } else if next.groups.cursor < groups.len() {
+            next.groups.cursor += 1;
+            self.look_at_group(self.next.as_ref().map_or(0, |next| next.groups.cursor - 1));
+        } else {
+            return false;
         }
-        next.cursor == exposures.len()
+        true
+    }
+
+    fn is_counted(&self, next: &Recount) -> bool {
+        next.cursor == self.exposures.len()
+            && next.customers.cursor == self.customers.len()
+            && next.groups.cursor == self.groups.len()
+    }
+
+    /// Whether the line that is to come says something else of a customer; of one that the re-count has not come to it is asked
+    /// later.
+    pub(super) fn look_at_customer(&mut self, customer: u32) {
+        let Self { words, customers, next, .. } = self;
+        if let Some(next) = next.as_mut().filter(|next| customer < next.customers.cursor) {
+            let row = customers.get(customer);
+            let of = (words.get(row.member), row.used, row.large);
+            next.customers.look(customer, of, next.counting.schemes());
+        }
+    }
+
+    pub(super) fn look_at_group(&mut self, group: u32) {
+        let Self { words, groups, next, .. } = self;
+        if let Some(next) = next.as_mut().filter(|next| group < next.groups.cursor) {
+            let row = groups.get(group);
+            let of = (words.get(row.member), row.used, row.large);
+            next.groups.look(group, of, next.counting.schemes());
+        }
     }
 
     /// Counters by these schemes: those that were built beside, or all anew.
-    pub(super) fn recounted(&mut self, schemes: &SchemeSet) -> Counting {
+    pub(super) fn recounted(&mut self, schemes: &SchemeSet) -> Recount {
         match self.next.take() {
-            Some(next) if **next.counting.schemes() == *schemes && next.cursor == self.exposures.len() => {
-                next.counting
-            }
+            Some(next) if **next.counting.schemes() == *schemes && self.is_counted(&next) => *next,
             _ => {
                 self.begin_recount(Arc::new(schemes.clone()));
-                self.advance_recount(u32::MAX);
-                self.next.take().expect("it was begun").counting
+                while !self.advance_recount(u32::MAX) {}
+                *self.next.take().expect("it was begun")
             }
         }
     }
@@ -90,8 +138,11 @@ impl Core {
         copy.next = None;
         let schemes = self.schemes().clone();
         let anew = copy.recounted(&schemes);
+        if !anew.customers.is_empty() || !anew.groups.is_empty() {
+            return Err("who is large is not who is above the line".into());
+        }
         // The copy's words go on from this one's, so the numbers are the same.
-        let (kept, anew) = (self.counting.totals(), anew.totals());
+        let (kept, anew) = (self.counting.totals(), anew.counting.totals());
         if kept != anew {
             let differs = kept.iter().find(|(key, used)| anew.get(*key) != Some(used));
             return Err(format!(

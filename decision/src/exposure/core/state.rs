@@ -1,4 +1,4 @@
-//! A ledger as bytes, and back: each column in large pieces, each table of an index as it lies. Nothing is hashed, parsed or
+//! A ledger as bytes, in two halves, and back: each column in large pieces, each table of an index as it lies. Nothing is hashed, parsed or
 //! allocated row by row, but for words, profiles and schemes, of which there are few.
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -6,9 +6,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use prost::Message;
 
 use super::{
-    Core, Counting, Profile,
+    Core, Counting, Exposure, Profile,
     column::{Column, Fixed},
     index::Index,
+    keys::Keys,
     text::{Texts, Words},
 };
 use crate::exposure::{operation::Attribute, scheme::SchemeSet};
@@ -43,16 +44,13 @@ struct ProfileText {
 }
 
 impl Core {
-    /// Writes all of it, but for counters that are being built.
-    pub fn write<P: Put>(&self, to: &mut P) -> Result<(), P::Error> {
+    /// Writes the first half of it, but for counters that are being built: what exposures are of, and are counted by.
+    pub fn write_first<P: Put>(&self, to: &mut P) -> Result<(), P::Error> {
         number(to, self.sequence)?;
         number(to, self.now_us as u64)?;
         number(to, self.total_fen as u64)?;
         bytes(to, &self.schemes().encode_to_vec())?;
-        number(to, self.texts.blocks().count() as u64)?;
-        for block in self.texts.blocks() {
-            bytes(to, block)?;
-        }
+        put_texts(to, &self.texts)?;
         number(to, self.words.iter().count() as u64)?;
         for word in self.words.iter() {
             bytes(to, word.as_bytes())?;
@@ -65,18 +63,27 @@ impl Core {
         }
         column(to, &self.customers)?;
         column(to, &self.groups)?;
-        column(to, &self.exposures)?;
-        column(to, &self.operations)?;
         column(to, &self.larges)?;
+        column(to, &self.notices)?;
         column(to, &self.counting.counters)?;
         column(to, &self.counting.parts)?;
         let counting = &self.counting.index;
-        for index in
-            [&self.customer_index, &self.group_index, &self.profile_index, &self.operation_index, counting]
-        {
-            for table in index.tables() {
-                cells(to, table)?;
-            }
+        [&self.customer_index, &self.group_index, &self.profile_index, counting]
+            .into_iter()
+            .try_for_each(|index| put_index(to, index))
+    }
+
+    /// Writes the other half: exposures, and keys of what was done to them.
+    pub fn write_second<P: Put>(&self, to: &mut P) -> Result<(), P::Error> {
+        column(to, &self.exposures)?;
+        column(to, &self.keys.rows)?;
+        put_index(to, &self.keys.index)?;
+        column(to, &self.keys.answers)?;
+        put_texts(to, &self.keys.texts)?;
+        number(to, self.closings.len() as u64)?;
+        for (day, count) in self.closings.iter() {
+            number(to, (*day).into())?;
+            number(to, (*count).into())?;
         }
         number(to, self.expiries.len() as u64)?;
         for (minute, all) in self.expiries.iter() {
@@ -88,19 +95,14 @@ impl Core {
         Ok(())
     }
 
-    /// Reads what was written.
-    pub fn read<T: Take>(from: &mut T) -> Result<Self, T::Error> {
+    /// Reads what was written first, without exposures.
+    pub fn read_first<T: Take>(from: &mut T) -> Result<Self, T::Error> {
         let mut core = Self::new();
-        core.sequence = take_number(from)?;
-        core.now_us = take_number(from)? as i64;
+        (core.sequence, core.now_us) = take_time(from)?;
         core.total_fen = take_number(from)? as i64;
         let schemes = SchemeSet::decode(&take_bytes(from)?[..]).map_err(|_| Wrong("these are no schemes"))?;
         core.counting = Counting::new(Arc::new(schemes));
-        let mut texts = Texts::default();
-        for _ in 0..take_number(from)? {
-            texts.push_block(take_bytes(from)?);
-        }
-        core.texts = texts;
+        core.texts = take_texts(from)?;
         let mut words = Words::default();
         for _ in 0..take_number(from)? {
             let word = take_bytes(from)?;
@@ -115,29 +117,58 @@ impl Core {
         }
         core.customers = take_column(from)?;
         core.groups = take_column(from)?;
-        core.exposures = take_column(from)?;
-        core.operations = take_column(from)?;
         core.larges = take_column(from)?;
+        core.notices = take_column(from)?;
         core.counting.counters = take_column(from)?;
         core.counting.parts = take_column(from)?;
         core.customer_index = take_index(from)?;
         core.group_index = take_index(from)?;
         core.profile_index = take_index(from)?;
-        core.operation_index = take_index(from)?;
         core.counting.index = take_index(from)?;
-        let mut expiries = BTreeMap::new();
-        for _ in 0..take_number(from)? {
-            let minute = take_number(from)? as u32;
-            let rows: Column<u32> = take_column(from)?;
-            expiries.insert(minute, Arc::new(rows.iter().copied().collect::<Vec<_>>()));
-        }
-        core.expiries = Arc::new(expiries);
         // Plans are made from profiles, of which there are few.
         for profile in 0..core.profiles.len() {
             core.plan_of(profile);
         }
         Ok(core)
     }
+
+    /// Takes the other half.
+    pub fn join(&mut self, Second { exposures, keys, closings, expiries }: Second) {
+        (self.exposures, self.keys) = (exposures, keys);
+        (self.closings, self.expiries) = (Arc::new(closings), Arc::new(expiries));
+    }
+}
+
+/// What is written second.
+pub struct Second {
+    exposures: Column<Exposure>,
+    keys: Keys,
+    closings: BTreeMap<u32, u32>,
+    expiries: BTreeMap<u32, Arc<Vec<u32>>>,
+}
+
+impl Second {
+    pub fn read<T: Take>(from: &mut T) -> Result<Self, T::Error> {
+        let exposures = take_column(from)?;
+        let (rows, index) = (take_column(from)?, take_index(from)?);
+        let keys = Keys { rows, index, answers: take_column(from)?, texts: take_texts(from)? };
+        let mut closings = BTreeMap::new();
+        for _ in 0..take_number(from)? {
+            closings.insert(take_number(from)? as u32, take_number(from)? as u32);
+        }
+        let mut expiries = BTreeMap::new();
+        for _ in 0..take_number(from)? {
+            let minute = take_number(from)? as u32;
+            let rows: Column<u32> = take_column(from)?;
+            expiries.insert(minute, Arc::new(rows.iter().copied().collect::<Vec<_>>()));
+        }
+        Ok(Self { exposures, keys, closings, expiries })
+    }
+}
+
+/// Operations that a ledger has, and its time, of the beginning of what is written first.
+pub fn take_time<T: Take>(from: &mut T) -> Result<(u64, i64), T::Error> {
+    Ok((take_number(from)?, take_number(from)? as i64))
 }
 
 fn number<P: Put>(to: &mut P, number: u64) -> Result<(), P::Error> {
@@ -155,7 +186,7 @@ fn bytes<P: Put>(to: &mut P, bytes: &[u8]) -> Result<(), P::Error> {
 
 fn take_bytes<T: Take>(from: &mut T) -> Result<Vec<u8>, T::Error> {
     let len = take_number(from)? as usize;
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(len.min(PUT_MAX));
     while bytes.len() < len {
         bytes.extend_from_slice(from.take(PUT_MAX.min(len - bytes.len()))?);
     }
@@ -184,6 +215,23 @@ fn take_column<S: Take, T: Fixed>(from: &mut S) -> Result<Column<T>, S::Error> {
     Ok(column)
 }
 
+fn put_texts<P: Put>(to: &mut P, texts: &Texts) -> Result<(), P::Error> {
+    number(to, texts.blocks().count() as u64)?;
+    texts.blocks().try_for_each(|block| bytes(to, block))
+}
+
+fn take_texts<T: Take>(from: &mut T) -> Result<Texts, T::Error> {
+    let mut texts = Texts::default();
+    for _ in 0..take_number(from)? {
+        texts.push_block(take_bytes(from)?);
+    }
+    Ok(texts)
+}
+
+fn put_index<P: Put>(to: &mut P, index: &Index) -> Result<(), P::Error> {
+    index.tables().try_for_each(|table| cells(to, table))
+}
+
 fn cells<P: Put>(to: &mut P, cells: &[u64]) -> Result<(), P::Error> {
     number(to, cells.len() as u64)?;
     let mut bytes = Vec::new();
@@ -199,7 +247,8 @@ fn take_index<T: Take>(from: &mut T) -> Result<Index, T::Error> {
     let mut tables = Vec::with_capacity(super::index::TABLES);
     for _ in 0..super::index::TABLES {
         let mut left = take_number(from)? as usize;
-        let mut cells = Vec::new();
+        // What is grown into is touched twice.
+        let mut cells = Vec::with_capacity(left.min(PUT_MAX));
         while left > 0 {
             let some = left.min(PUT_MAX / 8);
             let bytes = from.take(8 * some)?.as_chunks::<8>().0;

@@ -10,9 +10,9 @@ use super::{
     world::{self, MINUTE},
 };
 use crate::exposure::{
-    core::{Core, Filter},
+    core::{Core, Filter, LargeChange},
     groups::regroupings,
-    operation::{Adopt, CounterUse, Operation, Prepared},
+    operation::{Adopt, Attribute, Commit, CounterUse, Operation, Prepared, Repay, Reserve, Tick},
 };
 
 pub fn states(core: &Core) -> BTreeMap<(String, String), crate::exposure::core::ExposureState> {
@@ -22,9 +22,14 @@ pub fn states(core: &Core) -> BTreeMap<(String, String), crate::exposure::core::
 #[test]
 fn the_core_does_what_a_simple_ledger_does() {
     let (mut done, mut refused, mut recognised, mut warned) = (0, 0, 0, 0);
+    let (mut events, mut gone, mut thinned) = (0, 0, 0);
     for seed in 0..300 {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let (mut core, mut model) = (Core::new(), Model::default());
+        if seed % 3 == 0 {
+            model.keep_us = rng.random_range(1..100) * MINUTE;
+            core.keep_keys(model.keep_us);
+        }
         let (mut now_us, mut used) = (MINUTE, Vec::new());
         let mut coming = None;
         // Counters that a change of schemes or groups, not an operation that asks for room, put over their line.
@@ -48,6 +53,14 @@ fn the_core_does_what_a_simple_ledger_does() {
                     excused = !applied.answer.warnings.is_empty();
                 }
             }
+            // Keys are dropped at any time, some of them and more later: nobody sees it.
+            if model.keep_us > 0 && !core.is_thinning() && rng.random_range(0..20) == 0 {
+                core.begin_thinning();
+                thinned += 1;
+            }
+            for _ in 0..rng.random_range(0..400) {
+                core.advance_thinning();
+            }
             let operation = world::operation(now_us, &used, &mut rng);
             let ours = core.apply(&Prepared::new(operation.clone()), now_us);
             let theirs = model.apply(&operation, now_us);
@@ -65,6 +78,7 @@ fn the_core_does_what_a_simple_ledger_does() {
                 (Err(ours), Err(theirs)) => {
                     assert_eq!(kind(&ours), theirs, "seed {seed}, step {step}: {operation:?}: {ours}");
                     refused += 1;
+                    gone += u32::from(theirs == "Gone");
                 }
                 (ours, theirs) => panic!("seed {seed}, step {step}: {operation:?}: {ours:?}, not {theirs:?}"),
             }
@@ -79,6 +93,8 @@ fn the_core_does_what_a_simple_ledger_does() {
         }
         core.verify().unwrap_or_else(|e| panic!("seed {seed}: {e}"));
         assert_eq!(states(&core), model.states(), "seed {seed}");
+        assert_eq!(told(&core), model.events, "seed {seed}");
+        events += model.events.len();
         for counter in core.utilisation(Filter::default()) {
             let behind: i64 = core.behind(&counter).map(|e| e.reserved_fen + e.outstanding_fen).sum();
             assert_eq!(behind, counter.used_fen, "seed {seed}: the exposures behind {counter:?}");
@@ -86,6 +102,13 @@ fn the_core_does_what_a_simple_ledger_does() {
     }
     assert!(done > 5_000 && refused > 5_000, "{done} done, {refused} refused");
     assert!(recognised > 100 && warned > 1_000, "{recognised} large, {warned} warnings");
+    assert!(gone > 300 && thinned > 300, "{gone} gone, {thinned} times thinned");
+    assert!(events > 2 * recognised, "{events} events of {recognised} large exposures");
+}
+
+/// Events of large exposures.
+pub fn told(core: &Core) -> Vec<(u64, u32, LargeChange, i64)> {
+    core.large_events(0).map(|e| (e.sequence, e.number, e.what, e.used_fen)).collect()
 }
 
 /// A counter over its hard line. Limits that are not always in force may be exceeded before, so they do not count.
@@ -127,4 +150,61 @@ fn groups_become_what_edges_say() {
         assert_eq!(regroupings(&core, &edges, &[0], 0), []);
         core.verify().unwrap();
     }
+}
+
+/// Of what is gone the opening key stays, and of what is not every one; whatever is asked of it again is not done twice.
+#[test]
+fn keys_of_what_is_gone_are_dropped() {
+    const DAY: i64 = 24 * 60 * MINUTE;
+    let mut core = Core::new();
+    core.keep_keys(400 * DAY);
+    let schemes = world::schemes(1, &mut ChaCha8Rng::seed_from_u64(1));
+    core.apply(&Prepared::new(Operation::Adopt(Adopt { schemes: Some((*schemes).clone()) })), MINUTE)
+        .unwrap();
+    let reserve = |of: &str| {
+        let attributes = ["industry", "product", "purpose"].map(|name| Attribute::new(name, "none")).to_vec();
+        let (member, exposure, customer) = ("001".into(), of.into(), "c1".into());
+        Operation::Reserve(Reserve { member, exposure, customer, attributes, fen: 1, expires_us: 0 })
+    };
+    let draw = |of: &str, key: String| {
+        let (member, exposure) = ("001".into(), of.into());
+        Operation::Commit(Commit { member, exposure, key, fen: 1, grow: true })
+    };
+    let repay = |of: &str, key: String| {
+        let (member, exposure) = ("001".into(), of.into());
+        Operation::Repay(Repay { member, exposure, key, fen: 1 })
+    };
+    let mut all = vec![reserve("gone"), reserve("here")];
+    for n in 0..100 {
+        for of in ["gone", "here"] {
+            all.extend([draw(of, format!("d{n}")), repay(of, format!("r{n}"))]);
+        }
+    }
+    all.push(draw("here", "last".into()));
+    let answers: Vec<_> =
+        all.iter().map(|o| core.apply(&Prepared::new(o.clone()), DAY).unwrap().answer).collect();
+    assert_eq!(core.keys_held(), all.len() as u32);
+    let again = |core: &mut Core, at: i64| -> Vec<_> {
+        all.iter().map(|o| core.apply(&Prepared::new(o.clone()), at).map(|a| (a.answer, a.fresh))).collect()
+    };
+    assert!(!core.has_keys_to_drop());
+    let repeated = again(&mut core, 400 * DAY);
+    assert!(repeated.iter().zip(&answers).all(|(now, then)| *now == Ok((then.clone(), false))));
+    core.apply(&Prepared::new(Operation::Tick(Tick {})), 402 * DAY).unwrap();
+    assert!(core.has_keys_to_drop());
+    core.begin_thinning();
+    while core.is_thinning() {
+        core.advance_thinning();
+    }
+    assert!(!core.has_keys_to_drop());
+    assert_eq!(core.keys_held(), 1 + 202);
+    // For good, whatever is said of it later.
+    core.keep_keys(i64::MAX);
+    for (operation, now) in all.iter().zip(again(&mut core, 402 * DAY)) {
+        let of_gone = format!("{operation:?}").contains("\"gone\"");
+        assert_eq!(now.is_err(), of_gone, "{operation:?}: {now:?}");
+        assert!(now.is_ok_and(|(_, fresh)| !fresh) || of_gone);
+    }
+    core.verify().unwrap();
+    assert_eq!(core.exposures_of("001", "c1").map(|e| e.outstanding_fen).collect::<Vec<_>>(), [1, 0]);
 }

@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{
-    core::{over, states},
+    core::{over, states, told},
     model::{Model, kind},
     world::{self, MINUTE},
 };
@@ -159,6 +159,7 @@ fn check(world: &World, machine: &Machine, what: &str) {
     let core = machine.core();
     core.verify().unwrap_or_else(|e| panic!("{what}: {e}"));
     assert_eq!(states(core), world.model.states(), "{what}");
+    assert_eq!(told(core), world.model.events, "{what}");
     if !world.excused {
         assert_eq!(over(core), None, "{what}: oversold");
     }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::exposure::{
-    core::ExposureState,
+    core::{ExposureState, LargeChange},
     operation::{Answer, Attribute, Breach, CounterUse, Operation, Prepared, Refusal, Reserve},
     scheme::{CUSTOMER, GROUP, NONE, SchemeSet, Scope},
 };
@@ -19,6 +19,8 @@ struct Exposure {
     outstanding: i64,
     /// Minute, or 0.
     expires: i64,
+    /// Minute in which nothing was left of it.
+    closed: Option<i64>,
 }
 
 #[derive(Clone, Debug)]
@@ -35,11 +37,15 @@ type Subject = (String, bool, String);
 pub struct Model {
     pub schemes: Arc<SchemeSet>,
     now_us: i64,
+    /// For so long it is known what was done to what was closed; 0: for ever.
+    pub keep_us: i64,
     pub sequence: u64,
     exposures: BTreeMap<(String, String), Exposure>,
     groups: BTreeMap<(String, String), String>,
     done: BTreeMap<(String, String, String), (Operation, Answer)>,
     large: Vec<Large>,
+    /// What happened to large exposures: operation, number, what, and how much was used.
+    pub events: Vec<(u64, u32, LargeChange, i64)>,
     /// In the order in which they were seen first.
     seen: Vec<Subject>,
 }
@@ -52,7 +58,7 @@ impl Model {
         let mut subjects = self.seen.clone();
         subjects.sort_by_key(|subject| !subject.1);
         let subjects: Vec<_> = subjects.into_iter().map(|s| (s.clone(), self.used(&s))).collect();
-        self.recognise(&subjects)
+        self.recognise(&subjects, false)
     }
 
     /// Only the kind of a refusal is told, and of a breach all of it.
@@ -79,13 +85,14 @@ impl Model {
                     attributes: r.attributes.clone(),
                     reserved: 0,
                     outstanding: 0,
+                    closed: None,
                     expires: (r.expires_us + MINUTE - 1).div_euclid(MINUTE),
                 };
                 self.check_room(&r.member, &new, r.fen)?;
                 let key = (r.member.clone(), r.exposure.clone());
                 self.see(&r.member, true, &r.customer);
                 self.exposures.insert(key.clone(), Exposure { reserved: r.fen, ..new });
-                Ok(self.answer(id, operation.clone(), &key))
+                Ok(self.answer(id, operation.clone(), &key, true))
             }
             Operation::Commit(c) => {
                 if c.fen < 1 {
@@ -110,7 +117,8 @@ impl Model {
                 let row = self.exposures.get_mut(&key).unwrap();
                 row.reserved -= c.fen - more;
                 row.outstanding += c.fen;
-                Ok(self.answer(id, operation.clone(), &key))
+                row.closed = None;
+                Ok(self.answer(id, operation.clone(), &key, more > 0))
             }
             Operation::Repay(r) => {
                 if r.fen < 1 {
@@ -156,7 +164,11 @@ impl Model {
                     self.see(&r.member, false, &r.group);
                 }
                 self.sequence += 1;
-                let large = self.recognise(&self.subjects(&r.member, &r.customer));
+                let customer = (r.member.clone(), true, r.customer.clone());
+                let large = self.recognise(
+                    &self.subjects(&r.member, &r.customer)[1..].to_vec(),
+                    self.used(&customer) > 0,
+                );
                 // Which counters a whole customer's exposures are above is told in no order that matters.
                 Ok(Answer { sequence: self.sequence, warnings: Vec::new(), large })
             }
@@ -170,7 +182,10 @@ impl Model {
                     Some(_) => {}
                     None => {
                         large.reference = Some(f.reference.clone());
+                        let subject = large.subject.clone();
                         self.sequence += 1;
+                        let used = self.used(&subject);
+                        self.events.push((self.sequence, f.large, LargeChange::Filed, used));
                     }
                 }
                 Ok(Answer { sequence: self.sequence, ..Answer::default() })
@@ -178,8 +193,9 @@ impl Model {
             Operation::Tick(_) => {
                 let minute = self.now_us.div_euclid(MINUTE);
                 for row in self.exposures.values_mut() {
-                    if row.expires > 0 && row.expires <= minute {
+                    if row.expires > 0 && row.expires <= minute && row.reserved > 0 {
                         row.reserved = 0;
+                        row.closed = (row.outstanding == 0).then_some(minute);
                     }
                 }
                 self.close_large();
@@ -191,6 +207,10 @@ impl Model {
     }
 
     fn before(&self, id: &(String, String, String), operation: &Operation) -> Result<Option<Answer>, String> {
+        let closed = self.exposures.get(&(id.0.clone(), id.1.clone())).and_then(|row| row.closed);
+        if self.keep_us > 0 && closed.is_some_and(|minute| minute * MINUTE + self.keep_us <= self.now_us) {
+            return Err("Gone".into());
+        }
         match self.done.get(id) {
             Some((same, answer)) if same == operation => Ok(Some(answer.clone())),
             Some(_) => Err("Conflict".into()),
@@ -230,8 +250,12 @@ impl Model {
         }
         let row =
             self.exposures.get_mut(&(member.to_owned(), exposure.to_owned())).ok_or("UnknownExposure")?;
+        let (before, minute) = (row.reserved + row.outstanding, self.now_us.div_euclid(MINUTE));
         if !take(row) {
             return Err("TooMuch".into());
+        }
+        if before > 0 && row.reserved + row.outstanding == 0 {
+            row.closed = Some(minute);
         }
         self.close_large();
         self.sequence += 1;
@@ -245,11 +269,12 @@ impl Model {
         id: (String, String, String),
         operation: Operation,
         exposure: &(String, String),
+        grown: bool,
     ) -> Answer {
         self.sequence += 1;
         let row = self.exposures[exposure].clone();
         let after = self.subjects(&exposure.0, &row.customer);
-        let large = self.recognise(&after);
+        let large = self.recognise(&after, grown);
         let touched = self.touched(&exposure.0, &row);
         let warnings = touched.into_iter().filter(|c| c.used_fen > c.warning_fen).collect();
         let answer = Answer { sequence: self.sequence, warnings, large };
@@ -286,8 +311,10 @@ impl Model {
         subjects.into_iter().map(|s| (s.clone(), self.used(&s))).collect()
     }
 
-    fn is_open(&self, subject: &Subject) -> bool {
-        self.large.iter().any(|l| l.open && l.subject == *subject)
+    /// Number of the large exposure that it is.
+    fn open(&self, subject: &Subject) -> Option<u32> {
+        let at = self.large.iter().position(|l| l.open && l.subject == *subject)?;
+        Some(at as u32 + 1)
     }
 
     fn see(&mut self, member: &str, is_customer: bool, id: &str) {
@@ -297,13 +324,20 @@ impl Model {
         }
     }
 
-    fn recognise(&mut self, after: &[(Subject, i64)]) -> Vec<u32> {
+    /// `grown`: they use more than before.
+    fn recognise(&mut self, after: &[(Subject, i64)], grown: bool) -> Vec<u32> {
         self.close_large();
         let mut new = Vec::new();
         for (subject, used) in after {
-            if *used > self.line(&subject.0) && !self.is_open(subject) {
-                self.large.push(Large { subject: subject.clone(), open: true, reference: None });
-                new.push(self.large.len() as u32);
+            match self.open(subject) {
+                Some(number) if grown => self.events.push((self.sequence, number, LargeChange::Grown, *used)),
+                None if *used > self.line(&subject.0) => {
+                    self.large.push(Large { subject: subject.clone(), open: true, reference: None });
+                    let number = self.large.len() as u32;
+                    self.events.push((self.sequence, number, LargeChange::Recognised, *used));
+                    new.push(number);
+                }
+                _ => {}
             }
         }
         new

@@ -50,8 +50,8 @@ impl Desk {
     }
 
     /// From now on this is the ledger.
-    pub fn open(&self, ledger: Ledger) {
-        assert!(self.ledger.set(Arc::new(ledger)).is_ok(), "it is opened once");
+    pub fn open(&self, ledger: Arc<Ledger>) {
+        assert!(self.ledger.set(ledger).is_ok(), "it is opened once");
     }
 
     pub fn ledger(&self) -> Result<&Arc<Ledger>, Refusal> {

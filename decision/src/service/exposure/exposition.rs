@@ -58,10 +58,21 @@ impl Desk {
                 "Customers that came into another group, or none.",
                 &self.metrics.regrouped,
             ),
+            (
+                "tarim_exposure_events_told",
+                "Events of large exposures that were told to others, since the start.",
+                &self.metrics.events_told,
+            ),
         ] {
             let mut family = tell.family(name, help, None, MetricType::Counter)?;
             family.encode_counter::<NoLabelSet, _, u64>(&count.load(Ordering::Relaxed), None)?;
         }
+        let help = "Events of large exposures that are to be told to others.";
+        let waiting = self.metrics.events_waiting.load(Ordering::Relaxed);
+        tell.gauge("tarim_exposure_events_waiting", help, None, waiting as f64)?;
+        let help = "1 while events of large exposures cannot be told to others; the log has why.";
+        let failing = self.metrics.events_failing.load(Ordering::Relaxed);
+        tell.gauge("tarim_exposure_events_failing", help, None, f64::from(u8::from(failing)))?;
         let Some(standing) = self.metrics.standing.load_full() else { return Ok(()) };
         let help = "The rulebook whose limits are in force: the first that had them.";
         tell.info("tarim_exposure_limits", help, &standing.schemes)?;

@@ -9,9 +9,11 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use super::{Desk, ExposureError, ExposureSource, SERVICE, groups::regroup, metrics::Standing};
+use super::{
+    Desk, ExposureError, ExposureSource, SERVICE, groups::regroup, metrics::Standing, outbox::Telling,
+};
 use crate::{
-    exposure::{Config, LedgerError, scheme::SchemeSet},
+    exposure::{Config, Ledger, LedgerError, scheme::SchemeSet},
     service::{Clock, Serving},
 };
 
@@ -31,12 +33,23 @@ pub struct Keeper {
     /// When groups are looked at next.
     groups_due: Instant,
     standing_due: Instant,
+    /// Tells events, once the ledger is open.
+    telling: Option<Telling>,
 }
 
 impl Keeper {
     pub fn new(source: Arc<ExposureSource>, desk: Desk, clock: Clock, health: HealthReporter) -> Self {
         let now = Instant::now();
-        Self { source, desk, clock, health, followed: String::new(), groups_due: now, standing_due: now }
+        Self {
+            source,
+            desk,
+            clock,
+            health,
+            followed: String::new(),
+            groups_due: now,
+            standing_due: now,
+            telling: None,
+        }
     }
 
     /// Brings everything to what the rulebook says. If something fails, the rest stays as it was.
@@ -56,7 +69,7 @@ impl Keeper {
         self.look().await
     }
 
-    async fn open(&self, serving: &Serving) -> Result<(), ExposureError> {
+    async fn open(&mut self, serving: &Serving) -> Result<(), ExposureError> {
         let wanted = self.source.found || !serving.engine.rulebook().limits().schemes.is_empty();
         if self.desk.opened().is_some() || !wanted {
             return Ok(());
@@ -64,6 +77,17 @@ impl Keeper {
         let (source, clock) = (self.source.clone(), self.clock);
         let open = move || (source.open)(Config::new(Arc::new(move || clock.now_us())));
         let ledger = tokio::task::spawn_blocking(open).await.map_err(thread)??;
+        // One task wakes all callers of a group: from the ledger's thread each would be a call to the system.
+        let runtime = tokio::runtime::Handle::current();
+        ledger.tell_through(move |tell| _ = runtime.spawn(async { tell() }));
+        let ledger = Arc::new(ledger);
+        let outbox = self.source.events.lock().expect("not poisoned").take();
+        let (of, metrics) = (ledger.clone(), self.desk.metrics.clone());
+        let begin = move || {
+            check_clock(&of, clock)?;
+            outbox.map(|outbox| outbox.start(of, metrics)).transpose()
+        };
+        self.telling = tokio::task::spawn_blocking(begin).await.map_err(thread)??;
         self.desk.open(ledger);
         Ok(())
     }
@@ -147,6 +171,21 @@ impl Keeper {
         mut self,
         serving: Arc<ArcSwap<Serving>>,
         every: Duration,
+        swaps: watch::Receiver<u64>,
+        kept: watch::Sender<u64>,
+        stopping: watch::Receiver<bool>,
+    ) {
+        self.keep_on(serving, every, swaps, kept, stopping).await;
+        if let Some(telling) = self.telling.take() {
+            // It panicked, or the runtime is about to end.
+            let _ = tokio::task::spawn_blocking(|| telling.stop()).await;
+        }
+    }
+
+    async fn keep_on(
+        &mut self,
+        serving: Arc<ArcSwap<Serving>>,
+        every: Duration,
         mut swaps: watch::Receiver<u64>,
         kept: watch::Sender<u64>,
         mut stopping: watch::Receiver<bool>,
@@ -178,6 +217,27 @@ impl Keeper {
             }
         }
     }
+}
+
+/// A ledger's time does not go back. What is tried on a time that has not come must not take it there.
+fn check_clock(ledger: &Ledger, clock: Clock) -> Result<(), ExposureError> {
+    let (held, at_us) = ledger.ask(|core| (core.sequence(), core.now_us()))?;
+    let real_us = Clock::System.now_us();
+    let ahead = |us: i64| us.saturating_sub(real_us) / 1_000_000;
+    if let Clock::Fixed(us) = clock
+        && us > real_us
+        && held > 0
+    {
+        let now = tarim_datamart::Value::Timestamp(us).to_string();
+        return Err(ExposureError::Future { now, ahead: ahead(us), operations: held });
+    }
+    if ahead(at_us) > 60 {
+        tracing::warn!(
+            "the exposure ledger's time stands until the clock is there: it is {} s ahead",
+            ahead(at_us)
+        );
+    }
+    Ok(())
 }
 
 /// But for the rulebook's version: who changes a policy alone does not have all exposures counted anew.

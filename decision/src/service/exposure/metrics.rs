@@ -47,6 +47,10 @@ pub struct Metrics {
     pub adoptions: AtomicU64,
     /// Customers that were put into another group, or none.
     pub regrouped: AtomicU64,
+    /// Events of large exposures that were told, and that are to be; and they could not be, the last time.
+    pub events_told: AtomicU64,
+    pub events_waiting: AtomicU64,
+    pub events_failing: AtomicBool,
     /// Something of it could not be done, the last time.
     pub failing: AtomicBool,
 }

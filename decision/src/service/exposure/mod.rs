@@ -4,6 +4,7 @@
 //!  tonic ── Rpc ─┬─ operations ─ slot ─ deadline ─► Ledger ──► answered when durable      (rpc, desk)
 //!                └─ queries ── a copy that stands still ── stream, or the past from the disk
 //!  Keeper ── opens it ── schemes of a new rulebook: adopted beside ── groups of the datamart    (keeper, groups)
+//!         ├─ Outbox ── events of large exposures ── a topic or a file, for the warning pipeline      (outbox)
 //!         └─ health, and how many counters stand above their lines ──► Prometheus          (metrics, exposition)
 //! ```
 //!
@@ -17,13 +18,17 @@ mod exposition;
 mod groups;
 mod keeper;
 mod metrics;
+mod outbox;
 mod refusal;
 mod rpc;
 mod source;
 mod wire;
 
-pub use self::source::{ExposureError, ExposureSource, GroupSource, OpenLedger};
 pub(super) use self::{desk::Desk, keeper::Keeper, rpc::Rpc};
+pub use self::{
+    outbox::{EventSink, Outbox},
+    source::{ExposureError, ExposureSource, GroupSource, OpenLedger},
+};
 
 /// Name of the service, for health checks.
 pub const SERVICE: &str = "tarim.exposure.v1.ExposureService";

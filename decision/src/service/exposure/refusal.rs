@@ -44,7 +44,7 @@ impl Refusal {
         match self {
             Self::Invalid { .. } => Code::InvalidArgument,
             Self::Refused(refusal) => match refusal {
-                R::Breached(_) | R::TooMuch { .. } | R::Expired(_) => Code::FailedPrecondition,
+                R::Breached(_) | R::TooMuch { .. } | R::Expired(_) | R::Gone(_) => Code::FailedPrecondition,
                 R::Conflict { .. } | R::Filed { .. } => Code::AlreadyExists,
                 R::UnknownMember(_) | R::UnknownExposure { .. } | R::UnknownLarge { .. } => Code::NotFound,
                 R::UnknownValue(_) | R::Missing(_) | R::Invalid(_) => Code::InvalidArgument,

@@ -2,12 +2,14 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Mutex,
     time::Duration,
 };
 
 use tarim_datamart::Problems;
 use tarim_features::edges;
 
+use super::Outbox;
 use crate::exposure::{Config, Ledger, LedgerError};
 
 /// Opens the ledger.
@@ -19,6 +21,8 @@ pub struct ExposureSource {
     /// There is something in it, so it is opened whatever the rulebook says.
     pub(super) found: bool,
     pub(super) groups: Option<GroupSource>,
+    /// It is taken once.
+    pub(super) events: Mutex<Option<Outbox>>,
 }
 
 /// Where groups of connected customers come from, and how often they are looked at anew.
@@ -42,12 +46,17 @@ impl ExposureSource {
 
     /// Of any kind; `found`: there is something in it.
     pub fn new(open: Box<OpenLedger>, found: bool) -> Self {
-        Self { open, found, groups: None }
+        Self { open, found, groups: None, events: Mutex::default() }
     }
 
     /// With groups. Without, customers stay in the groups that they are in.
     pub fn with_groups(self, groups: GroupSource) -> Self {
         Self { groups: Some(groups), ..self }
+    }
+
+    /// With somebody to tell of large exposures. Without, whoever wants to know asks.
+    pub fn with_events(self, events: Outbox) -> Self {
+        Self { events: Mutex::new(Some(events)), ..self }
     }
 }
 
@@ -73,6 +82,14 @@ pub enum ExposureError {
     Datamart(#[from] tarim_datamart::Error),
     #[error(transparent)]
     Edges(#[from] edges::LoadError),
+    #[error("{0}")]
+    Events(String),
+    #[error(
+        "--now {now} is {ahead} seconds ahead of this machine's clock, and the exposure ledger holds {operations} operations: \
+         its time would go on from then, for good, and what expires by then would be released\n    fix: leave --now out, \
+         give a time that has passed, or try it on a copy (--home)"
+    )]
+    Future { now: String, ahead: i64, operations: u64 },
     #[error("groups of customers cannot be told: {0}")]
     Thread(String),
 }

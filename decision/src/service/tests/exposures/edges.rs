@@ -28,7 +28,7 @@ fn rpc(limited: &Limited, disk: &Power) -> Rpc {
     let ledger = ledger.expect("a new ledger");
     let serving = limited.bank.sources().load().expect("it loads");
     ledger.adopt(serving.engine.rulebook().limits().clone()).expect("checked");
-    desk.open(ledger);
+    desk.open(Arc::new(ledger));
     Rpc { desk }
 }
 

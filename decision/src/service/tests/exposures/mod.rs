@@ -3,6 +3,7 @@
 mod edges;
 mod kept;
 mod life;
+mod past;
 
 use std::{fs, sync::Arc};
 
