@@ -19,12 +19,16 @@
 //!   is a record of its own. So a restart neither loses nor doubles one. Alerts of before pushes were wanted have no such
 //!   word, and are not pushed.
 //!
-//! All warnings are in memory, also those that are closed, and all pushes.
+//! In memory is what is looked up and counted, of all warnings, also those that are closed; and where in the log their alerts
+//! stand ([`bodies`]). What an alert says is read from there when somebody asks.
 //!
 //! Another process can [`follow`] the file, without a server; [`Ledger::heard`] tells it that there is somebody who writes.
 
+mod bodies;
 pub(crate) mod books;
+mod entry;
 mod error;
+mod fields;
 mod follow;
 mod frame;
 mod heard;
@@ -49,18 +53,21 @@ use std::{
     thread::JoinHandle,
 };
 
+pub(crate) use self::bodies::InMemory;
 pub use self::{
+    bodies::Bodies,
     books::Taken,
     error::LedgerError,
     follow::{Following, follow},
     inbox::{Inbox, PushFilter, PushPage},
     news::News,
-    open_warnings::{OpenWarnings, Standing},
+    open_warnings::{OpenWarnings, Standing, Stands},
     outbox::{Change, Outbox, Unsent},
     view::{Filter, Page, View},
     writer::{ChangeAnswer, Ended, Failure},
 };
 use self::{
+    bodies::InFile,
     books::{Books, Done},
     heard::Heard,
     log::Log,
@@ -138,7 +145,8 @@ impl Ledger {
         if let Some(pushing) = pushing {
             clock = pushing.clock;
             let Books { lifecycle, delivery, .. } = &books;
-            books.stage = Some(Stage::new(pushing.policy, pushing.managers, delivery, lifecycle));
+            let stage = Stage::new(pushing.policy, pushing.managers, delivery, &lifecycle.read());
+            books.stage = Some(stage);
         }
         let failed = LedgerError::io("start the writer of", log.path().into());
         let (orders, taken) = mpsc::channel();
@@ -293,9 +301,10 @@ fn read(folder: &Path) -> Result<(Log, Books, Shared), LedgerError> {
     let mut books = Books::default();
     let (outbox, inbox, pushes) = (Outbox::default(), Inbox::default(), Outbox::default());
     let mut positions = std::collections::HashMap::new();
-    let (log, torn) = Log::open(folder, &mut |record| {
+    let (log, torn) = Log::open(folder, &mut |begins, record| {
         let mut done = Done::default();
-        done.again(&mut books, record)?;
+        done.again(&mut books, begins, record)?;
+        books.lifecycle.write().settle();
         outbox.put(done.changes);
         if let Some(through) = done.sent {
             outbox.sent(through);
@@ -317,8 +326,8 @@ fn read(folder: &Path) -> Result<(Log, Books, Shared), LedgerError> {
         );
     }
     let shared = Shared {
-        view: View::new(&books.lifecycle),
-        open_warnings: OpenWarnings::new(books.lifecycle.warnings()),
+        view: View::new(books.lifecycle.clone(), InFile::open(log.path())?),
+        open_warnings: OpenWarnings::new(&books.lifecycle.read()),
         news: News::default(),
         outbox,
         inbox,

@@ -11,6 +11,7 @@ use std::{
 
 use super::{
     Inbox, LedgerError, News, OpenWarnings, Position,
+    bodies::Records as _,
     books::{Books, Done, Taken},
     log::{GROUP_BYTES, Log},
     outbox::{Change, Outbox},
@@ -104,7 +105,10 @@ pub fn run(
         };
         if state.is_ok() {
             match log.commit() {
-                Ok(()) => shared.publish(group),
+                Ok(()) => {
+                    books.lifecycle.write().settle();
+                    shared.publish(group);
+                }
                 Err(e) => {
                     tracing::error!("the ledger takes nothing more: {e}");
                     shared.open.store(false, Ordering::Release);
@@ -130,7 +134,7 @@ fn apply(order: Order, group: &mut Done, books: &mut Books, now_us: i64, log: &m
     }
     match order {
         Order::Alerts { alerts, at, done } => {
-            let taken = group.alerts(books, &alerts, at, now_us, |record| log.gather(record));
+            let taken = group.alerts(books, &alerts, at, now_us, log);
             Some(Box::new(move |durable| done(durable.clone().map(|()| taken))))
         }
         Order::Change { change, done } => {
@@ -176,9 +180,8 @@ impl Shared {
     /// Shows readers what a group did.
     fn publish(&self, group: Done) {
         let Done { versions, changes, pushes, positions, sent, pushed } = group;
-        self.view.publish(&versions);
-        self.open_warnings.publish(versions.iter().map(|version| &version.warning));
-        self.news.note(versions.iter().map(|version| &version.warning));
+        self.open_warnings.publish(versions.iter());
+        self.news.note(versions.iter());
         let mut read = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
         read.extend(positions.into_iter().map(|p| ((p.topic, p.partition), p.next)));
         drop(read);
