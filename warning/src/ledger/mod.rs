@@ -20,7 +20,7 @@
 //!   word, and are not pushed.
 //!
 //! In memory is what is looked up and counted, of all warnings, also those that are closed; and where in the log their alerts
-//! stand ([`bodies`]). What an alert says is read from there when somebody asks.
+//! stand ([`bodies`]). What an alert says is read from there when somebody asks. Pushes leave memory after a time.
 //!
 //! Another process can [`follow`] the file, without a server; [`Ledger::heard`] tells it that there is somebody who writes.
 
@@ -51,6 +51,7 @@ use std::{
         mpsc,
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 pub(crate) use self::bodies::InMemory;
@@ -96,6 +97,33 @@ pub struct Pushing {
     pub clock: Clock,
 }
 
+/// How a ledger is opened.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// None: nothing new is pushed.
+    pub pushing: Option<Pushing>,
+    pub clock: Clock,
+    /// So long a push stays in the inbox of its reader.
+    pub inbox: Duration,
+}
+
+/// A quarter of a year.
+const INBOX: Duration = Duration::from_secs(92 * 86_400);
+
+impl Default for Opening {
+    fn default() -> Self {
+        Self { pushing: None, clock: Clock::default(), inbox: INBOX }
+    }
+}
+
+impl Opening {
+    /// What was pushed before then is no longer in the inbox.
+    fn inbox_from_us(&self) -> i64 {
+        let inbox_us = i64::try_from(self.inbox.as_micros()).unwrap_or(i64::MAX);
+        self.clock.now_us().saturating_sub(inbox_us)
+    }
+}
+
 /// A ledger that is open. One per folder.
 pub struct Ledger {
     shared: Arc<Shared>,
@@ -107,17 +135,19 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Opens the ledger of a folder, which is created if it is not there. Reads every record once. Nothing new is pushed.
+    /// Opens the ledger of a folder, which is created if it is not there. Nothing new is pushed.
     pub fn open(folder: &Path) -> Result<Self, LedgerError> {
-        Self::open_with(folder, None)
+        Self::open_with(folder, Opening::default())
     }
 
     /// As [`Ledger::open`], and alerts are pushed from now on. What was due meanwhile comes with the first order.
     pub fn open_pushing(folder: &Path, pushing: Pushing) -> Result<Self, LedgerError> {
-        Self::open_with(folder, Some(pushing))
+        let clock = pushing.clock.clone();
+        Self::open_with(folder, Opening { pushing: Some(pushing), clock, ..Opening::default() })
     }
 
-    fn open_with(folder: &Path, pushing: Option<Pushing>) -> Result<Self, LedgerError> {
+    /// Opens the ledger of a folder, which is created if it is not there. Reads every record once.
+    pub fn open_with(folder: &Path, opening: Opening) -> Result<Self, LedgerError> {
         std::fs::create_dir_all(folder).map_err(LedgerError::io("create", folder.into()))?;
         let file = folder.join("warnings.lock");
         let lock = File::create(&file).map_err(LedgerError::io("create", file.clone()))?;
@@ -130,8 +160,8 @@ impl Ledger {
         }
         // Those who follow hear of nothing until all is read.
         let heard = Heard::open(folder).map_err(LedgerError::io("create a file in", folder.into()))?;
-        let (log, books, shared) = read(folder)?;
-        Self::start(log, books, shared, (heard, lock), pushing)
+        let (log, books, shared) = read(folder, &opening)?;
+        Self::start(log, books, shared, (heard, lock), opening)
     }
 
     fn start(
@@ -139,11 +169,10 @@ impl Ledger {
         mut books: Books,
         shared: Shared,
         (heard, lock): (Heard, File),
-        pushing: Option<Pushing>,
+        mut opening: Opening,
     ) -> Result<Self, LedgerError> {
-        let mut clock = Clock::default();
-        if let Some(pushing) = pushing {
-            clock = pushing.clock;
+        if let Some(pushing) = opening.pushing.take() {
+            opening.clock = pushing.clock;
             let Books { lifecycle, delivery, .. } = &books;
             let stage = Stage::new(pushing.policy, pushing.managers, delivery, &lifecycle.read());
             books.stage = Some(stage);
@@ -154,7 +183,7 @@ impl Ledger {
         let with = shared.clone();
         let writer = std::thread::Builder::new()
             .name("ledger".into())
-            .spawn(move || writer::run(log, books, &clock, &with, &taken))
+            .spawn(move || writer::run(log, books, &opening, &with, &taken))
             .map_err(failed)?;
         Ok(Self { shared, orders, writer: Mutex::new(Some(writer)), heard, _lock: lock })
     }
@@ -297,8 +326,9 @@ impl Drop for Ledger {
 }
 
 /// Everything that a folder holds.
-fn read(folder: &Path) -> Result<(Log, Books, Shared), LedgerError> {
+fn read(folder: &Path, opening: &Opening) -> Result<(Log, Books, Shared), LedgerError> {
     let mut books = Books::default();
+    let from_us = opening.inbox_from_us();
     let (outbox, inbox, pushes) = (Outbox::default(), Inbox::default(), Outbox::default());
     let mut positions = std::collections::HashMap::new();
     let (log, torn) = Log::open(folder, &mut |begins, record| {
@@ -309,7 +339,10 @@ fn read(folder: &Path) -> Result<(Log, Books, Shared), LedgerError> {
         if let Some(through) = done.sent {
             outbox.sent(through);
         }
-        inbox.put(&done.pushes);
+        if !done.pushes.is_empty() {
+            inbox.put(&done.pushes);
+            inbox.forget(from_us);
+        }
         pushes.put(done.pushes);
         if let Some(through) = done.pushed {
             pushes.sent(through);

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    Inbox, LedgerError, News, OpenWarnings, Position,
+    Inbox, LedgerError, News, OpenWarnings, Opening, Position,
     bodies::Records as _,
     books::{Books, Done, Taken},
     log::{GROUP_BYTES, Log},
@@ -18,7 +18,6 @@ use super::{
     view::View,
 };
 use crate::{
-    clock::Clock,
     delivery::{Managers, Push},
     lifecycle::{Changed, NewAlert, NewChange, Refused},
 };
@@ -70,6 +69,9 @@ pub enum Order {
 /// Tells whoever asked, once it is known whether the group is durable.
 type Tell = Box<dyn FnOnce(&Ended)>;
 
+/// So often it is looked for pushes that are too old for an inbox.
+const LOOK_US: i64 = 60_000_000;
+
 /// Writes group by group until told to close (or until nobody is left to tell it).
 ///
 /// After an error it goes on taking orders, and refuses each: what is in memory is ahead of the disk then, and readers are
@@ -77,11 +79,12 @@ type Tell = Box<dyn FnOnce(&Ended)>;
 pub fn run(
     mut log: Log,
     mut books: Books,
-    clock: &Clock,
+    opening: &Opening,
     shared: &Shared,
     orders: &mpsc::Receiver<Order>,
 ) -> Ended {
     let mut state: Ended = Ok(());
+    let mut inbox_from_us = i64::MIN;
     loop {
         let mut group = Done::default();
         let mut tell: Vec<Tell> = Vec::new();
@@ -90,7 +93,7 @@ pub fn run(
             match next {
                 Some(Order::Close) | None => break false,
                 Some(order) if state.is_ok() => {
-                    tell.extend(apply(order, &mut group, &mut books, clock.now_us(), &mut log));
+                    tell.extend(apply(order, &mut group, &mut books, opening.clock.now_us(), &mut log));
                 }
                 Some(order) => tell.extend(refuse(order)),
             }
@@ -108,6 +111,11 @@ pub fn run(
                 Ok(()) => {
                     books.lifecycle.write().settle();
                     shared.publish(group);
+                    let from_us = opening.inbox_from_us();
+                    if from_us >= inbox_from_us.saturating_add(LOOK_US) {
+                        shared.inbox.forget(from_us);
+                        inbox_from_us = from_us;
+                    }
                 }
                 Err(e) => {
                     tracing::error!("the ledger takes nothing more: {e}");

@@ -46,6 +46,7 @@ pub(crate) use self::{
     alert::{id as id_of_alert, level as level_of_alert},
     member::Member,
     record::Record,
+    rows::Rows,
 };
 
 /// Who steps of the system are by.

@@ -44,6 +44,12 @@ impl<T: Clone> Rows<T> {
         self.len() - 1
     }
 
+    /// Gives the memory of those before a number back, of which nobody asks any more; of the last few later.
+    pub fn forget(&mut self, before: u32) {
+        let kept = self.chunks.iter_mut().take(before as usize / CHUNK).rev();
+        kept.take_while(|chunk| !chunk.is_empty()).for_each(|chunk| *chunk = Arc::default());
+    }
+
     pub fn get_mut(&mut self, number: u32) -> Option<&mut T> {
         let number = number as usize;
         let chunk = self.chunks.get_mut(number / CHUNK)?;

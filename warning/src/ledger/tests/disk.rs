@@ -129,13 +129,13 @@ pub(super) struct Gated {
 impl Gate {
     /// A ledger on such a file.
     pub(super) fn open(folder: &Path) -> (Self, Ledger) {
-        let (mut log, books, shared) = read(folder).unwrap();
+        let (mut log, books, shared) = read(folder, &Opening::default()).unwrap();
         let on = fs::OpenOptions::new().write(true).open(file(folder)).unwrap();
         let gate = Self(Arc::default(), Arc::new(on));
         log.storage = Box::new(gate.clone());
         let lock = fs::File::create(folder.join("warnings.lock")).unwrap();
         let heard = Heard::open(folder).unwrap();
-        (gate, Ledger::start(log, books, shared, (heard, lock), None).unwrap())
+        (gate, Ledger::start(log, books, shared, (heard, lock), Opening::default()).unwrap())
     }
 
     pub(super) fn set(&self, set: impl FnOnce(&mut Gated)) {
