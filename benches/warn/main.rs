@@ -4,6 +4,7 @@
 mod cpu;
 mod kafka;
 mod latency;
+mod ledger;
 mod restart;
 mod ring;
 
@@ -44,6 +45,18 @@ enum Args {
     StateWrite { folder: PathBuf, customers: u64 },
     /// Loads it, and takes one event
     StateLoad { folder: PathBuf },
+    /// Takes alerts into a ledger of warnings in the folder
+    LedgerFill {
+        folder: PathBuf,
+        #[command(flatten)]
+        load: ledger::Load,
+    },
+    /// Opens it again
+    LedgerOpen {
+        folder: PathBuf,
+        #[arg(long)]
+        push: bool,
+    },
     /// A ring of 24 hours per customer, and nothing else
     Ring { customers: u64, events: u64 },
 }
@@ -61,6 +74,8 @@ fn main() -> anyhow::Result<()> {
         }
         Args::StateWrite { folder, customers } => restart::write(&folder, customers)?,
         Args::StateLoad { folder } => restart::load(&folder)?,
+        Args::LedgerFill { folder, load } => ledger::fill(&folder, load)?,
+        Args::LedgerOpen { folder, push } => ledger::reopen(&folder, push)?,
         Args::Write { folder, windows, rules, customers, events } => {
             let book = WarnBook { windows, rules, customers };
             book.write(&folder.join("rulebook"))?;

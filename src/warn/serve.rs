@@ -13,7 +13,7 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use tarim_warning::{
     clock::Clock,
     feed::{self, Feeding, Settings, take_file},
-    ledger::{Ledger, Pushing},
+    ledger::{Ledger, Opening, Pushing},
     lifecycle::Inspections,
     service::{self, Config, Tls},
 };
@@ -89,6 +89,9 @@ pub struct Args {
     /// Days from a red alert to its inspection
     #[arg(long, default_value_t = 1, value_name = "DAYS")]
     inspect_red_days: u32,
+    /// Days that a push stays in the inbox of its reader; on its topic it is for longer
+    #[arg(long, default_value_t = 92, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
+    inbox_days: u32,
     /// Certificate of this server, PEM; needed on any other address than loopback
     #[arg(long, requires = "tls_key", value_name = "FILE")]
     tls_cert: Option<PathBuf>,
@@ -140,13 +143,16 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         true => (None, None),
         false => managers::read(home, args.published)?,
     };
-    let ledger = Arc::new(match policy {
-        None => Ledger::open(&state)?,
+    let pushing = match policy {
+        None => None,
         Some(policy) => {
             let managers = runtime.block_on(managers::load(source.as_ref()))?;
-            Ledger::open_pushing(&state, Pushing { policy, managers, clock: args.clock() })?
+            Some(Pushing { policy, managers, clock: args.clock() })
         }
-    });
+    };
+    let inbox = Duration::from_secs(86_400 * u64::from(args.inbox_days));
+    let opening = Opening { pushing, clock: args.clock(), inbox };
+    let ledger = Arc::new(Ledger::open_with(&state, opening)?);
     // What was due while nobody was here comes first.
     ledger.tick_now()?;
     if let Some(file) = &args.alerts_file {

@@ -125,7 +125,7 @@ fn in_memory(steps: &[Step], policy: &Policy, managers: &Managers) -> (Vec<Strin
             }
         });
     }
-    let history = course.warnings().flat_map(|warning| passed_on(warning)).collect();
+    let history = course.warnings().iter().flat_map(|warning| passed_on(warning)).collect();
     (pushes.iter().map(|push| told(push)).collect(), history)
 }
 
@@ -252,8 +252,8 @@ fn step(number: usize, line: &str) -> Step {
 fn told(push: &Push) -> String {
     let Push { member, reader, at_us, what } = push;
     let what = match what {
-        What::Alert { alert, .. } => format!("alert {}", name(&alert.alert_id)),
-        What::Escalation { warning, from, .. } => format!("escalation {} from {from}", name(warning.id)),
+        What::Alert { alert, .. } => format!("alert {}", name(alert)),
+        What::Escalation { warning, from, .. } => format!("escalation {} from {from}", name(warning)),
         What::Digest(digest) => {
             let groups = digest.groups.iter().map(|group| {
                 let lines = group.lines.iter().map(|line| {
@@ -278,7 +278,7 @@ fn told(push: &Push) -> String {
 fn passed_on(warning: &tarim_warning::lifecycle::Warning) -> Vec<String> {
     let steps = warning.history.iter().filter_map(|step| {
         let to = step.escalated_to.as_ref()?;
-        assert_eq!((step.by.as_str(), step.from, step.to), ("system", State::Open, State::Open));
+        assert_eq!((&*step.by, step.from, step.to), ("system", State::Open, State::Open));
         Some(format!("{} {} {to}", shown(step.at_us), name(warning.id)))
     });
     steps.collect()

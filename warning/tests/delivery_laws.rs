@@ -16,8 +16,9 @@ use tarim_proto::warning::v1::{self as wire, Alert, Level};
 use tarim_warning::{
     clock::Clock,
     delivery::{Budgets, Calendar, Course, Escalation, Managers, Policy, Push, What},
-    ledger::{Ledger, Pushing},
+    ledger::{Bodies, Ledger, Pushing},
     lifecycle::{Inspections, NewAlert, NewChange, State, Warning},
+    service::wire::warning as warning_of,
 };
 
 const HOUR: i64 = 3_600_000_000;
@@ -107,8 +108,8 @@ fn step(number: usize, now_us: i64, rng: &mut ChaCha8Rng) -> Step {
     }
 }
 
-/// All pushes, and the warnings as they are at the end.
-fn in_memory(world: &World) -> (Vec<Arc<Push>>, Vec<Arc<Warning>>) {
+/// All pushes, the warnings as they are at the end, and who knows what their alerts say.
+fn in_memory(world: &World) -> (Vec<Arc<Push>>, Vec<Arc<Warning>>, Course) {
     let mut course = Course::new(world.policy.clone(), world.managers.clone());
     let mut pushes = Vec::new();
     for (now_us, step) in &world.steps {
@@ -122,7 +123,8 @@ fn in_memory(world: &World) -> (Vec<Arc<Push>>, Vec<Arc<Warning>>) {
     pushes.extend(course.tick(world.end_us));
     pushes.extend(course.tick(2 * world.end_us));
     assert_eq!(course.next_due_us(), None, "nothing is left");
-    (pushes, course.warnings().cloned().collect())
+    let warnings = course.warnings();
+    (pushes, warnings, course)
 }
 
 fn worlds(count: usize) -> impl Iterator<Item = (World, ChaCha8Rng)> {
@@ -138,29 +140,30 @@ fn worlds(count: usize) -> impl Iterator<Item = (World, ChaCha8Rng)> {
 #[test]
 fn every_alert_is_in_one_push_of_its_reader() {
     for (world, _) in worlds(1500) {
-        let (pushes, warnings) = in_memory(&world);
+        let (pushes, warnings, course) = in_memory(&world);
         let mut told: HashMap<(String, String), u32> = HashMap::new();
         let mut at_once = HashSet::new();
         for push in &pushes {
-            let alert = |alert: &Alert, count, told: &mut HashMap<_, u32>| {
-                assert_eq!(push.member.as_ref(), alert.member);
-                let reader = world.managers.of(&alert.member, &alert.customer_id);
+            let alert = |customer: &str, rule: &str, count, told: &mut HashMap<_, u32>| {
+                let reader = world.managers.of(&push.member, customer);
                 assert_eq!(push.reader, reader, "not the customer's");
-                let key = (alert.member.clone(), format!("{} {}", alert.customer_id, alert.rule_id));
-                *told.entry(key).or_default() += count;
+                *told.entry((push.member.to_string(), format!("{customer} {rule}"))).or_default() += count;
             };
             match &push.what {
-                What::Alert { alert: what, .. } => {
-                    assert!(at_once.insert((what.member.clone(), what.alert_id.clone())), "pushed twice");
+                What::Alert { alert: id, level, body, .. } => {
+                    assert!(at_once.insert((push.member.clone(), *id)), "pushed twice");
+                    let what = course.body(*body).unwrap();
+                    assert_eq!((&*what.member, &*what.alert_id), (&*push.member, &*id.to_string()));
+                    assert_eq!(what.level(), *level);
                     assert_ne!(what.push(), wire::Push::Digest);
-                    alert(what, 1, &mut told);
+                    alert(&what.customer_id, &what.rule_id, 1, &mut told);
                 }
                 What::Digest(digest) => {
                     assert!(!digest.groups.is_empty());
                     for line in digest.groups.iter().flat_map(|group| &group.lines) {
                         assert!(line.waited.alerts > 0 || line.waited.escalated_from.is_some());
                         if line.waited.alerts > 0 {
-                            alert(&line.alert, line.waited.alerts, &mut told);
+                            alert(&line.customer, &line.rule, line.waited.alerts, &mut told);
                         }
                     }
                 }
@@ -169,8 +172,7 @@ fn every_alert_is_in_one_push_of_its_reader() {
         }
         let mut taken: HashMap<(String, String), u32> = HashMap::new();
         for warning in &warnings {
-            let alert = &warning.alert;
-            let key = (alert.member.clone(), format!("{} {}", alert.customer_id, alert.rule_id));
+            let key = (warning.member.to_string(), format!("{} {}", warning.customer, warning.rule));
             *taken.entry(key).or_default() += warning.count;
         }
         assert_eq!(told, taken);
@@ -180,12 +182,11 @@ fn every_alert_is_in_one_push_of_its_reader() {
 #[test]
 fn no_reader_gets_more_at_once_than_the_budget() {
     for (world, _) in worlds(1500) {
-        let (pushes, _) = in_memory(&world);
+        let (pushes, ..) = in_memory(&world);
         let mut spent: BTreeMap<_, u32> = BTreeMap::new();
         for push in &pushes {
             let level = match &push.what {
-                What::Alert { alert, .. } => alert.level(),
-                What::Escalation { warning, .. } => warning.level,
+                What::Alert { level, .. } | What::Escalation { level, .. } => *level,
                 What::Digest(_) => continue,
             };
             let Some((budget, limit)) = world.policy.budgets.of(level) else { continue };
@@ -200,7 +201,7 @@ fn no_reader_gets_more_at_once_than_the_budget() {
 #[test]
 fn pushes_have_ids_of_their_own_and_times_do_not_go_back() {
     for (world, _) in worlds(500) {
-        let (pushes, _) = in_memory(&world);
+        let (pushes, ..) = in_memory(&world);
         let ids: HashSet<String> = pushes.iter().map(|push| push.id()).collect();
         assert_eq!(ids.len(), pushes.len());
         assert!(pushes.is_sorted_by_key(|push| push.at_us));
@@ -217,7 +218,7 @@ fn pushes_have_ids_of_their_own_and_times_do_not_go_back() {
 #[test]
 fn who_is_escalated_to_is_as_the_rulebook_says_and_nobody_who_looked_into_it() {
     for (world, _) in worlds(500) {
-        let (_, warnings) = in_memory(&world);
+        let (_, warnings, _) = in_memory(&world);
         for warning in warnings {
             let mut acknowledged = false;
             for step in &warning.history {
@@ -270,14 +271,20 @@ fn restarts_change_nothing() {
             ledger.tick_now().unwrap();
         }
         let ledger = open();
-        let (pushes, mut warnings) = in_memory(&world);
+        let (pushes, mut warnings, course) = in_memory(&world);
+        // Their alerts stand elsewhere, and say the same.
+        let told = |push: &Push, bodies: &dyn Bodies| push.wire(bodies).unwrap();
         let unsent = ledger.pushes().after(0, usize::MAX, Duration::ZERO).unwrap();
-        assert_eq!(unsent.into_iter().map(|unsent| unsent.what).collect::<Vec<_>>(), pushes);
+        let found: Vec<_> = unsent.iter().map(|unsent| told(&unsent.what, ledger.view())).collect();
+        assert_eq!(found, pushes.iter().map(|push| told(push, &course)).collect::<Vec<_>>());
         let page = |member| ledger.view().page(member, &Default::default(), None, usize::MAX).warnings;
         let mut found = [page("001"), page("002")].concat();
-        let key = |w: &Arc<Warning>| (w.alert.member.clone(), w.number);
+        let key = |w: &Arc<Warning>| (w.member.clone(), w.number);
         found.sort_by_key(key);
         warnings.sort_by_key(key);
-        assert_eq!(found, warnings);
+        let told = |warnings: &[Arc<Warning>], bodies: &dyn Bodies| -> Vec<wire::Warning> {
+            warnings.iter().map(|warning| warning_of(warning, bodies).unwrap()).collect()
+        };
+        assert_eq!(told(&found, ledger.view()), told(&warnings, &course));
     }
 }

@@ -394,3 +394,33 @@ async fn an_account_manager_has_an_inbox() {
     }
     served.end().await;
 }
+
+/// A disk that lost what an alert said: it is told where, and never answered with less.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut served = Served::on(folder.path()).await;
+    let said = |n, en: &str| Alert { en: en.into(), ..alert(n, "001", "c1", Level::Blue) };
+    served
+        .raise(vec![said(1, "a loan is overdue"), Alert { key: "k".into(), ..said(2, "a case was opened") }]);
+    let file = folder.path().join("warnings.ledger");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let at = bytes.windows(4).position(|bytes| bytes == b"loan").unwrap();
+    bytes[at] ^= 1;
+    // In its place: the ledger holds the file open.
+    std::fs::write(&file, &bytes).unwrap();
+    let client = &mut served.client;
+    assert_eq!(get(client, "001", 2).await.unwrap().alert.unwrap().en, "a case was opened");
+    let asked = OpenWarningsRequest { member: "001".into(), customer_id: "c1".into() };
+    for refused in [
+        get(client, "001", 1).await.map(drop),
+        client.list_warnings(list("001")).await.map(drop),
+        client.open_warnings(asked).await.map(drop),
+        client.acknowledge(request("001", "r1", 1)).await.map(drop),
+    ] {
+        let status = refused.unwrap_err();
+        assert_eq!(status.code(), Code::Internal);
+        assert!(status.message().contains("warnings.ledger, byte "), "{status}");
+    }
+    served.end().await;
+}

@@ -52,6 +52,7 @@ fn all() -> Vec<Box<dyn Goal>> {
         Box::new(warn::WarnKafka),
         Box::new(warn::WarnCrash),
         Box::new(warn::WarnRestart),
+        Box::new(warn::WarnLedger),
         Box::new(warn::WarnFound),
     ]
 }

@@ -2,29 +2,37 @@
 
 use std::sync::Arc;
 
+use tarim_proto::warning::v1::Alert;
+
 use super::{Managers, Policy, Push, Stage};
 use crate::{
-    ledger::books::{Books, Done},
-    lifecycle::{Changed, NewAlert, NewChange, Refused, Warning},
+    ledger::{
+        Bodies, InMemory, LedgerError,
+        books::{Books, Done},
+    },
+    lifecycle::{Changed, NewAlert, NewChange, Place, Refused, Warning},
 };
 
 /// What a ledger does, in memory, at times that are given.
 pub struct Course {
     books: Books,
+    /// What alerts say, as it would be written.
+    records: InMemory,
 }
 
 impl Course {
     pub fn new(policy: Policy, managers: Managers) -> Self {
         let mut books = Books::default();
-        books.stage = Some(Stage::new(policy, managers, &books.delivery, &books.lifecycle));
-        Self { books }
+        books.stage = Some(Stage::new(policy, managers, &books.delivery, &books.lifecycle.read()));
+        Self { books, records: InMemory::default() }
     }
 
     /// Takes an alert; what was due before comes first. One that is known brings nothing.
     pub fn alert(&mut self, alert: &NewAlert, now_us: i64) -> Vec<Arc<Push>> {
         let mut done = Done::default();
         done.due(&mut self.books, now_us, |_| ());
-        done.alerts(&mut self.books, std::slice::from_ref(alert), None, now_us, |_| ());
+        done.alerts(&mut self.books, std::slice::from_ref(alert), None, now_us, &mut self.records);
+        self.books.lifecycle.write().settle();
         done.pushes
     }
 
@@ -32,13 +40,16 @@ impl Course {
     pub fn change(&mut self, change: &NewChange) -> (Result<Changed, Refused>, Vec<Arc<Push>>) {
         let mut done = Done::default();
         done.due(&mut self.books, change.at_us, |_| ());
-        (done.change(&mut self.books, change, |_| ()), done.pushes)
+        let changed = done.change(&mut self.books, change, |_| ());
+        self.books.lifecycle.write().settle();
+        (changed, done.pushes)
     }
 
     /// Does what is due by now.
     pub fn tick(&mut self, now_us: i64) -> Vec<Arc<Push>> {
         let mut done = Done::default();
         done.due(&mut self.books, now_us, |_| ());
+        self.books.lifecycle.write().settle();
         done.pushes
     }
 
@@ -48,7 +59,13 @@ impl Course {
     }
 
     /// All warnings, those of a member in the order in which they were opened.
-    pub fn warnings(&self) -> impl Iterator<Item = &Arc<Warning>> {
-        self.books.lifecycle.warnings()
+    pub fn warnings(&self) -> Vec<Arc<Warning>> {
+        self.books.lifecycle.read().warnings().collect()
+    }
+}
+
+impl Bodies for Course {
+    fn body(&self, place: Place) -> Result<Alert, LedgerError> {
+        self.records.body(place)
     }
 }

@@ -4,7 +4,10 @@ use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
 use tarim_proto::warning::v1::{self as wire, Alert, Level};
 
-use crate::lifecycle::{Id, State, Warning};
+use crate::{
+    ledger::{Bodies, LedgerError},
+    lifecycle::{Head, Id, Place, State, Warning},
+};
 
 /// A digest, or a part of one.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,8 +33,13 @@ pub struct Group {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
     pub warning: Id,
-    /// The alert that opened it.
-    pub alert: Arc<Alert>,
+    pub customer: Arc<str>,
+    pub rule: Arc<str>,
+    pub key: Arc<str>,
+    pub group: Arc<str>,
+    /// Where the alert that opened it stands, and how long its texts are.
+    pub body: Place,
+    pub text: u32,
     pub level: Level,
     pub state: State,
     pub waited: Waited,
@@ -51,7 +59,7 @@ pub struct Waited {
 
 impl Waited {
     /// One alert more.
-    pub fn add(&mut self, alert: &Alert) {
+    pub fn add(&mut self, alert: &Head<'_>) {
         let at_us = alert.raised_at_us;
         self.seen(at_us, at_us);
         self.alerts = self.alerts.saturating_add(1);
@@ -79,8 +87,10 @@ const PART_BYTES: usize = 400 << 10;
 
 impl Line {
     pub fn new(warning: &Warning, waited: Waited) -> Self {
-        let Warning { id, alert, level, state, .. } = warning;
-        Self { warning: *id, alert: alert.clone(), level: *level, state: *state, waited }
+        let Warning { customer, rule, key, group, .. } = warning;
+        let [customer, rule, key, group] = [customer, rule, key, group].map(Arc::clone);
+        let Warning { id, body, text, level, state, .. } = *warning;
+        Self { warning: id, customer, rule, key, group, body, text, level, state, waited }
     }
 
     /// The gravest first; of those, the latest; and no two are alike.
@@ -90,16 +100,16 @@ impl Line {
 
     /// About as long as it is in JSON.
     fn bytes(&self) -> usize {
-        let Alert { zh, en, rule_id, key, group, customer_id, .. } = self.alert.as_ref();
-        400 + [zh, en, rule_id, key, group, customer_id].iter().map(|text| text.len()).sum::<usize>()
+        let Self { rule, key, group, customer, text, .. } = self;
+        400 + *text as usize + [rule, key, group, customer].iter().map(|text| text.len()).sum::<usize>()
     }
 }
 
 /// The parts of a digest.
 pub fn parts(number: u32, lines: impl Iterator<Item = Line>) -> Vec<Digest> {
-    let mut groups: BTreeMap<(String, String), Vec<Line>> = BTreeMap::new();
+    let mut groups: BTreeMap<(Arc<str>, Arc<str>), Vec<Line>> = BTreeMap::new();
     for line in lines {
-        let of = (line.alert.group.clone(), line.alert.customer_id.clone());
+        let of = (line.group.clone(), line.customer.clone());
         groups.entry(of).or_default().push(line);
     }
     let mut groups: Vec<Vec<Line>> = groups.into_values().collect();
@@ -131,36 +141,42 @@ pub fn parts(number: u32, lines: impl Iterator<Item = Line>) -> Vec<Digest> {
 
 impl Group {
     pub fn name(&self) -> &str {
-        &self.lines[0].alert.group
+        &self.lines[0].group
     }
 
     pub fn customer(&self) -> &str {
-        &self.lines[0].alert.customer_id
+        &self.lines[0].customer
     }
 }
 
 impl Digest {
-    pub fn wire(&self) -> wire::Digest {
-        let groups = self.groups.iter().map(|group| wire::DigestGroup {
-            group: group.name().into(),
-            customer_id: group.customer().into(),
-            level: group.level.into(),
-            lines: group.lines.iter().map(Line::wire).collect(),
+    /// As it is told, with what its alerts say.
+    pub fn wire(&self, bodies: &dyn Bodies) -> Result<wire::Digest, LedgerError> {
+        let groups = self.groups.iter().map(|group| {
+            let lines = group.lines.iter().map(|line| line.wire(bodies));
+            Ok(wire::DigestGroup {
+                group: group.name().into(),
+                customer_id: group.customer().into(),
+                level: group.level.into(),
+                lines: lines.collect::<Result<_, _>>()?,
+            })
         });
+        let groups = groups.collect::<Result<_, LedgerError>>()?;
         let (number, part, parts) = (self.number, self.part, self.parts);
-        wire::Digest { number, part, parts, groups: groups.collect() }
+        Ok(wire::Digest { number, part, parts, groups })
     }
 }
 
 impl Line {
-    fn wire(&self) -> wire::DigestLine {
-        let Self { warning, alert, level, state, waited } = self;
-        wire::DigestLine {
+    fn wire(&self, bodies: &dyn Bodies) -> Result<wire::DigestLine, LedgerError> {
+        let Self { warning, rule, key, body, level, state, waited, .. } = self;
+        let Alert { zh, en, .. } = bodies.body(*body)?;
+        Ok(wire::DigestLine {
             warning_id: warning.to_string(),
-            rule_id: alert.rule_id.clone(),
-            key: alert.key.clone(),
-            zh: alert.zh.clone(),
-            en: alert.en.clone(),
+            rule_id: rule.to_string(),
+            key: key.to_string(),
+            zh,
+            en,
             level: (*level).into(),
             state: state.wire().into(),
             alerts: waited.alerts,
@@ -168,7 +184,7 @@ impl Line {
             first_raised_at_us: waited.first_us,
             last_raised_at_us: waited.last_us,
             escalated_from: waited.escalated_from.as_deref().unwrap_or_default().to_owned(),
-        }
+        })
     }
 }
 
@@ -176,11 +192,25 @@ impl Line {
 mod tests {
     use super::*;
 
+    struct Texts;
+
+    impl Bodies for Texts {
+        fn body(&self, place: Place) -> Result<Alert, LedgerError> {
+            Ok(Alert { zh: "贷".repeat(place.length() / 3), ..Alert::default() })
+        }
+    }
+
     fn line(n: u64, customer: &str, level: Level, text: usize) -> Line {
-        let alert = Alert { customer_id: customer.into(), zh: "贷".repeat(text), ..Alert::default() };
+        let nothing = Arc::<str>::default();
         Line {
             warning: format!("{n:032x}").parse().unwrap(),
-            alert: Arc::new(alert),
+            customer: customer.into(),
+            rule: nothing.clone(),
+            key: nothing.clone(),
+            group: nothing,
+            // Its texts are read from a place of that length.
+            body: Place::new(0, &vec![0; 3 * text]),
+            text: 3 * text as u32,
             level,
             state: State::Open,
             waited: Waited { alerts: 1, ..Waited::default() },
@@ -212,7 +242,11 @@ mod tests {
     fn a_part_is_no_longer_than_a_topic_takes() {
         let parts = parts(1, (0..40).map(|n| line(n, "c1", Level::Red, 30_000)));
         assert_eq!(parts.iter().map(|d| d.groups[0].lines.len()).sum::<usize>(), 40);
-        assert!(parts.iter().all(|digest| prost::Message::encoded_len(&digest.wire()) < PART_BYTES + 1000));
+        assert!(
+            parts
+                .iter()
+                .all(|digest| prost::Message::encoded_len(&digest.wire(&Texts).unwrap()) < PART_BYTES + 1000)
+        );
         // One that is longer by itself comes by itself.
         assert_eq!(super::parts(1, (0..2).map(|n| line(n, "c1", Level::Red, 200_000))).len(), 2);
     }

@@ -63,27 +63,36 @@ pub fn deliver(
         now_us = now_us.max(alert.alert().raised_at_us);
         // Each thing at its own time, not all of them when the next alert comes.
         while let Some(due_us) = course.next_due_us().filter(|due_us| *due_us <= now_us) {
-            history.write(policy, &mut out, &course.tick(due_us))?;
+            let pushes = course.tick(due_us);
+            history.write(policy, &mut out, &pushes, &course)?;
         }
-        history.write(policy, &mut out, &course.alert(&alert, now_us))?;
+        let pushes = course.alert(&alert, now_us);
+        history.write(policy, &mut out, &pushes, &course)?;
         if history.alerts % 1000 == 0 {
             progress(records.bytes());
         }
     }
     while let Some(due_us) = course.next_due_us() {
-        history.write(policy, &mut out, &course.tick(due_us))?;
+        let pushes = course.tick(due_us);
+        history.write(policy, &mut out, &pushes, &course)?;
     }
     out.finish()?;
-    let warnings: u64 = course.warnings().map(|warning| u64::from(warning.count)).sum();
+    let warnings: u64 = course.warnings().iter().map(|warning| u64::from(warning.count)).sum();
     history.known = history.alerts - warnings;
     progress(records.bytes());
     Ok(history)
 }
 
 impl History {
-    fn write(&mut self, policy: &Policy, out: &mut OutFile, pushes: &[Arc<Push>]) -> Result<(), ReplayError> {
+    fn write(
+        &mut self,
+        policy: &Policy,
+        out: &mut OutFile,
+        pushes: &[Arc<Push>],
+        course: &Course,
+    ) -> Result<(), FileError> {
         for push in pushes {
-            let message = push.wire();
+            let message = push.wire(course).map_err(|e| FileError::Ledger(Arc::new(e)))?;
             out.put(&message, || push_json(&message))?;
             self.pushes += 1;
             let reader = self.readers.entry((push.member.clone(), push.reader.clone())).or_default();

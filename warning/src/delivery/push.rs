@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use tarim_proto::warning::v1::{self as wire, Alert};
+use tarim_proto::warning::v1::{self as wire, Level};
 
 use super::{Digest, Way};
-use crate::lifecycle::{Id, Warning};
+use crate::{
+    ledger::{Bodies, LedgerError},
+    lifecycle::{Id, Place},
+};
 
 /// What one reader is told.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,11 +23,18 @@ pub struct Push {
 pub enum What {
     Alert {
         warning: Id,
-        alert: Arc<Alert>,
+        alert: Id,
+        level: Level,
+        /// Where the alert stands.
+        body: Place,
     },
     /// Nobody looked into a warning.
     Escalation {
-        warning: Arc<Warning>,
+        warning: Id,
+        /// Where the alert stands that opened it.
+        body: Place,
+        level: Level,
+        count: u32,
         /// Whose it is, and since when it is open.
         from: Arc<str>,
         since_us: i64,
@@ -69,9 +79,9 @@ impl Push {
     pub fn id(&self) -> String {
         let Self { member, reader, .. } = self;
         match &self.what {
-            What::Alert { alert, .. } => format!("{member}/{}/alert", alert.alert_id),
+            What::Alert { alert, .. } => format!("{member}/{alert}/alert"),
             // A warning is escalated to a role once.
-            What::Escalation { warning, .. } => format!("{member}/{}/{reader}", warning.id),
+            What::Escalation { warning, .. } => format!("{member}/{warning}/{reader}"),
             // By its number: a clock that was set back may give a time twice.
             What::Digest(digest) => format!("{member}/{reader}/digest/{}/{}", digest.number, digest.part),
         }
@@ -93,7 +103,8 @@ impl Push {
         }
     }
 
-    pub fn wire(&self) -> wire::PushMessage {
+    /// As it is told, with what its alerts say.
+    pub fn wire(&self, bodies: &dyn Bodies) -> Result<wire::PushMessage, LedgerError> {
         let mut message = wire::PushMessage {
             push_id: self.id(),
             kind: self.kind().wire().into(),
@@ -103,22 +114,22 @@ impl Push {
             ..Default::default()
         };
         match &self.what {
-            What::Alert { warning, alert } => {
+            What::Alert { warning, body, .. } => {
                 message.warning_id = warning.to_string();
-                message.alert = Some(alert.as_ref().clone());
+                message.alert = Some(bodies.body(*body)?);
             }
-            What::Escalation { warning, from, since_us } => {
-                message.warning_id = warning.id.to_string();
-                message.alert = Some(warning.alert.as_ref().clone());
+            What::Escalation { warning, body, level, count, from, since_us } => {
+                message.warning_id = warning.to_string();
+                message.alert = Some(bodies.body(*body)?);
                 message.escalation = Some(wire::Escalation {
                     from: from.to_string(),
                     open_since_us: *since_us,
-                    level: warning.level.into(),
-                    count: warning.count,
+                    level: (*level).into(),
+                    count: *count,
                 });
             }
-            What::Digest(digest) => message.digest = Some(digest.wire()),
+            What::Digest(digest) => message.digest = Some(digest.wire(bodies)?),
         }
-        message
+        Ok(message)
     }
 }

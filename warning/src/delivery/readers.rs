@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use hashbrown::HashMap;
-use tarim_proto::warning::v1::{Alert, Level};
+use tarim_proto::warning::v1::Level;
 
 use super::{
     Budget, Push, What,
     digest::{self, Line, Waited},
 };
-use crate::lifecycle::{Lifecycle, Warning};
+use crate::lifecycle::{Head, Lifecycle, Place, Warning};
 
 /// How a reader comes to know of an alert, or of an escalation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,8 +61,8 @@ pub struct Watch {
 
 impl Delivery {
     /// An alert was taken: `warning` is what it belongs to now.
-    pub fn alert(&mut self, warning: &Warning, alert: &Arc<Alert>, way: &Way) -> Option<Push> {
-        let (member_name, member) = self.member(&alert.member);
+    pub fn alert(&mut self, warning: &Warning, alert: &Head<'_>, body: Place, way: &Way) -> Option<Push> {
+        let (member_name, member) = self.member(alert.member);
         let watch = member.standing.entry(warning.number).or_insert_with(|| Watch {
             reader: way.reader.clone(),
             level: Level::Unspecified,
@@ -72,7 +72,7 @@ impl Delivery {
             (watch.level, watch.since_us) = (warning.level, way.at_us);
         }
         watch.reader = way.reader.clone();
-        let what = || What::Alert { warning: warning.id, alert: alert.clone() };
+        let what = || What::Alert { warning: warning.id, alert: alert.id, level: alert.level, body };
         if member.goes_at_once(way) {
             return Some(Push::new(&member_name, way, what()));
         }
@@ -84,7 +84,7 @@ impl Delivery {
     /// A warning changed: it may stand no longer.
     pub fn changed(&mut self, warning: &Warning) {
         if !warning.state.stands()
-            && let Some(member) = self.members.get_mut(warning.alert.member.as_str())
+            && let Some(member) = self.members.get_mut(&*warning.member)
         {
             member.standing.remove(&warning.number);
         }
@@ -92,12 +92,13 @@ impl Delivery {
 
     /// A warning was passed on to the way's reader.
     pub fn escalated(&mut self, warning: &Arc<Warning>, way: &Way) -> Option<Push> {
-        let (member_name, member) = self.member(&warning.alert.member);
+        let (member_name, member) = self.member(&warning.member);
         let watch = member.standing.get(&warning.number);
         let (from, since_us) = watch
             .map_or_else(|| (way.reader.clone(), way.at_us), |watch| (watch.reader.clone(), watch.since_us));
         if member.goes_at_once(way) {
-            let what = What::Escalation { warning: warning.clone(), from, since_us };
+            let Warning { id, body, level, count, .. } = **warning;
+            let what = What::Escalation { warning: id, body, level, count, from, since_us };
             return Some(Push::new(&member_name, way, what));
         }
         member.waits(way, warning.number).escalate(warning, &from);
@@ -117,7 +118,7 @@ impl Delivery {
                 state.digests += 1;
                 let lines = waits.into_iter().map(|(number, waited)| {
                     let warning = lifecycle.warning(name, number);
-                    Line::new(warning.expect("a warning is never removed"), waited)
+                    Line::new(&warning.expect("a warning is never removed"), waited)
                 });
                 let push = |digest| Push {
                     member: name.clone(),

@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use tarim_proto::warning::v1::{self as wire, Alert, Level};
+use tarim_proto::warning::v1::{self as wire, Level};
 
 use super::{Delivery, Escalation, Managers, Policy, Way};
-use crate::lifecycle::{Lifecycle, Warning};
+use crate::lifecycle::{Head, Lifecycle, Warning};
 
 /// Decides. It changes nothing but its own timers, which follow from what is decided.
 #[derive(Debug)]
@@ -37,9 +37,12 @@ impl Stage {
     /// Goes on with what a ledger holds.
     pub fn new(policy: Policy, managers: Managers, delivery: &Delivery, lifecycle: &Lifecycle) -> Self {
         let mut stage = Self { policy, managers, timers: BTreeSet::new() };
+        if stage.policy.escalations.is_empty() {
+            return stage;
+        }
         for (member, number, _) in delivery.all_standing() {
             if let Some(warning) = lifecycle.warning(member, number) {
-                stage.arm(delivery, warning);
+                stage.arm(delivery, &warning);
             }
         }
         stage
@@ -49,15 +52,15 @@ impl Stage {
         self.managers = managers;
     }
 
-    /// How an alert goes to its reader. `warning` is what it belongs to, with the alert.
-    pub fn way_of_alert(&self, delivery: &Delivery, alert: &Alert, warning: &Warning, now_us: i64) -> Way {
-        let member = alert.member.as_str();
-        let before = delivery.standing(member, warning.number);
-        let repeats = before.is_some_and(|before| before.level >= alert.level());
+    /// How an alert goes to its reader, which belongs to the warning of that number.
+    pub fn way_of_alert(&self, delivery: &Delivery, alert: &Head<'_>, number: u32, now_us: i64) -> Way {
+        let Head { member, customer, level, .. } = *alert;
+        let before = delivery.standing(member, number);
+        let repeats = before.is_some_and(|before| before.level >= level);
         // What an older release raised does not say how: at once, then.
-        let wants = alert.push() != wire::Push::Digest && !(repeats && self.policy.repeats_wait);
-        let reader = self.managers.of(member, &alert.customer_id);
-        self.way(delivery, member, reader, alert.level(), wants, now_us)
+        let wants = alert.push != wire::Push::Digest && !(repeats && self.policy.repeats_wait);
+        let reader = self.managers.of(member, customer);
+        self.way(delivery, member, reader, level, wants, now_us)
     }
 
     /// How an escalation goes to the role.
@@ -97,7 +100,7 @@ impl Stage {
     /// Sets the timer of a warning's next escalation. To be called after each alert, and after each escalation.
     pub fn arm(&mut self, delivery: &Delivery, warning: &Warning) {
         if let Some((due_us, _)) = self.next_step(delivery, warning) {
-            self.timers.insert((due_us, delivery.member_name(&warning.alert.member), warning.number));
+            self.timers.insert((due_us, delivery.member_name(&warning.member), warning.number));
         }
     }
 
@@ -109,8 +112,8 @@ impl Stage {
                 break;
             }
             let warning = lifecycle.warning(member, *number);
-            let step = warning.and_then(|warning| self.next_step(delivery, warning));
-            if let (Some((at_us, step)), Some(warning)) = (step, warning)
+            let step = warning.as_ref().and_then(|warning| self.next_step(delivery, warning));
+            if let (Some((at_us, step)), Some(warning)) = (step, &warning)
                 && at_us == *due_us
             {
                 let (step, level) = (step.clone(), warning.level);
@@ -127,7 +130,7 @@ impl Stage {
         if warning.state != crate::lifecycle::State::Open {
             return None;
         }
-        let watch = delivery.standing(&warning.alert.member, warning.number)?;
+        let watch = delivery.standing(&warning.member, warning.number)?;
         let steps = self.policy.escalations.iter().filter(|step| step.level == watch.level);
         let step = steps.filter(|step| !warning.was_passed_on(&step.to)).min_by_key(|step| step.after_us)?;
         Some((watch.since_us.saturating_add(step.after_us), step))

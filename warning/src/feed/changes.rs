@@ -18,11 +18,8 @@ pub fn run(edge: &Edge) -> Result<(), FeedError> {
     let topic = Tell {
         topic: &edge.settings.changes,
         outbox: edge.ledger.outbox(),
-        key: |change: &Change| {
-            let alert = &change.warning.alert;
-            format!("{}/{}", alert.member, alert.customer_id)
-        },
-        json: |change: &Unsent<Change>| change_json(change),
+        key: |change: &Change| format!("{}/{}", change.warning.member, change.warning.customer),
+        json: |change: &Unsent<Change>| Ok(change_json(change)),
         failed: "cannot send changes to their topic, which `tarim warn init` makes",
     };
     tell(edge, &topic, |through, count| {
@@ -35,15 +32,14 @@ pub fn run(edge: &Edge) -> Result<(), FeedError> {
 /// when the alert arose.
 pub fn change_json(change: &Change) -> Json {
     let Change { warning, step } = change;
-    let alert = &warning.alert;
-    let opening = json!({ "from": null, "to": "open", "by": null, "at": time(alert.raised_at_us), "why": null, "escalated_to": null });
+    let opening = json!({ "from": null, "to": "open", "by": null, "at": time(warning.first_raised_us), "why": null, "escalated_to": null });
     let made = step.checked_sub(1).and_then(|i| warning.history.get(i)).map(|step| {
         json!({
             "from": step.from.name(),
             "to": step.to.name(),
-            "by": step.by,
+            "by": &*step.by,
             "at": time(step.at_us),
-            "why": step.why,
+            "why": &*step.why,
             "escalated_to": step.escalated_to.as_deref(),
         })
     });
@@ -58,10 +54,10 @@ pub fn change_json(change: &Change) -> Json {
     let mut json = json!({
         "change_id": warning.change_id(*step),
         "warning_id": warning.id.to_string(),
-        "member": alert.member,
-        "customer_id": alert.customer_id,
-        "rule_id": alert.rule_id,
-        "key": alert.key,
+        "member": &*warning.member,
+        "customer_id": &*warning.customer,
+        "rule_id": &*warning.rule,
+        "key": &*warning.key,
         "level": warning.level.as_str_name().trim_start_matches("LEVEL_").to_lowercase(),
         "count": warning.count,
     });

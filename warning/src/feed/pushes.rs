@@ -6,7 +6,10 @@ use super::{
     kafka::{Edge, FeedError},
     tell::{Tell, tell},
 };
-use crate::delivery::{Push, push_json};
+use crate::{
+    delivery::{Push, push_json},
+    ledger::Unsent,
+};
 
 /// Tells pushes until it is told to stop and has told all.
 pub fn run(edge: &Edge) -> Result<(), FeedError> {
@@ -14,7 +17,7 @@ pub fn run(edge: &Edge) -> Result<(), FeedError> {
         topic: &edge.settings.pushes,
         outbox: edge.ledger.pushes(),
         key: |push: &Arc<Push>| format!("{}/{}", push.member, push.reader),
-        json: |push| push_json(&push.wire()),
+        json: |push: &Unsent<Arc<Push>>| Ok(push_json(&push.wire(edge.ledger.view())?)),
         failed: "cannot send pushes to their topic, which `tarim warn init` makes",
     };
     tell(edge, &topic, |through, count| {

@@ -1,6 +1,9 @@
 //! What is durable goes to its topic: at least once, in order.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
@@ -15,15 +18,16 @@ use super::{
 };
 use crate::{
     kafka::Encoding,
-    ledger::{Outbox, Unsent},
+    ledger::{LedgerError, Outbox, Unsent},
 };
 
 /// What is told, where, and how it looks.
-pub struct Tell<'a, T> {
+pub struct Tell<'a, T, J> {
     pub topic: &'a str,
     pub outbox: &'a Outbox<T>,
     pub key: fn(&T) -> String,
-    pub json: fn(&Unsent<T>) -> Json,
+    /// An error: what it tells of cannot be read any more.
+    pub json: J,
     /// Said when it cannot be sent.
     pub failed: &'static str,
 }
@@ -35,7 +39,10 @@ const BATCH: usize = 1000;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Tells until it is told to stop and has told all. `note` is given how far it came, and by how many, once the broker has them.
-pub fn tell<T: Clone>(edge: &Edge, to: &Tell<'_, T>, note: impl Fn(u64, u64)) -> Result<(), FeedError> {
+pub fn tell<T: Clone, J>(edge: &Edge, to: &Tell<'_, T, J>, note: impl Fn(u64, u64)) -> Result<(), FeedError>
+where
+    J: Fn(&Unsent<T>) -> Result<Json, LedgerError>,
+{
     let delivered = Delivered::new("telling");
     let mut config = edge.client();
     config
@@ -60,7 +67,9 @@ pub fn tell<T: Clone>(edge: &Edge, to: &Tell<'_, T>, note: impl Fn(u64, u64)) ->
             continue;
         };
         for one in &unsent {
-            send(&producer, to, one).map_err(edge.failed(to.failed))?;
+            let payload = (to.json)(one).map_err(|e| FeedError::Ledger(Arc::new(e)))?.to_string();
+            let key = (to.key)(&one.what);
+            send(&producer, to.topic, &key, &payload).map_err(edge.failed(to.failed))?;
         }
         arrive(edge, &producer);
         let failure = delivered.take_failure();
@@ -85,17 +94,11 @@ fn arrive(edge: &Edge, producer: &BaseProducer<Delivered>) {
     }
 }
 
-fn send<T>(
-    producer: &BaseProducer<Delivered>,
-    to: &Tell<'_, T>,
-    unsent: &Unsent<T>,
-) -> Result<(), KafkaError> {
-    let key = (to.key)(&unsent.what);
-    let payload = (to.json)(unsent).to_string();
+fn send(producer: &BaseProducer<Delivered>, topic: &str, key: &str, payload: &str) -> Result<(), KafkaError> {
     let header = Header { key: "content-type", value: Some(Encoding::Json.content_type()) };
-    let mut record = BaseRecord::to(to.topic)
-        .key(&key)
-        .payload(&payload)
+    let mut record = BaseRecord::to(topic)
+        .key(key)
+        .payload(payload)
         .headers(OwnedHeaders::new_with_capacity(1).insert(header));
     loop {
         match producer.send(record) {

@@ -8,10 +8,16 @@ use std::sync::Arc;
 use prost::Message as _;
 use tarim_proto::warning::v1 as wire;
 
-use super::{Position, outbox::Change, view::Version};
+use super::{
+    Position,
+    bodies::Records,
+    entry::{self, ReadAlert},
+    outbox::Change,
+    view::Whole,
+};
 use crate::{
     delivery::{Budget, Delivery, Due, Push, Stage, Way},
-    lifecycle::{Changed, Lifecycle, NewAlert, NewChange, Raised, Refused, State, Warning},
+    lifecycle::{Changed, Head, NewAlert, NewChange, Place, Raised, Refused, State, Warning},
 };
 
 /// A record holds so many bytes of alerts, about.
@@ -20,7 +26,7 @@ const ENTRY_BYTES: usize = 1 << 20;
 /// All that records come to.
 #[derive(Default)]
 pub struct Books {
-    pub lifecycle: Lifecycle,
+    pub lifecycle: Whole,
     pub delivery: Delivery,
     /// None: nothing is pushed.
     pub stage: Option<Stage>,
@@ -29,7 +35,8 @@ pub struct Books {
 /// What records did, that readers do not see yet.
 #[derive(Default)]
 pub struct Done {
-    pub versions: Vec<Version>,
+    /// Warnings that are others than before.
+    pub versions: Vec<Arc<Warning>>,
     /// To be told.
     pub changes: Vec<Change>,
     pub pushes: Vec<Arc<Push>>,
@@ -48,52 +55,48 @@ pub struct Taken {
 }
 
 impl Done {
-    /// Takes alerts. What is to be written of them goes to `write`, record by record: nothing, if there is nothing new.
+    /// Takes alerts. What is to be written of them goes to `records`: nothing, if there is nothing new.
     pub fn alerts(
         &mut self,
         books: &mut Books,
         alerts: &[NewAlert],
         at: Option<Position>,
         now_us: i64,
-        mut write: impl FnMut(&[u8]),
+        records: &mut impl Records,
     ) -> Taken {
         let mut taken = Taken::default();
-        let mut entry = wire::LedgerEntry::default();
-        let mut bytes = 0;
+        let mut entry = Vec::new();
         for alert in alerts {
-            let way = match self.alert(books, alert) {
-                Raised::Known => {
-                    taken.known += 1;
-                    continue;
-                }
-                Raised::Opened(warning) => {
-                    taken.opened += 1;
-                    self.deliver(books, alert, &warning, now_us)
-                }
-                Raised::Repeated(warning) => {
-                    taken.repeated += 1;
-                    self.deliver(books, alert, &warning, now_us)
-                }
+            let head = alert.head();
+            let number = books.lifecycle.read().would_belong_to(&head);
+            let Some(number) = number else {
+                taken.known += 1;
+                continue;
             };
-            bytes += alert.alert().encoded_len();
-            entry.alerts.push(wire::LedgerAlert {
-                alert: Some(alert.alert().as_ref().clone()),
-                inspect_by_us: alert.inspect_by_us(),
-                way: way.map(wire_way),
-            });
-            if bytes >= ENTRY_BYTES {
-                write(&std::mem::take(&mut entry).encode_to_vec());
-                bytes = 0;
+            let Books { delivery, stage, .. } = books;
+            let way = stage.as_ref().map(|stage| stage.way_of_alert(delivery, &head, number, now_us));
+            // Where the body stands depends on the length of what stands around it, so it is written first.
+            let place = entry::put(&mut entry, records.begins(), alert, way.clone().map(wire_way));
+            match self.alert(books, &head, place, way.as_ref()) {
+                Raised::Opened(_) => taken.opened += 1,
+                Raised::Repeated(_) => taken.repeated += 1,
+                Raised::Known => unreachable!("alert {} is not known", head.id),
+            }
+            if entry.len() >= ENTRY_BYTES {
+                records.gather(&entry);
+                entry.clear();
             }
         }
         // The position goes with the last of them: after a crash between two records the rest comes again.
         if let Some(at) = at {
             let Position { topic, partition, next } = at.clone();
-            entry.position = Some(wire::LedgerPosition { topic, partition, next });
+            let position = Some(wire::LedgerPosition { topic, partition, next });
+            let rest = wire::LedgerEntry { position, ..Default::default() };
+            entry.extend_from_slice(&rest.encode_to_vec());
             self.positions.push(at);
         }
-        if !entry.alerts.is_empty() || entry.position.is_some() {
-            write(&entry.encode_to_vec());
+        if !entry.is_empty() {
+            records.gather(&entry);
         }
         taken
     }
@@ -105,7 +108,7 @@ impl Done {
         change: &NewChange,
         mut write: impl FnMut(&[u8]),
     ) -> Result<Changed, Refused> {
-        let changed = books.lifecycle.apply_change(change)?;
+        let changed = books.lifecycle.write().apply_change(change)?;
         if let Changed::Made(warning) = &changed {
             books.delivery.changed(warning);
             self.stepped(warning);
@@ -148,7 +151,7 @@ impl Done {
                 Due::Escalation { member, number, level, step, .. } => {
                     let Books { lifecycle, delivery, stage: Some(stage) } = &mut *books else { return };
                     let way = stage.way_of_escalation(delivery, &member, &step, level, now_us);
-                    let warning = lifecycle.warning(&member, number);
+                    let warning = lifecycle.read().warning(&member, number);
                     let escalation = wire::LedgerEscalation {
                         member: member.to_string(),
                         warning_id: warning.map(|w| w.id.to_string()).unwrap_or_default(),
@@ -166,22 +169,22 @@ impl Done {
         }
     }
 
-    /// Does again what a record did, or says why it cannot have.
-    pub fn again(&mut self, books: &mut Books, record: &[u8]) -> Result<(), String> {
-        let entry = wire::LedgerEntry::decode(record).map_err(|e| format!("not a ledger entry: {e}"))?;
-        self.apply(books, entry)
+    /// Does again what a record did, which begins at an offset of the log, or says why it cannot have.
+    pub fn again(&mut self, books: &mut Books, begins: u64, record: &[u8]) -> Result<(), String> {
+        let (alerts, entry) = entry::read(record, begins)?;
+        self.apply(books, &alerts, entry)
     }
 
-    /// As [`Done::again`], of an entry that is decoded.
-    pub fn apply(&mut self, books: &mut Books, entry: wire::LedgerEntry) -> Result<(), String> {
-        for wire::LedgerAlert { alert, inspect_by_us, way } in entry.alerts {
-            let alert = alert.ok_or("an alert is empty")?;
-            let alert = NewAlert::again(alert, inspect_by_us).map_err(|e| e.to_string())?;
-            let raised = self.alert(books, &alert);
-            if let (Raised::Opened(warning) | Raised::Repeated(warning), Some(way)) = (raised, way) {
-                let way = books.way(&alert.alert().member, way)?;
-                self.pushes.extend(books.delivery.alert(&warning, alert.alert(), &way).map(Arc::new));
-            }
+    /// As [`Done::again`], of an entry that is read.
+    pub fn apply(
+        &mut self,
+        books: &mut Books,
+        alerts: &[ReadAlert<'_>],
+        entry: wire::LedgerEntry,
+    ) -> Result<(), String> {
+        for ReadAlert { head, place, way } in alerts {
+            let way = way.as_ref().map(|way| books.way(head.member, way)).transpose()?;
+            self.alert(books, head, *place, way.as_ref());
         }
         if let Some(wire::LedgerPosition { topic, partition, next }) = entry.position {
             self.positions.push(Position { topic, partition, next });
@@ -195,10 +198,9 @@ impl Done {
         }
         if let Some(wire::LedgerEscalation { member, warning_id, why, way }) = entry.escalation {
             let id = warning_id.parse().map_err(|()| "an escalation of no warning".to_owned())?;
-            let warning =
-                books.lifecycle.by_alert(&member, id).ok_or("an escalation of an unknown warning")?;
-            let number = warning.number;
-            let way = books.way(&member, way.ok_or("an escalation to nobody")?)?;
+            let warning = books.lifecycle.read().by_alert(&member, id);
+            let number = warning.ok_or("an escalation of an unknown warning")?.number;
+            let way = books.way(&member, &way.ok_or("an escalation to nobody")?)?;
             if !self.escalate(books, &member, number, &why, &way) {
                 return Err(format!("an escalation of warning {id}, which is not open"));
             }
@@ -211,33 +213,16 @@ impl Done {
         Ok(())
     }
 
-    /// Decides how an alert goes to its reader, and does so.
-    fn deliver(
-        &mut self,
-        books: &mut Books,
-        alert: &NewAlert,
-        warning: &Warning,
-        now_us: i64,
-    ) -> Option<Way> {
-        let Books { delivery, stage, .. } = books;
-        let stage = stage.as_mut()?;
-        let way = stage.way_of_alert(delivery, alert.alert(), warning, now_us);
-        self.pushes.extend(delivery.alert(warning, alert.alert(), &way).map(Arc::new));
-        stage.arm(delivery, warning);
-        Some(way)
-    }
-
     fn digest(&mut self, books: &mut Books, at_us: i64) {
-        let pushes = books.delivery.digest(&books.lifecycle, at_us);
+        let pushes = books.delivery.digest(&books.lifecycle.read(), at_us);
         self.pushes.extend(pushes.into_iter().map(Arc::new));
     }
 
     /// Passes a warning on. False: somebody looks into it.
     fn escalate(&mut self, books: &mut Books, member: &str, number: u32, why: &str, way: &Way) -> bool {
         let Books { lifecycle, delivery, stage } = books;
-        let Some(warning) = lifecycle.pass_on(member, number, &way.reader, way.at_us, why) else {
-            return false;
-        };
+        let passed_on = lifecycle.write().pass_on(member, number, &way.reader, way.at_us, why);
+        let Some(warning) = passed_on else { return false };
         self.stepped(&warning);
         self.pushes.extend(delivery.escalated(&warning, way).map(Arc::new));
         if let Some(stage) = stage {
@@ -249,13 +234,21 @@ impl Done {
     /// The last step of a warning is to be shown and told.
     fn stepped(&mut self, warning: &Arc<Warning>) {
         self.changes.push(Change { warning: warning.clone(), step: warning.history.len() });
-        self.versions.push(Version { warning: warning.clone(), alert: None });
+        self.versions.push(warning.clone());
     }
 
-    fn alert(&mut self, books: &mut Books, alert: &NewAlert) -> Raised {
-        let raised = books.lifecycle.apply_alert(alert);
+    /// Takes an alert, and tells its reader by the way that was decided, if one was.
+    fn alert(&mut self, books: &mut Books, alert: &Head<'_>, body: Place, way: Option<&Way>) -> Raised {
+        let Books { lifecycle, delivery, stage } = books;
+        let raised = lifecycle.write().apply_alert(alert, body);
         if let Raised::Opened(warning) | Raised::Repeated(warning) = &raised {
-            self.versions.push(Version { warning: warning.clone(), alert: Some(alert.id()) });
+            self.versions.push(warning.clone());
+            if let Some(way) = way {
+                self.pushes.extend(delivery.alert(warning, alert, body, way).map(Arc::new));
+            }
+            if let Some(stage) = stage {
+                stage.arm(delivery, warning);
+            }
         }
         if let Raised::Opened(warning) = &raised {
             self.changes.push(Change { warning: warning.clone(), step: 0 });
@@ -268,12 +261,13 @@ impl Books {
     /// What is due first, whenever that is.
     pub fn next_due(&mut self) -> Option<Due> {
         let Self { lifecycle, delivery, stage } = self;
-        stage.as_mut()?.next(delivery, lifecycle)
+        stage.as_mut()?.next(delivery, &lifecycle.read())
     }
 
     /// A way that was decided before.
-    fn way(&self, member: &str, way: wire::LedgerWay) -> Result<Way, String> {
+    fn way(&self, member: &str, way: &wire::LedgerWay) -> Result<Way, String> {
         let wire::LedgerWay { at_us, reader, at_once, day, budget } = way;
+        let (at_us, at_once, day, budget) = (*at_us, *at_once, *day, *budget);
         let budget = match (budget as usize).checked_sub(1) {
             None => None,
             Some(index) => Some(Budget::of_index(index).ok_or("a push of an unknown budget")?),
@@ -281,7 +275,7 @@ impl Books {
         if reader.is_empty() {
             return Err("a push to nobody".into());
         }
-        Ok(Way { at_us, reader: self.delivery.name(member, &reader), at_once, day, budget })
+        Ok(Way { at_us, reader: self.delivery.name(member, reader), at_once, day, budget })
     }
 }
 

@@ -12,6 +12,13 @@ pub enum LedgerError {
         file.display()
     )]
     Corrupt { file: PathBuf, offset: u64, what: String },
+    /// An alert that was on disk cannot be read any more; all else goes on.
+    #[error(
+        "{}, byte {offset}: an alert cannot be read: {what}\n    fix: restore the file from a copy, which its service reads \
+         at its next start",
+        file.display()
+    )]
+    Body { file: PathBuf, offset: u64, what: String },
     /// The disk refused.
     #[error("cannot {what} {}: {source}\n    fix: check the disk's space, health and permissions", file.display())]
     Io {

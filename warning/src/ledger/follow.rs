@@ -26,13 +26,13 @@ use std::{
     time::Duration,
 };
 
-use prost::Message as _;
 use tarim_features::warnings::Feed;
-use tarim_proto::warning::v1::{Alert, LedgerEntry};
+use tarim_proto::warning::v1::LedgerEntry;
 
 use super::{
     LedgerError, OpenWarnings,
     books::{Books, Done},
+    entry::{self, ReadAlert},
     frame::{FRAME, Frame, HEADER, salt},
     heard,
     log::NAME,
@@ -246,9 +246,10 @@ impl Tail {
                 return Err(corrupt(what));
             }
             if !frame.is_mark() {
-                let entry = LedgerEntry::decode(frame.payload);
-                let entry = entry.map_err(|e| corrupt(format!("not a ledger entry: {e}")))?;
-                done.apply(&mut self.books, counted(entry)).map_err(corrupt)?;
+                let (mut alerts, mut entry) =
+                    entry::read(frame.payload, offset + FRAME as u64).map_err(corrupt)?;
+                only_counted(&mut alerts, &mut entry);
+                done.apply(&mut self.books, &alerts, entry).map_err(corrupt)?;
                 self.next += 1;
                 taken.records += 1;
             }
@@ -257,29 +258,22 @@ impl Tail {
             taken.bytes += FRAME + frame.payload.len();
             self.at = start + taken.bytes as u64;
         }
-        self.open.publish(done.versions.iter().map(|version| &version.warning));
-        let touched = done.versions.iter().map(|version| key(&version.warning));
+        self.books.lifecycle.write().settle();
+        self.open.publish(done.versions.iter());
+        let touched = done.versions.iter().map(|warning| key(warning));
         taken.touched = touched.map(|(m, c)| (m.to_owned(), c.to_owned())).collect();
         Ok(taken)
     }
 }
 
-/// Without what is not counted: of millions of alerts it would fill the memory. Whom they were pushed to is none of our
-/// business, but that a warning was passed on is.
-fn counted(mut entry: LedgerEntry) -> LedgerEntry {
-    entry.alerts.iter_mut().for_each(|alert| alert.way = None);
+/// Without what is not counted. Whom alerts were pushed to is none of our business, but that a warning was passed on is.
+fn only_counted(alerts: &mut [ReadAlert<'_>], entry: &mut LedgerEntry) {
+    alerts.iter_mut().for_each(|alert| alert.way = None);
     entry.digest_at_us = None;
     if let Some(way) = entry.escalation.as_mut().and_then(|escalation| escalation.way.as_mut()) {
         way.at_once = true;
     }
-    for alert in entry.alerts.iter_mut().filter_map(|alert| alert.alert.as_mut()) {
-        let Alert { alert_id, member, customer_id, rule_id, level, key, raised_at_us, .. } =
-            std::mem::take(alert);
-        *alert =
-            Alert { alert_id, member, customer_id, rule_id, level, key, raised_at_us, ..Alert::default() };
-    }
     if let Some(change) = &mut entry.change {
         change.why.clear();
     }
-    entry
 }

@@ -1,20 +1,28 @@
-//! What readers find in their inboxes: pushes as they are on disk.
+//! What readers find in their inboxes: pushes as they are on disk, those of the last months. Older ones are on their topic.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, PoisonError, RwLock},
+};
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, hash_map::Entry};
 
-use crate::delivery::{Kind, Push};
+use crate::{
+    delivery::{Kind, Push},
+    lifecycle::Rows,
+};
 
-/// All pushes, by member.
+/// The pushes of the last months, by member.
 #[derive(Default)]
 pub struct Inbox(RwLock<HashMap<Arc<str>, OfMember>>);
 
 #[derive(Default)]
 struct OfMember {
     /// In the order in which they were made.
-    pushes: Vec<Arc<Push>>,
-    by_reader: HashMap<Arc<str>, Vec<u32>>,
+    pushes: Rows<Arc<Push>>,
+    /// Number of the first of them: so many were forgotten. A push keeps its number.
+    first: u32,
+    by_reader: HashMap<Arc<str>, VecDeque<u32>>,
 }
 
 /// Which pushes of a member are wanted; what is None is no matter.
@@ -44,10 +52,16 @@ impl Inbox {
         let mut members = self.0.write().unwrap_or_else(PoisonError::into_inner);
         for push in pushes {
             let member = members.entry(push.member.clone()).or_default();
-            let number = member.pushes.len() as u32;
-            member.by_reader.entry(push.reader.clone()).or_default().push(number);
+            let number = member.end();
+            member.by_reader.entry(push.reader.clone()).or_default().push_back(number);
             member.pushes.push(push.clone());
         }
+    }
+
+    /// Forgets the pushes that were made before a time.
+    pub(super) fn forget(&self, before_us: i64) {
+        let mut members = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        members.values_mut().for_each(|member| member.forget(before_us));
     }
 
     /// The newest pushes of a member that are wanted, from those made before number `before`.
@@ -55,32 +69,50 @@ impl Inbox {
         let members = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let Some(of) = members.get(member) else { return PushPage::default() };
         match &filter.reader {
-            None => of.page(0..of.pushes.len() as u32, filter, before, size),
+            None => of.page(of.first..of.end().min(before.unwrap_or(u32::MAX)), filter, size),
             Some(reader) => {
-                let theirs = of.by_reader.get(reader.as_str()).map_or(&[][..], Vec::as_slice);
+                let Some(theirs) = of.by_reader.get(reader.as_str()) else { return PushPage::default() };
                 let end = before.map_or(theirs.len(), |before| theirs.partition_point(|n| *n < before));
-                of.page(theirs[..end].iter().copied(), filter, before, size)
+                of.page(theirs.range(..end).copied(), filter, size)
             }
         }
     }
 }
 
 impl OfMember {
+    /// Number of the next push.
+    fn end(&self) -> u32 {
+        self.pushes.len()
+    }
+
+    fn forget(&mut self, before_us: i64) {
+        // A clock may have been set back: what is behind one that is kept is kept.
+        while let Some(push) = self.pushes.get(self.first).filter(|push| push.at_us < before_us) {
+            self.first += 1;
+            if let Entry::Occupied(mut theirs) = self.by_reader.entry(push.reader.clone()) {
+                theirs.get_mut().pop_front();
+                if theirs.get().is_empty() {
+                    theirs.remove();
+                }
+            }
+        }
+        self.pushes.forget(self.first);
+    }
+
+    /// The newest of these.
     fn page(
         &self,
         numbers: impl DoubleEndedIterator<Item = u32>,
         filter: &PushFilter,
-        before: Option<u32>,
         size: usize,
     ) -> PushPage {
         let (mut page, mut lines) = (PushPage::default(), 0);
-        let older = numbers.rev().skip_while(|n| before.is_some_and(|before| *n >= before));
-        for (looked_at, number) in older.enumerate() {
+        for (looked_at, number) in numbers.rev().enumerate() {
             if page.pushes.len() == size || looked_at == LOOKED_AT || lines >= LINES {
                 page.before = Some(number + 1);
                 break;
             }
-            let push = &self.pushes[number as usize];
+            let push = &self.pushes[number];
             if filter.kind.is_none_or(|kind| kind == push.kind()) {
                 lines += push.lines();
                 page.pushes.push(push.clone());

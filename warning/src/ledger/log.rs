@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     LedgerError,
+    bodies::Records,
     frame::{FRAME, Frame, HEADER, PAYLOAD_MAX, header, later_frame, salt},
 };
 
@@ -45,6 +46,9 @@ impl Storage for File {
     }
 }
 
+/// Is shown each record, and where it begins; may refuse it by saying what is wrong with it.
+pub type Visit<'a> = &'a mut dyn FnMut(u64, &[u8]) -> Result<(), String>;
+
 /// The end of a ledger.
 pub struct Log {
     pub(super) storage: Box<dyn Storage>,
@@ -68,11 +72,8 @@ pub struct Torn {
 
 impl Log {
     /// Reads every record, cuts a torn tail off, and makes durable whatever is there: it may have been written by a process that
-    /// died before its sync. `visit` may refuse a record by saying what is wrong with it.
-    pub fn open(
-        folder: &Path,
-        visit: &mut dyn FnMut(&[u8]) -> Result<(), String>,
-    ) -> Result<(Self, Option<Torn>), LedgerError> {
+    /// died before its sync.
+    pub fn open(folder: &Path, visit: Visit<'_>) -> Result<(Self, Option<Torn>), LedgerError> {
         let path = folder.join(NAME);
         let failed = |what| LedgerError::io(what, path.clone());
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
@@ -112,13 +113,6 @@ impl Log {
         &self.path
     }
 
-    /// Adds a record (not empty, not longer than [`super::frame::PAYLOAD_MAX`]) to the group.
-    pub fn gather(&mut self, payload: &[u8]) {
-        let (sequence, durable) = (self.next + self.gathered, self.next - 1);
-        Frame { sequence, durable, payload }.encode(self.salt, &mut self.group);
-        self.gathered += 1;
-    }
-
     /// Bytes of the group.
     pub fn gathered(&self) -> usize {
         self.group.len()
@@ -155,6 +149,20 @@ impl Log {
     }
 }
 
+impl Records for Log {
+    /// Where its payload will stand.
+    fn begins(&self) -> u64 {
+        self.end + (self.group.len() + FRAME) as u64
+    }
+
+    /// Adds a record (not empty, not longer than [`super::frame::PAYLOAD_MAX`]) to the group.
+    fn gather(&mut self, payload: &[u8]) {
+        let (sequence, durable) = (self.next + self.gathered, self.next - 1);
+        Frame { sequence, durable, payload }.encode(self.salt, &mut self.group);
+        self.gathered += 1;
+    }
+}
+
 /// Has it no whole header, and nothing behind it?
 fn is_unborn(file: &File, size: u64) -> io::Result<bool> {
     let mut head = [0; HEADER];
@@ -166,12 +174,7 @@ fn is_unborn(file: &File, size: u64) -> io::Result<bool> {
 }
 
 /// Reads the file record by record: its salt, where the whole records end, and the next sequence.
-fn scan(
-    file: &File,
-    size: u64,
-    path: &Path,
-    visit: &mut dyn FnMut(&[u8]) -> Result<(), String>,
-) -> Result<(u32, u64, u64), LedgerError> {
+fn scan(file: &File, size: u64, path: &Path, visit: Visit<'_>) -> Result<(u32, u64, u64), LedgerError> {
     let failed = || LedgerError::io("read", path.into());
     let corrupt = |offset, what: String| LedgerError::Corrupt { file: path.into(), offset, what };
     let mut reader = BufReader::with_capacity(1 << 20, file);
@@ -192,7 +195,7 @@ fn scan(
             }
             Ok(frame) => {
                 if !frame.is_mark() {
-                    visit(frame.payload).map_err(|what| corrupt(at, what))?;
+                    visit(at + FRAME as u64, frame.payload).map_err(|what| corrupt(at, what))?;
                     next += 1;
                 }
                 at += bytes.len() as u64;

@@ -19,12 +19,16 @@
 //!   is a record of its own. So a restart neither loses nor doubles one. Alerts of before pushes were wanted have no such
 //!   word, and are not pushed.
 //!
-//! All warnings are in memory, also those that are closed, and all pushes.
+//! In memory is what is looked up and counted, of all warnings, also those that are closed; and where in the log their alerts
+//! stand ([`bodies`]). What an alert says is read from there when somebody asks. Pushes leave memory after a time.
 //!
 //! Another process can [`follow`] the file, without a server; [`Ledger::heard`] tells it that there is somebody who writes.
 
+mod bodies;
 pub(crate) mod books;
+mod entry;
 mod error;
+mod fields;
 mod follow;
 mod frame;
 mod heard;
@@ -47,20 +51,24 @@ use std::{
         mpsc,
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
+pub(crate) use self::bodies::InMemory;
 pub use self::{
+    bodies::Bodies,
     books::Taken,
     error::LedgerError,
     follow::{Following, follow},
     inbox::{Inbox, PushFilter, PushPage},
     news::News,
-    open_warnings::{OpenWarnings, Standing},
+    open_warnings::{OpenWarnings, Standing, Stands},
     outbox::{Change, Outbox, Unsent},
     view::{Filter, Page, View},
     writer::{ChangeAnswer, Ended, Failure},
 };
 use self::{
+    bodies::InFile,
     books::{Books, Done},
     heard::Heard,
     log::Log,
@@ -89,6 +97,33 @@ pub struct Pushing {
     pub clock: Clock,
 }
 
+/// How a ledger is opened.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// None: nothing new is pushed.
+    pub pushing: Option<Pushing>,
+    pub clock: Clock,
+    /// So long a push stays in the inbox of its reader.
+    pub inbox: Duration,
+}
+
+/// A quarter of a year.
+const INBOX: Duration = Duration::from_secs(92 * 86_400);
+
+impl Default for Opening {
+    fn default() -> Self {
+        Self { pushing: None, clock: Clock::default(), inbox: INBOX }
+    }
+}
+
+impl Opening {
+    /// What was pushed before then is no longer in the inbox.
+    fn inbox_from_us(&self) -> i64 {
+        let inbox_us = i64::try_from(self.inbox.as_micros()).unwrap_or(i64::MAX);
+        self.clock.now_us().saturating_sub(inbox_us)
+    }
+}
+
 /// A ledger that is open. One per folder.
 pub struct Ledger {
     shared: Arc<Shared>,
@@ -100,17 +135,19 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Opens the ledger of a folder, which is created if it is not there. Reads every record once. Nothing new is pushed.
+    /// Opens the ledger of a folder, which is created if it is not there. Nothing new is pushed.
     pub fn open(folder: &Path) -> Result<Self, LedgerError> {
-        Self::open_with(folder, None)
+        Self::open_with(folder, Opening::default())
     }
 
     /// As [`Ledger::open`], and alerts are pushed from now on. What was due meanwhile comes with the first order.
     pub fn open_pushing(folder: &Path, pushing: Pushing) -> Result<Self, LedgerError> {
-        Self::open_with(folder, Some(pushing))
+        let clock = pushing.clock.clone();
+        Self::open_with(folder, Opening { pushing: Some(pushing), clock, ..Opening::default() })
     }
 
-    fn open_with(folder: &Path, pushing: Option<Pushing>) -> Result<Self, LedgerError> {
+    /// Opens the ledger of a folder, which is created if it is not there. Reads every record once.
+    pub fn open_with(folder: &Path, opening: Opening) -> Result<Self, LedgerError> {
         std::fs::create_dir_all(folder).map_err(LedgerError::io("create", folder.into()))?;
         let file = folder.join("warnings.lock");
         let lock = File::create(&file).map_err(LedgerError::io("create", file.clone()))?;
@@ -123,8 +160,8 @@ impl Ledger {
         }
         // Those who follow hear of nothing until all is read.
         let heard = Heard::open(folder).map_err(LedgerError::io("create a file in", folder.into()))?;
-        let (log, books, shared) = read(folder)?;
-        Self::start(log, books, shared, (heard, lock), pushing)
+        let (log, books, shared) = read(folder, &opening)?;
+        Self::start(log, books, shared, (heard, lock), opening)
     }
 
     fn start(
@@ -132,13 +169,13 @@ impl Ledger {
         mut books: Books,
         shared: Shared,
         (heard, lock): (Heard, File),
-        pushing: Option<Pushing>,
+        mut opening: Opening,
     ) -> Result<Self, LedgerError> {
-        let mut clock = Clock::default();
-        if let Some(pushing) = pushing {
-            clock = pushing.clock;
+        if let Some(pushing) = opening.pushing.take() {
+            opening.clock = pushing.clock;
             let Books { lifecycle, delivery, .. } = &books;
-            books.stage = Some(Stage::new(pushing.policy, pushing.managers, delivery, lifecycle));
+            let stage = Stage::new(pushing.policy, pushing.managers, delivery, &lifecycle.read());
+            books.stage = Some(stage);
         }
         let failed = LedgerError::io("start the writer of", log.path().into());
         let (orders, taken) = mpsc::channel();
@@ -146,7 +183,7 @@ impl Ledger {
         let with = shared.clone();
         let writer = std::thread::Builder::new()
             .name("ledger".into())
-            .spawn(move || writer::run(log, books, &clock, &with, &taken))
+            .spawn(move || writer::run(log, books, &opening, &with, &taken))
             .map_err(failed)?;
         Ok(Self { shared, orders, writer: Mutex::new(Some(writer)), heard, _lock: lock })
     }
@@ -289,18 +326,23 @@ impl Drop for Ledger {
 }
 
 /// Everything that a folder holds.
-fn read(folder: &Path) -> Result<(Log, Books, Shared), LedgerError> {
+fn read(folder: &Path, opening: &Opening) -> Result<(Log, Books, Shared), LedgerError> {
     let mut books = Books::default();
+    let from_us = opening.inbox_from_us();
     let (outbox, inbox, pushes) = (Outbox::default(), Inbox::default(), Outbox::default());
     let mut positions = std::collections::HashMap::new();
-    let (log, torn) = Log::open(folder, &mut |record| {
+    let (log, torn) = Log::open(folder, &mut |begins, record| {
         let mut done = Done::default();
-        done.again(&mut books, record)?;
+        done.again(&mut books, begins, record)?;
+        books.lifecycle.write().settle();
         outbox.put(done.changes);
         if let Some(through) = done.sent {
             outbox.sent(through);
         }
-        inbox.put(&done.pushes);
+        if !done.pushes.is_empty() {
+            inbox.put(&done.pushes);
+            inbox.forget(from_us);
+        }
         pushes.put(done.pushes);
         if let Some(through) = done.pushed {
             pushes.sent(through);
@@ -317,8 +359,8 @@ fn read(folder: &Path) -> Result<(Log, Books, Shared), LedgerError> {
         );
     }
     let shared = Shared {
-        view: View::new(&books.lifecycle),
-        open_warnings: OpenWarnings::new(books.lifecycle.warnings()),
+        view: View::new(books.lifecycle.clone(), InFile::open(log.path())?),
+        open_warnings: OpenWarnings::new(&books.lifecycle.read()),
         news: News::default(),
         outbox,
         inbox,

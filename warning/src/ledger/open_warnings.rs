@@ -5,39 +5,55 @@
 
 use std::{ops::Deref, sync::Arc};
 
-use hashbrown::HashMap;
 use tarim_features::warnings::{self, Table};
 use tarim_proto::warning::v1::Level;
 
-use crate::lifecycle::{State, Warning};
+use crate::lifecycle::{Lifecycle, Record, State, Warning};
 
 /// Handle of a reader; clones read the same.
 #[derive(Clone, Default)]
-pub struct OpenWarnings(Table<Arc<[Arc<Warning>]>>);
+pub struct OpenWarnings(Table<Arc<[Stands]>>);
+
+/// A warning that stands: what there is to count of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stands {
+    /// Its number within the member.
+    pub number: u32,
+    pub level: warnings::Level,
+    pub state: State,
+    pub count: u32,
+    pub first_raised_us: i64,
+    pub last_raised_us: i64,
+}
 
 /// The warnings that stand against one customer, the oldest first.
 #[derive(Clone, Debug, Default)]
-pub struct Standing(Option<Arc<[Arc<Warning>]>>);
+pub struct Standing(Option<Arc<[Stands]>>);
 
 impl Deref for Standing {
-    type Target = [Arc<Warning>];
+    type Target = [Stands];
 
-    fn deref(&self) -> &[Arc<Warning>] {
+    fn deref(&self) -> &[Stands] {
         self.0.as_deref().unwrap_or_default()
     }
 }
 
 impl OpenWarnings {
-    pub(super) fn new<'a>(warnings: impl Iterator<Item = &'a Arc<Warning>>) -> Self {
-        let mut customers: HashMap<(&str, &str), Vec<Arc<Warning>>> = HashMap::new();
-        for warning in warnings.filter(|w| w.state.stands()) {
-            customers.entry(key(warning)).or_default().push(warning.clone());
-        }
+    pub(super) fn new(lifecycle: &Lifecycle) -> Self {
         let open = Self::default();
         let mut edit = open.0.edit();
-        for ((member, customer), mut warnings) in customers {
-            warnings.sort_by_key(|w| w.number);
-            edit.change(member, customer, |_| Some(warnings.into()));
+        for member in lifecycle.members() {
+            for (customer, numbers) in member.customers() {
+                let records = numbers.filter_map(|n| Some((n, member.get(n)?)));
+                let mut standing: Vec<Stands> = records
+                    .filter(|(_, record)| record.state.stands())
+                    .map(|(number, record)| Stands::of_record(number, record))
+                    .collect();
+                if !standing.is_empty() {
+                    standing.reverse();
+                    edit.change(member.name(), customer, |_| Some(standing.into()));
+                }
+            }
         }
         edit.commit();
         open
@@ -66,9 +82,9 @@ impl OpenWarnings {
             edit.change(member, customer, |warnings| {
                 let mut warnings = warnings.map_or_else(Vec::new, |warnings| warnings.to_vec());
                 match warnings.binary_search_by_key(&warning.number, |w| w.number) {
-                    Ok(at) if warning.state.stands() => warnings[at] = warning.clone(),
+                    Ok(at) if warning.state.stands() => warnings[at] = Stands::of(warning),
                     Ok(at) => drop(warnings.remove(at)),
-                    Err(at) if warning.state.stands() => warnings.insert(at, warning.clone()),
+                    Err(at) if warning.state.stands() => warnings.insert(at, Stands::of(warning)),
                     Err(_) => {}
                 }
                 (!warnings.is_empty()).then(|| warnings.into())
@@ -78,23 +94,50 @@ impl OpenWarnings {
     }
 }
 
-/// Member and customer of a warning.
-pub(super) fn key(warning: &Warning) -> (&str, &str) {
-    (&warning.alert.member, &warning.alert.customer_id)
+impl Stands {
+    pub fn of(warning: &Warning) -> Self {
+        Self {
+            number: warning.number,
+            level: level(warning.level),
+            state: warning.state,
+            count: warning.count,
+            first_raised_us: warning.first_raised_us,
+            last_raised_us: warning.last_raised_us,
+        }
+    }
+
+    fn of_record(number: u32, record: &Record) -> Self {
+        Self {
+            number,
+            level: level(record.level()),
+            state: record.state,
+            count: record.count,
+            first_raised_us: record.first_raised_us,
+            last_raised_us: record.last_raised_us,
+        }
+    }
 }
 
-fn in_numbers(warnings: &[Arc<Warning>]) -> warnings::Standing {
+/// Member and customer of a warning.
+pub(super) fn key(warning: &Warning) -> (&str, &str) {
+    (&warning.member, &warning.customer)
+}
+
+fn level(level: Level) -> warnings::Level {
+    match level {
+        // One without a level is not taken; if there were one, it would be no less than a red one.
+        Level::Red | Level::Unspecified => warnings::Level::Red,
+        Level::Orange => warnings::Level::Orange,
+        Level::Yellow => warnings::Level::Yellow,
+        Level::Blue => warnings::Level::Blue,
+    }
+}
+
+fn in_numbers(warnings: &[Stands]) -> warnings::Standing {
     let mut standing = warnings::Standing::default();
     for warning in warnings {
-        let level = match warning.level {
-            // One without a level is not taken; if there were one, it would be no less than a red one.
-            Level::Red | Level::Unspecified => warnings::Level::Red,
-            Level::Orange => warnings::Level::Orange,
-            Level::Yellow => warnings::Level::Yellow,
-            Level::Blue => warnings::Level::Blue,
-        };
         let (acknowledged, escalated) = (warning.state != State::Open, warning.state == State::Escalated);
-        standing.add(level, acknowledged, escalated, warning.first_raised_us, warning.last_raised_us);
+        standing.add(warning.level, acknowledged, escalated, warning.first_raised_us, warning.last_raised_us);
     }
     standing
 }

@@ -1,22 +1,34 @@
 //! What readers see: warnings as they are on disk.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use hashbrown::HashMap;
-use tarim_proto::warning::v1::Level;
+use tarim_proto::warning::v1::{Alert, Level};
 
-use crate::lifecycle::{Id, Lifecycle, State, Warning};
+use super::{
+    LedgerError,
+    bodies::{Bodies, InFile},
+};
+use crate::lifecycle::{Id, Lifecycle, Member, Place, Record, State, Warning};
 
-/// All warnings that are durable, by member.
-#[derive(Default)]
-pub struct View(RwLock<HashMap<String, OfMember>>);
+/// All warnings: the one who writes sees what he wrote, readers what is on disk of it. Clones are the same.
+#[derive(Clone, Default)]
+pub struct Whole(Arc<RwLock<Lifecycle>>);
 
-#[derive(Default)]
-struct OfMember {
-    /// In the order in which they were opened.
-    warnings: Vec<Arc<Warning>>,
-    by_alert: HashMap<Id, u32>,
-    by_customer: HashMap<String, Vec<u32>>,
+impl Whole {
+    pub fn read(&self) -> RwLockReadGuard<'_, Lifecycle> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn write(&self) -> RwLockWriteGuard<'_, Lifecycle> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Warnings that are durable, and what their alerts say.
+#[derive(Clone)]
+pub struct View {
+    whole: Whole,
+    bodies: InFile,
 }
 
 /// Which warnings of a member are wanted; what is None is no matter.
@@ -36,105 +48,63 @@ pub struct Page {
     pub before: Option<u32>,
 }
 
-/// A new version of a warning, and the alert that brought it, if one did.
-pub struct Version {
-    pub warning: Arc<Warning>,
-    pub alert: Option<Id>,
-}
-
 /// Warnings that a page looks at, at most: a rare thing is looked for in several calls.
 const LOOKED_AT: usize = 100_000;
 
 impl View {
-    pub(super) fn new(lifecycle: &Lifecycle) -> Self {
-        let mut members: HashMap<String, OfMember> = HashMap::new();
-        for warning in lifecycle.warnings() {
-            members.entry_ref(warning.alert.member.as_str()).or_default().put(warning);
-        }
-        for (alert, warning) in lifecycle.alerts() {
-            members
-                .entry_ref(warning.alert.member.as_str())
-                .or_default()
-                .by_alert
-                .insert(alert, warning.number);
-        }
-        Self(RwLock::new(members))
-    }
-
-    pub(super) fn publish(&self, versions: &[Version]) {
-        let mut members = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        for Version { warning, alert } in versions {
-            let member = members.entry_ref(warning.alert.member.as_str()).or_default();
-            member.put(warning);
-            if let Some(alert) = alert {
-                member.by_alert.insert(*alert, warning.number);
-            }
-        }
+    pub(super) fn new(whole: Whole, bodies: InFile) -> Self {
+        Self { whole, bodies }
     }
 
     /// The warning that an alert belongs to.
     pub fn get(&self, member: &str, alert: Id) -> Option<Arc<Warning>> {
-        self.of_member(member, |of| Some(of.warnings[*of.by_alert.get(&alert)? as usize].clone())).flatten()
+        self.whole.read().member(member)?.seen_of_alert(alert)
+    }
+
+    /// Of these warnings of a member those that there are.
+    pub fn numbered(&self, member: &str, numbers: impl Iterator<Item = u32>) -> Vec<Arc<Warning>> {
+        let whole = self.whole.read();
+        whole.member(member).map(|of| numbers.filter_map(|n| of.seen(n)).collect()).unwrap_or_default()
     }
 
     /// The newest warnings of a member that are wanted, from those opened before number `before`.
     pub fn page(&self, member: &str, filter: &Filter, before: Option<u32>, size: usize) -> Page {
-        let page = self.of_member(member, |of| match &filter.customer {
-            None => of.page(0..of.warnings.len() as u32, filter, before, size),
+        let whole = self.whole.read();
+        let Some(of) = whole.member(member) else { return Page { warnings: Vec::new(), before: None } };
+        match &filter.customer {
+            None => page(of, (0..of.len().min(before.unwrap_or(u32::MAX))).rev(), filter, size),
             Some(customer) => {
-                let theirs = of.by_customer.get(customer.as_str()).map_or(&[][..], Vec::as_slice);
-                of.page(theirs.iter().copied(), filter, before, size)
-            }
-        });
-        page.unwrap_or(Page { warnings: Vec::new(), before: None })
-    }
-
-    fn of_member<T>(&self, member: &str, read: impl FnOnce(&OfMember) -> T) -> Option<T> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(member).map(read)
-    }
-}
-
-impl OfMember {
-    /// Versions of new warnings come in the order of their numbers.
-    fn put(&mut self, warning: &Arc<Warning>) {
-        match self.warnings.get_mut(warning.number as usize) {
-            Some(old) => *old = warning.clone(),
-            None => {
-                let of_customer = self.by_customer.entry_ref(warning.alert.customer_id.as_str()).or_default();
-                of_customer.push(warning.number);
-                self.warnings.push(warning.clone());
+                let older =
+                    of.of_customer(customer).skip_while(|n| before.is_some_and(|before| *n >= before));
+                page(of, older, filter, size)
             }
         }
     }
+}
 
-    fn page(
-        &self,
-        numbers: impl DoubleEndedIterator<Item = u32>,
-        filter: &Filter,
-        before: Option<u32>,
-        size: usize,
-    ) -> Page {
-        let mut page = Page { warnings: Vec::new(), before: None };
-        let older = numbers.rev().skip_while(|n| before.is_some_and(|before| *n >= before));
-        for (looked_at, number) in older.enumerate() {
-            if page.warnings.len() == size || looked_at == LOOKED_AT {
-                page.before = Some(number + 1);
-                break;
-            }
-            let warning = &self.warnings[number as usize];
-            if filter.wants(warning) {
-                page.warnings.push(warning.clone());
-            }
-        }
-        page
+impl Bodies for View {
+    fn body(&self, place: Place) -> Result<Alert, LedgerError> {
+        self.bodies.body(place)
     }
 }
 
-impl Filter {
-    fn wants(&self, warning: &Warning) -> bool {
-        self.customer.as_ref().is_none_or(|customer| *customer == warning.alert.customer_id)
-            && self.state.is_none_or(|state| state == warning.state)
-            && self.at_least.is_none_or(|level| warning.level >= level)
-            && self.rule.as_ref().is_none_or(|rule| *rule == warning.alert.rule_id)
+/// Those of these warnings that are wanted.
+fn page(of: &Member, older: impl Iterator<Item = u32>, filter: &Filter, size: usize) -> Page {
+    let mut page = Page { warnings: Vec::new(), before: None };
+    let rule = filter.rule.as_ref().map(|rule| of.name_of(rule));
+    let wants = |record: &Record| {
+        filter.state.is_none_or(|state| state == record.state)
+            && filter.at_least.is_none_or(|level| record.level() >= level)
+            && rule.is_none_or(|rule| rule == Some(record.subject.rule))
+    };
+    for (looked_at, number) in older.enumerate() {
+        if page.warnings.len() == size || looked_at == LOOKED_AT {
+            page.before = Some(number + 1);
+            break;
+        }
+        if of.seen_record(number).is_some_and(wants) {
+            page.warnings.extend(of.seen(number));
+        }
     }
+    page
 }

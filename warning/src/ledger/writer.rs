@@ -10,14 +10,14 @@ use std::{
 };
 
 use super::{
-    Inbox, LedgerError, News, OpenWarnings, Position,
+    Inbox, LedgerError, News, OpenWarnings, Opening, Position,
+    bodies::Records as _,
     books::{Books, Done, Taken},
     log::{GROUP_BYTES, Log},
     outbox::{Change, Outbox},
     view::View,
 };
 use crate::{
-    clock::Clock,
     delivery::{Managers, Push},
     lifecycle::{Changed, NewAlert, NewChange, Refused},
 };
@@ -69,6 +69,9 @@ pub enum Order {
 /// Tells whoever asked, once it is known whether the group is durable.
 type Tell = Box<dyn FnOnce(&Ended)>;
 
+/// So often it is looked for pushes that are too old for an inbox.
+const LOOK_US: i64 = 60_000_000;
+
 /// Writes group by group until told to close (or until nobody is left to tell it).
 ///
 /// After an error it goes on taking orders, and refuses each: what is in memory is ahead of the disk then, and readers are
@@ -76,11 +79,12 @@ type Tell = Box<dyn FnOnce(&Ended)>;
 pub fn run(
     mut log: Log,
     mut books: Books,
-    clock: &Clock,
+    opening: &Opening,
     shared: &Shared,
     orders: &mpsc::Receiver<Order>,
 ) -> Ended {
     let mut state: Ended = Ok(());
+    let mut inbox_from_us = i64::MIN;
     loop {
         let mut group = Done::default();
         let mut tell: Vec<Tell> = Vec::new();
@@ -89,7 +93,7 @@ pub fn run(
             match next {
                 Some(Order::Close) | None => break false,
                 Some(order) if state.is_ok() => {
-                    tell.extend(apply(order, &mut group, &mut books, clock.now_us(), &mut log));
+                    tell.extend(apply(order, &mut group, &mut books, opening.clock.now_us(), &mut log));
                 }
                 Some(order) => tell.extend(refuse(order)),
             }
@@ -104,7 +108,15 @@ pub fn run(
         };
         if state.is_ok() {
             match log.commit() {
-                Ok(()) => shared.publish(group),
+                Ok(()) => {
+                    books.lifecycle.write().settle();
+                    shared.publish(group);
+                    let from_us = opening.inbox_from_us();
+                    if from_us >= inbox_from_us.saturating_add(LOOK_US) {
+                        shared.inbox.forget(from_us);
+                        inbox_from_us = from_us;
+                    }
+                }
                 Err(e) => {
                     tracing::error!("the ledger takes nothing more: {e}");
                     shared.open.store(false, Ordering::Release);
@@ -130,7 +142,7 @@ fn apply(order: Order, group: &mut Done, books: &mut Books, now_us: i64, log: &m
     }
     match order {
         Order::Alerts { alerts, at, done } => {
-            let taken = group.alerts(books, &alerts, at, now_us, |record| log.gather(record));
+            let taken = group.alerts(books, &alerts, at, now_us, log);
             Some(Box::new(move |durable| done(durable.clone().map(|()| taken))))
         }
         Order::Change { change, done } => {
@@ -176,9 +188,8 @@ impl Shared {
     /// Shows readers what a group did.
     fn publish(&self, group: Done) {
         let Done { versions, changes, pushes, positions, sent, pushed } = group;
-        self.view.publish(&versions);
-        self.open_warnings.publish(versions.iter().map(|version| &version.warning));
-        self.news.note(versions.iter().map(|version| &version.warning));
+        self.open_warnings.publish(versions.iter());
+        self.news.note(versions.iter());
         let mut read = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
         read.extend(positions.into_iter().map(|p| ((p.topic, p.partition), p.next)));
         drop(read);

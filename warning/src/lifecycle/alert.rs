@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use prost::Message as _;
-use tarim_proto::warning::v1::{Alert, Level};
+use tarim_proto::warning::v1::{Alert, Level, Push};
 
 use super::{Id, Inspections};
 
@@ -11,8 +11,29 @@ use super::{Id, Inspections};
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewAlert {
     id: Id,
+    level: Level,
     alert: Arc<Alert>,
     inspect_by_us: Option<i64>,
+}
+
+/// What of an alert is looked up and counted. The rest is its body.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Head<'a> {
+    pub id: Id,
+    pub member: &'a str,
+    pub customer: &'a str,
+    pub rule: &'a str,
+    pub key: &'a str,
+    pub group: &'a str,
+    pub level: Level,
+    pub push: Push,
+    pub raised_at_us: i64,
+    /// Repeats that the rule held back before it.
+    pub repeats: u32,
+    /// Length of what it says in both languages, in bytes.
+    pub text: u32,
+    /// By when it is to be inspected; None: it need not be.
+    pub inspect_by_us: Option<i64>,
 }
 
 /// Why an alert cannot be taken.
@@ -37,25 +58,11 @@ impl NewAlert {
     /// An alert that comes in: when it is to be inspected is decided now.
     pub fn new(alert: Alert, inspections: &Inspections) -> Result<Self, AlertError> {
         let inspect_by_us = inspections.due_us(&alert);
-        Self::again(alert, inspect_by_us)
-    }
-
-    /// An alert that came in before, as it was decided then.
-    pub fn again(alert: Alert, inspect_by_us: Option<i64>) -> Result<Self, AlertError> {
-        let id = alert.alert_id.parse().map_err(|()| AlertError::Id(alert.alert_id.clone()))?;
-        let needed =
-            [("member", &alert.member), ("customer_id", &alert.customer_id), ("rule_id", &alert.rule_id)];
-        if let Some((name, _)) = needed.iter().find(|(_, value)| value.is_empty()) {
-            return Err(AlertError::Missing(name));
-        }
-        if matches!(Level::try_from(alert.level), Err(_) | Ok(Level::Unspecified)) {
-            return Err(AlertError::Level(alert.level));
-        }
-        let bytes = alert.encoded_len();
-        if bytes > ALERT_MAX {
-            return Err(AlertError::TooLong(bytes));
-        }
-        Ok(Self { id, alert: Arc::new(alert), inspect_by_us })
+        let id = id(&alert.alert_id)?;
+        let level = level(alert.level)?;
+        let new = Self { id, level, alert: Arc::new(alert), inspect_by_us };
+        new.head().check(new.alert.encoded_len())?;
+        Ok(new)
     }
 
     pub fn id(&self) -> Id {
@@ -68,5 +75,50 @@ impl NewAlert {
 
     pub fn inspect_by_us(&self) -> Option<i64> {
         self.inspect_by_us
+    }
+
+    pub fn head(&self) -> Head<'_> {
+        let alert = &*self.alert;
+        Head {
+            id: self.id,
+            member: &alert.member,
+            customer: &alert.customer_id,
+            rule: &alert.rule_id,
+            key: &alert.key,
+            group: &alert.group,
+            level: self.level,
+            push: alert.push(),
+            raised_at_us: alert.raised_at_us,
+            repeats: alert.repeats,
+            text: (alert.zh.len() + alert.en.len()) as u32,
+            inspect_by_us: self.inspect_by_us,
+        }
+    }
+}
+
+impl Head<'_> {
+    /// Does it name what it must? `bytes`: how long the whole alert is.
+    pub fn check(&self, bytes: usize) -> Result<(), AlertError> {
+        let needed = [("member", self.member), ("customer_id", self.customer), ("rule_id", self.rule)];
+        if let Some((name, _)) = needed.iter().find(|(_, value)| value.is_empty()) {
+            return Err(AlertError::Missing(name));
+        }
+        if bytes > ALERT_MAX {
+            return Err(AlertError::TooLong(bytes));
+        }
+        Ok(())
+    }
+}
+
+/// Id of an alert.
+pub fn id(text: &str) -> Result<Id, AlertError> {
+    text.parse().map_err(|()| AlertError::Id(text.to_owned()))
+}
+
+/// Level of an alert, which has one.
+pub fn level(level: i32) -> Result<Level, AlertError> {
+    match Level::try_from(level) {
+        Err(_) | Ok(Level::Unspecified) => Err(AlertError::Level(level)),
+        Ok(level) => Ok(level),
     }
 }

@@ -1,6 +1,6 @@
 //! A change that somebody asks for, and why it may be refused.
 
-use super::{Id, State, Step};
+use super::{Id, State};
 
 /// A change that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,13 +15,6 @@ pub struct NewChange {
     /// In microseconds since 1970-01-01T00:00:00Z.
     pub at_us: i64,
     pub why: String,
-}
-
-impl NewChange {
-    /// Is this what it asks for? The time is not asked for but given.
-    pub(super) fn made(&self, step: &Step) -> bool {
-        (self.to, &self.by, &self.why) == (step.to, &step.by, &step.why)
-    }
 }
 
 /// Why a change is not made.

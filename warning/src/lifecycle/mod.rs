@@ -9,12 +9,22 @@
 //!  too long OPEN ─► passed on to a role, and still OPEN                                (asked for by `delivery`)
 //! ```
 //!
-//! There is no I/O and no clock here: the same alerts and changes, in the same order, give the same warnings. A warning is
-//! never changed but followed by its next version, so whoever holds one keeps a whole one.
+//! There is no I/O and no clock here: the same alerts and changes, in the same order, give the same warnings. Who asks for a
+//! warning is given it as it is at that time, and keeps it.
+//!
+//! - **Small**: there are tens of millions. A warning is about a hundred bytes ([`record`]), texts are kept once ([`names`]), an
+//!   alert that opened nothing is its id. What an alert says stays in the log: kept is its [`Place`].
+//! - **Two views of one thing**: whoever writes sees everything; readers see it as it was when it was last
+//!   [settled](Lifecycle::settle), for what is not on disk must not be told.
 
 mod alert;
 mod change;
 mod inspection;
+mod member;
+mod names;
+mod place;
+mod record;
+mod rows;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -25,45 +35,34 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 pub use self::{
-    alert::{AlertError, NewAlert},
+    alert::{AlertError, Head, NewAlert},
     change::{NewChange, Refused},
     inspection::{Inspection, Inspections},
+    place::Place,
     state::State,
     warning::{Id, Step, Warning},
 };
+pub(crate) use self::{
+    alert::{id as id_of_alert, level as level_of_alert},
+    member::Member,
+    record::Record,
+    rows::Rows,
+};
+
+/// Who steps of the system are by.
+const SYSTEM: &str = "system";
 
 /// All warnings, by member.
 #[derive(Debug, Default)]
 pub struct Lifecycle {
-    members: HashMap<String, Member>,
-}
-
-/// The warnings of a member. Nothing of one is ever looked up with another's.
-#[derive(Debug, Default)]
-struct Member {
-    /// The latest version of each, in the order in which they were opened.
-    warnings: Vec<Arc<Warning>>,
-    /// By each alert that was ever taken.
-    by_alert: HashMap<Id, u32>,
-    /// Those that stand: an alert of the same subject is a repeat.
-    standing: HashMap<Subject, u32>,
-    /// What each request was answered.
-    answers: HashMap<Box<str>, Arc<Warning>>,
-}
-
-/// What tells the warnings of a member apart.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Subject {
-    customer: String,
-    rule: String,
-    key: String,
+    members: HashMap<Arc<str>, Member>,
 }
 
 /// What an alert did.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Raised {
     Opened(Arc<Warning>),
-    /// One stands: its next version.
+    /// One stands: as it is now.
     Repeated(Arc<Warning>),
     /// The alert was taken before.
     Known,
@@ -78,28 +77,28 @@ pub enum Changed {
 }
 
 impl Lifecycle {
-    /// Takes an alert.
-    pub fn apply_alert(&mut self, alert: &NewAlert) -> Raised {
-        let member = self.members.entry_ref(alert.alert().member.as_str()).or_default();
-        if member.by_alert.contains_key(&alert.id()) {
+    /// Number of the warning that an alert would belong to; None: it was taken before.
+    pub fn would_belong_to(&self, alert: &Head<'_>) -> Option<u32> {
+        let Some(member) = self.members.get(alert.member) else { return Some(0) };
+        match member.of_alert(alert.id) {
+            Some(_) => None,
+            None => Some(member.repeated_by(alert).unwrap_or(member.len())),
+        }
+    }
+
+    /// Takes an alert, whose body stands there.
+    pub fn apply_alert(&mut self, alert: &Head<'_>, body: Place) -> Raised {
+        if !self.members.contains_key(alert.member) {
+            let name = Arc::<str>::from(alert.member);
+            self.members.insert(name.clone(), Member::new(name));
+        }
+        let member = self.members.get_mut(alert.member).expect("it is there now");
+        if member.of_alert(alert.id).is_some() {
             return Raised::Known;
         }
-        let subject = Subject::of(alert);
-        let stands = member.standing.get(&subject).copied();
-        let number = stands.unwrap_or(member.warnings.len() as u32);
-        member.by_alert.insert(alert.id(), number);
-        match stands {
-            Some(number) => {
-                let warning = &mut member.warnings[number as usize];
-                *warning = Arc::new(warning.repeated(alert));
-                Raised::Repeated(warning.clone())
-            }
-            None => {
-                let warning = Arc::new(Warning::opened(alert, number));
-                member.standing.insert(subject, number);
-                member.warnings.push(warning.clone());
-                Raised::Opened(warning)
-            }
+        match member.repeated_by(alert) {
+            Some(number) => Raised::Repeated(member.repeat(number, alert)),
+            None => Raised::Opened(member.open(alert, body)),
         }
     }
 
@@ -107,26 +106,17 @@ impl Lifecycle {
     pub fn apply_change(&mut self, change: &NewChange) -> Result<Changed, Refused> {
         let not_found = || Refused::NotFound { member: change.member.clone(), warning: change.warning };
         let member = self.members.get_mut(change.member.as_str()).ok_or_else(not_found)?;
-        if let Some(answer) = member.answers.get(change.request.as_str()) {
-            let number = member.by_alert.get(&change.warning);
-            let same =
-                number == Some(&answer.number) && answer.history.last().is_some_and(|s| change.made(s));
-            return if same { Ok(Changed::Before(answer.clone())) } else { Err(Refused::Differs) };
+        let number = member.of_alert(change.warning);
+        if let Some(answer) = member.answer(&change.request) {
+            let same = (number == Some(answer.number)).then(|| member.answered(answer, change)).flatten();
+            return same.map(Changed::Before).ok_or(Refused::Differs);
         }
-        let number = *member.by_alert.get(&change.warning).ok_or_else(not_found)?;
-        let warning = &mut member.warnings[number as usize];
-        if !warning.state.may_become(change.to) {
-            return Err(Refused::NotAllowed { from: warning.state, to: change.to });
+        let number = number.ok_or_else(not_found)?;
+        let state = member.get(number).ok_or_else(not_found)?.state;
+        if !state.may_become(change.to) {
+            return Err(Refused::NotAllowed { from: state, to: change.to });
         }
-        let next = Arc::new(warning.changed(change));
-        *warning = next.clone();
-        // A warning that is closed stood aside when it was disposed: another may stand since.
-        let subject = Subject::of_alert(&next.alert);
-        if !next.state.stands() && member.standing.get(&subject) == Some(&number) {
-            member.standing.remove(&subject);
-        }
-        member.answers.insert(change.request.as_str().into(), next.clone());
-        Ok(Changed::Made(next))
+        Ok(Changed::Made(member.change(number, change)))
     }
 
     /// Passes a warning on to a role because nobody looks into it. None: somebody does, or there is no such warning.
@@ -140,44 +130,40 @@ impl Lifecycle {
         at_us: i64,
         why: &str,
     ) -> Option<Arc<Warning>> {
-        let warning = self.members.get_mut(member)?.warnings.get_mut(number as usize)?;
-        if warning.state != State::Open {
-            return None;
-        }
-        *warning = Arc::new(warning.passed_on(to, at_us, why));
-        Some(warning.clone())
+        let member = self.members.get_mut(member)?;
+        let open = member.get(number)?.state == State::Open;
+        open.then(|| member.pass_on(number, to, SYSTEM, at_us, why))
     }
 
     /// A warning by its number within the member.
-    pub fn warning(&self, member: &str, number: u32) -> Option<&Arc<Warning>> {
-        self.members.get(member)?.warnings.get(number as usize)
+    pub fn warning(&self, member: &str, number: u32) -> Option<Arc<Warning>> {
+        let member = self.members.get(member)?;
+        (number < member.len()).then(|| member.shown(number))
     }
 
     /// A warning by any of its alerts.
-    pub fn by_alert(&self, member: &str, alert: Id) -> Option<&Arc<Warning>> {
+    pub fn by_alert(&self, member: &str, alert: Id) -> Option<Arc<Warning>> {
         let member = self.members.get(member)?;
-        member.warnings.get(*member.by_alert.get(&alert)? as usize)
+        Some(member.shown(member.of_alert(alert)?))
     }
 
     /// All warnings, those of a member in the order in which they were opened.
-    pub fn warnings(&self) -> impl Iterator<Item = &Arc<Warning>> {
-        self.members.values().flat_map(|member| &member.warnings)
+    pub fn warnings(&self) -> impl Iterator<Item = Arc<Warning>> {
+        self.members.values().flat_map(|member| (0..member.len()).map(|number| member.shown(number)))
     }
 
-    /// Every alert that was taken, with the warning that it belongs to.
-    pub fn alerts(&self) -> impl Iterator<Item = (Id, &Arc<Warning>)> {
-        self.members.values().flat_map(|member| {
-            member.by_alert.iter().map(|(id, number)| (*id, &member.warnings[*number as usize]))
-        })
-    }
-}
-
-impl Subject {
-    fn of(alert: &NewAlert) -> Self {
-        Self::of_alert(alert.alert())
+    /// What readers see of a member, if there is anything.
+    pub(crate) fn member(&self, member: &str) -> Option<&Member> {
+        self.members.get(member)
     }
 
-    fn of_alert(alert: &tarim_proto::warning::v1::Alert) -> Self {
-        Self { customer: alert.customer_id.clone(), rule: alert.rule_id.clone(), key: alert.key.clone() }
+    /// All members.
+    pub(crate) fn members(&self) -> impl Iterator<Item = &Member> {
+        self.members.values()
+    }
+
+    /// Readers are to see all of it.
+    pub fn settle(&mut self) {
+        self.members.values_mut().for_each(Member::settle);
     }
 }

@@ -2,9 +2,9 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
-use tarim_proto::warning::v1::{Alert, Level};
+use tarim_proto::warning::v1::Level;
 
-use super::{Inspection, NewAlert, NewChange, State};
+use super::{Inspection, Place, State};
 
 /// Id of an alert, and of the warning that it opened: 32 hexadecimal characters.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,8 +17,15 @@ pub struct Warning {
     pub id: Id,
     /// Its number within the member, from 0 in the order of opening.
     pub number: u32,
-    /// The alert that opened it.
-    pub alert: Arc<Alert>,
+    pub member: Arc<str>,
+    pub customer: Arc<str>,
+    pub rule: Arc<str>,
+    pub key: Arc<str>,
+    /// What it belongs to for whoever reads it.
+    pub group: Arc<str>,
+    /// Where the alert that opened it stands, and how long its texts are.
+    pub body: Place,
+    pub text: u32,
     /// The highest of its alerts.
     pub level: Level,
     pub state: State,
@@ -32,81 +39,19 @@ pub struct Warning {
     pub inspection: Option<Inspection>,
 }
 
-/// Who steps of the system are by.
-const SYSTEM: &str = "system";
-
 /// From one state to another: who, when, why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     pub from: State,
     pub to: State,
-    pub by: String,
+    pub by: Arc<str>,
     pub at_us: i64,
-    pub why: String,
+    pub why: Arc<str>,
     /// Nobody looked into it for too long: passed on to this role by the system. The state stays open.
     pub escalated_to: Option<Arc<str>>,
 }
 
 impl Warning {
-    pub(super) fn opened(alert: &NewAlert, number: u32) -> Self {
-        let raised_at_us = alert.alert().raised_at_us;
-        Self {
-            id: alert.id(),
-            number,
-            alert: alert.alert().clone(),
-            level: alert.alert().level(),
-            state: State::Open,
-            count: 1,
-            first_raised_us: raised_at_us,
-            last_raised_us: raised_at_us,
-            history: Vec::new(),
-            inspection: alert.inspect_by_us().map(|due_at_us| Inspection { due_at_us, done: false }),
-        }
-    }
-
-    /// With an alert more.
-    pub(super) fn repeated(&self, repeat: &NewAlert) -> Self {
-        let raised_at_us = repeat.alert().raised_at_us;
-        let owed = || repeat.inspect_by_us().map(|due_at_us| Inspection { due_at_us, done: false });
-        Self {
-            level: self.level.max(repeat.alert().level()),
-            count: self.count.saturating_add(1),
-            first_raised_us: self.first_raised_us.min(raised_at_us),
-            last_raised_us: self.last_raised_us.max(raised_at_us),
-            // One visit is enough, and the first is due the earliest.
-            inspection: self.inspection.or_else(owed),
-            ..self.clone()
-        }
-    }
-
-    /// In the next state. The caller has seen that it may.
-    pub(super) fn changed(&self, change: &NewChange) -> Self {
-        let NewChange { to, by, at_us, why, .. } = change.clone();
-        let mut history = Vec::with_capacity(self.history.len() + 1);
-        history.extend_from_slice(&self.history);
-        history.push(Step { from: self.state, to, by, at_us, why, escalated_to: None });
-        let mut inspection = self.inspection;
-        if let (Some(inspection), State::Disposed | State::Closed) = (&mut inspection, to) {
-            inspection.done = true;
-        }
-        Self { state: to, history, inspection, ..self.clone() }
-    }
-
-    /// Passed on to a role because nobody looks into it. The caller has seen that it is open.
-    pub(super) fn passed_on(&self, to: &Arc<str>, at_us: i64, why: &str) -> Self {
-        let mut history = Vec::with_capacity(self.history.len() + 1);
-        history.extend_from_slice(&self.history);
-        history.push(Step {
-            from: self.state,
-            to: self.state,
-            by: SYSTEM.into(),
-            at_us,
-            why: why.into(),
-            escalated_to: Some(to.clone()),
-        });
-        Self { history, ..self.clone() }
-    }
-
     /// Was it passed on to this role?
     pub fn was_passed_on(&self, to: &str) -> bool {
         self.history.iter().any(|step| step.escalated_to.as_deref() == Some(to))

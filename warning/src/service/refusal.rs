@@ -3,7 +3,10 @@
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::{ledger::Failure, lifecycle};
+use crate::{
+    ledger::{Failure, LedgerError},
+    lifecycle,
+};
 
 /// Why a call gets no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub enum Refusal {
     Busy,
     /// The service takes nothing: the ledger cannot be written, or it is shutting down.
     Unavailable(String),
+    /// What was on disk cannot be read any more.
+    Lost(String),
 }
 
 impl Refusal {
@@ -35,6 +40,7 @@ impl Refusal {
             Self::Differs(_) => Code::AlreadyExists,
             Self::Busy => Code::ResourceExhausted,
             Self::Unavailable(_) => Code::Unavailable,
+            Self::Lost(_) => Code::Internal,
         }
     }
 
@@ -43,9 +49,11 @@ impl Refusal {
         match self {
             Self::Invalid { field, what } => format!("{field}: {what}"),
             Self::Busy => "too many calls; nothing was changed, try again later".into(),
-            Self::NotFound(what) | Self::NotAllowed(what) | Self::Differs(what) | Self::Unavailable(what) => {
-                what.clone()
-            }
+            Self::NotFound(what)
+            | Self::NotAllowed(what)
+            | Self::Differs(what)
+            | Self::Unavailable(what)
+            | Self::Lost(what) => what.clone(),
         }
     }
 }
@@ -71,6 +79,15 @@ impl From<lifecycle::Refused> for Refusal {
             lifecycle::Refused::NotFound { .. } => Self::NotFound(said),
             lifecycle::Refused::NotAllowed { .. } => Self::NotAllowed(said),
             lifecycle::Refused::Differs => Self::Differs(said),
+        }
+    }
+}
+
+impl From<LedgerError> for Refusal {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Body { .. } | LedgerError::Corrupt { .. } => Self::Lost(error.to_string()),
+            _ => Self::Unavailable(error.to_string()),
         }
     }
 }

@@ -8,8 +8,8 @@ use tonic::{Request, Response, Status};
 
 use super::{Clock, Refusal, pages, wire as convert};
 use crate::{
-    ledger::Ledger,
-    lifecycle::{Changed, State},
+    ledger::{Ledger, LedgerError, View},
+    lifecycle::{Changed, State, Warning},
 };
 
 /// The warning service. Clones share everything.
@@ -35,6 +35,16 @@ impl Rpc {
         self.slots.clone().try_acquire_owned().map_err(|_| Refusal::Busy)
     }
 
+    /// Reads from the disk, apart from what answers others meanwhile.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&View) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let view = self.ledger.view().clone();
+        let read = tokio::task::spawn_blocking(move || read(&view)).await;
+        Ok(read.map_err(|e| Refusal::Unavailable(format!("it was not read: {e}")))??)
+    }
+
     async fn change(&self, request: Request<wire::ChangeRequest>, to: State) -> Answer {
         let request = request.into_inner();
         // A caller chooses these; until they are checked they may be of any length.
@@ -54,17 +64,25 @@ impl Rpc {
             }
         };
         let (member, request_id) = asked;
-        match answer {
+        let answer = match answer {
+            Err(refusal) => Err(refusal),
             Ok(Changed::Made(warning) | Changed::Before(warning)) => {
                 tracing::debug!(member, request_id, warning = %warning.id, to = to.name(), "warning changed");
-                Ok(Response::new(convert::warning(&warning)))
+                self.read(move |view| convert::warning(&warning, view)).await
             }
+        };
+        match answer {
+            Ok(answer) => Ok(Response::new(answer)),
             Err(refusal) => {
                 tracing::warn!(member, request_id, to = to.name(), code = ?refusal.code(), "{}", refusal.message());
                 Err(refusal.into())
             }
         }
     }
+}
+
+fn warnings(found: &[Arc<Warning>], view: &View) -> Result<Vec<wire::Warning>, LedgerError> {
+    found.iter().map(|warning| convert::warning(warning, view)).collect()
 }
 
 type Answer = Result<Response<wire::Warning>, Status>;
@@ -81,11 +99,14 @@ impl WarningService for Rpc {
         let filter = convert::filter(&request)?;
         let size = pages::size(request.page_size)?;
         let before = pages::before(&request.page_token, &member, &filter)?;
-        let page = self.ledger.view().page(&member, &filter, before, size);
-        Ok(Response::new(wire::ListWarningsResponse {
-            warnings: page.warnings.iter().map(|warning| convert::warning(warning)).collect(),
-            next_page_token: pages::token(&member, &filter, page.before),
-        }))
+        let answer = self.read(move |view| {
+            let page = view.page(&member, &filter, before, size);
+            Ok(wire::ListWarningsResponse {
+                warnings: warnings(&page.warnings, view)?,
+                next_page_token: pages::token(&member, &filter, page.before),
+            })
+        });
+        Ok(Response::new(answer.await?))
     }
 
     async fn get_warning(&self, request: Request<wire::GetWarningRequest>) -> Answer {
@@ -95,7 +116,7 @@ impl WarningService for Rpc {
         let found = self.ledger.view().get(&member, warning);
         let not_found = || crate::lifecycle::Refused::NotFound { member, warning };
         let found = found.ok_or_else(|| Refusal::from(not_found()))?;
-        Ok(Response::new(convert::warning(&found)))
+        Ok(Response::new(self.read(move |view| convert::warning(&found, view)).await?))
     }
 
     async fn acknowledge(&self, request: Request<wire::ChangeRequest>) -> Answer {
@@ -122,8 +143,13 @@ impl WarningService for Rpc {
         let wire::OpenWarningsRequest { member, customer_id } = request.into_inner();
         let (member, customer) = (convert::member(member)?, convert::customer(customer_id)?);
         let standing = self.ledger.open_warnings().of(&member, &customer);
-        let warnings = standing.iter().map(|warning| convert::warning(warning)).collect();
-        Ok(Response::new(wire::OpenWarningsResponse { warnings }))
+        let answer = self.read(move |view| {
+            let mut found = view.numbered(&member, standing.iter().map(|stands| stands.number));
+            // What was dealt with meanwhile stands no longer.
+            found.retain(|warning| warning.state.stands());
+            Ok(wire::OpenWarningsResponse { warnings: warnings(&found, view)? })
+        });
+        Ok(Response::new(answer.await?))
     }
 
     async fn list_pushes(
@@ -137,10 +163,13 @@ impl WarningService for Rpc {
         let size = pages::size(request.page_size)?;
         let before = pages::before(&request.page_token, &member, &filter)?;
         let page = self.ledger.inbox().page(&member, &filter, before, size);
-        Ok(Response::new(wire::ListPushesResponse {
-            pushes: page.pushes.iter().map(|push| push.wire()).collect(),
-            next_page_token: pages::token(&member, &filter, page.before),
-        }))
+        let answer = self.read(move |view| {
+            Ok(wire::ListPushesResponse {
+                pushes: page.pushes.iter().map(|push| push.wire(view)).collect::<Result<_, _>>()?,
+                next_page_token: pages::token(&member, &filter, page.before),
+            })
+        });
+        Ok(Response::new(answer.await?))
     }
 }
 

@@ -7,24 +7,24 @@ use tarim_proto::warning::v1 as wire;
 use super::Refusal;
 use crate::{
     delivery::Kind,
-    ledger::{Filter, PushFilter},
+    ledger::{Bodies, Filter, LedgerError, PushFilter},
     lifecycle::{Id, NewChange, State, Warning},
 };
 
-/// A warning.
-pub fn warning(warning: &Warning) -> wire::Warning {
+/// A warning, with what the alert says that opened it.
+pub fn warning(warning: &Warning, bodies: &dyn Bodies) -> Result<wire::Warning, LedgerError> {
     let step = |(i, step): (usize, &crate::lifecycle::Step)| wire::Change {
         change_id: warning.change_id(i + 1),
         from: step.from.wire().into(),
         to: step.to.wire().into(),
-        by: step.by.clone(),
+        by: step.by.to_string(),
         at_us: step.at_us,
-        why: step.why.clone(),
+        why: step.why.to_string(),
         escalated_to: step.escalated_to.as_deref().unwrap_or_default().to_owned(),
     };
-    wire::Warning {
+    Ok(wire::Warning {
         warning_id: warning.id.to_string(),
-        alert: Some(warning.alert.as_ref().clone()),
+        alert: Some(bodies.body(warning.body)?),
         level: warning.level.into(),
         state: warning.state.wire().into(),
         count: warning.count,
@@ -37,7 +37,7 @@ pub fn warning(warning: &Warning) -> wire::Warning {
             due_at_us: inspection.due_at_us,
             done: inspection.done,
         }),
-    }
+    })
 }
 
 /// A change that is asked for.

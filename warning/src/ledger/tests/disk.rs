@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    super::{frame::HEADER, log::Storage},
+    super::{bodies::Records as _, frame::HEADER, log::Storage},
     *,
 };
 
@@ -16,7 +16,7 @@ fn file(folder: &Path) -> std::path::PathBuf {
 
 /// Writes groups of records; gives where in the file each group ended.
 fn write(folder: &Path, groups: &[Vec<Vec<u8>>]) -> Vec<usize> {
-    let (mut log, _) = Log::open(folder, &mut |_| Ok(())).unwrap();
+    let (mut log, _) = Log::open(folder, &mut |_, _| Ok(())).unwrap();
     let mut ends = Vec::new();
     for group in groups {
         group.iter().for_each(|record| log.gather(record));
@@ -74,7 +74,7 @@ fn corruption_is_never_taken_for_a_torn_tail() {
     write(folder.path(), &groups(&mut ChaCha8Rng::seed_from_u64(5)));
     let all = contents(folder.path()).unwrap();
     let before_mark = fs::metadata(file(folder.path())).unwrap().len() as usize;
-    Log::open(folder.path(), &mut |_| Ok(())).unwrap().0.mark().unwrap();
+    Log::open(folder.path(), &mut |_, _| Ok(())).unwrap().0.mark().unwrap();
     let whole = fs::read(file(folder.path())).unwrap();
     for byte in 0..whole.len() {
         let mut changed = whole.clone();
@@ -116,11 +116,11 @@ fn a_ledger_that_was_cut_is_one_from_before() {
 
 /// A file whose syncs can be held, counted, and made to fail.
 #[derive(Clone)]
-struct Gate(Arc<(Mutex<Gated>, Condvar)>, Arc<fs::File>);
+pub(super) struct Gate(Arc<(Mutex<Gated>, Condvar)>, Arc<fs::File>);
 
 #[derive(Default)]
-struct Gated {
-    held: bool,
+pub(super) struct Gated {
+    pub(super) held: bool,
     waiting: bool,
     fails: bool,
     syncs: u32,
@@ -128,22 +128,22 @@ struct Gated {
 
 impl Gate {
     /// A ledger on such a file.
-    fn open(folder: &Path) -> (Self, Ledger) {
-        let (mut log, books, shared) = read(folder).unwrap();
+    pub(super) fn open(folder: &Path) -> (Self, Ledger) {
+        let (mut log, books, shared) = read(folder, &Opening::default()).unwrap();
         let on = fs::OpenOptions::new().write(true).open(file(folder)).unwrap();
         let gate = Self(Arc::default(), Arc::new(on));
         log.storage = Box::new(gate.clone());
         let lock = fs::File::create(folder.join("warnings.lock")).unwrap();
         let heard = Heard::open(folder).unwrap();
-        (gate, Ledger::start(log, books, shared, (heard, lock), None).unwrap())
+        (gate, Ledger::start(log, books, shared, (heard, lock), Opening::default()).unwrap())
     }
 
-    fn set(&self, set: impl FnOnce(&mut Gated)) {
+    pub(super) fn set(&self, set: impl FnOnce(&mut Gated)) {
         set(&mut self.0.0.lock().unwrap());
         self.0.1.notify_all();
     }
 
-    fn wait_for_held_sync(&self) {
+    pub(super) fn wait_for_held_sync(&self) {
         drop(self.0.1.wait_while(self.0.0.lock().unwrap(), |gated| !gated.waiting).unwrap());
     }
 }

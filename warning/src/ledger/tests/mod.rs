@@ -1,6 +1,8 @@
-//! The ledger as a whole; its file in [`disk`], its readers in [`readers`], those of another process in
+//! The ledger as a whole; its file in [`disk`], its readers in [`readers`], what alerts say in
+//! [`bodies`], those of another process in
 //! [`follow`], what it pushes in [`pushes`].
 
+mod bodies;
 mod disk;
 mod follow;
 mod pushes;
@@ -174,7 +176,7 @@ fn a_folder_has_one_ledger() {
 /// All that a folder's ledger did, as it is read.
 fn contents(folder: &Path) -> Result<Vec<Vec<u8>>, LedgerError> {
     let mut records = Vec::new();
-    Log::open(folder, &mut |record| {
+    Log::open(folder, &mut |_, record| {
         records.push(record.to_vec());
         Ok(())
     })?;

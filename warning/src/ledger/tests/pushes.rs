@@ -184,3 +184,53 @@ fn an_inbox_is_paged() {
         assert!(ledger.inbox().page("002", &filter, None, 3).pushes.is_empty(), "another member's");
     }
 }
+
+/// Old pushes are forgotten; those that stay keep their places in the pages, their order and their sequences.
+#[test]
+fn an_inbox_has_an_end() {
+    let (folder, now) = (tempfile::tempdir().unwrap(), Arc::default());
+    let open = |inbox_h: u64| {
+        let pushing = pushing(&now);
+        let clock = pushing.clock.clone();
+        let inbox = Duration::from_secs(3600 * inbox_h);
+        Ledger::open_with(folder.path(), Opening { pushing: Some(pushing), clock, inbox }).unwrap()
+    };
+    let ledger = open(20);
+    live(&ledger, &now, 0..40);
+    let everything = pushed(&ledger);
+    let of = |reader: Option<&str>| PushFilter { reader: reader.map(Into::into), kind: None };
+    let page = |ledger: &Ledger, filter: &PushFilter, before| ledger.inbox().page("001", filter, before, 3);
+    let check = |ledger: &Ledger, from_us: i64| {
+        for filter in [of(None), of(Some("m1")), of(Some("unassigned"))] {
+            let (mut found, mut before) = (Vec::new(), None);
+            loop {
+                let page = page(ledger, &filter, before);
+                found.extend(page.pushes);
+                before = page.before;
+                if before.is_none() {
+                    break;
+                }
+            }
+            let mut wanted = everything.clone();
+            wanted.retain(|push| push.at_us >= from_us);
+            wanted.retain(|push| filter.reader.as_ref().is_none_or(|reader| **reader == *push.reader));
+            wanted.reverse();
+            assert_eq!(found, wanted);
+        }
+    };
+    // What was forgotten was told all the same, and a page goes on where it was, as far as there is more.
+    check(&ledger, 19 * HOUR);
+    let first = page(&ledger, &of(None), None);
+    let last = page(&ledger, &of(None), Some(3));
+    assert_eq!((first.before, last), (Some(everything.len() as u32 - 3), PushPage::default()));
+    drop(ledger);
+    for (inbox_h, from_us) in [(10, 29 * HOUR), (20, 19 * HOUR), (100, 0)] {
+        let ledger = open(inbox_h);
+        assert_eq!(pushed(&ledger), everything, "what is not sent is sent");
+        check(&ledger, from_us);
+        assert_eq!(page(&ledger, &of(None), None).pushes, first.pushes);
+        assert_eq!(page(&ledger, &of(None), Some(3)).pushes.is_empty(), inbox_h < 100, "numbers stay");
+    }
+    now.store(1000 * HOUR, Ordering::Release);
+    assert_eq!(page(&open(10), &of(None), None), PushPage::default());
+}

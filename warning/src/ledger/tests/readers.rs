@@ -5,11 +5,11 @@ use std::sync::atomic::AtomicBool;
 use super::*;
 
 /// What stands, by going through all warnings.
-fn standing(ledger: &Ledger, member: &str, customer: &str) -> Vec<Arc<Warning>> {
+fn standing(ledger: &Ledger, member: &str, customer: &str) -> Vec<Stands> {
     let mut found = all(ledger);
-    found.retain(|w| w.alert.member == member && w.alert.customer_id == customer && w.state.stands());
+    found.retain(|w| *w.member == *member && *w.customer == *customer && w.state.stands());
     found.sort_by_key(|w| w.number);
-    found
+    found.iter().map(|w| Stands::of(w)).collect()
 }
 
 #[test]
@@ -108,6 +108,6 @@ fn pages_are_the_newest_first_and_lose_nothing_while_more_come() {
     assert_eq!(ledger.view().page("003", &everything, None, 4), Page { warnings: Vec::new(), before: None });
     let id = "00000000000000000000000000000003".parse().unwrap();
     assert_eq!(ledger.view().get("001", id).unwrap().number, 3);
-    assert_eq!(ledger.view().get("002", id).unwrap().alert.member, "002");
+    assert_eq!(ledger.view().get("002", id).unwrap().member.as_ref(), "002");
     assert_eq!(ledger.view().get("003", id), None);
 }

@@ -26,6 +26,11 @@ fn new(alert: Alert) -> NewAlert {
     NewAlert::new(alert, &Inspections::default()).unwrap()
 }
 
+/// Where its body stands is no matter here.
+fn raise(lifecycle: &mut Lifecycle, alert: &NewAlert) -> Raised {
+    lifecycle.apply_alert(&alert.head(), Place::default())
+}
+
 fn change(member: &str, request: &str, warning: u64, to: State) -> NewChange {
     NewChange {
         member: member.into(),
@@ -49,7 +54,7 @@ fn in_state(state: State) -> Lifecycle {
         Closed => &[Acknowledged, Escalated, Closed],
     };
     let mut lifecycle = Lifecycle::default();
-    lifecycle.apply_alert(&new(alert(1, "001", "c1", Level::Red)));
+    raise(&mut lifecycle, &new(alert(1, "001", "c1", Level::Red)));
     for (i, to) in way.iter().enumerate() {
         let made = lifecycle.apply_change(&change("001", &format!("way{i}"), 1, *to));
         assert!(matches!(made, Ok(Changed::Made(_))), "{made:?}");
@@ -70,19 +75,19 @@ fn every_transition_is_as_in_the_table() {
     for (from, allowed) in table {
         for (to, allowed) in State::ALL.into_iter().zip(allowed) {
             let mut lifecycle = in_state(from);
-            let before: Vec<_> = lifecycle.warnings().cloned().collect();
+            let before: Vec<_> = lifecycle.warnings().collect();
             match lifecycle.apply_change(&change("001", "r", 1, to)) {
                 Ok(Changed::Made(warning)) => {
                     assert!(allowed, "{from:?} to {to:?}");
                     let step = warning.history.last().unwrap();
                     assert_eq!((warning.state, step.from, step.to), (to, from, to));
-                    assert_eq!((step.by.as_str(), step.at_us, step.why.as_str()), ("zhang", 7, "called"));
+                    assert_eq!((&*step.by, step.at_us, &*step.why), ("zhang", 7, "called"));
                     let done = matches!(to, State::Disposed | State::Closed);
                     assert_eq!(warning.inspection.unwrap().done, done);
                 }
                 Err(Refused::NotAllowed { from: f, to: t }) => {
                     assert!(!allowed && (f, t) == (from, to), "{from:?} to {to:?}");
-                    assert_eq!(lifecycle.warnings().cloned().collect::<Vec<_>>(), before);
+                    assert_eq!(lifecycle.warnings().collect::<Vec<_>>(), before);
                 }
                 other => panic!("{from:?} to {to:?}: {other:?}"),
             }
@@ -98,7 +103,7 @@ fn a_repeat_while_it_stands_is_counted_and_later_opens_another() {
     for state in State::ALL {
         let mut lifecycle = in_state(state);
         let repeat = new(alert(9, "001", "c1", Level::Red));
-        match lifecycle.apply_alert(&repeat) {
+        match raise(&mut lifecycle, &repeat) {
             Raised::Repeated(warning) => {
                 assert!(state.stands(), "{state:?}");
                 let seen = (warning.count, warning.first_raised_us, warning.last_raised_us, warning.state);
@@ -110,24 +115,25 @@ fn a_repeat_while_it_stands_is_counted_and_later_opens_another() {
             }
             Raised::Known => panic!("{state:?}: it is new"),
         }
-        assert_eq!(lifecycle.apply_alert(&repeat), Raised::Known);
+        assert_eq!(raise(&mut lifecycle, &repeat), Raised::Known);
     }
 }
 
 #[test]
 fn closing_one_leaves_the_next_standing() {
     let mut lifecycle = in_state(State::Disposed);
-    assert!(matches!(lifecycle.apply_alert(&new(alert(2, "001", "c1", Level::Red))), Raised::Opened(_)));
+    assert!(matches!(raise(&mut lifecycle, &new(alert(2, "001", "c1", Level::Red))), Raised::Opened(_)));
     lifecycle.apply_change(&change("001", "r", 1, State::Closed)).unwrap();
-    assert!(matches!(lifecycle.apply_alert(&new(alert(3, "001", "c1", Level::Red))), Raised::Repeated(_)));
+    assert!(matches!(raise(&mut lifecycle, &new(alert(3, "001", "c1", Level::Red))), Raised::Repeated(_)));
 }
 
 #[test]
 fn grave_alerts_owe_an_inspection_once() {
     let mut lifecycle = Lifecycle::default();
-    let raise = |lifecycle: &mut Lifecycle, n, level| match lifecycle
-        .apply_alert(&new(alert(n, "001", "c", level)))
-    {
+    let raise = |lifecycle: &mut Lifecycle, n, level| match super::tests::raise(
+        lifecycle,
+        &new(alert(n, "001", "c", level)),
+    ) {
         Raised::Opened(warning) | Raised::Repeated(warning) => warning,
         Raised::Known => panic!("it is new"),
     };
@@ -145,7 +151,7 @@ fn a_request_is_answered_once() {
     let mut lifecycle = in_state(State::Open);
     let ack = change("001", "r1", 1, State::Acknowledged);
     let Ok(Changed::Made(first)) = lifecycle.apply_change(&ack) else { panic!("it is open") };
-    lifecycle.apply_alert(&new(alert(2, "001", "c1", Level::Red)));
+    raise(&mut lifecycle, &new(alert(2, "001", "c1", Level::Red)));
     lifecycle.apply_change(&change("001", "r2", 1, State::Disposed)).unwrap();
     // By another alert of the same warning, and later: it is the same request all the same.
     let repeated = NewChange { at_us: 99, ..change("001", "r1", 2, State::Acknowledged) };

@@ -84,7 +84,7 @@ fn random_lives_are_as_in_the_model() {
                 let mut alert =
                     alert(rng.random_range(0..60), member, ["c1", "c2"][rng.random_range(0..2)], level);
                 alert.key = ["", "loan"][rng.random_range(0..2)].into();
-                let did = match lifecycle.apply_alert(&new(alert.clone())) {
+                let did = match raise(&mut lifecycle, &new(alert.clone())) {
                     Raised::Opened(_) => "opened",
                     Raised::Repeated(_) => "repeated",
                     Raised::Known => "known",
@@ -98,7 +98,7 @@ fn random_lives_are_as_in_the_model() {
                     Ok(Changed::Made(w) | Changed::Before(w)) => {
                         let at = model.warnings.iter().position(|m| {
                             let opened = &m.alerts[0];
-                            opened.alert_id == w.id.to_string() && opened.member == w.alert.member
+                            opened.alert_id == w.id.to_string() && opened.member == *w.member
                         });
                         Ok((at.unwrap(), w.history.len(), w.count))
                     }
@@ -109,7 +109,7 @@ fn random_lives_are_as_in_the_model() {
                 assert_eq!(did, model.change(&change));
             }
         }
-        let mut found: Vec<_> = lifecycle.warnings().map(seen).collect();
+        let mut found: Vec<_> = lifecycle.warnings().map(|w| seen(&w)).collect();
         let mut wanted: Vec<_> = model.warnings.iter().map(ModelWarning::seen).collect();
         found.sort();
         wanted.sort();
@@ -124,7 +124,7 @@ fn seen(w: &Arc<Warning>) -> Seen {
     let states = std::iter::once("open").chain(w.history.iter().map(|s| s.to.name())).collect();
     let inspection = w.inspection.map(|i| (i.due_at_us, i.done));
     let (first, last) = (w.first_raised_us, w.last_raised_us);
-    (w.alert.member.clone(), w.id.to_string(), states, w.count, w.level.into(), first, last, inspection)
+    (w.member.to_string(), w.id.to_string(), states, w.count, w.level.into(), first, last, inspection)
 }
 
 impl ModelWarning {
