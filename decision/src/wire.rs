@@ -137,6 +137,9 @@ fn head(told: &Told<'_>, out: &mut Vec<u8>) {
     if told.unknown {
         encoding::bool::encode(6, &true, out);
     }
+    for role in told.override_roles {
+        text(9, [role, "", ""], out);
+    }
 }
 
 /// A value as the protobuf message `Value`; NULL is left out.

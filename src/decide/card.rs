@@ -91,7 +91,7 @@ fn result(decision: &Decision, stage: Stage, lang: Lang) -> String {
         },
         Stage::Limit => decision.limit_fen.map(yuan).unwrap_or_default(),
         Stage::Rate => decision.rate_ppm.map(percent).unwrap_or_default(),
-        Stage::Admission | Stage::Fraud | Stage::Unspecified => String::new(),
+        _ => String::new(),
     }
 }
 
@@ -157,6 +157,9 @@ fn stage(stage: Stage, lang: Lang) -> String {
         Stage::Score => lang.text("评分", "score"),
         Stage::Limit => lang.text("额度", "limit"),
         Stage::Rate => lang.text("利率", "rate"),
+        Stage::Application => lang.text("申请", "application"),
+        Stage::Contract => lang.text("合同", "contract"),
+        Stage::Disbursement => lang.text("放款", "disbursement"),
         Stage::Unspecified => lang.text("未知", "unknown"),
     }
 }
@@ -164,6 +167,7 @@ fn stage(stage: Stage, lang: Lang) -> String {
 fn effect(effect: Effect, lang: Lang) -> String {
     match effect {
         Effect::Decline => lang.text("拒绝", "decline"),
+        Effect::Block => lang.text("拦截", "block"),
         Effect::Refer => lang.text("转人工", "refer"),
         Effect::Warn => lang.text("提示", "warn"),
         Effect::Score => lang.text("评分", "score"),

@@ -25,6 +25,8 @@ pub struct Told<'a> {
     pub show: &'a [Show],
     pub step: usize,
     pub points_lost: Option<f64>,
+    /// Officers of these roles may override it; of [`Effect::Block`] only.
+    pub override_roles: &'a [String],
 }
 
 /// One reason of a verdict.
@@ -38,8 +40,7 @@ pub enum Line<'a> {
 
 /// Every reason of a verdict, in the order in which it is told.
 pub fn lines<'a>(verdict: &Verdict, findings: &'a [Finding]) -> impl Iterator<Item = Line<'a>> {
-    let stopped = verdict.stopped.map(|stage| {
-        let effect = Effect::Decline;
+    let stopped = verdict.stopped.map(|(stage, effect)| {
         bare(stage, effect, STOPPED, "产品已停办", "the product is stopped")
     });
     let untold = [
@@ -74,7 +75,7 @@ pub const STOPPED: &str = "product_stopped";
 fn bare<'a>(stage: Stage, effect: Effect, id: &'a str, zh: &'a str, en: &'a str) -> Told<'a> {
     let one = |text| [text, "", ""];
     let (id, zh, en) = (one(id), one(zh), one(en));
-    Told { id, zh, en, stage, effect, unknown: false, show: &[], step: 0, points_lost: None }
+    Told { id, zh, en, stage, effect, unknown: false, show: &[], step: 0, points_lost: None, override_roles: &[] }
 }
 
 /// The words of what a step of a stage found.
@@ -89,6 +90,7 @@ pub fn told<'a>(logic: &'a Logic, stage: Stage, finding: &Finding) -> Told<'a> {
         show,
         step: finding.step,
         points_lost: finding.what.points_lost(),
+        override_roles: roles(logic, finding),
     };
     match (logic, finding.what) {
         (Logic::Rules(set), What::RuleFired(i)) => {
@@ -134,6 +136,14 @@ pub fn told<'a>(logic: &'a Logic, stage: Stage, finding: &Finding) -> Told<'a> {
             told(["rate", "", ""], [zh, "", ""], [en, "", ""], true, &rate.show)
         }
         (Logic::Rules(_) | Logic::Score(_), what) => unreachable!("{what:?} is not of this step"),
+    }
+}
+
+/// Who may override what was found.
+fn roles<'a>(logic: &'a Logic, finding: &Finding) -> &'a [String] {
+    match (logic, finding.what, finding.effect) {
+        (Logic::Rules(set), What::RuleFired(i) | What::RuleUnknown(i), Effect::Block) => &set.rules[i].override_roles,
+        _ => &[],
     }
 }
 

@@ -284,6 +284,7 @@ fn rule_set(definitions: &Definitions, rules: &[usize]) -> Logic {
                 then: rule.text.then,
                 if_unknown: rule.text.if_unknown,
                 show: show.collect(),
+                override_roles: rule.text.override_roles.clone(),
             }
         })
         .collect();

@@ -16,7 +16,7 @@ use tarim_models::scorecard::ScorecardText;
 use super::{
     domains::Domains,
     parameter::Parameter,
-    policies::{For, LimitText, Policies, RateText, RuleText},
+    policies::{For, LimitText, Named, Policies, RateText, RuleText},
     product::{Federation, Product},
     relation::{Relation, Source},
     variables::in_order,
@@ -198,7 +198,8 @@ struct Definer<'a> {
 impl Definer<'_> {
     fn unique_rules(&mut self, rules: &[RuleText]) {
         let mut seen: BTreeMap<&str, &Place> = BTreeMap::new();
-        for rule in rules {
+        // Those of control points were looked at before members had variants of their own.
+        for rule in rules.iter().filter(|rule| !rule.stage.is_point()) {
             if let Some(first) = seen.insert(&rule.id, &rule.place) {
                 self.problems.push(rule.place.problem(
                     format!("rule `{}` is defined twice; the first stands at {first}", rule.id),
@@ -299,9 +300,9 @@ impl Definer<'_> {
         Some(Rule { text, when, show })
     }
 
-    fn shown(&mut self, sql: &At<String>) -> Option<Shown> {
+    fn shown(&mut self, Named { name, sql }: &Named) -> Option<Shown> {
         let expression = self.expression(sql)?;
-        let name = sql.value.clone();
+        let name = name.clone();
         Some(match expression.column {
             Some((relation, column)) => {
                 Shown::Column(Show { name, source: ShowSource::Column { relation, column } })

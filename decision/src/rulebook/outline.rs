@@ -151,7 +151,7 @@ pub fn outline(definitions: &Definitions, product: &Product) -> Result<Outline, 
     only(rates.map(|(i, r)| (Part::Rate(i), &r.text.place)).collect(), "rate", true, &mut problems);
     let tables = (0..definitions.tables.len()).filter(|i| applies(&definitions.tables[*i].products));
     producers.extend(tables.map(|i| (Source::Table(i), Part::Table(i))));
-    for stage in Stage::ALL {
+    for stage in Stage::every() {
         let rules: Vec<usize> = (0..definitions.rules.len())
             .filter(|i| {
                 definitions.rules[*i].text.stage == stage && applies(&definitions.rules[*i].text.products)

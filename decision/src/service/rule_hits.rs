@@ -17,7 +17,8 @@ use crate::{
 };
 
 /// Effects in the order of their counters.
-const EFFECTS: [Effect; 4] = [Effect::Score, Effect::Warn, Effect::Refer, Effect::Decline];
+const EFFECTS: [Effect; 5] =
+    [Effect::Score, Effect::Warn, Effect::Refer, Effect::Decline, Effect::Block];
 
 /// How often each reason was told with each effect. The ids are those of one rulebook, so their number is bounded.
 pub type Totals<'a> = BTreeMap<(&'a str, Effect), u64>;
@@ -28,7 +29,7 @@ pub struct RuleHits {
     steps: Vec<StepSlots>,
     /// The reason's id of each slot. The first is that of a stopped product.
     ids: Vec<String>,
-    /// Of slot i the counters 4 i to 4 i + 3, one an effect.
+    /// Of slot i as many counters as there are effects, one an effect.
     counters: Sharded<Box<[AtomicU64]>>,
     /// What was counted with the rulebooks before.
     before: BTreeMap<(String, Effect), u64>,
@@ -60,8 +61,8 @@ impl RuleHits {
             counters[slot * EFFECTS.len() + effect as usize].fetch_add(1, Ordering::Relaxed);
         };
         let plan = judged.plan();
-        if plan.stopped {
-            hit(0, Effect::Decline);
+        if let Some(effect) = judged.verdict().stopped() {
+            hit(0, effect);
         }
         for finding in judged.findings() {
             hit(self.steps[plan.steps[finding.step].step.index].slot(finding), finding.effect);
