@@ -33,7 +33,8 @@ fn invalid(field: impl Into<String>, what: impl Into<String>) -> OverrideError {
 /// Is everything there that an override must say, whatever it is of?
 pub fn check(request: &wire::OverrideRequest) -> Result<&wire::Officer, OverrideError> {
     let officer = request.officer.as_ref();
-    let officer = officer.ok_or_else(|| invalid("officer", "it is missing: an override is somebody's own"))?;
+    let officer =
+        officer.ok_or_else(|| invalid("officer", "it is missing: an override is somebody's own"))?;
     for (field, text) in
         [("officer.id", &officer.id), ("officer.name", &officer.name), ("officer.role", &officer.role)]
     {

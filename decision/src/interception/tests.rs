@@ -21,7 +21,10 @@ fn interception() -> wire::Interception {
 
 fn request(role: &str, rules: &[&str]) -> wire::OverrideRequest {
     let officer = wire::Officer { id: "o7".into(), name: "王敏".into(), role: role.into() };
-    let one = |rule: &&str| wire::OverrideReason { rule: (*rule).to_owned(), reason: "collateral was added".into() };
+    let one = |rule: &&str| wire::OverrideReason {
+        rule: (*rule).to_owned(),
+        reason: "collateral was added".into(),
+    };
     wire::OverrideRequest {
         request_id: "r".into(),
         member: "001".into(),
@@ -59,7 +62,12 @@ fn what_is_not_allowed_changes_nothing_and_names_the_rule() {
     let done = overridden(&interception(), &request("director", &["B1"]), 5).expect("the role may");
     for (of, role, rules, says) in [
         (interception(), "director", &["NO"][..], "rule `NO` allows no override"),
-        (interception(), "clerk", &["B1"], "rule `B1` may be overridden by risk_officer or director, not by clerk"),
+        (
+            interception(),
+            "clerk",
+            &["B1"],
+            "rule `B1` may be overridden by risk_officer or director, not by clerk",
+        ),
         (interception(), "risk_officer", &["B1", "B2"], "rule `B2` may be overridden by director"),
         (interception(), "director", &["W"], "rule `W` does not block"),
         (interception(), "director", &["B3"], "overrides[0].rule: the interception has no reason `B3`"),

@@ -40,9 +40,9 @@ pub enum Line<'a> {
 
 /// Every reason of a verdict, in the order in which it is told.
 pub fn lines<'a>(verdict: &Verdict, findings: &'a [Finding]) -> impl Iterator<Item = Line<'a>> {
-    let stopped = verdict.stopped.map(|(stage, effect)| {
-        bare(stage, effect, STOPPED, "产品已停办", "the product is stopped")
-    });
+    let stopped = verdict
+        .stopped
+        .map(|(stage, effect)| bare(stage, effect, STOPPED, "产品已停办", "the product is stopped"));
     let untold = [
         (Stage::Limit, "limit", "额度未知", "no limit is known"),
         (Stage::Rate, "rate", "利率未知", "no rate is known"),
@@ -75,7 +75,18 @@ pub const STOPPED: &str = "product_stopped";
 fn bare<'a>(stage: Stage, effect: Effect, id: &'a str, zh: &'a str, en: &'a str) -> Told<'a> {
     let one = |text| [text, "", ""];
     let (id, zh, en) = (one(id), one(zh), one(en));
-    Told { id, zh, en, stage, effect, unknown: false, show: &[], step: 0, points_lost: None, override_roles: &[] }
+    Told {
+        id,
+        zh,
+        en,
+        stage,
+        effect,
+        unknown: false,
+        show: &[],
+        step: 0,
+        points_lost: None,
+        override_roles: &[],
+    }
 }
 
 /// The words of what a step of a stage found.
@@ -142,7 +153,9 @@ pub fn told<'a>(logic: &'a Logic, stage: Stage, finding: &Finding) -> Told<'a> {
 /// Who may override what was found.
 fn roles<'a>(logic: &'a Logic, finding: &Finding) -> &'a [String] {
     match (logic, finding.what, finding.effect) {
-        (Logic::Rules(set), What::RuleFired(i) | What::RuleUnknown(i), Effect::Block) => &set.rules[i].override_roles,
+        (Logic::Rules(set), What::RuleFired(i) | What::RuleUnknown(i), Effect::Block) => {
+            &set.rules[i].override_roles
+        }
         _ => &[],
     }
 }

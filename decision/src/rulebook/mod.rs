@@ -146,7 +146,8 @@ impl Rulebook {
         else {
             return Err(sorted(problems));
         };
-        let (Some(mut policies), Some(cards), Some(limits), Some(version)) = (policies, cards, limits, version)
+        let (Some(mut policies), Some(cards), Some(limits), Some(version)) =
+            (policies, cards, limits, version)
         else {
             return Err(sorted(problems));
         };

@@ -35,7 +35,10 @@ impl Policies {
         &'a self,
         cards: &'a [ScorecardText],
     ) -> impl Iterator<Item = &'a At<String>> + 'a {
-        let rules = self.rules.iter().flat_map(|r| std::iter::once(&r.when).chain(r.show.iter().flatten().map(|s| &s.sql)));
+        let rules = self
+            .rules
+            .iter()
+            .flat_map(|r| std::iter::once(&r.when).chain(r.show.iter().flatten().map(|s| &s.sql)));
         let variables = self.variables.iter().map(|v| &v.sql);
         let limits = self.limits.iter().flat_map(|l| [&l.fen, &l.min, &l.max]);
         let rates = self.rates.iter().flat_map(|r| [&r.base, &r.floor, &r.cap].into_iter().chain(&r.margins));

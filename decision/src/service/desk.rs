@@ -326,7 +326,8 @@ impl Desk {
 }
 
 /// Said when the journal takes nothing more. Why it does not is for the log, not for callers.
-pub(super) const CLOSED: &str = "the decision journal cannot be written, so nothing is decided; see the service's log";
+pub(super) const CLOSED: &str =
+    "the decision journal cannot be written, so nothing is decided; see the service's log";
 
 pub(super) fn check_key(member: &str, request_id: &str) -> Result<(), Refusal> {
     match request_id.chars().count() {

@@ -17,8 +17,7 @@ use crate::{
 };
 
 /// Effects in the order of their counters.
-const EFFECTS: [Effect; 5] =
-    [Effect::Score, Effect::Warn, Effect::Refer, Effect::Decline, Effect::Block];
+const EFFECTS: [Effect; 5] = [Effect::Score, Effect::Warn, Effect::Refer, Effect::Decline, Effect::Block];
 
 /// How often each reason was told with each effect. The ids are those of one rulebook, so their number is bounded.
 pub type Totals<'a> = BTreeMap<(&'a str, Effect), u64>;

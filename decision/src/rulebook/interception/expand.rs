@@ -139,7 +139,10 @@ impl Known<'_> {
             // Where the rule blocks nobody but here, whoever may override is stricter still.
             if rule.manner.blocks() && !for_all {
                 self.problems.push(role.place.problem(
-                    format!("`{}` may not override rule `{}` elsewhere, and so not here", role.value, id.value),
+                    format!(
+                        "`{}` may not override rule `{}` elsewhere, and so not here",
+                        role.value, id.value
+                    ),
                     "remove the role: a member may only be stricter",
                 ));
             }

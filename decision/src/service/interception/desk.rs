@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use prost::Message;
 use tarim_proto::{
-    decision::v1::{self as wire, Interception, InterceptRequest, JournalEntry, OverrideRequest},
+    decision::v1::{self as wire, InterceptRequest, Interception, JournalEntry, OverrideRequest},
     encoded,
 };
 use tokio::sync::oneshot;
@@ -85,7 +85,8 @@ impl Desk {
             Claimed::Mine(claim) => claim,
             Claimed::Answered(interception) => return Ok(*interception),
         };
-        let made = self.find_intercepted(member, of, "interception: nothing was intercepted under it").await?;
+        let made =
+            self.find_intercepted(member, of, "interception: nothing was intercepted under it").await?;
         let turn = self.turn(member, made.point, &made.subject, deadline).await?;
         let latest = self.latest(member, &made, None).await?;
         if latest.request_id != *of {
@@ -108,9 +109,9 @@ impl Desk {
             ..Default::default()
         };
         let metrics = self.intercepted.clone();
-        let rules: Vec<String> = request.overrides.iter().map(|o| o.rule.clone()).collect();
+        let reasons = request.overrides.len() as u64;
         let point = interception::point(answer.point);
-        let done = move || metrics.overridden(point, rules);
+        let done = move || point.into_iter().for_each(|point| metrics.overridden(point, reasons));
         self.keep(Made { entry, claims: [claim, turn] }, deadline, slot, done).await?;
         Ok(answer)
     }
@@ -311,4 +312,3 @@ impl From<OverrideError> for Refusal {
         }
     }
 }
-

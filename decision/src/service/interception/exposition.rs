@@ -20,10 +20,10 @@ impl Metrics {
                 counter(&mut family, &labels, self.interceptions(point, clearance))?;
             }
         }
-        let help = "Blocking reasons that officers overrode, by control point and rule.";
+        let help = "Blocking reasons that officers overrode, by control point.";
         let mut family = tell.family("tarim_overrides", help, None, MetricType::Counter)?;
-        for ((point, rule), count) in self.overrides() {
-            counter(&mut family, &[("point", point.to_string()), ("rule", rule)], count)?;
+        for point in Stage::POINTS {
+            counter(&mut family, &[("point", point.to_string())], self.overrides(point))?;
         }
         Ok(())
     }

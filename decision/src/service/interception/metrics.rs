@@ -1,12 +1,6 @@
 //! What is counted at control points. Rules are counted with those of decisions.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::outcome::{Clearance, Stage};
 
@@ -14,8 +8,7 @@ use crate::outcome::{Clearance, Stage};
 #[derive(Default)]
 pub struct Metrics {
     intercepted: [[AtomicU64; Clearance::ALL.len()]; Stage::POINTS.len()],
-    /// By point and rule. Rules are those of rulebooks: their number is bounded.
-    overridden: Mutex<BTreeMap<(Stage, String), u64>>,
+    overridden: [AtomicU64; Stage::POINTS.len()],
 }
 
 impl Metrics {
@@ -25,22 +18,24 @@ impl Metrics {
     }
 
     /// Overrides are durable.
-    pub fn overridden(&self, point: Option<Stage>, rules: Vec<String>) {
-        let mut all = self.overridden.lock().expect("not poisoned");
-        for rule in rules {
-            point.into_iter().for_each(|point| *all.entry((point, rule.clone())).or_default() += 1);
-        }
+    pub fn overridden(&self, point: Stage, reasons: u64) {
+        self.overridden[place(point)].fetch_add(reasons, Ordering::Relaxed);
     }
 
     pub fn interceptions(&self, point: Stage, clearance: Clearance) -> u64 {
         self.of(point, clearance).load(Ordering::Relaxed)
     }
 
-    pub fn overrides(&self) -> BTreeMap<(Stage, String), u64> {
-        self.overridden.lock().expect("not poisoned").clone()
+    pub fn overrides(&self, point: Stage) -> u64 {
+        self.overridden[place(point)].load(Ordering::Relaxed)
     }
 
     fn of(&self, point: Stage, clearance: Clearance) -> &AtomicU64 {
-        &self.intercepted[point as usize - Stage::ALL.len()][clearance as usize]
+        &self.intercepted[place(point)][clearance as usize]
     }
+}
+
+/// Of a control point among them.
+fn place(point: Stage) -> usize {
+    point as usize - Stage::ALL.len()
 }
