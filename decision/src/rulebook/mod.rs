@@ -16,6 +16,7 @@ mod compile;
 mod course;
 mod definitions;
 mod domains;
+mod exposed;
 mod member;
 mod outline;
 mod parameter;
@@ -49,6 +50,7 @@ pub(crate) use self::text::{check_name, offer};
 pub use self::{
     check::{Report, check},
     course::{Course, CourseStep, ResultOf},
+    exposed::{Mapping, Origin},
     member::Member,
     parameter::{Bounds, Parameter},
     plan::{Plan, PlanStep, StageSet, Step},
@@ -79,6 +81,7 @@ pub struct Rulebook {
     /// By member, then by product: indexes of plans.
     plan_of: HashMap<String, HashMap<String, usize>>,
     limits: Arc<SchemeSet>,
+    exposure: Option<Mapping>,
     warnings: Problems,
     counts: Counts,
 }
@@ -155,11 +158,14 @@ impl Rulebook {
             members: &members,
             products: &products,
         };
+        let mapping = limits.mapping.clone();
         let limits = keep(scheme::compile(&limits, &around, &version), &mut problems);
         problems.or(())?;
         let limits = Arc::new(limits.expect("without a problem they were compiled"));
 
-        let relations = relations(&standards, &features, &cards, &policies)?;
+        let relations = relations(&standards, &features, &cards, &policies, mapping.as_ref())?;
+        let exposure =
+            mapping.map(|text| exposed::compile(&text, &limits, &standards, &relations)).transpose()?;
         let domains = Domains::new(&standards, &federation, &products, &members, &cards);
         let definitions = define(relations, &federation, &products, policies, &cards, &domains)?;
         let mut problems = Problems::default();
@@ -213,6 +219,7 @@ impl Rulebook {
             plans,
             plan_of,
             limits,
+            exposure,
             warnings: sorted(warnings),
             counts,
         })
@@ -278,6 +285,11 @@ impl Rulebook {
     /// Limits of exposures; what the ledger counts by.
     pub fn limits(&self) -> &Arc<SchemeSet> {
         &self.limits
+    }
+
+    /// What the exposure of an application is; None: nothing says so, and no decision takes anything of the ledger.
+    pub fn exposure(&self) -> Option<&Mapping> {
+        self.exposure.as_ref()
     }
 
     /// What is odd about it without being wrong.

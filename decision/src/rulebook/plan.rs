@@ -20,6 +20,8 @@ pub struct Plan {
     pub stopped: bool,
     /// What stands against the applicant is looked up: a step reads or shows it.
     pub warnings: bool,
+    /// Stages for which it is asked how the counters of the applicant's exposure stand.
+    pub exposures: StageSet,
     pub steps: Vec<PlanStep>,
     pub courses: Courses,
     /// Relations that the scorecard, the limit and the rate leave their results in.
@@ -68,9 +70,21 @@ impl StageSet {
     pub fn has(self, stage: Stage) -> bool {
         self.0 >> stage as u8 & 1 == 1
     }
+
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
 }
 
 impl Plan {
+    /// Whether a call asks how the counters of the applicant's exposure stand.
+    pub fn asks_exposure(&self, call: Call) -> bool {
+        match call {
+            Call::All => !self.exposures.is_empty(),
+            Call::One(stage) => self.exposures.has(stage),
+        }
+    }
+
     /// The steps that a call needs, in order, each with its index.
     pub fn runs(&self, call: Call) -> impl Iterator<Item = (usize, &PlanStep)> {
         runs(&self.steps, call)

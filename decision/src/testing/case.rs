@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use tarim_datamart::{At, Document, Item, Place, Problems, Section, SourceText, Type, Value, nearest};
 use tarim_models::keys::one_of;
 
-use super::warned;
+use super::{exposed, warned};
 use crate::{
     outcome::Outcome,
     rulebook::{APPLICATION, Folder, Relation, Rulebook, Source},
@@ -220,10 +220,13 @@ impl Reader<'_> {
         found
     }
 
-    /// A relation that can be unknown as a whole: an entity, or what stands against the applicant.
+    /// A relation that can be unknown as a whole: an entity, what stands against the applicant, or how counters stand.
     fn whole(&self, name: &str) -> Option<usize> {
         let mut all = self.rulebook.relations().iter();
-        all.position(|r| r.name == name && matches!(r.source, Source::Entity(_) | Source::Warnings))
+        all.position(|r| {
+            let whole = matches!(r.source, Source::Entity(_) | Source::Warnings | Source::Exposure);
+            r.name == name && whole
+        })
     }
 
     /// `relation.column`, of what is given.
@@ -297,7 +300,7 @@ impl Reader<'_> {
 
 /// Has a case a table of its values? Of lists it names those that hit.
 fn can_be_given(relation: &Relation) -> bool {
-    matches!(relation.source, Source::Application | Source::Entity(_) | Source::Warnings)
+    matches!(relation.source, Source::Application | Source::Entity(_) | Source::Warnings | Source::Exposure)
 }
 
 /// Puts a case together from itself and the cases that it is like.
@@ -364,13 +367,18 @@ fn complete(draft: &Draft, all: &[Draft], rulebook: &Rulebook, problems: &mut Pr
             case.values.insert((lists, i), Value::Boolean(hits.contains(&i)));
         }
     }
-    if let Some(warnings) = rulebook.relations().iter().position(|r| r.source == Source::Warnings) {
-        let given = |d: &Draft| d.values.keys().any(|(relation, _)| *relation == warnings);
-        let still = |unknown, d: &&Draft| d.unknown.contains(&warnings) || (unknown && !given(d));
-        if !line.iter().rev().fold(false, still) {
-            let missing = |column: usize| line.iter().any(|d| d.missing.contains(&(warnings, column)));
-            warned::complete(&mut case.values, warnings, missing);
-        }
+    let known = |source: Source| {
+        let relation = rulebook.relations().iter().position(|r| r.source == source)?;
+        let given = |d: &Draft| d.values.keys().any(|(of, _)| *of == relation);
+        let still = |unknown, d: &&Draft| d.unknown.contains(&relation) || (unknown && !given(d));
+        (!line.iter().rev().fold(false, still)).then_some(relation)
+    };
+    let missing = |cell: (usize, usize)| line.iter().any(|d| d.missing.contains(&cell));
+    if let Some(warnings) = known(Source::Warnings) {
+        warned::complete(&mut case.values, warnings, |column| missing((warnings, column)));
+    }
+    if let (Some(exposure), Some(mapping)) = (known(Source::Exposure), rulebook.exposure()) {
+        exposed::complete(&mut case.values, exposure, mapping, |column| missing((exposure, column)));
     }
     Some(case)
 }
