@@ -208,6 +208,13 @@ pub struct Decision {
     pub rate_ppm: Option<i64>,
 }
 
+impl Decision {
+    /// Of a call for a control point: what the point says.
+    pub fn clearance(&self) -> Clearance {
+        self.reasons.iter().map(|reason| reason.effect.clearance()).max().unwrap_or(Clearance::Pass)
+    }
+}
+
 /// Result of a scorecard.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Score {

@@ -99,6 +99,9 @@ impl Heads {
             What::Lost { characteristic, bin, .. } => characteristic * self.bins + 1 + bin,
             What::NoRow | What::BelowMin => 0,
             What::Unknown => 1,
+            What::Capped => 2,
+            What::NoRoom => 3,
+            What::RoomUnknown => 4,
         }
     }
 }

@@ -152,8 +152,8 @@ impl<'a> Desk<'a> {
         let mut columns = Vec::new();
         for (i, relation) in builder.relations().iter().enumerate() {
             for (j, c) in relation.layout.columns().iter().enumerate() {
-                // That an entity is known is never NULL.
-                if !(matches!(relation.source, Source::Entity(_)) && j == 0) {
+                // That an entity is known, or how counters stand, is never NULL.
+                if !(matches!(relation.source, Source::Entity(_) | Source::Exposure) && j == 0) {
                     columns.push((i, j, c.name.clone(), c.ty));
                 }
             }
@@ -172,6 +172,7 @@ impl<'a> Desk<'a> {
             (_, Type::Utf8) => {
                 Value::Utf8(["consume", "business", "securities"].choose(random).unwrap().to_string())
             }
+            (_, Type::Float64) => Value::Float64(random.random_range(0.0..1.2)),
             (_, Type::Boolean) => Value::Boolean(random.random_bool(0.1)),
             _ => Value::Timestamp(1_780_000_000_000_000),
         };
@@ -181,7 +182,7 @@ impl<'a> Desk<'a> {
     fn decide(&mut self, values: &[Value]) -> Decision {
         self.builder.start(1_780_000_000_000_000);
         for (i, relation) in self.builder.relations().to_vec().into_iter().enumerate() {
-            if matches!(relation.source, Source::Entity(_)) {
+            if matches!(relation.source, Source::Entity(_) | Source::Exposure) {
                 self.builder.set(i, 0, &Value::Boolean(true)).unwrap();
             }
         }

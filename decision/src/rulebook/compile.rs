@@ -96,6 +96,7 @@ impl<'a> Compiler<'a> {
             product: product.id.clone(),
             stopped: product.stopped,
             warnings: outline.parts.iter().any(|p| p.reads(self.definitions, Source::Warnings)),
+            exposures: self.asking(outline, &steps),
             score: result(|s| matches!(s, Source::Scorecard(_))),
             limit: result(|s| *s == Source::Limit),
             rate: result(|s| *s == Source::Rate),
@@ -144,6 +145,13 @@ impl<'a> Compiler<'a> {
                 }
             }
         }
+    }
+
+    /// Stages of which some step reads how counters stand.
+    fn asking(&self, outline: &Outline, steps: &[PlanStep]) -> StageSet {
+        let asks = |part: &Part| part.reads(self.definitions, Source::Exposure);
+        let steps = outline.parts.iter().zip(steps).filter(|(part, _)| asks(part));
+        steps.fold(StageSet::default(), |all, (_, step)| all.with(step.needed_by))
     }
 
     fn step(
@@ -245,6 +253,7 @@ impl<'a> Compiler<'a> {
                     if_below_min: limit.text.if_below_min,
                     if_unknown: limit.text.if_unknown,
                     show: limit.show.clone(),
+                    room: limit.room.clone(),
                 })
             }
             Part::Rate(i) => {

@@ -18,7 +18,7 @@ use super::{
     parameter::Parameter,
     policies::{For, LimitText, Named, Policies, RateText, RuleText},
     product::{Federation, Product},
-    relation::{Relation, Source},
+    relation::{EXPOSURE, Relation, Source},
     variables::in_order,
 };
 use crate::{
@@ -81,12 +81,15 @@ pub struct CardDefinition {
     pub warnings: Vec<Problem>,
 }
 
-/// A limit formula: fen, min, max.
+/// A limit formula: fen, min, max; and where exposures are limited, whether it is known how much room they leave, and how
+/// much.
 #[derive(Clone, Debug)]
 pub struct LimitDefinition {
     pub text: LimitText,
     pub exprs: Vec<Expression>,
     pub show: Vec<Show>,
+    /// What is shown where the room decides; None: exposures are not limited.
+    pub room: Option<Vec<Show>>,
 }
 
 /// A rate formula: base, floor, cap, margins.
@@ -142,7 +145,9 @@ pub fn define(
     }
     problems.or(())?;
     let mut problems = Problems::default();
-    let mut definer = Definer { scope: &scope, texts: Dictionary::new(), domains, problems: &mut problems };
+    let exposed = relations.iter().any(|r| r.source == Source::Exposure);
+    let texts = Dictionary::new();
+    let mut definer = Definer { scope: &scope, texts, domains, exposed, problems: &mut problems };
     definer.unique_rules(&policies.rules);
     let cards: Vec<_> = cards.iter().filter_map(|c| definer.card(c)).collect();
     let tables: Vec<_> = policies.tables.iter().filter_map(|t| definer.table(t)).collect();
@@ -192,6 +197,8 @@ struct Definer<'a> {
     scope: &'a Scope,
     texts: Dictionary,
     domains: &'a Domains,
+    /// It is known what the exposure of an application is.
+    exposed: bool,
     problems: &'a mut Problems,
 }
 
@@ -313,9 +320,22 @@ impl Definer<'_> {
 
     fn limit(&mut self, text: LimitText) -> Option<LimitDefinition> {
         let parts = [(&text.fen, "the limit"), (&text.min, "`min`"), (&text.max, "`max`")];
-        let exprs = self.numbers(parts.into_iter())?;
+        let mut exprs = self.numbers(parts.into_iter())?;
         let show = columns_of(&exprs);
-        Some(LimitDefinition { text, exprs, show })
+        let room = if self.exposed { Some(self.room(&text.place, &mut exprs)?) } else { None };
+        Some(LimitDefinition { text, exprs, show, room })
+    }
+
+    /// Adds what a limit asks about room, whether its author did or not; gives what is shown of it.
+    fn room(&mut self, place: &Place, exprs: &mut Vec<Expression>) -> Option<Vec<Show>> {
+        let mut column = |name: &str| {
+            let value = format!("{EXPOSURE}.{name}");
+            self.expression(&At { value, place: place.clone() })
+        };
+        exprs.extend([column("known")?, column("headroom_fen")?]);
+        const SHOWN: [&str; 6] = ["limit", "counter", "cap_fen", "used_fen", "headroom_fen", "shortfall_fen"];
+        let shown = SHOWN.map(column);
+        Some(columns_of(shown.iter().flatten()))
     }
 
     fn rate(&mut self, text: RateText) -> Option<RateDefinition> {

@@ -16,6 +16,7 @@ mod compile;
 mod course;
 mod definitions;
 mod domains;
+mod exposed;
 mod interception;
 mod member;
 mod outline;
@@ -50,6 +51,7 @@ pub(crate) use self::text::{check_name, offer};
 pub use self::{
     check::{Report, check},
     course::{Course, CourseStep, ResultOf},
+    exposed::{Mapping, Origin},
     interception::Role,
     member::Member,
     parameter::{Bounds, Parameter},
@@ -81,6 +83,7 @@ pub struct Rulebook {
     /// By member, then by product: indexes of plans.
     plan_of: HashMap<String, HashMap<String, usize>>,
     limits: Arc<SchemeSet>,
+    exposure: Option<Mapping>,
     roles: Vec<Role>,
     warnings: Problems,
     counts: Counts,
@@ -165,11 +168,14 @@ impl Rulebook {
             members: &members,
             products: &products,
         };
+        let mapping = limits.mapping.clone();
         let limits = keep(scheme::compile(&limits, &around, &version), &mut problems);
         problems.or(())?;
         let limits = Arc::new(limits.expect("without a problem they were compiled"));
 
-        let relations = relations(&standards, &features, &cards, &policies)?;
+        let relations = relations(&standards, &features, &cards, &policies, mapping.as_ref())?;
+        let exposure =
+            mapping.map(|text| exposed::compile(&text, &limits, &standards, &relations)).transpose()?;
         let domains = Domains::new(&standards, &federation, &products, &members, &cards);
         let definitions = define(relations, &federation, &products, policies, &cards, &domains)?;
         let mut problems = Problems::default();
@@ -228,6 +234,7 @@ impl Rulebook {
             plans,
             plan_of,
             limits,
+            exposure,
             roles: interception.roles,
             warnings: sorted(warnings),
             counts,
@@ -299,6 +306,11 @@ impl Rulebook {
     /// Roles of officers that may override what control points say.
     pub fn roles(&self) -> &[Role] {
         &self.roles
+    }
+
+    /// What the exposure of an application is; None: nothing says so, and no decision takes anything of the ledger.
+    pub fn exposure(&self) -> Option<&Mapping> {
+        self.exposure.as_ref()
     }
 
     /// What is odd about it without being wrong.

@@ -20,6 +20,8 @@ pub struct Plan {
     pub stopped: bool,
     /// What stands against the applicant is looked up: a step reads or shows it.
     pub warnings: bool,
+    /// Stages for which it is asked how the counters of the applicant's exposure stand.
+    pub exposures: StageSet,
     pub steps: Vec<PlanStep>,
     pub courses: Courses,
     /// Relations that the scorecard, the limit and the rate leave their results in.
@@ -85,6 +87,11 @@ impl Plan {
     /// Has it anything to say at a control point?
     pub fn intercepts(&self, point: Stage) -> bool {
         self.steps.iter().any(|s| s.stage == point)
+    }
+
+    /// Whether a call asks how the counters of the applicant's exposure stand.
+    pub fn asks_exposure(&self, call: Call) -> bool {
+        self.exposures.meets(call)
     }
 
     /// The steps that a call needs, in order, each with its index.

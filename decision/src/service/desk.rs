@@ -22,7 +22,7 @@ use tarim_proto::{
 use tokio::{sync::oneshot, task::coop::consume_budget};
 
 use super::{
-    Clock, Deadline, Refusal, interception,
+    Clock, Deadline, Refusal, exposure, interception,
     metrics::{Lap, Metrics, Stopwatch},
     pending::{Claim, Identity, Pending, Taken},
     serving::{Serving, Work},
@@ -47,6 +47,8 @@ pub struct Desk {
     /// What passes a control point, one interception or override at a time.
     pub subjects: Pending,
     pub metrics: Arc<Metrics>,
+    /// Where the ledger of exposures is asked.
+    pub exposures: exposure::Desk,
     pub intercepted: Arc<interception::Metrics>,
 }
 

@@ -12,7 +12,7 @@ use crate::{
     engine::Judged,
     metrics::Sharded,
     outcome::Effect,
-    policy::{Finding, Logic, STOPPED, answer::What},
+    policy::{CAPPED, Finding, Logic, NO_ROOM, ROOM_UNKNOWN, STOPPED, answer::What},
     rulebook::Rulebook,
 };
 
@@ -103,7 +103,12 @@ impl StepSlots {
                     ids.extend(c.bins().iter().map(|bin| own(bin).unwrap_or_else(|| usual.clone())));
                 }
             }
-            Logic::Limit(_) => ids.push("limit".into()),
+            Logic::Limit(limit) => {
+                ids.push("limit".into());
+                if limit.room.is_some() {
+                    ids.extend([CAPPED, NO_ROOM, ROOM_UNKNOWN].map(str::to_owned));
+                }
+            }
             Logic::Rate(_) => ids.push("rate".into()),
         }
         Self { first, characteristics }
@@ -116,6 +121,9 @@ impl StepSlots {
                 What::NoBin(characteristic) => self.characteristics[characteristic],
                 What::Lost { characteristic, bin, .. } => self.characteristics[characteristic] + 1 + bin,
                 What::NoRow | What::Unknown | What::BelowMin => 0,
+                What::Capped => 1,
+                What::NoRoom => 2,
+                What::RoomUnknown => 3,
             }
     }
 }

@@ -222,7 +222,7 @@ pub async fn serve(
     journal.tell_through(move |tell| _ = runtime.spawn(async { tell() }));
     let (rpc, stop) = rpc(&config, serving.clone(), sources.tokeniser(), journal.clone());
     let stopping = rpc.stopping.clone();
-    let exposures = exposure::Desk::new(&config, stopping.clone());
+    let exposures = rpc.desk.exposures.clone();
     let drained = drained(rpc.clone(), exposures.clone(), config.clone());
     let exposed = rpc.clone();
     let health = HealthReporter::new();
@@ -322,6 +322,7 @@ pub(super) fn rpc(
         subjects: Pending::default(),
         intercepted: Arc::default(),
         metrics: Arc::default(),
+        exposures: exposure::Desk::new(config, stopping.clone()),
     };
     let rpc = Rpc {
         desk: Arc::new(desk),

@@ -19,6 +19,7 @@ pub mod column;
 pub mod counting;
 mod index;
 mod large;
+mod own;
 mod query;
 mod recount;
 pub mod state;

@@ -17,6 +17,7 @@ mod exposition;
 mod groups;
 mod keeper;
 mod metrics;
+mod outlook;
 mod refusal;
 mod rpc;
 mod source;

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     convert,
+    engine::Inputs,
     interception::{self, OverrideError, overridden},
     journal::Record,
     outcome::{Call, Stage},
@@ -61,7 +62,7 @@ impl Desk {
             Claimed::Answered(interception) => return Ok(*interception),
         };
         let turn = self.turn(&request.member, request.point, &request.subject, deadline).await?;
-        let entry = self.ask_point(request, point, claim.of())?;
+        let entry = self.ask_point(request, point, claim.of(), deadline).await?;
         deadline.check()?;
         let answer = entry.interception.clone().expect("it was just made");
         let clearance = interception::standing(&answer);
@@ -173,21 +174,39 @@ impl Desk {
         }
     }
 
-    /// Gathers and judges, with one engine throughout.
-    fn ask_point(
+    /// Gathers, asks the ledger if a rule wants to know how exposures stand, and judges: with one engine throughout.
+    async fn ask_point(
         &self,
         request: &InterceptRequest,
         point: Stage,
         identity: &Identity,
+        deadline: Deadline,
     ) -> Result<JournalEntry, Refusal> {
-        let serving = self.serving.load();
-        let engine = &serving.engine;
-        let at_us = self.clock.now_us();
-        serving.work(|Work { inputs, scratch }| {
-            let InterceptRequest { request_id, member, product, subject, .. } = request;
-            let fields = request.application.iter().map(|(name, value)| (name.as_str(), convert::sent(value)));
-            engine.gather_fields(member, product, fields, at_us, inputs)?;
-            let judged = engine.judge(inputs, Call::One(point), scratch).map_err(|e| damaged(&e))?;
+        let serving = self.serving.load_full();
+        let (engine, at_us) = (&serving.engine, self.clock.now_us());
+        let InterceptRequest { request_id, member, product, subject, .. } = request;
+        let call = Call::One(point);
+        let mut inputs = Inputs::new();
+        let fields = request.application.iter().map(|(name, value)| (name.as_str(), convert::sent(value)));
+        engine.gather_fields(member, product, fields, at_us, &mut inputs)?;
+        // As it came, but for personal fields.
+        let mut application = request.application.clone();
+        for (name, value) in &mut application {
+            if let Some(token) = engine.token(&inputs, name) {
+                value.kind = Some(wire::value::Kind::StringValue(token.into()));
+            }
+        }
+        if engine.asks_exposure(&inputs, call) {
+            let fen = engine.asked_fen(&inputs).unwrap_or(0);
+            // What cannot be told, the ledger is not asked: it stays unknown.
+            if let Ok(reserve) = engine.reserve(&inputs, subject, fen, 0) {
+                let told = self.exposures.outlook(reserve, request.exposure.clone());
+                let counters = deadline.wait(told).await?;
+                engine.expose(&mut inputs, counters.as_deref());
+            }
+        }
+        serving.work(|Work { scratch, .. }| {
+            let judged = engine.judge(&inputs, call, scratch).map_err(|e| damaged(&e))?;
             if !judged.plan().intercepts(point) {
                 return Err(Refusal::Forbidden(format!(
                     "point: the rulebook says nothing of product `{product}` at this point, so nothing can pass it; write \
@@ -206,13 +225,6 @@ impl Desk {
             let decision = judged.tell();
             let mut bytes = Vec::new();
             inputs.encode(engine.rulebook(), &mut bytes).map_err(|e| damaged(&e))?;
-            let mut application = request.application.clone();
-            for (name, value) in &mut application {
-                // As it came, but for personal fields.
-                if let Some(token) = engine.token(inputs, name) {
-                    value.kind = Some(wire::value::Kind::StringValue(token.into()));
-                }
-            }
             Ok(JournalEntry {
                 member: member.clone(),
                 request_id: request_id.clone(),

@@ -35,6 +35,7 @@ fn contract(id: &str, subject: &str, customer: &str, fen: i64) -> InterceptReque
             field("amount_fen", Kind::IntValue(fen)),
             field("urgent", Kind::BoolValue(false)),
         ]),
+        exposure: String::new(),
     }
 }
 
