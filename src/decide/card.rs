@@ -17,7 +17,7 @@ pub enum Lang {
 
 impl Lang {
     /// The text, or both of them.
-    fn text(self, zh: &str, en: &str) -> String {
+    pub fn text(self, zh: &str, en: &str) -> String {
         match self {
             Self::Zh => zh.into(),
             Self::En => en.into(),
@@ -70,7 +70,8 @@ pub fn card(decision: &Decision, lang: Lang) -> String {
     card
 }
 
-fn table() -> Table {
+/// An empty table of the form that cards have.
+pub fn table() -> Table {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     table
@@ -118,7 +119,8 @@ fn percent(ppm: i64) -> String {
     format!("{shown}{} %", "0".repeat(2_usize.saturating_sub(decimals)))
 }
 
-fn reason_text(reason: &Reason, lang: Lang) -> String {
+/// What a reason says.
+pub fn reason_text(reason: &Reason, lang: Lang) -> String {
     let mut text = match lang {
         Lang::Zh => reason.zh.clone(),
         Lang::En => reason.en.clone(),
@@ -133,7 +135,8 @@ fn reason_text(reason: &Reason, lang: Lang) -> String {
     text
 }
 
-fn values(reason: &Reason) -> String {
+/// What it looked at.
+pub fn values(reason: &Reason) -> String {
     let values = reason.values.iter().map(|value| {
         let stale = if value.stale { " (stale)" } else { "" };
         format!("{} = {}{stale}", value.name, json::text(value.value.as_ref()))
@@ -164,7 +167,7 @@ fn stage(stage: Stage, lang: Lang) -> String {
     }
 }
 
-fn effect(effect: Effect, lang: Lang) -> String {
+pub fn effect(effect: Effect, lang: Lang) -> String {
     match effect {
         Effect::Decline => lang.text("拒绝", "decline"),
         Effect::Block => lang.text("拦截", "block"),

@@ -183,8 +183,9 @@ impl Reader<'_> {
     fn relation(&mut self, name: &str, key: &At<&str>, item: Item<'_>, draft: &mut Draft) {
         let mut relations = self.rulebook.relations().iter().enumerate();
         let Some((index, relation)) = relations.find(|(_, r)| can_be_given(r) && r.name == name) else {
-            let mut keys =
-                vec!["name", "like", "member", "product", "point", "at", "lists", "missing", "stale", "expect"];
+            let mut keys = vec![
+                "name", "like", "member", "product", "point", "at", "lists", "missing", "stale", "expect",
+            ];
             let given = self.rulebook.relations().iter().filter(|r| can_be_given(r));
             keys.extend(given.map(|r| r.name.as_str()));
             let fix = match nearest(name, &keys) {

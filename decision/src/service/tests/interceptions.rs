@@ -1,5 +1,6 @@
 //! Control points over gRPC: verdicts, overrides, repeats, restarts, replay.
 
+mod limited;
 mod overrides;
 mod points;
 
