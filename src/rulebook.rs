@@ -151,9 +151,12 @@ fn test(home: &Home, filter: Option<&str>) -> anyhow::Result<()> {
     table.load_preset(LINES);
     table.set_header(["case", "member", "product", "outcome", ""]);
     for result in &results {
-        let outcome = result.decision.as_ref().map_or("–".into(), |d| d.outcome.to_string());
-        let passed = if result.mismatches.is_empty() { "passes" } else { "FAILS" };
         let case = result.case;
+        let outcome = result.decision.as_ref().map_or("–".into(), |d| match case.point {
+            Some(point) => format!("{} at {point}", d.clearance()),
+            None => d.outcome.to_string(),
+        });
+        let passed = if result.mismatches.is_empty() { "passes" } else { "FAILS" };
         table.add_row([&case.name, &case.member, &case.product, &outcome, passed]);
     }
     println!("{table}");

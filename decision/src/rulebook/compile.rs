@@ -69,6 +69,7 @@ impl<'a> Compiler<'a> {
 
     /// Compiles the plan of a member and a product.
     pub fn plan(&mut self, outline: &Outline, member: &Member, product: &Product) -> Result<Plan, Problems> {
+        let outline = &outline.of_member(self.definitions, &member.code);
         let parameters = self.parameters(member, product);
         let mut problems = Problems::default();
         let mut steps = Vec::new();

@@ -72,7 +72,9 @@ pub struct RuleText {
     pub products: For,
     /// None: the columns that `when` reads.
     pub show: Option<Vec<Named>>,
-    /// Officers of these roles may override it; at control points only.
+    /// Members whose plans have it; empty: all. At control points only, as what follows.
+    pub members: Vec<String>,
+    /// Officers of these roles may override it.
     pub override_roles: Vec<String>,
 }
 
@@ -89,9 +91,6 @@ impl Named {
         Self { name: sql.value.clone(), sql }
     }
 }
-
-/// What a condition begins with that holds for some members alone.
-pub const TRUE_FOR: &str = "param.member IN ";
 
 /// One line of `[let]`.
 #[derive(Clone, Debug)]
@@ -240,8 +239,21 @@ fn rule(section: Section<'_>, stage: Stage, problems: &mut Problems) -> Option<R
     let (id, (zh, en)) = (id?, texts?);
     check_rule_id(&id, problems);
     let (place, id) = (id.place, id.value);
-    let (when, then, override_roles) = (when?, then?, Vec::new());
-    Some(RuleText { id, zh, en, place, stage, when, then, if_unknown, products, show, override_roles })
+    let (when, then, members, override_roles) = (when?, then?, Vec::new(), Vec::new());
+    Some(RuleText {
+        id,
+        zh,
+        en,
+        place,
+        stage,
+        when,
+        then,
+        if_unknown,
+        products,
+        show,
+        members,
+        override_roles,
+    })
 }
 
 fn limit(section: Section<'_>, problems: &mut Problems) -> Option<LimitText> {

@@ -4,15 +4,10 @@ use std::collections::BTreeMap;
 
 use tarim_datamart::{At, Place, Problem, Problems, Standards, nearest};
 
-use super::{Manner, PointRule, Role, Texts, Tighter, terms::quote};
+use super::{Manner, PointRule, Role, Texts, Tighter};
 use crate::{
     outcome::Effect,
-    rulebook::{
-        member::Member,
-        policies::{RuleText, TRUE_FOR},
-        product::Product,
-        text::offer,
-    },
+    rulebook::{member::Member, policies::RuleText, product::Product, text::offer},
 };
 
 /// The rules of all control points, in order of points and, within one, as written; what product terms give comes first.
@@ -154,38 +149,30 @@ fn applies(rule: &PointRule, member: &Member) -> bool {
     rule.members.is_empty() || rule.members.iter().any(|m| m.value == member.code)
 }
 
-/// The rule for each group of members that have it alike. The condition names the members of its variant, unless they are
-/// all: for the others it is FALSE whatever is known, and costs nothing once parameters are filled in.
+/// The rule for each group of members that have it alike.
 fn variants(rule: &PointRule, members: &[Member]) -> Vec<RuleText> {
-    let mut groups: Vec<(Manner, Vec<&str>)> = Vec::new();
+    let mut groups: Vec<(Manner, Vec<String>)> = Vec::new();
     for member in members.iter().filter(|member| applies(rule, member)) {
         let manner = of_member(rule, member);
         match groups.iter_mut().find(|(other, _)| same(other, &manner)) {
-            Some((_, codes)) => codes.push(&member.code),
-            None => groups.push((manner, vec![&member.code])),
+            Some((_, codes)) => codes.push(member.code.clone()),
+            None => groups.push((manner, vec![member.code.clone()])),
         }
     }
     let all = groups.len() == 1 && rule.members.is_empty();
-    let variant = |(manner, codes): (Manner, Vec<&str>)| {
-        let when = if all {
-            rule.when.value.clone()
-        } else {
-            let codes: Vec<String> = codes.into_iter().map(quote).collect();
-            format!("{TRUE_FOR}({}) AND ({})", codes.join(", "), rule.when.value)
-        };
-        RuleText {
-            id: rule.id.value.clone(),
-            zh: rule.zh.clone(),
-            en: rule.en.clone(),
-            place: rule.id.place.clone(),
-            stage: rule.point,
-            when: At { value: when, place: rule.when.place.clone() },
-            then: manner.then,
-            if_unknown: Some(manner.if_unknown),
-            products: rule.products.clone(),
-            show: rule.show.clone(),
-            override_roles: manner.roles.into_iter().map(|role| role.value).collect(),
-        }
+    let variant = |(manner, codes): (Manner, Vec<String>)| RuleText {
+        id: rule.id.value.clone(),
+        zh: rule.zh.clone(),
+        en: rule.en.clone(),
+        place: rule.id.place.clone(),
+        stage: rule.point,
+        when: rule.when.clone(),
+        then: manner.then,
+        if_unknown: Some(manner.if_unknown),
+        products: rule.products.clone(),
+        show: rule.show.clone(),
+        members: if all { Vec::new() } else { codes },
+        override_roles: manner.roles.into_iter().map(|role| role.value).collect(),
     };
     groups.into_iter().map(variant).collect()
 }

@@ -132,6 +132,6 @@ impl Term {
 }
 
 /// A text in SQL.
-pub fn quote(text: &str) -> String {
+fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
