@@ -11,6 +11,7 @@ const OWN: [&str; 2] = [".tarim.decision.v1.Decision", ".tarim.decision.v1.Decis
 fn main() -> Result<(), Box<dyn Error>> {
     let files = [
         "tarim/decision/v1/decision.proto",
+        "tarim/decision/v1/interception.proto",
         "tarim/decision/v1/journal.proto",
         "tarim/event/v1/event.proto",
         "tarim/exposure/v1/exposure.proto",

@@ -1,7 +1,7 @@
 //! `tarim decide`: asks a server for decisions and shows them with every reason.
 
-mod card;
-mod json;
+pub mod card;
+pub mod json;
 mod request;
 
 use std::path::PathBuf;
@@ -13,10 +13,10 @@ use tarim_proto::decision::v1::{
 };
 use tonic::{Status, transport::Channel};
 
-use self::card::Lang;
 pub use self::{
+    card::Lang,
     json::code,
-    request::{new_id, read as read_requests},
+    request::{new_id, of as request_of, read as read_requests},
 };
 use crate::{endpoint::Tls, home::Home};
 

@@ -8,6 +8,7 @@ mod endpoint;
 mod exposure;
 mod features;
 mod home;
+mod intercept;
 mod load;
 mod log;
 mod materialize;
@@ -72,6 +73,8 @@ enum Verb {
     Serve(serve::Args),
     /// Ask a server for a decision and show it with every reason
     Decide(decide::Args),
+    /// Ask a control point whether a loan may pass, and override what it says
+    Intercept(intercept::Args),
     /// Decide a whole table of applications, each as of its own time
     Backtest(backtest::Args),
     /// Put a load on a server and tell how fast it answered
@@ -98,6 +101,7 @@ impl Cli {
             Verb::Rulebook(args) => rulebook::run(home, args),
             Verb::Serve(args) => serve::run(home, args),
             Verb::Decide(args) => decide::run(home, args),
+            Verb::Intercept(args) => intercept::run(home, args),
             Verb::Backtest(args) => backtest::run(home, args),
             Verb::Bench(args) => bench::run(home, args),
             Verb::Exposure(args) => exposure::run(home, args),

@@ -9,7 +9,7 @@ use tarim_decision::{
     convert,
     journal::{
         self,
-        replay::{Event, Replay, Verdict},
+        replay::{Event, Replay, Verdict, made_at_us},
     },
 };
 use tarim_proto::decision::v1::JournalEntry;
@@ -48,6 +48,7 @@ fn time(text: &str) -> Result<i64, String> {
 impl Args {
     fn chooses(&self, entry: &JournalEntry) -> bool {
         let at = entry.decision.as_ref().and_then(|d| convert::microseconds(d.decided_at.as_ref()?).ok());
+        let at = at.or_else(|| made_at_us(entry));
         // An entry without a time is damaged: it is shown, not skipped.
         let within =
             at.is_none_or(|at| self.from.is_none_or(|from| at >= from) && self.to.is_none_or(|to| at < to));

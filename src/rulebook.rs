@@ -3,7 +3,7 @@
 use anyhow::bail;
 use comfy_table::Table;
 use tarim_decision::{
-    outcome::Decision,
+    outcome::{Decision, Stage},
     rulebook::{Counts, Rulebook, check, current, publish, rollback, versions},
     testing,
 };
@@ -113,6 +113,7 @@ fn summary(version: &str, counts: &Counts, warnings: Option<&WarningBook>) -> Ta
         ("features", counts.features),
         ("lists", counts.lists),
         ("rules", counts.rules),
+        ("rules of control points", counts.point_rules),
         ("decision tables", counts.tables),
         ("scorecards", counts.scorecards),
         ("products", counts.products),
@@ -150,9 +151,12 @@ fn test(home: &Home, filter: Option<&str>) -> anyhow::Result<()> {
     table.load_preset(LINES);
     table.set_header(["case", "member", "product", "outcome", ""]);
     for result in &results {
-        let outcome = result.decision.as_ref().map_or("–".into(), |d| d.outcome.to_string());
-        let passed = if result.mismatches.is_empty() { "passes" } else { "FAILS" };
         let case = result.case;
+        let outcome = result.decision.as_ref().map_or("–".into(), |d| match case.point {
+            Some(point) => format!("{} at {point}", d.clearance()),
+            None => d.outcome.to_string(),
+        });
+        let passed = if result.mismatches.is_empty() { "passes" } else { "FAILS" };
         table.add_row([&case.name, &case.member, &case.product, &outcome, passed]);
     }
     println!("{table}");
@@ -163,7 +167,7 @@ fn test(home: &Home, filter: Option<&str>) -> anyhow::Result<()> {
             println!("  {wrong}");
         }
         if let Some(decision) = &result.decision {
-            show_reasons(decision);
+            show_reasons(result.case.point, decision);
         }
     }
     if !failed.is_empty() {
@@ -173,8 +177,11 @@ fn test(home: &Home, filter: Option<&str>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn show_reasons(decision: &Decision) {
-    println!("  the decision was {}, because:", decision.outcome);
+fn show_reasons(point: Option<Stage>, decision: &Decision) {
+    match point {
+        Some(point) => println!("  the control point {point} says {}, because:", decision.clearance()),
+        None => println!("  the decision was {}, because:", decision.outcome),
+    }
     for r in &decision.reasons {
         let values: Vec<String> = r
             .values

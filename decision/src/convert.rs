@@ -21,7 +21,7 @@ use tarim_datamart::{Type, Value, ValueRef, standards::Field};
 use tarim_proto::{decision::v1 as wire, encoded::FieldValue};
 
 use crate::engine::Sent;
-use crate::outcome::{Call, Decision, Effect, NamedValue, Outcome, Reason, Stage};
+use crate::outcome::{Call, Clearance, Decision, Effect, NamedValue, Outcome, Reason, Stage};
 
 /// Integers up to here are exact in a float64.
 const EXACT: i64 = 1 << 53;
@@ -138,6 +138,7 @@ fn wire_reason(reason: &Reason) -> wire::Reason {
         unknown: reason.unknown,
         values: reason.values.iter().map(wire_named_value).collect(),
         points_lost: reason.points_lost,
+        override_roles: reason.override_roles.clone(),
     }
 }
 
@@ -153,6 +154,28 @@ pub fn wire_outcome(outcome: Outcome) -> wire::Outcome {
     }
 }
 
+pub fn wire_clearance(clearance: Clearance) -> wire::Verdict {
+    match clearance {
+        Clearance::Pass => wire::Verdict::Pass,
+        Clearance::Warn => wire::Verdict::Warn,
+        Clearance::Block => wire::Verdict::Block,
+    }
+}
+
+/// A value as a client's message has it, as the server reads it.
+pub fn sent(value: &wire::Value) -> FieldValue<'_> {
+    use wire::value::Kind;
+    match &value.kind {
+        None => FieldValue::None,
+        Some(Kind::BoolValue(b)) => FieldValue::Bool(*b),
+        Some(Kind::IntValue(i)) => FieldValue::Int(*i),
+        Some(Kind::DoubleValue(x)) => FieldValue::Double(*x),
+        Some(Kind::StringValue(text)) => FieldValue::Text(text),
+        Some(Kind::DateValue(date)) => FieldValue::Date(date),
+        Some(Kind::TimestampValue(time)) => FieldValue::Timestamp(*time),
+    }
+}
+
 pub fn wire_stage(stage: Stage) -> wire::Stage {
     match stage {
         Stage::Admission => wire::Stage::Admission,
@@ -160,6 +183,9 @@ pub fn wire_stage(stage: Stage) -> wire::Stage {
         Stage::Score => wire::Stage::Score,
         Stage::Limit => wire::Stage::Limit,
         Stage::Rate => wire::Stage::Rate,
+        Stage::Application => wire::Stage::Application,
+        Stage::Contract => wire::Stage::Contract,
+        Stage::Disbursement => wire::Stage::Disbursement,
     }
 }
 
@@ -169,6 +195,7 @@ pub fn wire_effect(effect: Effect) -> wire::Effect {
         Effect::Warn => wire::Effect::Warn,
         Effect::Refer => wire::Effect::Refer,
         Effect::Decline => wire::Effect::Decline,
+        Effect::Block => wire::Effect::Block,
     }
 }
 
@@ -180,14 +207,16 @@ pub fn wire_call(call: Call) -> wire::Call {
         Call::One(Stage::Score) => wire::Call::ScoreApplication,
         Call::One(Stage::Limit) => wire::Call::AssignLimit,
         Call::One(Stage::Rate) => wire::Call::QuoteRate,
+        Call::One(Stage::Application | Stage::Contract | Stage::Disbursement) => wire::Call::Intercept,
         Call::All => wire::Call::Decide,
     }
 }
 
-/// The call that a journal entry tells of; None: a later release knows more calls than this one.
+/// The call that decided a journal entry; None: it is no decision, or a later release knows more calls than this one.
 pub fn call(call: wire::Call) -> Option<Call> {
     Some(match call {
-        wire::Call::Unspecified => return None,
+        // Which control point is not said by the call: `crate::interception` reads those.
+        wire::Call::Unspecified | wire::Call::Intercept | wire::Call::Override => return None,
         wire::Call::CheckAdmission => Call::One(Stage::Admission),
         wire::Call::DetectFraud => Call::One(Stage::Fraud),
         wire::Call::ScoreApplication => Call::One(Stage::Score),

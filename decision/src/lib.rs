@@ -17,12 +17,14 @@
 //! - Fail closed: what cannot be told is what `if_unknown` says, and `refer` when it says nothing.
 //! - To add a kind of step, add it to `policy/` and to the compiler in `rulebook/`; both drivers run it then.
 //! - [`exposure`] keeps what is out, and sees to it that no limit is oversold.
+//! - [`interception`] is a plan's rules of one control point, and what officers may override.
 //! - [`testing`] runs a rulebook's own cases.
 
 pub mod batch;
 pub mod convert;
 pub mod engine;
 pub mod exposure;
+pub mod interception;
 pub mod journal;
 pub mod metrics;
 pub mod outcome;

@@ -23,7 +23,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// A stage of a decision, in the order in which they run.
+/// A stage of a decision, in the order in which they run; then the control points, which come after all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
@@ -32,11 +32,33 @@ pub enum Stage {
     Score,
     Limit,
     Rate,
+    /// The control point of an application that comes in.
+    Application,
+    /// Before a contract is signed.
+    Contract,
+    /// Before money goes out.
+    Disbursement,
 }
 
 impl Stage {
-    /// All of them, in order.
+    /// All stages of a decision, in order.
     pub const ALL: [Stage; 5] = [Stage::Admission, Stage::Fraud, Stage::Score, Stage::Limit, Stage::Rate];
+
+    /// The control points, in the order in which a loan passes them.
+    pub const POINTS: [Stage; 3] = [Stage::Application, Stage::Contract, Stage::Disbursement];
+
+    /// Stages and points.
+    pub const COUNT: usize = Stage::ALL.len() + Stage::POINTS.len();
+
+    /// Is it a control point, rather than a stage of a decision?
+    pub fn is_point(self) -> bool {
+        self >= Stage::Application
+    }
+
+    /// All of them, stages first.
+    pub fn every() -> impl Iterator<Item = Stage> {
+        Stage::ALL.into_iter().chain(Stage::POINTS)
+    }
 }
 
 /// As a rulebook writes it: `admission`.
@@ -48,15 +70,19 @@ impl fmt::Display for Stage {
             Stage::Score => "score",
             Stage::Limit => "limit",
             Stage::Rate => "rate",
+            Stage::Application => "application",
+            Stage::Contract => "contract",
+            Stage::Disbursement => "disbursement",
         })
     }
 }
 
 /// Which stages a call asks for. What a stage needs from an earlier one (the score, a table) is
-/// computed either way; rules and outcomes are of the stages asked for only.
+/// computed either way; rules and outcomes are of the stages asked for only. To ask for a control point is to intercept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Call {
     One(Stage),
+    /// All stages of a decision, and no control point.
     All,
 }
 
@@ -65,7 +91,7 @@ impl Call {
     pub fn includes(self, stage: Stage) -> bool {
         match self {
             Call::One(one) => one == stage,
-            Call::All => true,
+            Call::All => !stage.is_point(),
         }
     }
 }
@@ -79,6 +105,8 @@ pub enum Effect {
     Warn,
     Refer,
     Decline,
+    /// At a control point: it must not pass.
+    Block,
 }
 
 /// As a rulebook writes it: `decline`; `score` for a loss of points.
@@ -89,6 +117,7 @@ impl fmt::Display for Effect {
             Effect::Warn => "warn",
             Effect::Refer => "refer",
             Effect::Decline => "decline",
+            Effect::Block => "block",
         })
     }
 }
@@ -99,8 +128,41 @@ impl Effect {
         match self {
             Effect::Score | Effect::Warn => Outcome::Approve,
             Effect::Refer => Outcome::Refer,
-            Effect::Decline => Outcome::Decline,
+            Effect::Decline | Effect::Block => Outcome::Decline,
         }
+    }
+
+    /// What a control point makes of it.
+    pub fn clearance(self) -> Clearance {
+        match self {
+            Effect::Score => Clearance::Pass,
+            Effect::Warn | Effect::Refer => Clearance::Warn,
+            Effect::Decline | Effect::Block => Clearance::Block,
+        }
+    }
+}
+
+/// What a control point says to a loan. Ordered: the worst of several is their maximum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Clearance {
+    Pass,
+    Warn,
+    Block,
+}
+
+impl Clearance {
+    /// All of them, in order.
+    pub const ALL: [Clearance; 3] = [Clearance::Pass, Clearance::Warn, Clearance::Block];
+}
+
+/// As it stands on the wire and in tests: `PASS`, `WARN`, `BLOCK`.
+impl fmt::Display for Clearance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Clearance::Pass => "PASS",
+            Clearance::Warn => "WARN",
+            Clearance::Block => "BLOCK",
+        })
     }
 }
 
@@ -119,6 +181,8 @@ pub struct Reason {
     pub values: Vec<NamedValue>,
     /// Points lost against the best bin; of [`Effect::Score`] only.
     pub points_lost: Option<f64>,
+    /// Officers of these roles may override it; of [`Effect::Block`] only.
+    pub override_roles: Vec<String>,
 }
 
 /// A value that a rule looked at, by its name in the rulebook.
@@ -142,6 +206,13 @@ pub struct Decision {
     pub limit_fen: Option<i64>,
     /// Millionths a year; absent as `limit_fen` is.
     pub rate_ppm: Option<i64>,
+}
+
+impl Decision {
+    /// Of a call for a control point: what the point says.
+    pub fn clearance(&self) -> Clearance {
+        self.reasons.iter().map(|reason| reason.effect.clearance()).max().unwrap_or(Clearance::Pass)
+    }
 }
 
 /// Result of a scorecard.

@@ -99,6 +99,9 @@ impl Heads {
             What::Lost { characteristic, bin, .. } => characteristic * self.bins + 1 + bin,
             What::NoRow | What::BelowMin => 0,
             What::Unknown => 1,
+            What::Capped => 2,
+            What::NoRoom => 3,
+            What::RoomUnknown => 4,
         }
     }
 }
@@ -136,6 +139,9 @@ fn head(told: &Told<'_>, out: &mut Vec<u8>) {
     text(5, told.en, out);
     if told.unknown {
         encoding::bool::encode(6, &true, out);
+    }
+    for role in told.override_roles {
+        text(9, [role, "", ""], out);
     }
 }
 

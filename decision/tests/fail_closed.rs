@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use tarim_datamart::{Type, Value};
 use tarim_decision::{
     engine::{InputsBuilder, Replayer},
-    outcome::{Call, Decision, Outcome},
+    outcome::{Call, Clearance, Decision, Outcome, Stage},
     rulebook::{Rulebook, Source},
 };
 
@@ -58,6 +58,68 @@ fn blanking_inputs_never_approves() {
         approved > 20 && refused > 20,
         "{approved} approved, {refused} refused: the law was hardly tried"
     );
+}
+
+/// The same law at a control point: blanking inputs lets nothing pass that did not. Rules there cannot ignore what is
+/// unknown, so it holds whatever they say.
+#[test]
+fn blanking_inputs_passes_no_control_point() {
+    let (mut passed, mut stopped) = (0, 0);
+    for seed in 0..RULEBOOKS {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let rules = point_rules(&mut random);
+        let folder = rulebook("stage = \"admission\"\n");
+        fs::write(folder.path().join("interception/contract.toml"), &rules).unwrap();
+        // What a member says of rules that are not there any more.
+        let member = folder.path().join("members/002/member.toml");
+        let text = fs::read_to_string(&member).unwrap();
+        fs::write(&member, text.split("[interception").next().unwrap()).unwrap();
+        let rulebook = Rulebook::read(folder.path()).unwrap_or_else(|e| panic!("seed {seed}: {e}\n{rules}"));
+        let mut desk = Desk::new(&rulebook);
+        for _ in 0..APPLICATIONS {
+            let values = desk.application(&mut random);
+            let whole = desk.intercept(&values);
+            match whole {
+                Clearance::Pass => passed += 1,
+                _ => stopped += 1,
+            }
+            for _ in 0..BLANKINGS {
+                let blanked: Vec<Value> = values
+                    .iter()
+                    .map(|v| if random.random_bool(0.25) { Value::Null } else { v.clone() })
+                    .collect();
+                let less = desk.intercept(&blanked);
+                assert!(
+                    less != Clearance::Pass || whole == Clearance::Pass,
+                    "seed {seed}: {whole} became PASS\n{rules}\n{values:?}\n{blanked:?}"
+                );
+            }
+            let nothing = vec![Value::Null; values.len()];
+            assert_ne!(
+                desk.intercept(&nothing),
+                Clearance::Pass,
+                "seed {seed}: of what nothing is known\n{rules}"
+            );
+        }
+    }
+    assert!(passed > 20 && stopped > 20, "{passed} passed, {stopped} did not: the law was hardly tried");
+}
+
+fn point_rules(random: &mut ChaCha8Rng) -> String {
+    // One rule that surely reads something: of random ones, constants may be all that is left.
+    let mut text =
+        "[[rule]]\nid = \"R\"\nzh = \"规则\"\nen = \"rule\"\nwhen = \"list.aml_black\"\nthen = \"block\"\n"
+            .to_owned();
+    for i in 0..random.random_range(1..4) {
+        let then = ["block", "warn"].choose(random).unwrap();
+        let unknown = ["block", "warn"].choose(random).unwrap();
+        let when = condition(random, 2);
+        text += &format!(
+            "[[rule]]\nid = \"R{i}\"\nzh = \"规则\"\nen = \"rule\"\nwhen = \"{when}\"\nthen = \"{then}\"\n\
+             if_unknown = \"{unknown}\"\n"
+        );
+    }
+    text
 }
 
 /// An approval has a limit and a rate.
@@ -152,8 +214,8 @@ impl<'a> Desk<'a> {
         let mut columns = Vec::new();
         for (i, relation) in builder.relations().iter().enumerate() {
             for (j, c) in relation.layout.columns().iter().enumerate() {
-                // That an entity is known is never NULL.
-                if !(matches!(relation.source, Source::Entity(_)) && j == 0) {
+                // That an entity is known, or how counters stand, is never NULL.
+                if !(matches!(relation.source, Source::Entity(_) | Source::Exposure) && j == 0) {
                     columns.push((i, j, c.name.clone(), c.ty));
                 }
             }
@@ -172,25 +234,35 @@ impl<'a> Desk<'a> {
             (_, Type::Utf8) => {
                 Value::Utf8(["consume", "business", "securities"].choose(random).unwrap().to_string())
             }
+            (_, Type::Float64) => Value::Float64(random.random_range(0.0..1.2)),
             (_, Type::Boolean) => Value::Boolean(random.random_bool(0.1)),
             _ => Value::Timestamp(1_780_000_000_000_000),
         };
         self.columns.iter().map(|(_, _, name, ty)| value(random, name, *ty)).collect()
     }
 
+    /// What the contract's control point says.
+    fn intercept(&mut self, values: &[Value]) -> Clearance {
+        self.ask(values, Call::One(Stage::Contract)).clearance()
+    }
+
     fn decide(&mut self, values: &[Value]) -> Decision {
+        let decision = self.ask(values, Call::All);
+        granted(&decision);
+        decision
+    }
+
+    fn ask(&mut self, values: &[Value], call: Call) -> Decision {
         self.builder.start(1_780_000_000_000_000);
         for (i, relation) in self.builder.relations().to_vec().into_iter().enumerate() {
-            if matches!(relation.source, Source::Entity(_)) {
+            if matches!(relation.source, Source::Entity(_) | Source::Exposure) {
                 self.builder.set(i, 0, &Value::Boolean(true)).unwrap();
             }
         }
         for ((relation, column, ..), value) in self.columns.iter().zip(values) {
             self.builder.set(*relation, *column, value).unwrap();
         }
-        let decision = self.replayer.decide(&self.builder.finish("001", "salary_loan"), Call::All).unwrap();
-        granted(&decision);
-        decision
+        self.replayer.decide(&self.builder.finish("001", "salary_loan"), call).unwrap()
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use tarim_datamart::{Place, Problems};
 
 /// What stands at the top of a rulebook; anything else is a slip of the pen that would drop a policy.
-const TOP: [&str; 11] = [
+const TOP: [&str; 12] = [
     "federation.toml",
     "standards",
     "features",
@@ -16,6 +16,7 @@ const TOP: [&str; 11] = [
     "models",
     "products",
     "policies",
+    "interception",
     "limits",
     "warnings",
     "members",

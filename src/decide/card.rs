@@ -17,7 +17,7 @@ pub enum Lang {
 
 impl Lang {
     /// The text, or both of them.
-    fn text(self, zh: &str, en: &str) -> String {
+    pub fn text(self, zh: &str, en: &str) -> String {
         match self {
             Self::Zh => zh.into(),
             Self::En => en.into(),
@@ -70,7 +70,8 @@ pub fn card(decision: &Decision, lang: Lang) -> String {
     card
 }
 
-fn table() -> Table {
+/// An empty table of the form that cards have.
+pub fn table() -> Table {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     table
@@ -91,7 +92,7 @@ fn result(decision: &Decision, stage: Stage, lang: Lang) -> String {
         },
         Stage::Limit => decision.limit_fen.map(yuan).unwrap_or_default(),
         Stage::Rate => decision.rate_ppm.map(percent).unwrap_or_default(),
-        Stage::Admission | Stage::Fraud | Stage::Unspecified => String::new(),
+        _ => String::new(),
     }
 }
 
@@ -118,7 +119,8 @@ fn percent(ppm: i64) -> String {
     format!("{shown}{} %", "0".repeat(2_usize.saturating_sub(decimals)))
 }
 
-fn reason_text(reason: &Reason, lang: Lang) -> String {
+/// What a reason says.
+pub fn reason_text(reason: &Reason, lang: Lang) -> String {
     let mut text = match lang {
         Lang::Zh => reason.zh.clone(),
         Lang::En => reason.en.clone(),
@@ -133,7 +135,8 @@ fn reason_text(reason: &Reason, lang: Lang) -> String {
     text
 }
 
-fn values(reason: &Reason) -> String {
+/// What it looked at.
+pub fn values(reason: &Reason) -> String {
     let values = reason.values.iter().map(|value| {
         let stale = if value.stale { " (stale)" } else { "" };
         format!("{} = {}{stale}", value.name, json::text(value.value.as_ref()))
@@ -157,13 +160,17 @@ fn stage(stage: Stage, lang: Lang) -> String {
         Stage::Score => lang.text("评分", "score"),
         Stage::Limit => lang.text("额度", "limit"),
         Stage::Rate => lang.text("利率", "rate"),
+        Stage::Application => lang.text("申请", "application"),
+        Stage::Contract => lang.text("合同", "contract"),
+        Stage::Disbursement => lang.text("放款", "disbursement"),
         Stage::Unspecified => lang.text("未知", "unknown"),
     }
 }
 
-fn effect(effect: Effect, lang: Lang) -> String {
+pub fn effect(effect: Effect, lang: Lang) -> String {
     match effect {
         Effect::Decline => lang.text("拒绝", "decline"),
+        Effect::Block => lang.text("拦截", "block"),
         Effect::Refer => lang.text("转人工", "refer"),
         Effect::Warn => lang.text("提示", "warn"),
         Effect::Score => lang.text("评分", "score"),

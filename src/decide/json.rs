@@ -51,7 +51,8 @@ pub fn code(status: &Status) -> String {
     out
 }
 
-fn reason(reason: &Reason) -> Json {
+/// A reason as one JSON object.
+pub fn reason(reason: &Reason) -> Json {
     let values: serde_json::Map<String, Json> = reason
         .values
         .iter()
@@ -67,6 +68,7 @@ fn reason(reason: &Reason) -> Json {
         "unknown": reason.unknown,
         "stale": (!stale.is_empty()).then_some(stale),
         "points_lost": reason.points_lost,
+        "override_roles": (!reason.override_roles.is_empty()).then_some(&reason.override_roles),
     });
     drop_nulls(&mut object);
     // NULLs among the values are told: they are what was missing.
@@ -102,8 +104,8 @@ pub fn text(value: Option<&Value>) -> String {
     }
 }
 
-/// `OUTCOME_APPROVE` → `APPROVE`.
-fn bare(name: &str) -> &str {
+/// `OUTCOME_APPROVE` → `APPROVE`, `VERDICT_PASS` → `PASS`.
+pub fn bare(name: &str) -> &str {
     name.split_once('_').map_or(name, |(_, rest)| rest)
 }
 

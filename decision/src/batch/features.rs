@@ -1,6 +1,7 @@
 //! What was known of each application: its own fields beside the features and list answers of its time.
 //!
-//! What stood against a customer at a past time is not kept anywhere: there it is unknown, never none.
+//! What stood against a customer at a past time, and how much room limits of exposures left then, is not kept anywhere: there it is
+//! unknown, never none.
 
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ pub const MEMBER: &str = "member";
 /// Column of the flat batch that says as of when.
 pub const AS_OF: &str = "as_of";
 
-/// One flat batch: `member`, `as_of`, `application.*`, `<entity>.*`, `<entity>#<view>.stale`, `list.*`, `warning.*`,
+/// One flat batch: `member`, `as_of`, `application.*`, `<entity>.*`, `<entity>#<view>.stale`, `list.*`, `warning.*`, `exposure.*`,
 /// with the rows of `applications` in their order.
 pub async fn known(
     session: &SessionContext,
@@ -60,7 +61,9 @@ pub async fn known(
             columns.push((field.name().clone(), take(column, &places, None)?));
         }
     }
-    for relation in rulebook.given().iter().filter(|r| r.source == Source::Warnings) {
+    for relation in
+        rulebook.given().iter().filter(|r| matches!(r.source, Source::Warnings | Source::Exposure))
+    {
         for column in relation.layout.columns() {
             let name = format!("{}.{}", relation.name, column.name);
             columns.push((name, new_null_array(&column.ty.arrow(), rows)));

@@ -25,7 +25,7 @@ impl<'a> InputsBuilder<'a> {
         self.given
     }
 
-    /// Starts over: every entity is unknown, all else NULL, and nothing is stale.
+    /// Starts over: entities and how counters stand are unknown, all else NULL, and nothing is stale.
     pub fn start(&mut self, at_us: i64) {
         self.at_us = at_us;
         for (builder, relation) in self.builders.iter_mut().zip(self.given) {
@@ -33,8 +33,8 @@ impl<'a> InputsBuilder<'a> {
             for group in 1..relation.layout.groups().len() {
                 builder.set_group_time(group, at_us);
             }
-            if matches!(relation.source, Source::Entity(_)) {
-                builder.set_bool(0, false).expect("column 0 of an entity is `known`, a boolean");
+            if matches!(relation.source, Source::Entity(_) | Source::Exposure) {
+                builder.set_bool(0, false).expect("column 0 of these is `known`, a boolean");
             }
         }
     }

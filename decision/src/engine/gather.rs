@@ -14,7 +14,10 @@ use super::{
     inputs::Tools,
     intake::{Intake, IntakeField, Origin},
 };
-use crate::rulebook::{NoPlan, Source};
+use crate::{
+    exposure::standing,
+    rulebook::{NoPlan, Source},
+};
 
 /// What is wrong with a request; the caller must correct it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -139,6 +142,13 @@ impl Engine {
                     if asks {
                         self.ask_warnings(member, &values, packer);
                     }
+                    rows.push(packer.finish());
+                }
+                // Until the ledger has answered (`Engine::expose`) nothing is known.
+                Source::Exposure => {
+                    let packer = tools.packer(&relation.layout);
+                    standing::pack_unknown(packer)
+                        .expect("the relation has the layout of how counters stand");
                     rows.push(packer.finish());
                 }
                 _ => {

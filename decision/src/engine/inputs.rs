@@ -26,7 +26,7 @@ pub struct Inputs {
     pub(super) plan: Option<(u64, usize)>,
     /// When the decision is made, microseconds since 1970-01-01T00:00:00Z.
     pub(super) at_us: i64,
-    /// Packed rows of the relations that are given, in order: application, entities, lists, warnings.
+    /// Packed rows of the relations that are given, in order: application, entities, lists, warnings, exposure.
     pub(super) rows: Packed,
     /// Entries of lists that were hit.
     pub(super) hits: Vec<ListHit>,
@@ -58,6 +58,12 @@ impl Packed {
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.ends.iter().scan(0, |start, end| Some(&self.bytes[std::mem::replace(start, *end)..*end]))
+    }
+
+    /// Takes the last row away.
+    pub fn pop(&mut self) {
+        self.ends.pop();
+        self.bytes.truncate(self.ends.last().copied().unwrap_or(0));
     }
 
     /// Empty if there is no such row, which no layout fits.
@@ -101,8 +107,8 @@ impl Tools {
     pub fn packer(&mut self, layout: &Arc<Layout>) -> &mut RowBuilder {
         let at = self.packers.iter().position(|p| Arc::ptr_eq(p.layout(), layout));
         let at = at.unwrap_or_else(|| {
-            // A rulebook has three such layouts: more are of rulebooks that were replaced.
-            if self.packers.len() > 3 {
+            // A rulebook has four such layouts: more are of rulebooks that were replaced.
+            if self.packers.len() > 4 {
                 self.packers.clear();
             }
             self.packers.push(RowBuilder::new(layout));

@@ -19,6 +19,7 @@
 mod build;
 mod course;
 mod encode;
+mod exposed;
 mod gather;
 mod inputs;
 mod intake;
@@ -38,6 +39,7 @@ pub use self::{
     build::InputsBuilder,
     course::{DecisionScratch, Judged},
     encode::DecodeError,
+    exposed::Unexposed,
     gather::{FieldError, Sent},
     inputs::{Inputs, ListHit},
 };

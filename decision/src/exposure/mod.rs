@@ -18,6 +18,7 @@
 //! - **Money** is an integer of fen. A sum cannot overflow unseen: the total of a ledger is checked, and everything else
 //!   is a part of it.
 //! - **Expiry** is an operation in the log like any other; the core has no clock.
+//! - **For policies** it is told how the counters of an application stand ([`standing`]): the relation `exposure`.
 //! - To add an operation: a message in `operation`, an arm in `core/apply`, an arm in the model of `tests/`.
 
 mod core;
@@ -29,6 +30,7 @@ mod machine;
 mod operation;
 pub mod scheme;
 mod snapshot;
+pub mod standing;
 mod syncer;
 #[cfg(test)]
 mod tests;

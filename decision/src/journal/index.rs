@@ -7,8 +7,8 @@ use std::{
 
 use hashbrown::HashTable;
 
-/// Where a record lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where a record lies. Ordered as the journal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     segment: u32,
     offset: u32,
@@ -49,6 +49,11 @@ impl Index {
     /// Hash of a key.
     pub fn hash(&self, member: &str, request_id: &str) -> u64 {
         self.seed.hash_one((member, request_id))
+    }
+
+    /// Hash of what passes a control point: another kind of key.
+    pub fn subject_hash(&self, member: &str, point: i32, subject: &str) -> u64 {
+        self.seed.hash_one((member, point, subject))
     }
 
     /// Adds a place.

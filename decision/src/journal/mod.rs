@@ -18,6 +18,8 @@
 //!   an error that names file and byte ([`frame`] says how the two are told apart).
 //! - **What was decided twice is answered once.** [`Journal::find`] looks a decision up by (member, request
 //!   id) through an index in memory that is rebuilt at open.
+//! - **Interceptions and overrides** are entries as well, found by what passes the control point, too
+//!   ([`Journal::latest`]): nothing else keeps their state.
 //!
 //! A record is a [`JournalEntry`] in protobuf, so that a later release, another language or a Kafka
 //! topic can read it. Its number, counted from 1, is the `decision_id`.
@@ -49,7 +51,10 @@ use std::{
 };
 
 use prost::Message;
-use tarim_proto::{decision::v1::JournalEntry, encoded};
+use tarim_proto::{
+    decision::v1::{Interception, JournalEntry},
+    encoded,
+};
 
 pub(crate) use self::frame::PAYLOAD_MAX;
 pub use self::{
@@ -86,6 +91,17 @@ struct EntryKey {
     member: String,
     #[prost(string, tag = "2")]
     request_id: String,
+    #[prost(message, tag = "8")]
+    interception: Option<SubjectKey>,
+}
+
+/// Of an interception the same.
+#[derive(Clone, PartialEq, prost::Message)]
+struct SubjectKey {
+    #[prost(int32, tag = "4")]
+    point: i32,
+    #[prost(string, tag = "5")]
+    subject: String,
 }
 
 impl Journal {
@@ -112,6 +128,9 @@ impl Journal {
         let (appender, torn) = log::open(disk.clone(), segment_bytes, &mut |place, _, payload| {
             let key = EntryKey::decode(payload).map_err(|e| format!("not a journal entry: {e}"))?;
             index.insert(index.hash(&key.member, &key.request_id), place);
+            if let Some(of) = key.interception {
+                index.insert(index.subject_hash(&key.member, of.point, &of.subject), place);
+            }
             Ok(())
         })?;
         if let Some(torn) = torn {
@@ -185,6 +204,33 @@ impl Journal {
     /// Hash of a key, in this journal and process.
     pub fn hash(&self, member: &str, request_id: &str) -> u64 {
         self.shared.index.hash(member, request_id)
+    }
+
+    /// Hash of what passes a control point, in this journal and process.
+    pub fn subject_hash(&self, member: &str, point: i32, subject: &str) -> u64 {
+        self.shared.index.subject_hash(member, point, subject)
+    }
+
+    /// The latest entry, an interception or an override, of a subject at a point, of those that `wanted` chooses; and
+    /// its number. Reads the disk: not for an async thread.
+    pub fn latest(
+        &self,
+        member: &str,
+        point: i32,
+        subject: &str,
+        wanted: impl Fn(&Interception) -> bool,
+    ) -> Result<Option<(u64, JournalEntry)>, JournalError> {
+        let mut places = self.shared.index.places(self.subject_hash(member, point, subject));
+        places.sort_unstable();
+        for place in places.into_iter().rev() {
+            let (number, payload) = self.log.read(place)?;
+            let entry = self.log.decode::<JournalEntry>(place, payload.into())?;
+            let of = |i: &Interception| i.point == point && i.subject == subject && wanted(i);
+            if entry.member == member && entry.interception.as_ref().is_some_and(of) {
+                return Ok(Some((number, entry)));
+            }
+        }
+        Ok(None)
     }
 
     /// Can a key of this hash be in the journal? FALSE is certain and costs nothing; TRUE asks for

@@ -14,6 +14,8 @@ use super::{JournalError, frame::PAYLOAD_MAX};
 /// An encoded entry, and the hash of its key.
 pub struct Record {
     pub(super) hash: u64,
+    /// Of the subject that an interception, or an override, is of: it is found by that, too.
+    pub(super) subject: Option<u64>,
     pub(super) payload: Bytes,
 }
 
@@ -21,9 +23,14 @@ impl Record {
     /// `hash` is that of the entry's key, [`super::Journal::hash`].
     pub fn new(hash: u64, payload: Bytes) -> Result<Self, JournalError> {
         match payload.len() {
-            0..=PAYLOAD_MAX => Ok(Self { hash, payload }),
+            0..=PAYLOAD_MAX => Ok(Self { hash, subject: None, payload }),
             size => Err(JournalError::TooLong { size }),
         }
+    }
+
+    /// It is of a subject, by [`super::Journal::subject_hash`].
+    pub fn of_subject(self, hash: u64) -> Self {
+        Self { subject: Some(hash), ..self }
     }
 }
 
@@ -120,6 +127,7 @@ mod tests {
                 ]),
                 inputs: vec![9; size],
                 decision: Some(Decision { grade: "A".repeat(size), ..Default::default() }),
+                ..Default::default()
             };
             let head = EntryHead {
                 member: &entry.member,

@@ -1,8 +1,10 @@
-//! Makes journaled decisions again, and tells where the bits differ.
+//! Makes journaled decisions, interceptions and overrides again, and tells where the bits differ.
 //!
 //! Each entry is decided by the published rulebook of its own version from its own recorded inputs:
 //! neither the datamart nor the online store nor today's rulebook has a part in it. So a difference means
 //! that the engine, the entry or the published rulebook is not what it was.
+
+mod points;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -18,6 +20,8 @@ use crate::{
     engine::{Inputs, Replayer},
     rulebook::Rulebook,
 };
+
+pub use self::points::made_at_us;
 
 /// Entries that are decided in one go: a rulebook is made ready once for all of them.
 const BATCH: usize = 1024;
@@ -57,12 +61,16 @@ pub struct Replay {
     published: PathBuf,
     /// By version; an error is told once for each entry.
     rulebooks: HashMap<String, Result<Rulebook, String>>,
+    standing: points::Standing,
 }
+
+/// An entry with its number, and what became of it if that is known already.
+type Chosen = (u64, JournalEntry, Option<Verdict>);
 
 impl Replay {
     /// With the rulebooks of this folder, one folder per version.
     pub fn new(published: &Path) -> Self {
-        Self { published: published.into(), rulebooks: HashMap::new() }
+        Self { published: published.into(), rulebooks: HashMap::new(), standing: points::Standing::default() }
     }
 
     /// Replays the chosen entries of a journal's folder, in order.
@@ -75,8 +83,10 @@ impl Replay {
         let mut batch = Vec::with_capacity(BATCH);
         read(journal, &mut |number, entry, size| {
             tell(Event::Read(size));
+            // Whether an override is right hangs on what was before it, chosen or not.
+            let verdict = self.standing.next(number, &entry);
             if choose(&entry) {
-                batch.push((number, entry));
+                batch.push((number, entry, verdict));
             }
             if batch.len() == BATCH {
                 self.batch(&batch, tell);
@@ -88,13 +98,15 @@ impl Replay {
         Ok(())
     }
 
-    fn batch(&mut self, batch: &[(u64, JournalEntry)], tell: &mut dyn FnMut(Event<'_>)) {
+    fn batch(&mut self, batch: &[Chosen], tell: &mut dyn FnMut(Event<'_>)) {
         let mut by_version: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for (i, (_, entry)) in batch.iter().enumerate() {
-            let version = entry.decision.as_ref().map_or("", |d| &d.rulebook_version);
-            by_version.entry(version).or_default().push(i);
-        }
         let mut verdicts = vec![Verdict::Same; batch.len()];
+        for (i, (_, entry, verdict)) in batch.iter().enumerate() {
+            match verdict {
+                Some(verdict) => verdicts[i] = verdict.clone(),
+                None => by_version.entry(version(entry)).or_default().push(i),
+            }
+        }
         for (version, entries) in by_version {
             let published = &self.published;
             let rulebook =
@@ -109,9 +121,18 @@ impl Replay {
                 Err(why) => entries.iter().for_each(|i| verdicts[*i] = Verdict::Unreadable(why.clone())),
             }
         }
-        for ((number, entry), verdict) in batch.iter().zip(&verdicts) {
+        for ((number, entry, _), verdict) in batch.iter().zip(&verdicts) {
             tell(Event::Replayed(*number, entry, verdict));
         }
+    }
+}
+
+/// The rulebook that an entry was decided by.
+fn version(entry: &JournalEntry) -> &str {
+    match (&entry.decision, &entry.interception) {
+        (Some(decision), _) => &decision.rulebook_version,
+        (None, Some(interception)) => &interception.rulebook_version,
+        (None, None) => "",
     }
 }
 
@@ -139,6 +160,9 @@ fn read_version(published: &Path, version: &str) -> Result<Rulebook, String> {
 }
 
 fn verdict(rulebook: &Rulebook, replayer: &mut Replayer<'_>, entry: &JournalEntry) -> Verdict {
+    if entry.call() == wire::Call::Intercept {
+        return points::verdict(rulebook, replayer, entry);
+    }
     match decide_again(rulebook, replayer, entry) {
         Err(why) => Verdict::Unreadable(why),
         Ok((recorded, recomputed)) if recorded.encode_to_vec() == recomputed.encode_to_vec() => Verdict::Same,
@@ -172,7 +196,13 @@ fn decide_again(
 
 /// Fields that are not the same in both, in order of their paths.
 pub fn differences(recorded: &wire::Decision, recomputed: &wire::Decision) -> Vec<Difference> {
-    let (mut a, mut b) = (fields(recorded), fields(recomputed));
+    differing(fields(recorded), fields(recomputed))
+}
+
+/// Values of fields by their paths.
+type Fields = BTreeMap<String, String>;
+
+fn differing(mut a: Fields, mut b: Fields) -> Vec<Difference> {
     let paths: Vec<String> =
         a.keys().chain(b.keys()).cloned().collect::<std::collections::BTreeSet<_>>().into_iter().collect();
     paths
@@ -185,7 +215,7 @@ pub fn differences(recorded: &wire::Decision, recomputed: &wire::Decision) -> Ve
 }
 
 /// Every field by its path. Floats are told with their bits.
-fn fields(decision: &wire::Decision) -> BTreeMap<String, String> {
+fn fields(decision: &wire::Decision) -> Fields {
     let wire::Decision {
         request_id,
         member,
@@ -225,6 +255,12 @@ fn fields(decision: &wire::Decision) -> BTreeMap<String, String> {
     for (i, stage) in stages.iter().enumerate() {
         put(format!("stages[{i}]"), Some(format!("{:?} {:?}", stage.stage(), stage.outcome())));
     }
+    put_reasons(reasons, &mut fields);
+    fields
+}
+
+fn put_reasons(reasons: &[wire::Reason], fields: &mut Fields) {
+    let mut put = |path: String, value: Option<String>| fields.extend(value.map(|value| (path, value)));
     for (i, reason) in reasons.iter().enumerate() {
         let at = format!("reasons[{i}]");
         let what =
@@ -233,13 +269,14 @@ fn fields(decision: &wire::Decision) -> BTreeMap<String, String> {
         put(format!("{at}.zh"), Some(reason.zh.clone()));
         put(format!("{at}.en"), Some(reason.en.clone()));
         put(format!("{at}.points_lost"), reason.points_lost.map(bits));
+        let roles = &reason.override_roles;
+        put(format!("{at}.override_roles"), (!roles.is_empty()).then(|| roles.join(", ")));
         for (j, value) in reason.values.iter().enumerate() {
             let at = format!("{at}.values[{j}]");
             put(at.clone(), Some(format!("{} stale={}", value.name, value.stale)));
             put(format!("{at}.value"), value.value.as_ref().map(value_text));
         }
     }
-    fields
 }
 
 fn value_text(value: &wire::Value) -> String {

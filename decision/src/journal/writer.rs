@@ -83,7 +83,10 @@ pub fn run(mut appender: Appender, shared: &Shared, orders: &mpsc::Receiver<Orde
         let told = batch.drain(..).map(|Write { records, done }| {
             let durable = match &failed {
                 Ok(()) => {
-                    records.iter().zip(&mut places).for_each(|(r, place)| index.insert(r.hash, *place));
+                    for (record, place) in records.iter().zip(&mut places) {
+                        index.insert(record.hash, *place);
+                        record.subject.into_iter().for_each(|hash| index.insert(hash, *place));
+                    }
                     let first = number;
                     number += records.len() as u64;
                     Ok(first)

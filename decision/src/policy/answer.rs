@@ -76,6 +76,10 @@ pub enum What {
         points: f64,
     },
     BelowMin,
+    /// Of a limit: exposure limits leave less, nothing that could be granted, or nobody knows how much.
+    Capped,
+    NoRoom,
+    RoomUnknown,
 }
 
 impl What {

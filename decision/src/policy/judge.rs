@@ -2,7 +2,7 @@
 
 use super::{Finding, answer::Out, rate::ppm};
 use crate::{
-    outcome::{Call, Outcome, Stage},
+    outcome::{Call, Effect, Outcome, Stage},
     rulebook::Plan,
 };
 
@@ -10,17 +10,22 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Verdict {
     pub outcome: Outcome,
-    /// By stage; those that were not asked for approve.
-    pub stages: [Outcome; 5],
+    /// By stage and control point; those that were not asked for approve.
+    pub stages: [Outcome; Stage::COUNT],
     pub limit_fen: Option<i64>,
     pub rate_ppm: Option<i64>,
-    /// The product is stopped, which is the first stage's reason to decline.
-    pub(super) stopped: Option<Stage>,
+    /// The product is stopped, which is a reason of the first stage, or of the control point.
+    pub(super) stopped: Option<(Stage, Effect)>,
     /// Of limit and rate: it is unknown, and no reason says why.
     pub(super) untold: [bool; 2],
 }
 
 impl Verdict {
+    /// What it did that the product is stopped; None: it is not.
+    pub fn stopped(&self) -> Option<Effect> {
+        self.stopped.map(|(_, effect)| effect)
+    }
+
     /// The stages that were asked for, in order.
     pub fn stages(&self, call: Call) -> impl Iterator<Item = (Stage, Outcome)> {
         Stage::ALL.into_iter().zip(self.stages).filter(move |(stage, _)| call.includes(*stage))
@@ -34,10 +39,20 @@ pub struct Granted {
     pub rate: Option<Out>,
 }
 
+/// What it means that the product is stopped. A contract that was signed binds the lender: money that is owed by it may go
+/// out, and whoever pays it out is told.
+fn if_stopped(stage: Stage) -> Effect {
+    match stage {
+        Stage::Application | Stage::Contract => Effect::Block,
+        Stage::Disbursement => Effect::Warn,
+        _ => Effect::Decline,
+    }
+}
+
 /// Judges what steps found. `findings` are of the steps that [`Plan::runs`] names for the call, in any order;
 /// those of other stages are dropped, the rest is put in the order in which it is told.
 pub fn judge(plan: &Plan, call: Call, findings: &mut Vec<Finding>, granted: Granted) -> Verdict {
-    let mut stages = [Outcome::Approve; 5];
+    let mut stages = [Outcome::Approve; Stage::COUNT];
     // Steps stand in the order in which they run, which mostly is that of the telling already.
     let (mut last, mut in_order) = (0, true);
     findings.retain(|f| {
@@ -54,9 +69,11 @@ pub fn judge(plan: &Plan, call: Call, findings: &mut Vec<Finding>, granted: Gran
     if !in_order {
         findings.sort_by_key(|f| plan.steps[f.step].told);
     }
-    let stopped = plan.stopped.then(|| Stage::ALL.into_iter().find(|s| call.includes(*s))).flatten();
-    if let Some(stage) = stopped {
-        stages[stage as usize] = Outcome::Decline;
+    let stopped = plan.stopped.then(|| Stage::every().find(|s| call.includes(*s))).flatten();
+    let stopped = stopped.map(|stage| (stage, if_stopped(stage)));
+    if let Some((stage, effect)) = stopped {
+        let worst = &mut stages[stage as usize];
+        *worst = (*worst).max(effect.outcome());
     }
     let limit_fen = match granted.limit {
         Some(Out::Int64(fen)) if call.includes(Stage::Limit) => Some(fen),

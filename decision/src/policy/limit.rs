@@ -1,4 +1,7 @@
 //! The credit limit: a formula, capped, rounded down, and refused when it is too small.
+//!
+//! Where exposures are limited, a limit is never more than the room that they leave. Unknown room is no room: it refers. (Nobody
+//! asks for it in a backtest: then the formula stands alone.)
 
 use tarim_datamart::{Place, Type};
 use tarim_features::expr::{Answers, ExprId};
@@ -18,19 +21,32 @@ pub mod expr {
     pub const FEN: ExprId = ExprId(0);
     pub const MIN: ExprId = ExprId(1);
     pub const MAX: ExprId = ExprId(2);
+    /// Whether it is known how much room exposure limits leave, and how much.
+    pub const ROOM_KNOWN: ExprId = ExprId(3);
+    pub const ROOM: ExprId = ExprId(4);
 }
 
 /// A limit formula, ready to run.
 #[derive(Clone, Debug)]
 pub struct Limit {
     pub place: Place,
-    /// Types of the three expressions.
+    /// Types of the first three expressions.
     pub types: [Type; 3],
     /// The limit is a whole number of these, in fen; at least 1.
     pub step_fen: i64,
     pub if_below_min: Effect,
     pub if_unknown: Effect,
     pub show: Vec<Show>,
+    /// What is shown where the room decides; None: exposures are not limited.
+    pub room: Option<Vec<Show>>,
+}
+
+/// The room that exposure limits leave.
+enum Room {
+    /// Nothing is limited, or nobody asked.
+    Unlimited,
+    Unknown,
+    Fen(i64),
 }
 
 impl Limit {
@@ -50,7 +66,42 @@ impl Limit {
                 work.find(What::BelowMin, self.if_below_min);
                 work.out.push(Out::Int64(0));
             }
-            Some((fen, _)) => work.out.push(Out::Int64(fen)),
+            Some((fen, min)) => {
+                let fen = self.within(self.room(answers), fen, min, work);
+                work.out.push(fen);
+            }
+        }
+    }
+
+    fn room(&self, answers: &impl Answers) -> Room {
+        if self.room.is_none() {
+            return Room::Unlimited;
+        }
+        match (answers.truth(expr::ROOM_KNOWN), answers.int(expr::ROOM)) {
+            (None, None) => Room::Unlimited,
+            (Some(true), Some(fen)) => Room::Fen(fen),
+            _ => Room::Unknown,
+        }
+    }
+
+    /// No more than there is room for.
+    fn within(&self, room: Room, fen: i64, min: f64, work: &mut Work) -> Out {
+        match room {
+            Room::Unlimited => Out::Int64(fen),
+            Room::Unknown => {
+                work.find(What::RoomUnknown, Effect::Refer);
+                Out::Null
+            }
+            Room::Fen(room) if room >= fen => Out::Int64(fen),
+            Room::Fen(room) => {
+                let left = room.max(0).div_euclid(self.step_fen) * self.step_fen;
+                if left == 0 || (left as f64) < min {
+                    work.find(What::NoRoom, Effect::Decline);
+                    return Out::Int64(0);
+                }
+                work.find(What::Capped, Effect::Warn);
+                Out::Int64(left)
+            }
         }
     }
 }

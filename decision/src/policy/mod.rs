@@ -39,7 +39,10 @@ pub use self::{
     judge::{Granted, Verdict, judge},
     show::{Facts, Show, Source},
     tell::{score, tell},
-    words::{Line, STOPPED, Told, Words, lines, possible, reason_ids, reasons, shown, told},
+    words::{
+        CAPPED, Line, NO_ROOM, ROOM_UNKNOWN, STOPPED, Told, Words, lines, possible, reason_ids, reasons,
+        shown, told,
+    },
 };
 
 /// What a step does with its answers.

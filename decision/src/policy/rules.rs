@@ -21,6 +21,8 @@ pub struct Rule {
     /// What it means that `when` is unknown; None: nothing.
     pub if_unknown: Option<Effect>,
     pub show: Vec<Show>,
+    /// Officers of these roles may override it, at a control point.
+    pub override_roles: Vec<String>,
 }
 
 /// The rules of one stage, in the order of the rulebook. Each fires when the expression of its own index

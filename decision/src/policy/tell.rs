@@ -51,6 +51,7 @@ fn reason(told: &Told<'_>, facts: &impl Facts) -> Reason {
         unknown: told.unknown,
         values: told.show.iter().map(|show| named(show, told.step, facts)).collect(),
         points_lost: told.points_lost,
+        override_roles: told.override_roles.to_vec(),
     }
 }
 

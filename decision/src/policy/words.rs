@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Finding, Logic, Show, Verdict, answer::What};
+use super::{Finding, Logic, Show, Verdict, answer::What, limit::Limit};
 use crate::{
     outcome::{Effect, Stage},
     rulebook::Plan,
@@ -25,6 +25,8 @@ pub struct Told<'a> {
     pub show: &'a [Show],
     pub step: usize,
     pub points_lost: Option<f64>,
+    /// Officers of these roles may override it; of [`Effect::Block`] only.
+    pub override_roles: &'a [String],
 }
 
 /// One reason of a verdict.
@@ -38,10 +40,9 @@ pub enum Line<'a> {
 
 /// Every reason of a verdict, in the order in which it is told.
 pub fn lines<'a>(verdict: &Verdict, findings: &'a [Finding]) -> impl Iterator<Item = Line<'a>> {
-    let stopped = verdict.stopped.map(|stage| {
-        let effect = Effect::Decline;
-        bare(stage, effect, STOPPED, "产品已停办", "the product is stopped")
-    });
+    let stopped = verdict
+        .stopped
+        .map(|(stage, effect)| bare(stage, effect, STOPPED, "产品已停办", "the product is stopped"));
     let untold = [
         (Stage::Limit, "limit", "额度未知", "no limit is known"),
         (Stage::Rate, "rate", "利率未知", "no rate is known"),
@@ -70,11 +71,27 @@ pub fn reasons<'a>(
 /// Reason of a product that is no longer sold.
 pub const STOPPED: &str = "product_stopped";
 
+/// Reasons of a limit that exposure limits leave less room than its formula wants, none, or nobody knows how much.
+pub const CAPPED: &str = "exposure.capped";
+pub const NO_ROOM: &str = "exposure.no_room";
+pub const ROOM_UNKNOWN: &str = "exposure.unknown";
+
 /// A reason that no step gives.
 fn bare<'a>(stage: Stage, effect: Effect, id: &'a str, zh: &'a str, en: &'a str) -> Told<'a> {
     let one = |text| [text, "", ""];
     let (id, zh, en) = (one(id), one(zh), one(en));
-    Told { id, zh, en, stage, effect, unknown: false, show: &[], step: 0, points_lost: None }
+    Told {
+        id,
+        zh,
+        en,
+        stage,
+        effect,
+        unknown: false,
+        show: &[],
+        step: 0,
+        points_lost: None,
+        override_roles: &[],
+    }
 }
 
 /// The words of what a step of a stage found.
@@ -89,6 +106,10 @@ pub fn told<'a>(logic: &'a Logic, stage: Stage, finding: &Finding) -> Told<'a> {
         show,
         step: finding.step,
         points_lost: finding.what.points_lost(),
+        override_roles: roles(logic, finding),
+    };
+    let room = |id: Words<'a>, zh: Words<'a>, en: Words<'a>, unknown: bool, limit: &'a Limit| {
+        told(id, zh, en, unknown, limit.room.as_deref().unwrap_or_default())
     };
     match (logic, finding.what) {
         (Logic::Rules(set), What::RuleFired(i)) => {
@@ -125,6 +146,18 @@ pub fn told<'a>(logic: &'a Logic, stage: Stage, finding: &Finding) -> Told<'a> {
             let (zh, en) = ("可授额度低于产品最低额度", "the limit falls below the product's smallest");
             told(["limit", "", ""], [zh, "", ""], [en, "", ""], false, &limit.show)
         }
+        (Logic::Limit(limit), What::Capped) => {
+            let (zh, en) = ("额度受敞口限额剩余空间约束", "the limit is what exposure limits leave room for");
+            room([CAPPED, "", ""], [zh, "", ""], [en, "", ""], false, limit)
+        }
+        (Logic::Limit(limit), What::NoRoom) => {
+            let (zh, en) = ("敞口限额已无可用空间", "exposure limits leave no room for a limit");
+            room([NO_ROOM, "", ""], [zh, "", ""], [en, "", ""], false, limit)
+        }
+        (Logic::Limit(limit), What::RoomUnknown) => {
+            let (zh, en) = ("敞口限额使用情况未知", "it is not known how much room exposure limits leave");
+            room([ROOM_UNKNOWN, "", ""], [zh, "", ""], [en, "", ""], true, limit)
+        }
         (Logic::Limit(limit), _) => {
             let (zh, en) = ("无法计算额度", "the limit cannot be computed");
             told(["limit", "", ""], [zh, "", ""], [en, "", ""], true, &limit.show)
@@ -137,6 +170,16 @@ pub fn told<'a>(logic: &'a Logic, stage: Stage, finding: &Finding) -> Told<'a> {
     }
 }
 
+/// Who may override what was found.
+fn roles<'a>(logic: &'a Logic, finding: &Finding) -> &'a [String] {
+    match (logic, finding.what, finding.effect) {
+        (Logic::Rules(set), What::RuleFired(i) | What::RuleUnknown(i), Effect::Block) => {
+            &set.rules[i].override_roles
+        }
+        _ => &[],
+    }
+}
+
 /// Values that are shown beside what was found.
 pub fn shown(logic: &Logic, what: What) -> &[Show] {
     match (logic, what) {
@@ -144,6 +187,9 @@ pub fn shown(logic: &Logic, what: What) -> &[Show] {
         (Logic::Score(score), What::Lost { characteristic, .. }) => &score.show[characteristic],
         (Logic::Score(score), What::NoBin(characteristic)) => &score.show[characteristic],
         (Logic::Table(table), _) => &table.show,
+        (Logic::Limit(limit), What::Capped | What::NoRoom | What::RoomUnknown) => {
+            limit.room.as_deref().unwrap_or_default()
+        }
         (Logic::Limit(limit), _) => &limit.show,
         (Logic::Rate(rate), _) => &rate.show,
         (Logic::Rules(_) | Logic::Score(_), what) => unreachable!("{what:?} is not of this step"),
@@ -175,7 +221,16 @@ pub fn possible(logic: &Logic) -> Vec<(What, Effect)> {
             all
         }
         Logic::Limit(limit) => {
-            vec![(What::BelowMin, limit.if_below_min), (What::Unknown, limit.if_unknown)]
+            let room = [
+                (What::Capped, Effect::Warn),
+                (What::NoRoom, Effect::Decline),
+                (What::RoomUnknown, Effect::Refer),
+            ];
+            let room = room.into_iter().filter(|_| limit.room.is_some());
+            [(What::BelowMin, limit.if_below_min), (What::Unknown, limit.if_unknown)]
+                .into_iter()
+                .chain(room)
+                .collect()
         }
         Logic::Rate(rate) => vec![(What::Unknown, rate.if_unknown)],
     }
@@ -195,6 +250,9 @@ pub fn reason_ids<'a>(steps: impl IntoIterator<Item = &'a Logic>) -> BTreeSet<St
                     ids.insert(format!("{}.{}", score.card.id, c.name));
                     ids.extend(c.bins().iter().filter_map(|b| b.reason.as_ref()).map(|r| r.id.clone()));
                 }
+            }
+            Logic::Limit(limit) if limit.room.is_some() => {
+                ids.extend([CAPPED, NO_ROOM, ROOM_UNKNOWN].map(str::to_owned));
             }
             Logic::Limit(_) | Logic::Rate(_) => {}
         }

@@ -69,6 +69,7 @@ impl<'a> Compiler<'a> {
 
     /// Compiles the plan of a member and a product.
     pub fn plan(&mut self, outline: &Outline, member: &Member, product: &Product) -> Result<Plan, Problems> {
+        let outline = &outline.of_member(self.definitions, &member.code);
         let parameters = self.parameters(member, product);
         let mut problems = Problems::default();
         let mut steps = Vec::new();
@@ -96,6 +97,7 @@ impl<'a> Compiler<'a> {
             product: product.id.clone(),
             stopped: product.stopped,
             warnings: outline.parts.iter().any(|p| p.reads(self.definitions, Source::Warnings)),
+            exposures: self.asking(outline, &steps),
             score: result(|s| matches!(s, Source::Scorecard(_))),
             limit: result(|s| *s == Source::Limit),
             rate: result(|s| *s == Source::Rate),
@@ -144,6 +146,13 @@ impl<'a> Compiler<'a> {
                 }
             }
         }
+    }
+
+    /// Stages of which some step reads how counters stand.
+    fn asking(&self, outline: &Outline, steps: &[PlanStep]) -> StageSet {
+        let asks = |part: &Part| part.reads(self.definitions, Source::Exposure);
+        let steps = outline.parts.iter().zip(steps).filter(|(part, _)| asks(part));
+        steps.fold(StageSet::default(), |all, (_, step)| all.with(step.needed_by))
     }
 
     fn step(
@@ -245,6 +254,7 @@ impl<'a> Compiler<'a> {
                     if_below_min: limit.text.if_below_min,
                     if_unknown: limit.text.if_unknown,
                     show: limit.show.clone(),
+                    room: limit.room.clone(),
                 })
             }
             Part::Rate(i) => {
@@ -284,6 +294,7 @@ fn rule_set(definitions: &Definitions, rules: &[usize]) -> Logic {
                 then: rule.text.then,
                 if_unknown: rule.text.if_unknown,
                 show: show.collect(),
+                override_roles: rule.text.override_roles.clone(),
             }
         })
         .collect();

@@ -49,13 +49,18 @@ pub struct ResultOf {
 #[derive(Clone, Debug)]
 pub struct Courses {
     all: Arc<Course>,
-    stages: [Arc<Course>; 5],
+    /// By stage and control point.
+    stages: [Arc<Course>; Stage::COUNT],
 }
 
 impl Courses {
     /// `compile` gives the course of a call.
     pub fn new(mut compile: impl FnMut(Call) -> Arc<Course>) -> Self {
-        Self { all: compile(Call::All), stages: Stage::ALL.map(|stage| compile(Call::One(stage))) }
+        let all = compile(Call::All);
+        let [admission, fraud, score, limit, rate] = Stage::ALL.map(|stage| compile(Call::One(stage)));
+        let [application, contract, disbursement] = Stage::POINTS.map(|point| compile(Call::One(point)));
+        let stages = [admission, fraud, score, limit, rate, application, contract, disbursement];
+        Self { all, stages }
     }
 
     pub fn of(&self, call: Call) -> &Arc<Course> {

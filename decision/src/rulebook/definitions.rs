@@ -16,9 +16,9 @@ use tarim_models::scorecard::ScorecardText;
 use super::{
     domains::Domains,
     parameter::Parameter,
-    policies::{For, LimitText, Policies, RateText, RuleText},
+    policies::{For, LimitText, Named, Policies, RateText, RuleText},
     product::{Federation, Product},
-    relation::{Relation, Source},
+    relation::{EXPOSURE, Relation, Source},
     variables::in_order,
 };
 use crate::{
@@ -81,12 +81,15 @@ pub struct CardDefinition {
     pub warnings: Vec<Problem>,
 }
 
-/// A limit formula: fen, min, max.
+/// A limit formula: fen, min, max; and where exposures are limited, whether it is known how much room they leave, and how
+/// much.
 #[derive(Clone, Debug)]
 pub struct LimitDefinition {
     pub text: LimitText,
     pub exprs: Vec<Expression>,
     pub show: Vec<Show>,
+    /// What is shown where the room decides; None: exposures are not limited.
+    pub room: Option<Vec<Show>>,
 }
 
 /// A rate formula: base, floor, cap, margins.
@@ -142,7 +145,9 @@ pub fn define(
     }
     problems.or(())?;
     let mut problems = Problems::default();
-    let mut definer = Definer { scope: &scope, texts: Dictionary::new(), domains, problems: &mut problems };
+    let exposed = relations.iter().any(|r| r.source == Source::Exposure);
+    let texts = Dictionary::new();
+    let mut definer = Definer { scope: &scope, texts, domains, exposed, problems: &mut problems };
     definer.unique_rules(&policies.rules);
     let cards: Vec<_> = cards.iter().filter_map(|c| definer.card(c)).collect();
     let tables: Vec<_> = policies.tables.iter().filter_map(|t| definer.table(t)).collect();
@@ -192,13 +197,16 @@ struct Definer<'a> {
     scope: &'a Scope,
     texts: Dictionary,
     domains: &'a Domains,
+    /// It is known what the exposure of an application is.
+    exposed: bool,
     problems: &'a mut Problems,
 }
 
 impl Definer<'_> {
     fn unique_rules(&mut self, rules: &[RuleText]) {
         let mut seen: BTreeMap<&str, &Place> = BTreeMap::new();
-        for rule in rules {
+        // Those of control points were looked at before members had variants of their own.
+        for rule in rules.iter().filter(|rule| !rule.stage.is_point()) {
             if let Some(first) = seen.insert(&rule.id, &rule.place) {
                 self.problems.push(rule.place.problem(
                     format!("rule `{}` is defined twice; the first stands at {first}", rule.id),
@@ -299,9 +307,9 @@ impl Definer<'_> {
         Some(Rule { text, when, show })
     }
 
-    fn shown(&mut self, sql: &At<String>) -> Option<Shown> {
+    fn shown(&mut self, Named { name, sql }: &Named) -> Option<Shown> {
         let expression = self.expression(sql)?;
-        let name = sql.value.clone();
+        let name = name.clone();
         Some(match expression.column {
             Some((relation, column)) => {
                 Shown::Column(Show { name, source: ShowSource::Column { relation, column } })
@@ -312,9 +320,22 @@ impl Definer<'_> {
 
     fn limit(&mut self, text: LimitText) -> Option<LimitDefinition> {
         let parts = [(&text.fen, "the limit"), (&text.min, "`min`"), (&text.max, "`max`")];
-        let exprs = self.numbers(parts.into_iter())?;
+        let mut exprs = self.numbers(parts.into_iter())?;
         let show = columns_of(&exprs);
-        Some(LimitDefinition { text, exprs, show })
+        let room = if self.exposed { Some(self.room(&text.place, &mut exprs)?) } else { None };
+        Some(LimitDefinition { text, exprs, show, room })
+    }
+
+    /// Adds what a limit asks about room, whether its author did or not; gives what is shown of it.
+    fn room(&mut self, place: &Place, exprs: &mut Vec<Expression>) -> Option<Vec<Show>> {
+        let mut column = |name: &str| {
+            let value = format!("{EXPOSURE}.{name}");
+            self.expression(&At { value, place: place.clone() })
+        };
+        exprs.extend([column("known")?, column("headroom_fen")?]);
+        const SHOWN: [&str; 6] = ["limit", "counter", "cap_fen", "used_fen", "headroom_fen", "shortfall_fen"];
+        let shown = SHOWN.map(column);
+        Some(columns_of(shown.iter().flatten()))
     }
 
     fn rate(&mut self, text: RateText) -> Option<RateDefinition> {

@@ -7,6 +7,7 @@ use tarim_models::keys::texts;
 
 use super::{
     Folder,
+    interception::{Tighter, read_tighter},
     parameter::{Bounds, Parameter},
     product::{Federation, Product},
     text::offer,
@@ -28,6 +29,8 @@ pub struct Member {
     product_overrides: BTreeMap<(String, String), Value>,
     /// Its own lines of exposure limits.
     pub(crate) limits: Vec<Override>,
+    /// How it is stricter at control points.
+    pub(super) interception: Vec<Tighter>,
     pub place: Place,
 }
 
@@ -88,6 +91,7 @@ fn read_member(
     let head = root.need_section("member", &mut problems);
     let overrides = root.section("override", &mut problems);
     let limits = read_overrides(&root, &mut problems);
+    let interception = read_tighter(&root, &mut problems);
     root.finish(&mut problems);
     let Some(head) = head else { return Err(problems) };
     let texts = texts(&head, "the member", &mut problems);
@@ -105,6 +109,7 @@ fn read_member(
         overrides: BTreeMap::new(),
         product_overrides: BTreeMap::new(),
         limits,
+        interception,
         place,
     };
     for id in offered {

@@ -16,6 +16,8 @@ mod compile;
 mod course;
 mod definitions;
 mod domains;
+mod exposed;
+mod interception;
 mod member;
 mod outline;
 mod parameter;
@@ -49,6 +51,8 @@ pub(crate) use self::text::{check_name, offer};
 pub use self::{
     check::{Report, check},
     course::{Course, CourseStep, ResultOf},
+    exposed::{Mapping, Origin},
+    interception::Role,
     member::Member,
     parameter::{Bounds, Parameter},
     plan::{Plan, PlanStep, StageSet, Step},
@@ -79,6 +83,8 @@ pub struct Rulebook {
     /// By member, then by product: indexes of plans.
     plan_of: HashMap<String, HashMap<String, usize>>,
     limits: Arc<SchemeSet>,
+    exposure: Option<Mapping>,
+    roles: Vec<Role>,
     warnings: Problems,
     counts: Counts,
 }
@@ -90,6 +96,8 @@ pub struct Counts {
     pub features: usize,
     pub lists: usize,
     pub rules: usize,
+    /// Rules of control points; those that product terms give are counted at each point.
+    pub point_rules: usize,
     pub tables: usize,
     pub scorecards: usize,
     pub products: usize,
@@ -129,6 +137,7 @@ impl Rulebook {
             _ => None,
         };
         let policies = keep(policies::read(&folder), &mut problems);
+        let interception = keep(interception::read(&folder), &mut problems);
         let cards = keep(read_cards(&folder), &mut problems);
         let limits = keep(scheme::read(&folder), &mut problems);
         let version = folder.version().map_err(|e| {
@@ -140,10 +149,14 @@ impl Rulebook {
         else {
             return Err(sorted(problems));
         };
-        let (Some(policies), Some(cards), Some(limits), Some(version)) = (policies, cards, limits, version)
+        let (Some(mut policies), Some(cards), Some(limits), Some(version)) =
+            (policies, cards, limits, version)
         else {
             return Err(sorted(problems));
         };
+        let Some(interception) = interception else { return Err(sorted(problems)) };
+        let points = interception::expand(&interception, &policies.rules, &standards, &products, &members);
+        policies.rules.extend(keep(points, &mut problems).unwrap_or_default());
         // Reading edges plans SQL: only where limits speak of them.
         let edges = limits.groups.is_some().then(|| keep(EdgeSet::read(root, &standards), &mut problems));
         let edges = edges.flatten().unwrap_or_default();
@@ -155,11 +168,14 @@ impl Rulebook {
             members: &members,
             products: &products,
         };
+        let mapping = limits.mapping.clone();
         let limits = keep(scheme::compile(&limits, &around, &version), &mut problems);
         problems.or(())?;
         let limits = Arc::new(limits.expect("without a problem they were compiled"));
 
-        let relations = relations(&standards, &features, &cards, &policies)?;
+        let relations = relations(&standards, &features, &cards, &policies, mapping.as_ref())?;
+        let exposure =
+            mapping.map(|text| exposed::compile(&text, &limits, &standards, &relations)).transpose()?;
         let domains = Domains::new(&standards, &federation, &products, &members, &cards);
         let definitions = define(relations, &federation, &products, policies, &cards, &domains)?;
         let mut problems = Problems::default();
@@ -183,11 +199,16 @@ impl Rulebook {
         let lints = check::Lints { definitions: &definitions, products: &products, members: &members };
         lints.run(&outlines, &compiler.conditions, &mut problems, &mut warnings);
         let (steps, courses) = compiler.finish();
+        let mut points: Vec<_> = definitions.rules.iter().map(|r| (r.text.stage, &r.text.id)).collect();
+        points.retain(|(stage, _)| stage.is_point());
+        points.dedup();
+        let points = points.len();
         let counts = Counts {
             entities: features.entities().len(),
             features: features.entities().iter().map(|e| e.layout.columns().len() - 1).sum(),
             lists: features.lists().len(),
-            rules: definitions.rules.len(),
+            rules: definitions.rules.iter().filter(|rule| !rule.text.stage.is_point()).count(),
+            point_rules: points,
             tables: definitions.tables.len(),
             scorecards: definitions.cards.len(),
             products: products.len(),
@@ -213,6 +234,8 @@ impl Rulebook {
             plans,
             plan_of,
             limits,
+            exposure,
+            roles: interception.roles,
             warnings: sorted(warnings),
             counts,
         })
@@ -278,6 +301,16 @@ impl Rulebook {
     /// Limits of exposures; what the ledger counts by.
     pub fn limits(&self) -> &Arc<SchemeSet> {
         &self.limits
+    }
+
+    /// Roles of officers that may override what control points say.
+    pub fn roles(&self) -> &[Role] {
+        &self.roles
+    }
+
+    /// What the exposure of an application is; None: nothing says so, and no decision takes anything of the ledger.
+    pub fn exposure(&self) -> Option<&Mapping> {
+        self.exposure.as_ref()
     }
 
     /// What is odd about it without being wrong.

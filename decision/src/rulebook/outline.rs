@@ -32,6 +32,24 @@ pub struct Outline {
     pub parts: Vec<Part>,
 }
 
+impl Outline {
+    /// As a member has it: rules of control points may be for some members alone.
+    pub fn of_member(&self, definitions: &Definitions, member: &str) -> Self {
+        let has = |rule: &usize| {
+            let members = &definitions.rules[*rule].text.members;
+            members.is_empty() || members.iter().any(|code| code == member)
+        };
+        let part = |part: &Part| match part {
+            Part::Rules(stage, rules) => {
+                let rules: Vec<usize> = rules.iter().copied().filter(has).collect();
+                (!rules.is_empty()).then_some(Part::Rules(*stage, rules))
+            }
+            other => Some(other.clone()),
+        };
+        Self { parts: self.parts.iter().filter_map(part).collect() }
+    }
+}
+
 impl Part {
     /// The expressions of its step, in the order of their ids. Values to show come last.
     pub fn expressions<'d>(&'d self, definitions: &'d Definitions) -> Vec<&'d Expression> {
@@ -151,7 +169,7 @@ pub fn outline(definitions: &Definitions, product: &Product) -> Result<Outline, 
     only(rates.map(|(i, r)| (Part::Rate(i), &r.text.place)).collect(), "rate", true, &mut problems);
     let tables = (0..definitions.tables.len()).filter(|i| applies(&definitions.tables[*i].products));
     producers.extend(tables.map(|i| (Source::Table(i), Part::Table(i))));
-    for stage in Stage::ALL {
+    for stage in Stage::every() {
         let rules: Vec<usize> = (0..definitions.rules.len())
             .filter(|i| {
                 definitions.rules[*i].text.stage == stage && applies(&definitions.rules[*i].text.products)

@@ -20,6 +20,8 @@ pub struct Plan {
     pub stopped: bool,
     /// What stands against the applicant is looked up: a step reads or shows it.
     pub warnings: bool,
+    /// Stages for which it is asked how the counters of the applicant's exposure stand.
+    pub exposures: StageSet,
     pub steps: Vec<PlanStep>,
     pub courses: Courses,
     /// Relations that the scorecard, the limit and the rate leave their results in.
@@ -57,6 +59,9 @@ pub struct Step {
 pub struct StageSet(u8);
 
 impl StageSet {
+    /// All stages of a decision: those below the control points.
+    const DECISION: u8 = (1 << Stage::Application as u8) - 1;
+
     pub fn of(stage: Stage) -> Self {
         Self(1 << stage as u8)
     }
@@ -68,9 +73,27 @@ impl StageSet {
     pub fn has(self, stage: Stage) -> bool {
         self.0 >> stage as u8 & 1 == 1
     }
+
+    /// Has it a stage that a call asks for?
+    pub fn meets(self, call: Call) -> bool {
+        match call {
+            Call::All => self.0 & Self::DECISION != 0,
+            Call::One(stage) => self.has(stage),
+        }
+    }
 }
 
 impl Plan {
+    /// Has it anything to say at a control point?
+    pub fn intercepts(&self, point: Stage) -> bool {
+        self.steps.iter().any(|s| s.stage == point)
+    }
+
+    /// Whether a call asks how the counters of the applicant's exposure stand.
+    pub fn asks_exposure(&self, call: Call) -> bool {
+        self.exposures.meets(call)
+    }
+
     /// The steps that a call needs, in order, each with its index.
     pub fn runs(&self, call: Call) -> impl Iterator<Item = (usize, &PlanStep)> {
         runs(&self.steps, call)
@@ -79,8 +102,5 @@ impl Plan {
 
 /// The steps that a call needs, in order, each with its index.
 pub fn runs(steps: &[PlanStep], call: Call) -> impl Iterator<Item = (usize, &PlanStep)> {
-    steps.iter().enumerate().filter(move |(_, s)| match call {
-        Call::All => true,
-        Call::One(stage) => s.needed_by.has(stage),
-    })
+    steps.iter().enumerate().filter(move |(_, s)| s.needed_by.meets(call))
 }

@@ -35,7 +35,10 @@ impl Policies {
         &'a self,
         cards: &'a [ScorecardText],
     ) -> impl Iterator<Item = &'a At<String>> + 'a {
-        let rules = self.rules.iter().flat_map(|r| std::iter::once(&r.when).chain(r.show.iter().flatten()));
+        let rules = self
+            .rules
+            .iter()
+            .flat_map(|r| std::iter::once(&r.when).chain(r.show.iter().flatten().map(|s| &s.sql)));
         let variables = self.variables.iter().map(|v| &v.sql);
         let limits = self.limits.iter().flat_map(|l| [&l.fen, &l.min, &l.max]);
         let rates = self.rates.iter().flat_map(|r| [&r.base, &r.floor, &r.cap].into_iter().chain(&r.margins));
@@ -68,7 +71,25 @@ pub struct RuleText {
     pub if_unknown: Option<Effect>,
     pub products: For,
     /// None: the columns that `when` reads.
-    pub show: Option<Vec<At<String>>>,
+    pub show: Option<Vec<Named>>,
+    /// Members whose plans have it; empty: all. At control points only, as what follows.
+    pub members: Vec<String>,
+    /// Officers of these roles may override it.
+    pub override_roles: Vec<String>,
+}
+
+/// An expression to show, and what it is called.
+#[derive(Clone, Debug)]
+pub struct Named {
+    pub name: String,
+    pub sql: At<String>,
+}
+
+impl Named {
+    /// Called as it is written.
+    pub fn itself(sql: At<String>) -> Self {
+        Self { name: sql.value.clone(), sql }
+    }
 }
 
 /// One line of `[let]`.
@@ -213,12 +234,26 @@ fn rule(section: Section<'_>, stage: Stage, problems: &mut Problems) -> Option<R
     ];
     let if_unknown = choice(&section, "if_unknown", &words, problems).unwrap_or(Some(Effect::Refer));
     let products = For(section.texts("products", problems));
-    let show = section.item("show").map(|s| s.texts(problems));
+    let show = section.item("show").map(|s| s.texts(problems).into_iter().map(Named::itself).collect());
     section.finish(problems);
     let (id, (zh, en)) = (id?, texts?);
     check_rule_id(&id, problems);
     let (place, id) = (id.place, id.value);
-    Some(RuleText { id, zh, en, place, stage, when: when?, then: then?, if_unknown, products, show })
+    let (when, then, members, override_roles) = (when?, then?, Vec::new(), Vec::new());
+    Some(RuleText {
+        id,
+        zh,
+        en,
+        place,
+        stage,
+        when,
+        then,
+        if_unknown,
+        products,
+        show,
+        members,
+        override_roles,
+    })
 }
 
 fn limit(section: Section<'_>, problems: &mut Problems) -> Option<LimitText> {

@@ -7,6 +7,7 @@ use tarim_models::keys::{one_of, texts};
 
 use super::{
     Folder,
+    interception::{Term, read_terms},
     parameter::{self, Parameter},
     text::check_name,
 };
@@ -31,6 +32,8 @@ pub struct Product {
     /// Every application is declined.
     pub stopped: bool,
     pub parameters: Vec<Parameter>,
+    /// What control points see to.
+    pub terms: Vec<Term>,
     pub place: Place,
 }
 
@@ -80,6 +83,7 @@ fn read_product(folder: &Folder, path: &Path) -> Result<Product, Problems> {
     let mut problems = Problems::default();
     let root = document.root();
     let parameters = parameter::read(&root, &mut problems);
+    let terms = read_terms(&root, &mut problems);
     let head = root.need_section("product", &mut problems);
     root.finish(&mut problems);
     let Some(head) = head else { return Err(problems) };
@@ -97,5 +101,5 @@ fn read_product(folder: &Folder, path: &Path) -> Result<Product, Problems> {
             format!("write id = \"{stem}\", or rename the file"),
         ));
     }
-    problems.or(Product { id: id.value, zh, en, stopped, parameters, place: id.place })
+    problems.or(Product { id: id.value, zh, en, stopped, parameters, terms, place: id.place })
 }

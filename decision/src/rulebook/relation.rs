@@ -5,7 +5,8 @@
 //!   1 …          customer, company, …         entities, in the order of entities.toml
 //!   n            list                         one boolean a list
 //!   n + 1        warning                      what stands against the applicant, if a policy names it
-//!   n + 2 …      scorecards, tables, limit, rate     results of steps
+//!   n + 2        exposure                 how the counters of its exposure stand, if `[exposure]` says what that is
+//!   n + 3 …      scorecards, tables, limit, rate     results of steps
 //! ```
 //!
 //! The same for every plan of a rulebook, so that expressions are parsed once.
@@ -21,7 +22,10 @@ use tarim_features::{
 use tarim_models::scorecard::ScorecardText;
 
 use super::policies::Policies;
-use crate::policy::{score, table::TableText};
+use crate::{
+    exposure::{scheme::MappingText, standing},
+    policy::{score, table::TableText},
+};
 
 /// Index of the application.
 pub const APPLICATION: usize = 0;
@@ -31,6 +35,9 @@ pub const WARNED: &str = "customer_id";
 
 /// Name of the relation of what stands against the applicant.
 const WARNING: &str = "warning";
+
+/// Name of the relation of how the counters stand that the applicant's exposure would touch.
+pub const EXPOSURE: &str = "exposure";
 
 /// A row that expressions read.
 #[derive(Clone, Debug)]
@@ -47,6 +54,7 @@ pub enum Source {
     Entity(usize),
     Lists,
     Warnings,
+    Exposure,
     Scorecard(usize),
     Table(usize),
     Limit,
@@ -56,7 +64,8 @@ pub enum Source {
 impl Source {
     /// Is it given, rather than the result of a step?
     pub fn is_input(self) -> bool {
-        matches!(self, Source::Application | Source::Entity(_) | Source::Lists | Source::Warnings)
+        use Source::{Application, Entity, Exposure, Lists, Warnings};
+        matches!(self, Application | Entity(_) | Lists | Warnings | Exposure)
     }
 }
 
@@ -66,6 +75,7 @@ pub fn relations(
     features: &FeatureSet,
     cards: &[ScorecardText],
     policies: &Policies,
+    mapping: Option<&MappingText>,
 ) -> Result<Vec<Relation>, Problems> {
     let mut problems = Problems::default();
     let mut all = Relations { list: Vec::new(), places: Vec::new(), problems: &mut problems };
@@ -86,9 +96,14 @@ pub fn relations(
     }
     let lists = Place::file(std::path::Path::new("lists"));
     all.add_layout("list", Source::Lists, features.list_layout().clone(), &lists);
-    if let Some(sql) = policies.expressions(cards).find(|sql| names_warning(&sql.value)) {
+    if let Some(sql) = policies.expressions(cards).find(|sql| names(&sql.value, WARNING)) {
         all.add_layout(WARNING, Source::Warnings, warnings::layout(), &sql.place);
         all.needs_customer(standards, sql);
+    }
+    match (mapping, policies.expressions(cards).find(|sql| names(&sql.value, EXPOSURE))) {
+        (Some(mapping), _) => all.add_layout(EXPOSURE, Source::Exposure, standing::layout(), &mapping.place),
+        (None, Some(sql)) => all.needs_mapping(sql),
+        (None, None) => {}
     }
     for (i, card) in cards.iter().enumerate() {
         let types = [Type::Float64, Type::Float64, Type::Utf8];
@@ -112,14 +127,15 @@ struct Relations<'a> {
     problems: &'a mut Problems,
 }
 
-/// Does it read the relation `warning`? A rulebook of which no expression does has no such relation, and its journal no such row.
+/// Does it read a relation, such as `warning`? A rulebook of which no expression does has no such relation, and its journal no such
+/// row.
 ///
 /// Rather yes than no: what only looks like it costs a row.
-fn names_warning(sql: &str) -> bool {
+fn names(sql: &str, relation: &str) -> bool {
     let sql = sql.to_lowercase();
-    sql.match_indices(WARNING).any(|(at, _)| {
+    sql.match_indices(relation).any(|(at, _)| {
         let part_of_a_word = sql[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
-        let behind = sql[at + WARNING.len()..].trim_start_matches(|c: char| c == '"' || c.is_whitespace());
+        let behind = sql[at + relation.len()..].trim_start_matches(|c: char| c == '"' || c.is_whitespace());
         !part_of_a_word && behind.starts_with('.')
     })
 }
@@ -136,6 +152,13 @@ impl Relations<'_> {
         }
     }
 
+    fn needs_mapping(&mut self, sql: &At<String>) {
+        self.problems.push(sql.place.problem(
+            format!("`{EXPOSURE}` is how the limits of an application's exposure stand, and nothing says what that is"),
+            "write [exposure] in limits/, with its amount, customer and attributes",
+        ));
+    }
+
     fn add(&mut self, name: &str, source: Source, columns: Vec<Column>, place: &Place) {
         match Layout::new(columns, Vec::new()) {
             Ok(layout) => self.add_layout(name, source, Arc::new(layout), place),
@@ -144,7 +167,7 @@ impl Relations<'_> {
     }
 
     fn add_layout(&mut self, name: &str, source: Source, layout: Arc<Layout>, place: &Place) {
-        const TAKEN: [&str; 7] = ["application", "list", WARNING, "limit", "rate", "param", "let"];
+        const TAKEN: [&str; 8] = ["application", "list", WARNING, EXPOSURE, "limit", "rate", "param", "let"];
         let own = matches!(source, Source::Entity(_) | Source::Scorecard(_) | Source::Table(_));
         if own && TAKEN.contains(&name) {
             self.problems.push(place.problem(
@@ -181,7 +204,7 @@ mod tests {
             ("early_warning.red > 0", false),
             ("application.purpose = 'warning'", false),
         ] {
-            assert_eq!(names_warning(sql), names, "{sql}");
+            assert_eq!(super::names(sql, WARNING), names, "{sql}");
         }
     }
 }

@@ -15,11 +15,14 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use prost::Message;
 use tarim_datamart::Tokeniser;
-use tarim_proto::encoded::{Decision, DecisionRequest, JournalEntry};
+use tarim_proto::{
+    decision::v1 as wire,
+    encoded::{Decision, DecisionRequest, JournalEntry},
+};
 use tokio::{sync::oneshot, task::coop::consume_budget};
 
 use super::{
-    Clock, Deadline, Refusal,
+    Clock, Deadline, Refusal, exposure, interception,
     metrics::{Lap, Metrics, Stopwatch},
     pending::{Claim, Identity, Pending, Taken},
     serving::{Serving, Work},
@@ -32,7 +35,7 @@ use crate::{
 };
 
 /// Longest request id, in characters.
-const REQUEST_ID_MAX: usize = 64;
+pub(super) const REQUEST_ID_MAX: usize = 64;
 
 /// What decisions are made with.
 pub struct Desk {
@@ -41,7 +44,12 @@ pub struct Desk {
     pub tokeniser: Arc<Tokeniser>,
     pub clock: Clock,
     pub pending: Pending,
+    /// What passes a control point, one interception or override at a time.
+    pub subjects: Pending,
     pub metrics: Arc<Metrics>,
+    /// Where the ledger of exposures is asked.
+    pub exposures: exposure::Desk,
+    pub intercepted: Arc<interception::Metrics>,
 }
 
 /// A decision on its way into the journal.
@@ -73,7 +81,7 @@ impl Desk {
         slot: S,
     ) -> Result<Decision, Refusal> {
         let arrived = Instant::now();
-        let mut identity = self.identify(request, call, deadline)?;
+        let mut identity = self.identify_decision(request, call, deadline)?;
         let claim = loop {
             let Taken { first, repeat } = match self.pending.claim(identity) {
                 Ok(claim) => break claim,
@@ -146,7 +154,7 @@ impl Desk {
     ) -> Course {
         let arrived = Instant::now();
         let start = || {
-            let identity = self.identify(request, call, deadline)?;
+            let identity = self.identify_decision(request, call, deadline)?;
             let claim = self.pending.claim(identity).ok();
             Ok(claim.filter(|claim| !self.journal.may_hold(claim.of().hash)))
         };
@@ -170,11 +178,12 @@ impl Desk {
         check_key(&member, &request_id)?;
         let hash = self.journal.hash(&member, &request_id);
         let identity = Identity { member, request_id, hash, fingerprint: [0; 32] };
-        let (number, entry) = self.known(&identity).await?.ok_or(Refusal::NotFound)?;
+        let known = self.known(&identity).await?.filter(|(_, entry)| entry.interception.is_none());
+        let (number, entry) = known.ok_or(Refusal::NotFound("request_id: nothing was decided under it"))?;
         answer(number, entry)
     }
 
-    async fn known(&self, of: &Identity) -> Result<Option<(u64, JournalEntry)>, Refusal> {
+    pub(super) async fn known(&self, of: &Identity) -> Result<Option<(u64, JournalEntry)>, Refusal> {
         if !self.journal.may_hold(of.hash) {
             return Ok(None);
         }
@@ -184,34 +193,47 @@ impl Desk {
     }
 
     /// May this request be decided, and what is it known by?
-    fn identify(
+    fn identify_decision(
         &self,
         request: &DecisionRequest,
         call: Call,
+        deadline: Deadline,
+    ) -> Result<Identity, Refusal> {
+        let DecisionRequest { member, request_id, .. } = request;
+        self.identify(member, request_id, request, convert::wire_call(call), deadline)
+    }
+
+    /// May this request of a member be answered, and what is it known by?
+    pub(super) fn identify(
+        &self,
+        member: &str,
+        request_id: &str,
+        request: &impl Message,
+        call: wire::Call,
         deadline: Deadline,
     ) -> Result<Identity, Refusal> {
         deadline.check()?;
         if !self.journal.is_open() {
             return Err(Refusal::Unavailable(CLOSED.into()));
         }
-        check_key(&request.member, &request.request_id)?;
+        check_key(member, request_id)?;
         Ok(Identity {
-            hash: self.journal.hash(&request.member, &request.request_id),
+            hash: self.journal.hash(member, request_id),
             fingerprint: self.fingerprint(request, call),
-            member: request.member.clone(),
-            request_id: request.request_id.clone(),
+            member: member.to_owned(),
+            request_id: request_id.to_owned(),
         })
     }
 
     /// What a repeat must have in common with the first request: everything. Keyed, since an application
     /// holds what a guesser could try out.
-    fn fingerprint(&self, request: &DecisionRequest, call: Call) -> [u8; 32] {
+    fn fingerprint(&self, request: &impl Message, call: wire::Call) -> [u8; 32] {
         thread_local! {
             static BYTES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
         BYTES.with_borrow_mut(|bytes| {
             bytes.clear();
-            bytes.push(convert::wire_call(call) as u8);
+            bytes.push(call as u8);
             request.encode_raw(bytes);
             self.tokeniser.keyed_hash("request", bytes)
         })
@@ -306,9 +328,10 @@ impl Desk {
 }
 
 /// Said when the journal takes nothing more. Why it does not is for the log, not for callers.
-const CLOSED: &str = "the decision journal cannot be written, so nothing is decided; see the service's log";
+pub(super) const CLOSED: &str =
+    "the decision journal cannot be written, so nothing is decided; see the service's log";
 
-fn check_key(member: &str, request_id: &str) -> Result<(), Refusal> {
+pub(super) fn check_key(member: &str, request_id: &str) -> Result<(), Refusal> {
     match request_id.chars().count() {
         0 => Err(Refusal::invalid("request_id", "it is empty; choose one that is unique within the member")),
         n if n > REQUEST_ID_MAX => {
@@ -327,7 +350,7 @@ fn answer(number: u64, entry: JournalEntry) -> Result<Decision, Refusal> {
     Ok(decision.renumbered(number))
 }
 
-fn unavailable(e: &JournalError) -> Refusal {
+pub(super) fn unavailable(e: &JournalError) -> Refusal {
     match e {
         JournalError::TooLong { .. } => Refusal::invalid("application", e.to_string()),
         _ => {
@@ -338,7 +361,7 @@ fn unavailable(e: &JournalError) -> Refusal {
 }
 
 /// What no request should be able to cause.
-fn damaged(e: &dyn std::error::Error) -> Refusal {
+pub(super) fn damaged(e: &dyn std::error::Error) -> Refusal {
     tracing::error!("{e}");
     Refusal::Internal(e.to_string())
 }

@@ -67,6 +67,7 @@ impl Collector for Exposition {
         self.journal(&mut tell)?;
         self.serving(&mut tell)?;
         self.warnings(&mut tell)?;
+        self.rpc.desk.intercepted.expose(&mut tell)?;
         self.exposures.expose(&mut tell)?;
         if let Some(bytes) = resident() {
             tell.gauge("process_resident_memory", "Memory of the process.", Some(Unit::Bytes), bytes as f64)?;

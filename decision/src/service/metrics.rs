@@ -93,6 +93,7 @@ impl Counters {
 
     pub fn decisions(&self, call: Call, outcome: Outcome) -> &AtomicU64 {
         let call = match call {
+            Call::One(stage) if stage.is_point() => unreachable!("interceptions are counted by themselves"),
             Call::One(stage) => stage as usize,
             Call::All => CALLS.len() - 1,
         };

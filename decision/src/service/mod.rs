@@ -17,6 +17,7 @@
 //!   far is answered.
 //! - **Watched**: counters on the way of every request, told on a listener of its own ([`exposition`]); a line in
 //!   the log for every request that is refused, with its id.
+//! - **Interceptions** go the same way, and so do overrides, each of a subject in its turn ([`interception`]).
 //! - **Exposure limits** are a service of their own beside it ([`exposure`]); a decision takes nothing of them yet.
 //! - **Not in the open**: another address than loopback needs TLS.
 
@@ -26,6 +27,7 @@ mod desk;
 mod exporter;
 mod exposition;
 mod exposure;
+mod interception;
 mod metrics;
 mod pending;
 mod refusal;

@@ -24,8 +24,12 @@ pub enum Refusal {
     Busy(&'static str),
     /// The deadline passed.
     Late,
-    /// There is no decision of this request id.
-    NotFound,
+    /// There is nothing of this request id; what says what there is not.
+    NotFound(&'static str),
+    /// What stands does not allow it: a rule, or what came later.
+    Forbidden(String),
+    /// It was done before, by another request.
+    Done(String),
     /// The service takes no requests: the journal cannot be written, or it is shutting down.
     Unavailable(String),
     /// Something is damaged; the log has it.
@@ -39,12 +43,13 @@ impl Refusal {
     }
 
     /// Every code that a refusal can have.
-    pub const CODES: [Code; 7] = [
+    pub const CODES: [Code; 8] = [
         Code::InvalidArgument,
         Code::AlreadyExists,
         Code::ResourceExhausted,
         Code::DeadlineExceeded,
         Code::NotFound,
+        Code::FailedPrecondition,
         Code::Unavailable,
         Code::Internal,
     ];
@@ -53,10 +58,11 @@ impl Refusal {
     pub fn code(&self) -> Code {
         match self {
             Self::Invalid { .. } => Code::InvalidArgument,
-            Self::Differs => Code::AlreadyExists,
+            Self::Differs | Self::Done(_) => Code::AlreadyExists,
             Self::Busy(_) => Code::ResourceExhausted,
             Self::Late => Code::DeadlineExceeded,
-            Self::NotFound => Code::NotFound,
+            Self::NotFound(_) => Code::NotFound,
+            Self::Forbidden(_) => Code::FailedPrecondition,
             Self::Unavailable(_) => Code::Unavailable,
             Self::Internal(_) => Code::Internal,
         }
@@ -73,7 +79,8 @@ impl Refusal {
                            it was decided"
                     .into()
             }
-            Self::NotFound => "request_id: nothing was decided under it".into(),
+            Self::NotFound(what) => (*what).into(),
+            Self::Forbidden(why) | Self::Done(why) => why.clone(),
             Self::Unavailable(why) => why.clone(),
             Self::Internal(what) => what.clone(),
         }

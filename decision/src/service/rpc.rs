@@ -43,7 +43,11 @@ type Answer = Result<Response<Decision>, Status>;
 
 impl Rpc {
     /// A slot at once, or none: a queue in front of a service that is behind only makes it later.
-    fn slot(&self, slots: &Arc<Semaphore>, what: &'static str) -> Result<OwnedSemaphorePermit, Refusal> {
+    pub(super) fn slot(
+        &self,
+        slots: &Arc<Semaphore>,
+        what: &'static str,
+    ) -> Result<OwnedSemaphorePermit, Refusal> {
         if *self.stopping.borrow() {
             return Err(Refusal::Unavailable(STOPPING.into()));
         }

@@ -12,12 +12,12 @@ use crate::{
     engine::Judged,
     metrics::Sharded,
     outcome::Effect,
-    policy::{Finding, Logic, STOPPED, answer::What},
+    policy::{CAPPED, Finding, Logic, NO_ROOM, ROOM_UNKNOWN, STOPPED, answer::What},
     rulebook::Rulebook,
 };
 
 /// Effects in the order of their counters.
-const EFFECTS: [Effect; 4] = [Effect::Score, Effect::Warn, Effect::Refer, Effect::Decline];
+const EFFECTS: [Effect; 5] = [Effect::Score, Effect::Warn, Effect::Refer, Effect::Decline, Effect::Block];
 
 /// How often each reason was told with each effect. The ids are those of one rulebook, so their number is bounded.
 pub type Totals<'a> = BTreeMap<(&'a str, Effect), u64>;
@@ -28,7 +28,7 @@ pub struct RuleHits {
     steps: Vec<StepSlots>,
     /// The reason's id of each slot. The first is that of a stopped product.
     ids: Vec<String>,
-    /// Of slot i the counters 4 i to 4 i + 3, one an effect.
+    /// Of slot i as many counters as there are effects, one an effect.
     counters: Sharded<Box<[AtomicU64]>>,
     /// What was counted with the rulebooks before.
     before: BTreeMap<(String, Effect), u64>,
@@ -60,8 +60,8 @@ impl RuleHits {
             counters[slot * EFFECTS.len() + effect as usize].fetch_add(1, Ordering::Relaxed);
         };
         let plan = judged.plan();
-        if plan.stopped {
-            hit(0, Effect::Decline);
+        if let Some(effect) = judged.verdict().stopped() {
+            hit(0, effect);
         }
         for finding in judged.findings() {
             hit(self.steps[plan.steps[finding.step].step.index].slot(finding), finding.effect);
@@ -103,7 +103,12 @@ impl StepSlots {
                     ids.extend(c.bins().iter().map(|bin| own(bin).unwrap_or_else(|| usual.clone())));
                 }
             }
-            Logic::Limit(_) => ids.push("limit".into()),
+            Logic::Limit(limit) => {
+                ids.push("limit".into());
+                if limit.room.is_some() {
+                    ids.extend([CAPPED, NO_ROOM, ROOM_UNKNOWN].map(str::to_owned));
+                }
+            }
             Logic::Rate(_) => ids.push("rate".into()),
         }
         Self { first, characteristics }
@@ -116,6 +121,9 @@ impl StepSlots {
                 What::NoBin(characteristic) => self.characteristics[characteristic],
                 What::Lost { characteristic, bin, .. } => self.characteristics[characteristic] + 1 + bin,
                 What::NoRow | What::Unknown | What::BelowMin => 0,
+                What::Capped => 1,
+                What::NoRoom => 2,
+                What::RoomUnknown => 3,
             }
     }
 }

@@ -5,6 +5,7 @@ use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::D
 use arc_swap::ArcSwap;
 use tarim_datamart::Tokeniser;
 use tarim_proto::{
+    decision::v1::interception_service_server::InterceptionServiceServer,
     encoded::decision_service_server::DecisionServiceServer,
     exposure::v1::exposure_service_server::ExposureServiceServer,
 };
@@ -27,7 +28,7 @@ use super::{
     desk::Desk,
     exporter::Exporter,
     exposition::Exposition,
-    exposure,
+    exposure, interception,
     pending::Pending,
     rpc::Rpc,
     watcher::{self, Reloads},
@@ -221,7 +222,7 @@ pub async fn serve(
     journal.tell_through(move |tell| _ = runtime.spawn(async { tell() }));
     let (rpc, stop) = rpc(&config, serving.clone(), sources.tokeniser(), journal.clone());
     let stopping = rpc.stopping.clone();
-    let exposures = exposure::Desk::new(&config, stopping.clone());
+    let exposures = rpc.desk.exposures.clone();
     let drained = drained(rpc.clone(), exposures.clone(), config.clone());
     let exposed = rpc.clone();
     let health = HealthReporter::new();
@@ -234,7 +235,9 @@ pub async fn serve(
     } else {
         health.set_service_status(exposure::SERVICE, ServingStatus::NotServing).await;
     }
-    health.set_service_status(SERVICE, ServingStatus::Serving).await;
+    for service in [SERVICE, interception::SERVICE] {
+        health.set_service_status(service, ServingStatus::Serving).await;
+    }
 
     let failed = |source| ServeError::Listen { address: config.listen, option: "--listen", source };
     let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
@@ -316,7 +319,10 @@ pub(super) fn rpc(
         tokeniser,
         clock: config.clock,
         pending: Pending::default(),
+        subjects: Pending::default(),
+        intercepted: Arc::default(),
         metrics: Arc::default(),
+        exposures: exposure::Desk::new(config, stopping.clone()),
     };
     let rpc = Rpc {
         desk: Arc::new(desk),
@@ -363,6 +369,9 @@ fn router(
     };
     Ok(server
         .layer(InterceptorLayer::new(Deadline::stamp as Stamp))
+        .add_service(
+            InterceptionServiceServer::new(rpc.clone()).max_decoding_message_size(config.max_message_bytes),
+        )
         .add_service(DecisionServiceServer::new(rpc).max_decoding_message_size(config.max_message_bytes))
         .add_service(
             ExposureServiceServer::new(exposure::Rpc { desk: exposures })
@@ -440,7 +449,7 @@ async fn run(
     };
     stop.send_replace(true);
     // Ends the health checks that watch, which would keep their connections open for ever.
-    for service in ["", SERVICE, exposure::SERVICE] {
+    for service in ["", SERVICE, interception::SERVICE, exposure::SERVICE] {
         helpers.health.set_service_status(service, ServingStatus::NotServing).await;
         helpers.health.clear_service_status(service).await;
     }

@@ -52,7 +52,7 @@ pub async fn watch(
             () = tokio::time::sleep(every) => false,
         };
         if !watched.journal.is_open() {
-            for service in ["", super::server::SERVICE] {
+            for service in ["", super::server::SERVICE, super::interception::SERVICE] {
                 watched.health.set_service_status(service, ServingStatus::NotServing).await;
             }
         }

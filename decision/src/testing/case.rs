@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, path::Path};
 use tarim_datamart::{At, Document, Item, Place, Problems, Section, SourceText, Type, Value, nearest};
 use tarim_models::keys::one_of;
 
-use super::warned;
+use super::{exposed, warned};
 use crate::{
-    outcome::Outcome,
+    outcome::{Clearance, Outcome, Stage},
     rulebook::{APPLICATION, Folder, Relation, Rulebook, Source},
 };
 
@@ -18,6 +18,8 @@ pub struct Case {
     pub place: Place,
     pub member: String,
     pub product: String,
+    /// The control point that is asked; None: a decision.
+    pub point: Option<Stage>,
     /// When it is decided, microseconds since 1970-01-01T00:00:00Z.
     pub at_us: i64,
     /// Values of the relations that are given, by relation and column.
@@ -33,6 +35,8 @@ pub struct Case {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Expected {
     pub outcome: Option<Outcome>,
+    /// Of a control point.
+    pub verdict: Option<Clearance>,
     pub reasons: Vec<String>,
     pub no_reasons: Vec<String>,
     pub limit_fen: Option<i64>,
@@ -48,6 +52,7 @@ struct Draft {
     like: Option<At<String>>,
     member: Option<At<String>>,
     product: Option<At<String>>,
+    point: Option<At<Stage>>,
     at_us: Option<i64>,
     values: BTreeMap<(usize, usize), Value>,
     known: Vec<usize>,
@@ -90,7 +95,7 @@ pub fn read(rulebook: &Rulebook, folder: &Path) -> Result<Vec<Case>, Problems> {
         for draft in drafts.iter().filter(|d| d.expected == Expected::default()) {
             problems.push(draft.name.place.problem(
                 format!("the case \"{}\" expects nothing: it would pass whatever is decided", draft.name.value),
-                "add [case.expect] with an outcome, reasons, no_reasons, limit_fen, rate_ppm, grade or points",
+                "add [case.expect] with an outcome (at a control point, a verdict), reasons, no_reasons, limit_fen, rate_ppm, grade or points",
             ));
         }
     }
@@ -111,6 +116,7 @@ impl Reader<'_> {
             like: None,
             member: None,
             product: None,
+            point: None,
             at_us: None,
             values: BTreeMap::new(),
             known: Vec::new(),
@@ -132,6 +138,7 @@ impl Reader<'_> {
             "like" => draft.like = item.text(self.problems),
             "member" => draft.member = item.text(self.problems),
             "product" => draft.product = item.text(self.problems),
+            "point" => draft.point = self.point(&item),
             "at" => {
                 if let Some(At { value: Value::Timestamp(us), .. }) =
                     item.value(Type::Timestamp, self.problems)
@@ -165,12 +172,20 @@ impl Reader<'_> {
         }
     }
 
+    fn point(&mut self, item: &Item<'_>) -> Option<At<Stage>> {
+        let words = Stage::POINTS.map(|point| (point.to_string(), point));
+        let words: Vec<(&str, Stage)> = words.iter().map(|(word, point)| (word.as_str(), *point)).collect();
+        let text = item.text(self.problems)?;
+        Some(At { value: one_of(&text, &words, self.problems)?, place: text.place })
+    }
+
     /// Values of the application, of what stands against the applicant, or of an entity, which is known then.
     fn relation(&mut self, name: &str, key: &At<&str>, item: Item<'_>, draft: &mut Draft) {
         let mut relations = self.rulebook.relations().iter().enumerate();
         let Some((index, relation)) = relations.find(|(_, r)| can_be_given(r) && r.name == name) else {
-            let mut keys =
-                vec!["name", "like", "member", "product", "at", "lists", "missing", "stale", "expect"];
+            let mut keys = vec![
+                "name", "like", "member", "product", "point", "at", "lists", "missing", "stale", "expect",
+            ];
             let given = self.rulebook.relations().iter().filter(|r| can_be_given(r));
             keys.extend(given.map(|r| r.name.as_str()));
             let fix = match nearest(name, &keys) {
@@ -220,10 +235,13 @@ impl Reader<'_> {
         found
     }
 
-    /// A relation that can be unknown as a whole: an entity, or what stands against the applicant.
+    /// A relation that can be unknown as a whole: an entity, what stands against the applicant, or how counters stand.
     fn whole(&self, name: &str) -> Option<usize> {
         let mut all = self.rulebook.relations().iter();
-        all.position(|r| r.name == name && matches!(r.source, Source::Entity(_) | Source::Warnings))
+        all.position(|r| {
+            let whole = matches!(r.source, Source::Entity(_) | Source::Warnings | Source::Exposure);
+            r.name == name && whole
+        })
     }
 
     /// `relation.column`, of what is given.
@@ -280,11 +298,14 @@ impl Reader<'_> {
         let problems = &mut *self.problems;
         let words = [("APPROVE", Outcome::Approve), ("REFER", Outcome::Refer), ("DECLINE", Outcome::Decline)];
         let outcome = section.text("outcome", problems).and_then(|o| one_of(&o, &words, problems));
+        let words = [("PASS", Clearance::Pass), ("WARN", Clearance::Warn), ("BLOCK", Clearance::Block)];
+        let verdict = section.text("verdict", problems).and_then(|v| one_of(&v, &words, problems));
         let mut texts = |key| section.texts(key, problems).into_iter().map(|t| t.value).collect();
         let (reasons, no_reasons) = (texts("reasons"), texts("no_reasons"));
         let points = section.item("points").and_then(|p| p.value(Type::Float64, problems));
         Expected {
             outcome,
+            verdict,
             reasons,
             no_reasons,
             limit_fen: section.integer("limit_fen", problems).map(|i| i.value),
@@ -295,9 +316,25 @@ impl Reader<'_> {
     }
 }
 
+/// What is expected of a decision at a control point, or the other way round.
+fn misplaced(point: Option<Stage>, expected: &Expected) -> Option<&'static str> {
+    let Expected { outcome, verdict, limit_fen, rate_ppm, grade, points, .. } = expected;
+    let of_decision = [
+        ("an outcome", outcome.is_some()),
+        ("limit_fen", limit_fen.is_some()),
+        ("rate_ppm", rate_ppm.is_some()),
+        ("a grade", grade.is_some()),
+        ("points", points.is_some()),
+    ];
+    match point {
+        None => verdict.map(|_| "a verdict"),
+        Some(_) => of_decision.into_iter().find(|(_, is)| *is).map(|(what, _)| what),
+    }
+}
+
 /// Has a case a table of its values? Of lists it names those that hit.
 fn can_be_given(relation: &Relation) -> bool {
-    matches!(relation.source, Source::Application | Source::Entity(_) | Source::Warnings)
+    matches!(relation.source, Source::Application | Source::Entity(_) | Source::Warnings | Source::Exposure)
 }
 
 /// Puts a case together from itself and the cases that it is like.
@@ -333,6 +370,16 @@ fn complete(draft: &Draft, all: &[Draft], rulebook: &Rulebook, problems: &mut Pr
         problems.push(place.problem(e.to_string(), "write a product that the member offers"));
         return None;
     }
+    let point = line.iter().find_map(|d| d.point.clone()).map(|point| point.value);
+    if let Some(what) = misplaced(point, &draft.expected) {
+        let fix = match point {
+            Some(_) => "a control point gives a verdict and reasons",
+            None => "name the control point, point = \"contract\", or expect an outcome",
+        };
+        let what = format!("the case \"{}\" expects {what}, which it cannot have", draft.name.value);
+        problems.push(draft.name.place.problem(what, fix));
+        return None;
+    }
     let Some(at_us) = line.iter().find_map(|d| d.at_us) else {
         problems.push(draft.name.place.problem(
             format!("the case \"{}\" has no time", draft.name.value),
@@ -345,6 +392,7 @@ fn complete(draft: &Draft, all: &[Draft], rulebook: &Rulebook, problems: &mut Pr
         place: draft.name.place.clone(),
         member: member.value,
         product: product.value,
+        point,
         at_us,
         values: BTreeMap::new(),
         known: Vec::new(),
@@ -364,13 +412,18 @@ fn complete(draft: &Draft, all: &[Draft], rulebook: &Rulebook, problems: &mut Pr
             case.values.insert((lists, i), Value::Boolean(hits.contains(&i)));
         }
     }
-    if let Some(warnings) = rulebook.relations().iter().position(|r| r.source == Source::Warnings) {
-        let given = |d: &Draft| d.values.keys().any(|(relation, _)| *relation == warnings);
-        let still = |unknown, d: &&Draft| d.unknown.contains(&warnings) || (unknown && !given(d));
-        if !line.iter().rev().fold(false, still) {
-            let missing = |column: usize| line.iter().any(|d| d.missing.contains(&(warnings, column)));
-            warned::complete(&mut case.values, warnings, missing);
-        }
+    let known = |source: Source| {
+        let relation = rulebook.relations().iter().position(|r| r.source == source)?;
+        let given = |d: &Draft| d.values.keys().any(|(of, _)| *of == relation);
+        let still = |unknown, d: &&Draft| d.unknown.contains(&relation) || (unknown && !given(d));
+        (!line.iter().rev().fold(false, still)).then_some(relation)
+    };
+    let missing = |cell: (usize, usize)| line.iter().any(|d| d.missing.contains(&cell));
+    if let Some(warnings) = known(Source::Warnings) {
+        warned::complete(&mut case.values, warnings, |column| missing((warnings, column)));
+    }
+    if let (Some(exposure), Some(mapping)) = (known(Source::Exposure), rulebook.exposure()) {
+        exposed::complete(&mut case.values, exposure, mapping, |column| missing((exposure, column)));
     }
     Some(case)
 }

@@ -5,6 +5,7 @@
 //! that is not named does not stand.
 
 mod case;
+mod exposed;
 mod run;
 mod warned;
 

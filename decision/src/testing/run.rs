@@ -44,7 +44,7 @@ pub fn run<'c>(rulebook: &Rulebook, cases: &'c [Case]) -> Vec<TestResult<'c>> {
     let ids = reason_ids(rulebook.steps().iter().map(|s| &*s.logic));
     let one = |case: &'c Case| {
         let decided = inputs(case, &intake, &mut builder)
-            .and_then(|inputs| replayer.decide(&inputs, Call::All).map_err(|e| e.to_string()));
+            .and_then(|inputs| asked(rulebook, case, &inputs, &mut replayer));
         match decided {
             Ok(decision) => {
                 let mut mismatches = compare(case, &decision);
@@ -58,6 +58,23 @@ pub fn run<'c>(rulebook: &Rulebook, cases: &'c [Case]) -> Vec<TestResult<'c>> {
         }
     };
     cases.iter().map(one).collect()
+}
+
+/// Decides a case, or asks its control point.
+fn asked(
+    rulebook: &Rulebook,
+    case: &Case,
+    inputs: &Inputs,
+    replayer: &mut Replayer<'_>,
+) -> Result<Decision, String> {
+    let Some(point) = case.point else {
+        return replayer.decide(inputs, Call::All).map_err(|e| e.to_string());
+    };
+    let plan = rulebook.plan(&case.member, &case.product).map_err(|e| e.to_string())?;
+    if !plan.intercepts(point) {
+        return Err(format!("the control point {point} has no rules for product `{}`", case.product));
+    }
+    replayer.decide(inputs, Call::One(point)).map_err(|e| e.to_string())
 }
 
 /// Ids that a case does not want and that no reason has: such an expectation could never fail.
@@ -106,6 +123,7 @@ fn compare(case: &Case, got: &Decision) -> Vec<Mismatch> {
         }
     };
     check("outcome", expected.outcome.map(|o| o.to_string()), got.outcome.to_string());
+    check("verdict", expected.verdict.map(|v| v.to_string()), got.clearance().to_string());
     let number = |n: Option<i64>| n.map_or("none".into(), |n| n.to_string());
     check("limit_fen", expected.limit_fen.map(|n| n.to_string()), number(got.limit_fen));
     check("rate_ppm", expected.rate_ppm.map(|n| n.to_string()), number(got.rate_ppm));

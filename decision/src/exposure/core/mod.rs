@@ -21,6 +21,7 @@ mod index;
 mod keys;
 mod large;
 mod notice;
+mod own;
 mod query;
 mod recount;
 pub mod state;

@@ -13,11 +13,13 @@
 mod check;
 mod compile;
 mod domain;
+mod mapping;
 mod read;
 
 pub use self::domain::{NONE, Unknown};
 pub(crate) use self::{
     compile::{Around, compile},
+    mapping::MappingText,
     read::{Override, read, read_overrides},
 };
 

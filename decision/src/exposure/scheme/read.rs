@@ -3,7 +3,10 @@
 use tarim_datamart::{At, Document, Item, Place, Problems, Section, SourceText, Type, Value};
 use tarim_models::keys::{one_of, texts};
 
-use super::Scope;
+use super::{
+    Scope,
+    mapping::{self, MappingText},
+};
 use crate::rulebook::{Folder, check_name};
 
 /// A `[[limit]]`.
@@ -47,6 +50,8 @@ pub struct Texts {
     pub large: Option<LargeText>,
     /// Of `[groups]`: names of edges.
     pub groups: Option<At<Vec<At<String>>>>,
+    /// Of `[exposure]`.
+    pub mapping: Option<MappingText>,
 }
 
 /// A member's `[limit.<id>]`: its own lines.
@@ -91,6 +96,14 @@ pub fn read(folder: &Folder) -> Result<Texts, Problems> {
                 problems.push(place.problem(what, "keep one of them"));
             }
             all.groups.get_or_insert(At { value, place });
+        }
+        if let Some(section) = root.section("exposure", &mut problems) {
+            let mapping = mapping::read(section, &mut problems);
+            if let (Some(first), Some(second)) = (&all.mapping, &mapping) {
+                let what = format!("the exposure of an application is told twice; first at {}", first.place);
+                problems.push(second.place.problem(what, "keep one of them"));
+            }
+            all.mapping = all.mapping.or(mapping);
         }
         root.finish(&mut problems);
     }

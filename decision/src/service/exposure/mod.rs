@@ -19,6 +19,7 @@ mod groups;
 mod keeper;
 mod metrics;
 mod outbox;
+mod outlook;
 mod refusal;
 mod rpc;
 mod source;

@@ -7,6 +7,7 @@ mod bank;
 mod calls;
 mod edges;
 mod exposures;
+mod interceptions;
 mod once;
 mod swaps;
 mod watched;

@@ -1,0 +1,41 @@
+//! What is counted at control points. Rules are counted with those of decisions.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::outcome::{Clearance, Stage};
+
+/// Counters of control points.
+#[derive(Default)]
+pub struct Metrics {
+    intercepted: [[AtomicU64; Clearance::ALL.len()]; Stage::POINTS.len()],
+    overridden: [AtomicU64; Stage::POINTS.len()],
+}
+
+impl Metrics {
+    /// An interception is durable.
+    pub fn intercepted(&self, point: Stage, clearance: Clearance) {
+        self.of(point, clearance).fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Overrides are durable.
+    pub fn overridden(&self, point: Stage, reasons: u64) {
+        self.overridden[place(point)].fetch_add(reasons, Ordering::Relaxed);
+    }
+
+    pub fn interceptions(&self, point: Stage, clearance: Clearance) -> u64 {
+        self.of(point, clearance).load(Ordering::Relaxed)
+    }
+
+    pub fn overrides(&self, point: Stage) -> u64 {
+        self.overridden[place(point)].load(Ordering::Relaxed)
+    }
+
+    fn of(&self, point: Stage, clearance: Clearance) -> &AtomicU64 {
+        &self.intercepted[place(point)][clearance as usize]
+    }
+}
+
+/// Of a control point among them.
+fn place(point: Stage) -> usize {
+    point as usize - Stage::ALL.len()
+}

@@ -1,0 +1,81 @@
+//! The calls, as tonic has them.
+
+use tarim_proto::decision::v1::{
+    GetInterceptionRequest, InterceptRequest, Interception, OverrideRequest,
+    interception_service_server::InterceptionService,
+};
+use tonic::{Request, Response, Status};
+
+use crate::service::{Deadline, Refusal, rpc::Rpc};
+
+type Answer = Result<Response<Interception>, Status>;
+
+#[tonic::async_trait]
+impl InterceptionService for Rpc {
+    async fn intercept(&self, request: Request<InterceptRequest>) -> Answer {
+        let deadline = Deadline::of(request.extensions());
+        let request = request.into_inner();
+        let answer = match self.slot(&self.slots, "requests") {
+            Ok(slot) => self.desk.intercept(&request, deadline, slot).await,
+            Err(refusal) => Err(refusal),
+        };
+        self.told("Intercept", &request.member, &request.request_id, answer)
+    }
+
+    async fn r#override(&self, request: Request<OverrideRequest>) -> Answer {
+        let deadline = Deadline::of(request.extensions());
+        let request = request.into_inner();
+        let answer = match self.slot(&self.slots, "requests") {
+            Ok(slot) => self.desk.override_reasons(&request, deadline, slot).await,
+            Err(refusal) => Err(refusal),
+        };
+        if let (Ok(interception), Some(officer)) = (&answer, &request.officer) {
+            tracing::info!(
+                member = request.member,
+                officer = officer.id,
+                role = officer.role,
+                "interception {} was overridden",
+                interception.interception_id
+            );
+        }
+        self.told("Override", &request.member, &request.request_id, answer)
+    }
+
+    async fn get_interception(&self, request: Request<GetInterceptionRequest>) -> Answer {
+        let deadline = Deadline::of(request.extensions());
+        let _slot = self.slot(&self.slots, "requests")?;
+        let GetInterceptionRequest { member, request_id } = request.into_inner();
+        let found = deadline.wait(self.desk.find_interception(&member, &request_id)).await?;
+        Ok(Response::new(found?))
+    }
+}
+
+impl Rpc {
+    /// Counts and logs a refusal, as one of a decision is.
+    fn told(
+        &self,
+        call: &str,
+        member: &str,
+        request_id: &str,
+        answer: Result<Interception, Refusal>,
+    ) -> Answer {
+        // A caller chooses these; until they are checked they may be of any length.
+        let (member, request_id) = (start(member), start(request_id));
+        answer.map(Response::new).map_err(|refusal| {
+            self.desk.metrics.mine().refused(refusal.code());
+            let (code, message) = (refusal.code(), refusal.message());
+            match refusal {
+                Refusal::Busy(_) | Refusal::Unavailable(_) => {
+                    tracing::debug!(request_id, member, call, ?code, "{message}");
+                }
+                Refusal::Internal(_) => tracing::error!(request_id, member, call, ?code, "{message}"),
+                _ => tracing::warn!(request_id, member, call, ?code, "{message}"),
+            }
+            refusal.into()
+        })
+    }
+}
+
+fn start(text: &str) -> &str {
+    &text[..text.floor_char_boundary(64)]
+}
