@@ -27,6 +27,16 @@ impl InFile {
     }
 }
 
+impl InFile {
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
 impl Bodies for InFile {
     fn body(&self, place: Place) -> Result<Alert, LedgerError> {
         let mut bytes = vec![0; place.length()];

@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    io::{self, Read, Write},
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -9,7 +10,10 @@ use hashbrown::{HashMap, hash_map::Entry};
 
 use crate::{
     delivery::{Kind, Push},
-    lifecycle::Rows,
+    lifecycle::{
+        Rows,
+        bytes::{In, Out},
+    },
 };
 
 /// The pushes of the last months, by member.
@@ -76,6 +80,49 @@ impl Inbox {
                 of.page(theirs.range(..end).copied(), filter, size)
             }
         }
+    }
+}
+
+/// The inboxes as they were at one time, to be written while they go on.
+pub struct Copy(Vec<(Arc<str>, u32, Rows<Arc<Push>>)>);
+
+impl Inbox {
+    /// A copy. It takes little time: chunks are shared until they change.
+    pub(super) fn copy(&self) -> Copy {
+        let members = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let copy = |(name, of): (&Arc<str>, &OfMember)| (name.clone(), of.first, of.pushes.clone());
+        Copy(members.iter().map(copy).collect())
+    }
+
+    /// What was written.
+    pub(super) fn read(from: &mut In<impl Read>) -> io::Result<Self> {
+        let mut members = HashMap::new();
+        from.all(|from| {
+            let (name, first) = (from.name()?, from.u32()?);
+            let mut of = OfMember { first, pushes: Rows::behind(first), ..OfMember::default() };
+            from.all(|from| {
+                let push = Push::read(from)?;
+                let number = of.pushes.push(Arc::new(push));
+                if number >= first {
+                    let reader = of.pushes[number].reader.clone();
+                    of.by_reader.entry(reader).or_default().push_back(number);
+                }
+                Ok(())
+            })?;
+            members.insert(name, of);
+            Ok(())
+        })?;
+        Ok(Self(RwLock::new(members)))
+    }
+}
+
+impl Copy {
+    pub fn write(&self, out: &mut Out<impl Write>) -> io::Result<()> {
+        out.all(self.0.len(), &self.0, |out, (name, first, pushes)| {
+            out.text(name)?;
+            out.u32(*first)?;
+            out.all(pushes.iter().count(), pushes.iter(), |out, push| push.write(out))
+        })
     }
 }
 

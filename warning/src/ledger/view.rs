@@ -15,6 +15,10 @@ use crate::lifecycle::{Id, Lifecycle, Member, Place, Record, State, Warning};
 pub struct Whole(Arc<RwLock<Lifecycle>>);
 
 impl Whole {
+    pub fn new(lifecycle: Lifecycle) -> Self {
+        Self(Arc::new(RwLock::new(lifecycle)))
+    }
+
     pub fn read(&self) -> RwLockReadGuard<'_, Lifecycle> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -54,6 +58,11 @@ const LOOKED_AT: usize = 100_000;
 impl View {
     pub(super) fn new(whole: Whole, bodies: InFile) -> Self {
         Self { whole, bodies }
+    }
+
+    /// The file that the alerts are read from.
+    pub(super) fn file(&self) -> &InFile {
+        &self.bodies
     }
 
     /// The warning that an alert belongs to.
