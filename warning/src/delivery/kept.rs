@@ -132,6 +132,8 @@ impl Push {
                 out.u8(2)?;
                 [digest.number, digest.part, digest.parts].into_iter().try_for_each(|n| out.u32(n))?;
                 out.all(digest.groups.len(), &digest.groups, |out, group| {
+                    out.text(&group.name)?;
+                    out.text(&group.customer)?;
                     level(out, group.level)?;
                     out.all(group.lines.len(), &group.lines, |out, line| line.write(out))
                 })
@@ -161,7 +163,8 @@ impl Push {
                 let (number, part, parts) = (from.u32()?, from.u32()?, from.u32()?);
                 let mut groups = Vec::new();
                 from.all(|from| {
-                    let mut group = Group { level: read_level(from)?, lines: Vec::new() };
+                    let (name, customer, level) = (from.name()?, from.name()?, read_level(from)?);
+                    let mut group = Group { name, customer, level, lines: Vec::new() };
                     from.all(|from| {
                         group.lines.push(Line::read(from)?);
                         Ok(())
@@ -180,11 +183,6 @@ impl Push {
 impl Line {
     fn write(&self, out: &mut Out<impl Write>) -> io::Result<()> {
         out.id(self.warning)?;
-        [&self.customer, &self.rule, &self.key, &self.group]
-            .into_iter()
-            .try_for_each(|name| out.text(name))?;
-        out.place(self.body)?;
-        out.u32(self.text)?;
         level(out, self.level)?;
         out.state(self.state)?;
         self.waited.write(out)
@@ -193,12 +191,6 @@ impl Line {
     fn read(from: &mut In<impl Read>) -> io::Result<Self> {
         Ok(Self {
             warning: from.id()?,
-            customer: from.name()?,
-            rule: from.name()?,
-            key: from.name()?,
-            group: from.name()?,
-            body: from.place()?,
-            text: from.u32()?,
             level: read_level(from)?,
             state: from.state()?,
             waited: Waited::read(from)?,

@@ -7,7 +7,7 @@ use tarim_proto::warning::v1::Level;
 
 use super::{
     Budget, Push, What,
-    digest::{self, Line, Waited},
+    digest::{self, Waited},
 };
 use crate::lifecycle::{Head, Lifecycle, Place, Warning};
 
@@ -116,9 +116,9 @@ impl Delivery {
                     continue;
                 }
                 state.digests += 1;
-                let lines = waits.into_iter().map(|(number, waited)| {
+                let waits = waits.into_iter().map(|(number, waited)| {
                     let warning = lifecycle.warning(name, number);
-                    Line::new(&warning.expect("a warning is never removed"), waited)
+                    (warning.expect("a warning is never removed"), waited)
                 });
                 let push = |digest| Push {
                     member: name.clone(),
@@ -126,7 +126,7 @@ impl Delivery {
                     at_us,
                     what: What::Digest(digest),
                 };
-                pushes.extend(digest::parts(state.digests, lines).into_iter().map(push));
+                pushes.extend(digest::parts(state.digests, waits).into_iter().map(push));
             }
         }
         self.waits_since_us = None;

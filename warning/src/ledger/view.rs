@@ -95,6 +95,10 @@ impl Bodies for View {
     fn body(&self, place: Place) -> Result<Alert, LedgerError> {
         self.bodies.body(place)
     }
+
+    fn warning(&self, member: &str, id: Id) -> Result<Arc<Warning>, LedgerError> {
+        self.get(member, id).ok_or(LedgerError::NoWarning { warning: id })
+    }
 }
 
 /// Those of these warnings that are wanted.

@@ -48,6 +48,7 @@ pub(crate) use self::{
     alert::{id as id_of_alert, level as level_of_alert},
     kept::Copy,
     member::Member,
+    names::Names,
     record::Record,
     rows::Rows,
 };
