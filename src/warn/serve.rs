@@ -151,7 +151,7 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         }
     };
     let inbox = Duration::from_secs(86_400 * u64::from(args.inbox_days));
-    let opening = Opening { pushing, clock: args.clock(), inbox };
+    let opening = Opening { pushing, clock: args.clock(), inbox, ..Opening::default() };
     let ledger = Arc::new(Ledger::open_with(&state, opening)?);
     // What was due while nobody was here comes first.
     ledger.tick_now()?;

@@ -266,7 +266,7 @@ fn told(push: &Push) -> String {
                     let (id, state) = (name(line.warning), line.state.name());
                     format!("{level} {id} x{}{held} {state}{from}", waited.alerts)
                 });
-                let of = format!("{} {}", group.customer(), group.name());
+                let of = format!("{} {}", group.customer, group.name);
                 format!("[{}: {}]", of.trim(), lines.collect::<Vec<_>>().join(" | "))
             });
             format!("digest {}", groups.collect::<Vec<_>>().join(" "))

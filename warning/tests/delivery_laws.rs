@@ -163,7 +163,8 @@ fn every_alert_is_in_one_push_of_its_reader() {
                     for line in digest.groups.iter().flat_map(|group| &group.lines) {
                         assert!(line.waited.alerts > 0 || line.waited.escalated_from.is_some());
                         if line.waited.alerts > 0 {
-                            alert(&line.customer, &line.rule, line.waited.alerts, &mut told);
+                            let warning = course.warning(&push.member, line.warning).unwrap();
+                            alert(&warning.customer, &warning.rule, line.waited.alerts, &mut told);
                         }
                     }
                 }

@@ -10,7 +10,7 @@ use crate::{
         Bodies, InMemory, LedgerError,
         books::{Books, Done},
     },
-    lifecycle::{Changed, NewAlert, NewChange, Place, Refused, Warning},
+    lifecycle::{Changed, Id, NewAlert, NewChange, Place, Refused, Warning},
 };
 
 /// What a ledger does, in memory, at times that are given.
@@ -67,5 +67,9 @@ impl Course {
 impl Bodies for Course {
     fn body(&self, place: Place) -> Result<Alert, LedgerError> {
         self.records.body(place)
+    }
+
+    fn warning(&self, member: &str, id: Id) -> Result<Arc<Warning>, LedgerError> {
+        self.books.lifecycle.read().by_alert(member, id).ok_or(LedgerError::NoWarning { warning: id })
     }
 }

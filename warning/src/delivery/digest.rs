@@ -6,7 +6,7 @@ use tarim_proto::warning::v1::{self as wire, Alert, Level};
 
 use crate::{
     ledger::{Bodies, LedgerError},
-    lifecycle::{Head, Id, Place, State, Warning},
+    lifecycle::{Head, Id, State, Warning},
 };
 
 /// A digest, or a part of one.
@@ -24,22 +24,17 @@ pub struct Digest {
 /// What belongs together: alerts of one `group` of rules about one customer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Group {
+    pub name: Arc<str>,
+    pub customer: Arc<str>,
     pub level: Level,
     /// The gravest first; not empty.
     pub lines: Vec<Line>,
 }
 
-/// A warning in a digest, as it is when the digest is made.
+/// A warning in a digest, as it is when the digest is made. What it is about never changes, and is looked up by its id.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
     pub warning: Id,
-    pub customer: Arc<str>,
-    pub rule: Arc<str>,
-    pub key: Arc<str>,
-    pub group: Arc<str>,
-    /// Where the alert that opened it stands, and how long its texts are.
-    pub body: Place,
-    pub text: u32,
     pub level: Level,
     pub state: State,
     pub waited: Waited,
@@ -86,49 +81,49 @@ const PART_LINES: usize = 500;
 const PART_BYTES: usize = 400 << 10;
 
 impl Line {
-    pub fn new(warning: &Warning, waited: Waited) -> Self {
-        let Warning { customer, rule, key, group, .. } = warning;
-        let [customer, rule, key, group] = [customer, rule, key, group].map(Arc::clone);
-        let Warning { id, body, text, level, state, .. } = *warning;
-        Self { warning: id, customer, rule, key, group, body, text, level, state, waited }
+    fn new(warning: &Warning, waited: Waited) -> Self {
+        let Warning { id, level, state, .. } = *warning;
+        Self { warning: id, level, state, waited }
     }
 
     /// The gravest first; of those, the latest; and no two are alike.
     fn rank(&self) -> impl Ord + use<> {
         (Reverse(self.level), Reverse(self.waited.last_us), self.warning)
     }
+}
 
-    /// About as long as it is in JSON.
-    fn bytes(&self) -> usize {
-        let Self { rule, key, group, customer, text, .. } = self;
-        400 + *text as usize + [rule, key, group, customer].iter().map(|text| text.len()).sum::<usize>()
-    }
+/// About as long as a line about a warning is in JSON.
+fn bytes(warning: &Warning) -> usize {
+    let Warning { rule, key, group, customer, text, .. } = warning;
+    400 + *text as usize + [rule, key, group, customer].iter().map(|text| text.len()).sum::<usize>()
 }
 
 /// The parts of a digest.
-pub fn parts(number: u32, lines: impl Iterator<Item = Line>) -> Vec<Digest> {
-    let mut groups: BTreeMap<(Arc<str>, Arc<str>), Vec<Line>> = BTreeMap::new();
-    for line in lines {
-        let of = (line.group.clone(), line.customer.clone());
-        groups.entry(of).or_default().push(line);
+pub fn parts(number: u32, waits: impl Iterator<Item = (Arc<Warning>, Waited)>) -> Vec<Digest> {
+    // By group and customer, each line with its length.
+    type Lines = Vec<(Line, usize)>;
+    let mut groups: BTreeMap<(Arc<str>, Arc<str>), Lines> = BTreeMap::new();
+    for (warning, waited) in waits {
+        let of = (warning.group.clone(), warning.customer.clone());
+        groups.entry(of).or_default().push((Line::new(&warning, waited), bytes(&warning)));
     }
-    let mut groups: Vec<Vec<Line>> = groups.into_values().collect();
-    groups.iter_mut().for_each(|lines| lines.sort_by_cached_key(Line::rank));
-    groups.sort_by_cached_key(|lines| lines[0].rank());
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    groups.iter_mut().for_each(|(_, lines)| lines.sort_by_cached_key(|(line, _)| line.rank()));
+    groups.sort_by_cached_key(|(_, lines)| lines[0].0.rank());
     let mut parts: Vec<Vec<Group>> = Vec::new();
     let (mut count, mut bytes) = (PART_LINES, 0);
-    for lines in groups {
-        let level = lines[0].level;
+    for ((name, customer), lines) in groups {
+        let level = lines[0].0.level;
         let mut begun = false;
-        for line in lines {
-            let more = line.bytes();
+        for (line, more) in lines {
             if count == PART_LINES || bytes + more > PART_BYTES {
                 parts.push(Vec::new());
                 (count, bytes, begun) = (0, 0, false);
             }
             let part = parts.last_mut().expect("the first line begins one");
             if !begun {
-                part.push(Group { level, lines: Vec::new() });
+                let (name, customer) = (name.clone(), customer.clone());
+                part.push(Group { name, customer, level, lines: Vec::new() });
                 begun = true;
             }
             part.last_mut().expect("it has begun").lines.push(line);
@@ -139,24 +134,14 @@ pub fn parts(number: u32, lines: impl Iterator<Item = Line>) -> Vec<Digest> {
     (1..).zip(parts).map(|(part, groups)| Digest { number, part, parts: all, groups }).collect()
 }
 
-impl Group {
-    pub fn name(&self) -> &str {
-        &self.lines[0].group
-    }
-
-    pub fn customer(&self) -> &str {
-        &self.lines[0].customer
-    }
-}
-
 impl Digest {
-    /// As it is told, with what its alerts say.
-    pub fn wire(&self, bodies: &dyn Bodies) -> Result<wire::Digest, LedgerError> {
+    /// As it is told to a reader of the member, with what its alerts say.
+    pub fn wire(&self, member: &str, bodies: &dyn Bodies) -> Result<wire::Digest, LedgerError> {
         let groups = self.groups.iter().map(|group| {
-            let lines = group.lines.iter().map(|line| line.wire(bodies));
+            let lines = group.lines.iter().map(|line| line.wire(member, bodies));
             Ok(wire::DigestGroup {
-                group: group.name().into(),
-                customer_id: group.customer().into(),
+                group: group.name.to_string(),
+                customer_id: group.customer.to_string(),
                 level: group.level.into(),
                 lines: lines.collect::<Result<_, _>>()?,
             })
@@ -168,13 +153,14 @@ impl Digest {
 }
 
 impl Line {
-    fn wire(&self, bodies: &dyn Bodies) -> Result<wire::DigestLine, LedgerError> {
-        let Self { warning, rule, key, body, level, state, waited, .. } = self;
-        let Alert { zh, en, .. } = bodies.body(*body)?;
+    fn wire(&self, member: &str, bodies: &dyn Bodies) -> Result<wire::DigestLine, LedgerError> {
+        let Self { level, state, waited, .. } = self;
+        let warning = bodies.warning(member, self.warning)?;
+        let Alert { zh, en, .. } = bodies.body(warning.body)?;
         Ok(wire::DigestLine {
-            warning_id: warning.to_string(),
-            rule_id: rule.to_string(),
-            key: key.to_string(),
+            warning_id: warning.id.to_string(),
+            rule_id: warning.rule.to_string(),
+            key: warning.key.to_string(),
             zh,
             en,
             level: (*level).into(),
@@ -191,42 +177,55 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lifecycle::{Inspections, Lifecycle, NewAlert, Place, Raised};
 
-    struct Texts;
+    /// Warnings with texts, opened one after the other.
+    #[derive(Default)]
+    struct Texts(Lifecycle, Vec<Alert>);
 
     impl Bodies for Texts {
         fn body(&self, place: Place) -> Result<Alert, LedgerError> {
-            Ok(Alert { zh: "贷".repeat(place.length() / 3), ..Alert::default() })
+            Ok(self.1[place.offset() as usize].clone())
+        }
+
+        fn warning(&self, member: &str, id: Id) -> Result<Arc<Warning>, LedgerError> {
+            Ok(self.0.by_alert(member, id).unwrap())
         }
     }
 
-    fn line(n: u64, customer: &str, level: Level, text: usize) -> Line {
-        let nothing = Arc::<str>::default();
-        Line {
-            warning: format!("{n:032x}").parse().unwrap(),
-            customer: customer.into(),
-            rule: nothing.clone(),
-            key: nothing.clone(),
-            group: nothing,
-            // Its texts are read from a place of that length.
-            body: Place::new(0, &vec![0; 3 * text]),
-            text: 3 * text as u32,
-            level,
-            state: State::Open,
-            waited: Waited { alerts: 1, ..Waited::default() },
+    impl Texts {
+        fn waits(&mut self, n: u64, customer: &str, level: Level, text: usize) -> (Arc<Warning>, Waited) {
+            let alert = Alert {
+                alert_id: format!("{n:032x}"),
+                member: "001".into(),
+                customer_id: customer.into(),
+                rule_id: "W".into(),
+                key: n.to_string(),
+                level: level.into(),
+                zh: "贷".repeat(text),
+                ..Alert::default()
+            };
+            self.1.push(alert.clone());
+            let alert = NewAlert::new(alert, &Inspections::default()).unwrap();
+            match self.0.apply_alert(&alert.head(), Place::new(self.1.len() as u64 - 1, &[])) {
+                Raised::Opened(warning) => (warning, Waited { alerts: 1, ..Waited::default() }),
+                other => panic!("{other:?}"),
+            }
         }
     }
 
     #[test]
     fn a_long_digest_comes_in_parts_and_lacks_nothing() {
         let of = |n: u64| if n.is_multiple_of(2) { "c1" } else { "c2" };
-        let lines = (0..1201).map(|n| line(n, of(n), if n == 7 { Level::Red } else { Level::Blue }, 1));
-        let parts = parts(3, lines);
+        let mut texts = Texts::default();
+        let waits =
+            (0..1201).map(|n| texts.waits(n, of(n), if n == 7 { Level::Red } else { Level::Blue }, 1));
+        let parts = parts(3, waits);
         let numbers: Vec<_> = parts.iter().map(|digest| (digest.number, digest.part, digest.parts)).collect();
         assert_eq!(numbers, [(3, 1, 3), (3, 2, 3), (3, 3, 3)]);
         let groups: Vec<Vec<_>> = parts
             .iter()
-            .map(|d| d.groups.iter().map(|g| (g.customer(), g.level, g.lines.len())).collect())
+            .map(|d| d.groups.iter().map(|g| (&*g.customer, g.level, g.lines.len())).collect())
             .collect();
         // The gravest group first, whole in what follows, and as grave in each part.
         let wanted = vec![
@@ -240,14 +239,13 @@ mod tests {
 
     #[test]
     fn a_part_is_no_longer_than_a_topic_takes() {
-        let parts = parts(1, (0..40).map(|n| line(n, "c1", Level::Red, 30_000)));
+        let mut texts = Texts::default();
+        let parts = parts(1, (0..40).map(|n| texts.waits(n, "c1", Level::Red, 30_000)));
         assert_eq!(parts.iter().map(|d| d.groups[0].lines.len()).sum::<usize>(), 40);
-        assert!(
-            parts
-                .iter()
-                .all(|digest| prost::Message::encoded_len(&digest.wire(&Texts).unwrap()) < PART_BYTES + 1000)
-        );
+        let length = |digest: &Digest| prost::Message::encoded_len(&digest.wire("001", &texts).unwrap());
+        assert!(parts.iter().all(|digest| length(digest) < PART_BYTES + 1000));
         // One that is longer by itself comes by itself.
-        assert_eq!(super::parts(1, (0..2).map(|n| line(n, "c1", Level::Red, 200_000))).len(), 2);
+        let mut texts = Texts::default();
+        assert_eq!(super::parts(1, (0..2).map(|n| texts.waits(n, "c1", Level::Red, 200_000))).len(), 2);
     }
 }

@@ -22,6 +22,7 @@ mod course;
 mod digest;
 mod history;
 mod json;
+mod kept;
 mod managers;
 mod policy;
 mod push;

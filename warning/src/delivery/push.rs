@@ -128,7 +128,7 @@ impl Push {
                     count: *count,
                 });
             }
-            What::Digest(digest) => message.digest = Some(digest.wire(bodies)?),
+            What::Digest(digest) => message.digest = Some(digest.wire(&self.member, bodies)?),
         }
         Ok(message)
     }

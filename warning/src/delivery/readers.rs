@@ -7,7 +7,7 @@ use tarim_proto::warning::v1::Level;
 
 use super::{
     Budget, Push, What,
-    digest::{self, Line, Waited},
+    digest::{self, Waited},
 };
 use crate::lifecycle::{Head, Lifecycle, Place, Warning};
 
@@ -24,29 +24,29 @@ pub struct Way {
 }
 
 /// The state, by member. Nothing here asks a rulebook: what was decided is applied, now as after a restart.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Delivery {
-    members: BTreeMap<Arc<str>, Member>,
+    pub(super) members: BTreeMap<Arc<str>, Member>,
     /// Since when something waits.
-    waits_since_us: Option<i64>,
+    pub(super) waits_since_us: Option<i64>,
 }
 
-#[derive(Debug, Default)]
-struct Member {
-    readers: BTreeMap<Arc<str>, Reader>,
+#[derive(Clone, Debug, Default)]
+pub(super) struct Member {
+    pub(super) readers: BTreeMap<Arc<str>, Reader>,
     /// Warnings that stand, by number.
-    standing: HashMap<u32, Watch>,
+    pub(super) standing: HashMap<u32, Watch>,
 }
 
-#[derive(Debug, Default)]
-struct Reader {
-    day: i32,
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reader {
+    pub(super) day: i32,
     /// Pushes at once of that day, by budget.
-    spent: [u32; Budget::COUNT],
+    pub(super) spent: [u32; Budget::COUNT],
     /// By number of the warning.
-    waits: HashMap<u32, Waited>,
+    pub(super) waits: HashMap<u32, Waited>,
     /// Digests so far.
-    digests: u32,
+    pub(super) digests: u32,
 }
 
 /// A warning that stands.
@@ -116,9 +116,9 @@ impl Delivery {
                     continue;
                 }
                 state.digests += 1;
-                let lines = waits.into_iter().map(|(number, waited)| {
+                let waits = waits.into_iter().map(|(number, waited)| {
                     let warning = lifecycle.warning(name, number);
-                    Line::new(&warning.expect("a warning is never removed"), waited)
+                    (warning.expect("a warning is never removed"), waited)
                 });
                 let push = |digest| Push {
                     member: name.clone(),
@@ -126,7 +126,7 @@ impl Delivery {
                     at_us,
                     what: What::Digest(digest),
                 };
-                pushes.extend(digest::parts(state.digests, lines).into_iter().map(push));
+                pushes.extend(digest::parts(state.digests, waits).into_iter().map(push));
             }
         }
         self.waits_since_us = None;

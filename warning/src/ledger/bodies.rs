@@ -5,12 +5,15 @@ use std::{fs::File, io, os::unix::fs::FileExt, path::Path, path::PathBuf, sync::
 use tarim_proto::warning::v1::Alert;
 
 use super::{LedgerError, entry};
-use crate::lifecycle::Place;
+use crate::lifecycle::{Id, Place, Warning};
 
-/// Whoever has the bodies of alerts.
+/// Whoever knows what alerts say, and what warnings are about.
 pub trait Bodies {
     /// What an alert says, which stands there.
     fn body(&self, place: Place) -> Result<Alert, LedgerError>;
+
+    /// A warning as it is now.
+    fn warning(&self, member: &str, id: Id) -> Result<Arc<Warning>, LedgerError>;
 }
 
 /// Those in the ledger's file. What is not durable is not asked for: nobody has seen its place.
@@ -27,8 +30,17 @@ impl InFile {
     }
 }
 
-impl Bodies for InFile {
-    fn body(&self, place: Place) -> Result<Alert, LedgerError> {
+impl InFile {
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What an alert says, which stands there.
+    pub fn body(&self, place: Place) -> Result<Alert, LedgerError> {
         let mut bytes = vec![0; place.length()];
         let lost = |what| LedgerError::Body { file: self.path.clone(), offset: place.offset(), what };
         match self.file.read_exact_at(&mut bytes, place.offset()) {
@@ -43,8 +55,9 @@ impl Bodies for InFile {
 #[derive(Debug, Default)]
 pub struct InMemory(Vec<u8>);
 
-impl Bodies for InMemory {
-    fn body(&self, place: Place) -> Result<Alert, LedgerError> {
+impl InMemory {
+    /// What an alert says, which stands there.
+    pub fn body(&self, place: Place) -> Result<Alert, LedgerError> {
         let at = place.offset() as usize;
         let bytes = self.0.get(at..at + place.length()).unwrap_or_default();
         let lost = |what| LedgerError::Body { file: "memory".into(), offset: place.offset(), what };

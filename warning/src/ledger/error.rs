@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use crate::lifecycle::Id;
+
 /// Why the ledger cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
@@ -19,6 +21,9 @@ pub enum LedgerError {
         file.display()
     )]
     Body { file: PathBuf, offset: u64, what: String },
+    /// A bug: none is ever removed.
+    #[error("there is no warning {warning}, though a digest tells of it")]
+    NoWarning { warning: Id },
     /// The disk refused.
     #[error("cannot {what} {}: {source}\n    fix: check the disk's space, health and permissions", file.display())]
     Io {

@@ -3,7 +3,7 @@
 use std::{
     cmp::Ordering,
     fs::{File, OpenOptions},
-    io::{self, BufReader, Read},
+    io::{self, BufReader, Read, Seek, SeekFrom},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
@@ -49,6 +49,20 @@ impl Storage for File {
 /// Is shown each record, and where it begins; may refuse it by saying what is wrong with it.
 pub type Visit<'a> = &'a mut dyn FnMut(u64, &[u8]) -> Result<(), String>;
 
+/// Where records are read from, and the sequence of the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    pub at: u64,
+    pub next: u64,
+}
+
+impl Default for Start {
+    /// The beginning.
+    fn default() -> Self {
+        Self { at: HEADER as u64, next: 1 }
+    }
+}
+
 /// The end of a ledger.
 pub struct Log {
     pub(super) storage: Box<dyn Storage>,
@@ -71,9 +85,9 @@ pub struct Torn {
 }
 
 impl Log {
-    /// Reads every record, cuts a torn tail off, and makes durable whatever is there: it may have been written by a process that
+    /// Reads every record from a start on, cuts a torn tail off, and makes durable whatever is there: it may have been written by a process that
     /// died before its sync.
-    pub fn open(folder: &Path, visit: Visit<'_>) -> Result<(Self, Option<Torn>), LedgerError> {
+    pub fn open(folder: &Path, start: Start, visit: Visit<'_>) -> Result<(Self, Option<Torn>), LedgerError> {
         let path = folder.join(NAME);
         let failed = |what| LedgerError::io(what, path.clone());
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
@@ -86,7 +100,7 @@ impl Log {
             File::open(folder).and_then(|f| f.sync_all()).map_err(LedgerError::io("sync", folder.into()))?;
             return Ok((log, None));
         }
-        let (salt, end, next) = scan(&file, size, &path, visit)?;
+        let (salt, end, next) = scan(&file, size, &path, start, visit)?;
         let torn = (end < size).then_some(Torn { end, bytes: size - end });
         if let Some(torn) = torn {
             file.set_len(torn.end).map_err(failed("cut the torn tail of"))?;
@@ -111,6 +125,20 @@ impl Log {
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub fn salt(&self) -> u32 {
+        self.salt
+    }
+
+    /// Everything before is durable.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Sequence of the record that comes there.
+    pub fn next(&self) -> u64 {
+        self.next
     }
 
     /// Bytes of the group.
@@ -174,14 +202,21 @@ fn is_unborn(file: &File, size: u64) -> io::Result<bool> {
 }
 
 /// Reads the file record by record: its salt, where the whole records end, and the next sequence.
-fn scan(file: &File, size: u64, path: &Path, visit: Visit<'_>) -> Result<(u32, u64, u64), LedgerError> {
+fn scan(
+    file: &File,
+    size: u64,
+    path: &Path,
+    start: Start,
+    visit: Visit<'_>,
+) -> Result<(u32, u64, u64), LedgerError> {
     let failed = || LedgerError::io("read", path.into());
     let corrupt = |offset, what: String| LedgerError::Corrupt { file: path.into(), offset, what };
     let mut reader = BufReader::with_capacity(1 << 20, file);
     let mut head = [0; HEADER];
     reader.read_exact(&mut head).map_err(failed())?;
     let salt = salt(&head).map_err(|what| corrupt(0, what.into()))?;
-    let (mut at, mut next) = (HEADER as u64, 1);
+    let Start { mut at, mut next } = start;
+    reader.seek(SeekFrom::Start(at)).map_err(failed())?;
     let mut bytes = Vec::new();
     while at < size {
         bytes.clear();

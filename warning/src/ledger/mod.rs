@@ -9,7 +9,8 @@
 //! ```
 //!
 //! One thread applies what is queued, writes it, syncs once, shows it to readers and tells everyone: so what readers see, and
-//! what was answered, is on disk. At open the log is read, and a torn tail cut off; anything else that cannot be read is an
+//! what was answered, is on disk. At open the log is read, behind its
+//! snapshot if there is one, and a torn tail cut off; anything else that cannot be read is an
 //! error that names the byte ([`frame`] says how the two are told apart).
 //!
 //! - **Alerts once**: the offset up to which a topic was read stands in the record of its alerts; an alert that comes twice all
@@ -21,6 +22,7 @@
 //!
 //! In memory is what is looked up and counted, of all warnings, also those that are closed; and where in the log their alerts
 //! stand ([`bodies`]). What an alert says is read from there when somebody asks. Pushes leave memory after a time.
+//! A [snapshot](snapshot) of what is in memory is written now and then and at the end, so that opening reads the log from there.
 //!
 //! Another process can [`follow`] the file, without a server; [`Ledger::heard`] tells it that there is somebody who writes.
 
@@ -37,6 +39,7 @@ mod log;
 mod news;
 mod open_warnings;
 mod outbox;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -72,6 +75,8 @@ use self::{
     books::{Books, Done},
     heard::Heard,
     log::Log,
+    snapshot::{Keeper, State},
+    view::Whole,
     writer::{Order, Shared},
 };
 use crate::{
@@ -105,14 +110,19 @@ pub struct Opening {
     pub clock: Clock,
     /// So long a push stays in the inbox of its reader.
     pub inbox: Duration,
+    /// A snapshot is written once the log has grown by so many bytes, and by as many as the last one has.
+    pub snapshot_bytes: u64,
 }
+
+/// Read in a second or less.
+const SNAPSHOT_BYTES: u64 = 64 << 20;
 
 /// A quarter of a year.
 const INBOX: Duration = Duration::from_secs(92 * 86_400);
 
 impl Default for Opening {
     fn default() -> Self {
-        Self { pushing: None, clock: Clock::default(), inbox: INBOX }
+        Self { pushing: None, clock: Clock::default(), inbox: INBOX, snapshot_bytes: SNAPSHOT_BYTES }
     }
 }
 
@@ -146,7 +156,8 @@ impl Ledger {
         Self::open_with(folder, Opening { pushing: Some(pushing), clock, ..Opening::default() })
     }
 
-    /// Opens the ledger of a folder, which is created if it is not there. Reads every record once.
+    /// Opens the ledger of a folder, which is created if it is not there: reads its snapshot, and the
+    /// records behind it.
     pub fn open_with(folder: &Path, opening: Opening) -> Result<Self, LedgerError> {
         std::fs::create_dir_all(folder).map_err(LedgerError::io("create", folder.into()))?;
         let file = folder.join("warnings.lock");
@@ -160,15 +171,16 @@ impl Ledger {
         }
         // Those who follow hear of nothing until all is read.
         let heard = Heard::open(folder).map_err(LedgerError::io("create a file in", folder.into()))?;
-        let (log, books, shared) = read(folder, &opening)?;
-        Self::start(log, books, shared, (heard, lock), opening)
+        let (log, books, shared, snapshot) = read(folder, &opening)?;
+        let keeper = Keeper::new(&log, shared.view.file().clone(), &opening, snapshot);
+        Self::start(log, books, shared, (heard, lock, keeper), opening)
     }
 
     fn start(
         log: Log,
         mut books: Books,
         shared: Shared,
-        (heard, lock): (Heard, File),
+        (heard, lock, keeper): (Heard, File, Keeper),
         mut opening: Opening,
     ) -> Result<Self, LedgerError> {
         if let Some(pushing) = opening.pushing.take() {
@@ -183,7 +195,7 @@ impl Ledger {
         let with = shared.clone();
         let writer = std::thread::Builder::new()
             .name("ledger".into())
-            .spawn(move || writer::run(log, books, &opening, &with, &taken))
+            .spawn(move || writer::run(log, books, keeper, &opening, &with, &taken))
             .map_err(failed)?;
         Ok(Self { shared, orders, writer: Mutex::new(Some(writer)), heard, _lock: lock })
     }
@@ -325,13 +337,14 @@ impl Drop for Ledger {
     }
 }
 
-/// Everything that a folder holds.
-fn read(folder: &Path, opening: &Opening) -> Result<(Log, Books, Shared), LedgerError> {
-    let mut books = Books::default();
+/// Everything that a folder holds, and where in the log its snapshot stands and how long that is.
+fn read(folder: &Path, opening: &Opening) -> Result<(Log, Books, Shared, (u64, u64)), LedgerError> {
+    let State { lifecycle, delivery, outbox, pushes, inbox, mut positions, start, bytes } =
+        snapshot::load(folder, opening);
+    let mut books = Books { lifecycle: Whole::new(lifecycle), delivery, stage: None };
     let from_us = opening.inbox_from_us();
-    let (outbox, inbox, pushes) = (Outbox::default(), Inbox::default(), Outbox::default());
-    let mut positions = std::collections::HashMap::new();
-    let (log, torn) = Log::open(folder, &mut |begins, record| {
+    inbox.forget(from_us);
+    let (log, torn) = Log::open(folder, start, &mut |begins, record| {
         let mut done = Done::default();
         done.again(&mut books, begins, record)?;
         books.lifecycle.write().settle();
@@ -368,5 +381,5 @@ fn read(folder: &Path, opening: &Opening) -> Result<(Log, Books, Shared), Ledger
         positions: Mutex::new(positions),
         open: AtomicBool::new(true),
     };
-    Ok((log, books, shared))
+    Ok((log, books, shared, (start.at, bytes)))
 }

@@ -2,12 +2,13 @@
 
 use std::{
     collections::VecDeque,
+    io::{self, Read},
     ops::Deref,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use crate::lifecycle::Warning;
+use crate::lifecycle::{Warning, bytes::In};
 
 /// Something to be told.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,6 +88,31 @@ impl<T: Clone> Outbox<T> {
         let first = queue.unsent.partition_point(|unsent| unsent.sequence <= after);
         let found: Vec<_> = queue.unsent.range(first..).take(max).cloned().collect();
         if found.is_empty() && queue.closed { None } else { Some(found) }
+    }
+
+    /// Sequence of the last there was, and what is to be sent.
+    pub(super) fn copy(&self) -> (u64, Vec<Unsent<T>>) {
+        let queue = self.queue();
+        (queue.last, queue.unsent.iter().cloned().collect())
+    }
+
+    /// What was written of one: the sequence of the last, and what is to be sent, each as `read` reads it.
+    pub(super) fn read<R: Read>(
+        from: &mut In<R>,
+        mut read: impl FnMut(&mut In<R>) -> io::Result<T>,
+    ) -> io::Result<Self> {
+        let last = from.u64()?;
+        let mut unsent = VecDeque::new();
+        from.all(|from| {
+            unsent.push_back(Unsent { sequence: 0, what: read(from)? });
+            Ok(())
+        })?;
+        // They are the last ones.
+        for (unsent, sequence) in unsent.iter_mut().rev().zip((1..=last).rev()) {
+            unsent.sequence = sequence;
+        }
+        let queue = Queue { unsent, last, closed: false };
+        Ok(Self { queue: Mutex::new(queue), more: Condvar::new() })
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue<T>> {

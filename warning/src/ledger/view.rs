@@ -15,6 +15,10 @@ use crate::lifecycle::{Id, Lifecycle, Member, Place, Record, State, Warning};
 pub struct Whole(Arc<RwLock<Lifecycle>>);
 
 impl Whole {
+    pub fn new(lifecycle: Lifecycle) -> Self {
+        Self(Arc::new(RwLock::new(lifecycle)))
+    }
+
     pub fn read(&self) -> RwLockReadGuard<'_, Lifecycle> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -56,6 +60,11 @@ impl View {
         Self { whole, bodies }
     }
 
+    /// The file that the alerts are read from.
+    pub(super) fn file(&self) -> &InFile {
+        &self.bodies
+    }
+
     /// The warning that an alert belongs to.
     pub fn get(&self, member: &str, alert: Id) -> Option<Arc<Warning>> {
         self.whole.read().member(member)?.seen_of_alert(alert)
@@ -85,6 +94,10 @@ impl View {
 impl Bodies for View {
     fn body(&self, place: Place) -> Result<Alert, LedgerError> {
         self.bodies.body(place)
+    }
+
+    fn warning(&self, member: &str, id: Id) -> Result<Arc<Warning>, LedgerError> {
+        self.get(member, id).ok_or(LedgerError::NoWarning { warning: id })
     }
 }
 

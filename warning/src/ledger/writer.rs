@@ -15,6 +15,7 @@ use super::{
     books::{Books, Done, Taken},
     log::{GROUP_BYTES, Log},
     outbox::{Change, Outbox},
+    snapshot::{Copied, Keeper},
     view::View,
 };
 use crate::{
@@ -79,6 +80,7 @@ const LOOK_US: i64 = 60_000_000;
 pub fn run(
     mut log: Log,
     mut books: Books,
+    mut keeper: Keeper,
     opening: &Opening,
     shared: &Shared,
     orders: &mpsc::Receiver<Order>,
@@ -116,6 +118,7 @@ pub fn run(
                         shared.inbox.forget(from_us);
                         inbox_from_us = from_us;
                     }
+                    keeper.look(&log, || shared.copy(&books));
                 }
                 Err(e) => {
                     tracing::error!("the ledger takes nothing more: {e}");
@@ -130,7 +133,9 @@ pub fn run(
             shared.news.close();
             shared.pushes.close();
             state?;
-            return log.mark().map_err(Arc::new);
+            log.mark().map_err(Arc::new)?;
+            keeper.end(&log, || shared.copy(&books));
+            return Ok(());
         }
     }
 }
@@ -185,6 +190,18 @@ pub fn closed() -> Failure {
 }
 
 impl Shared {
+    /// All that there is, when all of it is durable.
+    fn copy(&self, books: &Books) -> Copied {
+        Copied {
+            lifecycle: books.lifecycle.read().copy(),
+            delivery: books.delivery.clone(),
+            outbox: self.outbox.copy(),
+            pushes: self.pushes.copy(),
+            inbox: self.inbox.copy(),
+            positions: self.positions.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+
     /// Shows readers what a group did.
     fn publish(&self, group: Done) {
         let Done { versions, changes, pushes, positions, sent, pushed } = group;

@@ -14,21 +14,23 @@ use super::{
 /// The warnings of a member. Nothing of one is ever looked up with another's.
 #[derive(Debug, Default)]
 pub struct Member {
-    name: Arc<str>,
-    names: Names,
+    pub(super) name: Arc<str>,
+    pub(super) names: Names,
     /// In the order in which they were opened.
-    warnings: Rows<Record>,
+    pub(super) warnings: Rows<Record>,
     /// Alerts that opened nothing: their ids, and the warning that each belongs to.
-    repeats: Rows<(Id, u32)>,
+    pub(super) repeats: Rows<(Id, u32)>,
     /// Every alert that was taken: number of the warning that it opened, or [`REPEAT`] and the number of the repeat.
-    alerts: HashTable<u32>,
+    pub(super) alerts: HashTable<u32>,
     /// Warnings that stand, by their subject: an alert of the same is a repeat.
-    standing: HashTable<u32>,
+    pub(super) standing: HashTable<u32>,
     /// The latest warning of each customer.
-    latest: HashMap<u32, u32>,
-    /// What each request was answered.
-    answers: HashMap<Box<str>, Answer>,
-    hasher: DefaultHashBuilder,
+    pub(super) latest: HashMap<u32, u32>,
+    /// Requests, and what each was answered.
+    pub(super) answers: Rows<(Arc<str>, Answer)>,
+    /// Numbers of the answers, by request.
+    pub(super) requests: HashTable<u32>,
+    pub(super) hasher: DefaultHashBuilder,
     unseen: Unseen,
 }
 
@@ -40,7 +42,7 @@ struct Unseen {
     alerts: HashSet<Id>,
 }
 
-const REPEAT: u32 = 1 << 31;
+pub(super) const REPEAT: u32 = 1 << 31;
 
 impl Member {
     pub fn new(name: Arc<str>) -> Self {
@@ -119,7 +121,11 @@ impl Member {
                 entry.remove();
             }
         }
-        self.answers.insert(change.request.as_str().into(), self.warnings[number].answer(number));
+        let answer =
+            self.answers.push((change.request.as_str().into(), self.warnings[number].answer(number)));
+        let Self { answers, requests, hasher, .. } = self;
+        let hash_of = |answer: &u32| hasher.hash_one(&*answers[*answer].0);
+        requests.insert_unique(hash_of(&answer), answer, hash_of);
         self.shown(number)
     }
 
@@ -152,7 +158,9 @@ impl Member {
     }
 
     pub fn answer(&self, request: &str) -> Option<&Answer> {
-        self.answers.get(request)
+        let hash = self.hasher.hash_one(request);
+        let found = self.requests.find(hash, |answer| *self.answers[*answer].0 == *request)?;
+        Some(&self.answers[*found].1)
     }
 
     /// The warning as it was answered then, if it is the same that is asked for now. The time is not asked for but given.
@@ -258,6 +266,6 @@ impl Member {
     }
 }
 
-fn id_of(warnings: &Rows<Record>, repeats: &Rows<(Id, u32)>, entry: u32) -> Id {
+pub(super) fn id_of(warnings: &Rows<Record>, repeats: &Rows<(Id, u32)>, entry: u32) -> Id {
     if entry & REPEAT == 0 { warnings[entry].id } else { repeats[entry & !REPEAT].0 }
 }

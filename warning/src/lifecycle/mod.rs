@@ -18,8 +18,10 @@
 //!   [settled](Lifecycle::settle), for what is not on disk must not be told.
 
 mod alert;
+pub(crate) mod bytes;
 mod change;
 mod inspection;
+mod kept;
 mod member;
 mod names;
 mod place;
@@ -44,7 +46,9 @@ pub use self::{
 };
 pub(crate) use self::{
     alert::{id as id_of_alert, level as level_of_alert},
+    kept::Copy,
     member::Member,
+    names::Names,
     record::Record,
     rows::Rows,
 };

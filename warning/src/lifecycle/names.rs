@@ -15,6 +15,22 @@ pub struct Names {
 }
 
 impl Names {
+    /// Texts that have the numbers that they have there.
+    pub fn of(texts: Rows<Arc<str>>) -> Self {
+        let hasher = DefaultHashBuilder::default();
+        let mut numbers = HashTable::with_capacity(texts.len() as usize);
+        let hash_of = |number: &u32| hasher.hash_one(&*texts[*number]);
+        for number in 0..texts.len() {
+            numbers.insert_unique(hash_of(&number), number, hash_of);
+        }
+        Self { texts, numbers, hasher }
+    }
+
+    /// All of them, by number.
+    pub fn texts(&self) -> &Rows<Arc<str>> {
+        &self.texts
+    }
+
     /// The number of a text that is known.
     pub fn find(&self, text: &str) -> Option<u32> {
         let hash = self.hasher.hash_one(text);

@@ -37,6 +37,19 @@ impl Place {
         body.len() == self.length() && crc32fast::hash(body) == self.crc
     }
 
+    pub(super) fn to_bytes(self) -> [u8; 12] {
+        let mut bytes = [0; 12];
+        bytes[..8].copy_from_slice(&self.packed().to_le_bytes());
+        bytes[8..].copy_from_slice(&self.crc.to_le_bytes());
+        bytes
+    }
+
+    pub(super) fn from_bytes(bytes: [u8; 12]) -> Self {
+        let [low, high, crc] =
+            [0, 4, 8].map(|at| u32::from_le_bytes(*bytes[at..].first_chunk().expect("four bytes of twelve")));
+        Self { packed: [low, high], crc }
+    }
+
     fn packed(self) -> u64 {
         u64::from(self.packed[0]) | u64::from(self.packed[1]) << 32
     }
@@ -53,6 +66,7 @@ mod tests {
                 let body = vec![7; length];
                 let place = Place::new(offset, &body);
                 assert_eq!((place.offset(), place.length(), place.holds(&body)), (offset, length, true));
+                assert_eq!(Place::from_bytes(place.to_bytes()), place);
                 assert!(!place.holds(&vec![8; length.max(1)]));
             }
         }

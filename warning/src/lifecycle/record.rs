@@ -1,8 +1,13 @@
 //! A warning as it is kept.
 
+use std::io::{self, Read, Write};
+
 use tarim_proto::warning::v1::Level;
 
-use super::{Head, Id, Inspection, Place, State};
+use super::{
+    Head, Id, Inspection, Place, State,
+    bytes::{In, Out, wrong},
+};
 
 /// A warning, in few bytes: there are tens of millions. Texts are named by their number within the member.
 #[derive(Clone, Debug)]
@@ -105,6 +110,57 @@ impl Record {
         Some(Inspection { due_at_us, done: self.inspected })
     }
 
+    pub fn write(&self, out: &mut Out<impl Write>) -> io::Result<()> {
+        out.id(self.id)?;
+        out.i64(self.first_raised_us)?;
+        out.i64(self.last_raised_us)?;
+        out.i64(self.inspect_by_us)?;
+        out.place(self.body)?;
+        let Subject { customer, rule, key } = self.subject;
+        let Self { group, text, count, before, .. } = *self;
+        [customer, rule, key, group, text, count, before].into_iter().try_for_each(|n| out.u32(n))?;
+        out.u8(self.level)?;
+        out.state(self.state)?;
+        out.flag(self.inspected)?;
+        out.all(self.steps().len(), self.steps(), |out, step| step.write(out))
+    }
+
+    /// What was written, of a member that has so many names.
+    pub fn read(from: &mut In<impl Read>, names: u32) -> io::Result<Self> {
+        let (id, first_raised_us, last_raised_us) = (from.id()?, from.i64()?, from.i64()?);
+        let (inspect_by_us, body) = (from.i64()?, from.place()?);
+        let subject = Subject { customer: from.u32()?, rule: from.u32()?, key: from.u32()? };
+        let (group, text, count, before) = (from.u32()?, from.u32()?, from.u32()?, from.u32()?);
+        let (level, state, inspected) = (from.u8()?, from.state()?, from.flag()?);
+        let mut steps = Steps::default();
+        from.all(|from| {
+            steps.0.push(Step::read(from, names)?);
+            Ok(())
+        })?;
+        let Subject { customer, rule, key } = subject;
+        if [customer, rule, key, group].iter().any(|name| *name >= names) {
+            return Err(wrong("a warning without a name"));
+        }
+        steps.0.shrink_to_fit();
+        let steps = (!steps.0.is_empty()).then(|| Box::new(steps));
+        Ok(Self {
+            id,
+            first_raised_us,
+            last_raised_us,
+            inspect_by_us,
+            steps,
+            body,
+            subject,
+            group,
+            text,
+            count,
+            before,
+            level,
+            state,
+            inspected,
+        })
+    }
+
     /// As it is now, for whoever asks for the same change again.
     pub fn answer(&self, number: u32) -> Answer {
         Answer {
@@ -136,6 +192,23 @@ impl Record {
     }
 }
 
+impl Step {
+    fn write(&self, out: &mut Out<impl Write>) -> io::Result<()> {
+        out.i64(self.at_us)?;
+        [self.by, self.why, self.to_role].into_iter().try_for_each(|n| out.u32(n))?;
+        out.state(self.from)?;
+        out.state(self.to)
+    }
+
+    fn read(from: &mut In<impl Read>, names: u32) -> io::Result<Self> {
+        let (at_us, by, why, to_role) = (from.i64()?, from.u32()?, from.u32()?, from.u32()?);
+        if by >= names || why >= names || to_role > names {
+            return Err(wrong("a step without a name"));
+        }
+        Ok(Self { at_us, by, why, to_role, from: from.state()?, to: from.state()? })
+    }
+}
+
 /// What a request was answered: the warning as it was then, as far as it can have become another since.
 #[derive(Clone, Copy, Debug)]
 pub struct Answer {
@@ -148,4 +221,27 @@ pub struct Answer {
     inspect_by_us: i64,
     level: u8,
     inspected: bool,
+}
+
+impl Answer {
+    pub fn write(&self, out: &mut Out<impl Write>) -> io::Result<()> {
+        [self.number, self.steps, self.count].into_iter().try_for_each(|n| out.u32(n))?;
+        let times = [self.first_raised_us, self.last_raised_us, self.inspect_by_us];
+        times.into_iter().try_for_each(|n| out.i64(n))?;
+        out.u8(self.level)?;
+        out.flag(self.inspected)
+    }
+
+    pub fn read(from: &mut In<impl Read>) -> io::Result<Self> {
+        Ok(Self {
+            number: from.u32()?,
+            steps: from.u32()?,
+            count: from.u32()?,
+            first_raised_us: from.i64()?,
+            last_raised_us: from.i64()?,
+            inspect_by_us: from.i64()?,
+            level: from.u8()?,
+            inspected: from.flag()?,
+        })
+    }
 }

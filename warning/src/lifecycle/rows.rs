@@ -20,6 +20,13 @@ impl<T> Default for Rows<T> {
 }
 
 impl<T> Rows<T> {
+    /// Without those that were [forgotten](Rows::forget) when the first that is wanted had this number: the next has the number of
+    /// the first of its chunk.
+    pub fn behind(first: u32) -> Self {
+        let chunks = first as usize / CHUNK;
+        Self { chunks: vec![Arc::default(); chunks], len: chunks * CHUNK }
+    }
+
     pub fn len(&self) -> u32 {
         self.len as u32
     }
@@ -27,6 +34,10 @@ impl<T> Rows<T> {
     pub fn get(&self, number: u32) -> Option<&T> {
         let number = number as usize;
         self.chunks.get(number / CHUNK)?.get(number % CHUNK)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.chunks.iter().flat_map(|chunk| chunk.iter())
     }
 }
 

@@ -63,6 +63,16 @@ impl Warning {
     }
 }
 
+impl Id {
+    pub(super) fn to_bytes(self) -> [u8; 16] {
+        self.0
+    }
+
+    pub(super) fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
 impl FromStr for Id {
     type Err = ();
 

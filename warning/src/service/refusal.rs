@@ -86,7 +86,9 @@ impl From<lifecycle::Refused> for Refusal {
 impl From<LedgerError> for Refusal {
     fn from(error: LedgerError) -> Self {
         match error {
-            LedgerError::Body { .. } | LedgerError::Corrupt { .. } => Self::Lost(error.to_string()),
+            LedgerError::Body { .. } | LedgerError::Corrupt { .. } | LedgerError::NoWarning { .. } => {
+                Self::Lost(error.to_string())
+            }
             _ => Self::Unavailable(error.to_string()),
         }
     }

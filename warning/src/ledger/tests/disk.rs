@@ -6,7 +6,11 @@ use std::{
 };
 
 use super::{
-    super::{bodies::Records as _, frame::HEADER, log::Storage},
+    super::{
+        bodies::Records as _,
+        frame::HEADER,
+        log::{Start, Storage},
+    },
     *,
 };
 
@@ -16,7 +20,7 @@ fn file(folder: &Path) -> std::path::PathBuf {
 
 /// Writes groups of records; gives where in the file each group ended.
 fn write(folder: &Path, groups: &[Vec<Vec<u8>>]) -> Vec<usize> {
-    let (mut log, _) = Log::open(folder, &mut |_, _| Ok(())).unwrap();
+    let (mut log, _) = Log::open(folder, Start::default(), &mut |_, _| Ok(())).unwrap();
     let mut ends = Vec::new();
     for group in groups {
         group.iter().for_each(|record| log.gather(record));
@@ -74,7 +78,7 @@ fn corruption_is_never_taken_for_a_torn_tail() {
     write(folder.path(), &groups(&mut ChaCha8Rng::seed_from_u64(5)));
     let all = contents(folder.path()).unwrap();
     let before_mark = fs::metadata(file(folder.path())).unwrap().len() as usize;
-    Log::open(folder.path(), &mut |_, _| Ok(())).unwrap().0.mark().unwrap();
+    Log::open(folder.path(), Start::default(), &mut |_, _| Ok(())).unwrap().0.mark().unwrap();
     let whole = fs::read(file(folder.path())).unwrap();
     for byte in 0..whole.len() {
         let mut changed = whole.clone();
@@ -129,13 +133,15 @@ pub(super) struct Gated {
 impl Gate {
     /// A ledger on such a file.
     pub(super) fn open(folder: &Path) -> (Self, Ledger) {
-        let (mut log, books, shared) = read(folder, &Opening::default()).unwrap();
+        let opening = Opening::default();
+        let (mut log, books, shared, snapshot) = read(folder, &opening).unwrap();
+        let keeper = Keeper::new(&log, shared.view.file().clone(), &opening, snapshot);
         let on = fs::OpenOptions::new().write(true).open(file(folder)).unwrap();
         let gate = Self(Arc::default(), Arc::new(on));
         log.storage = Box::new(gate.clone());
         let lock = fs::File::create(folder.join("warnings.lock")).unwrap();
         let heard = Heard::open(folder).unwrap();
-        (gate, Ledger::start(log, books, shared, (heard, lock), Opening::default()).unwrap())
+        (gate, Ledger::start(log, books, shared, (heard, lock, keeper), opening).unwrap())
     }
 
     pub(super) fn set(&self, set: impl FnOnce(&mut Gated)) {

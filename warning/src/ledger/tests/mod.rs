@@ -7,6 +7,7 @@ mod disk;
 mod follow;
 mod pushes;
 mod readers;
+mod snapshot;
 
 use std::{path::Path, sync::mpsc, time::Duration};
 
@@ -14,7 +15,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tarim_proto::warning::v1::{Alert, Level};
 
-use super::*;
+use super::{log::Start, *};
 use crate::lifecycle::{Changed, Inspections, Refused, State, Warning};
 
 fn alert(n: u64, member: &str, customer: &str) -> NewAlert {
@@ -176,7 +177,7 @@ fn a_folder_has_one_ledger() {
 /// All that a folder's ledger did, as it is read.
 fn contents(folder: &Path) -> Result<Vec<Vec<u8>>, LedgerError> {
     let mut records = Vec::new();
-    Log::open(folder, &mut |_, record| {
+    Log::open(folder, Start::default(), &mut |_, record| {
         records.push(record.to_vec());
         Ok(())
     })?;

@@ -193,7 +193,11 @@ fn an_inbox_has_an_end() {
         let pushing = pushing(&now);
         let clock = pushing.clock.clone();
         let inbox = Duration::from_secs(3600 * inbox_h);
-        Ledger::open_with(folder.path(), Opening { pushing: Some(pushing), clock, inbox }).unwrap()
+        Ledger::open_with(
+            folder.path(),
+            Opening { pushing: Some(pushing), clock, inbox, ..Opening::default() },
+        )
+        .unwrap()
     };
     let ledger = open(20);
     live(&ledger, &now, 0..40);
