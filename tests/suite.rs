@@ -3,6 +3,7 @@
 
 mod installation;
 mod kill;
+mod reserved;
 mod serve;
 mod warn_desk;
 mod warn_kafka;

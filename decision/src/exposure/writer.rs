@@ -61,6 +61,8 @@ pub struct Writer {
     machine: Machine,
     config: Config,
     open: Arc<AtomicBool>,
+    /// It was told to stop.
+    closing: bool,
     stats: Arc<Stats>,
     adopting: Option<(Arc<SchemeSet>, Done<Answer>)>,
     snapshot: Option<JoinHandle<()>>,
@@ -77,6 +79,7 @@ impl Writer {
             machine,
             config,
             open,
+            closing: false,
             stats,
             adopting: None,
             snapshot: None,
@@ -97,7 +100,8 @@ impl Writer {
                 .err()
                 .unwrap_or_else(|| LedgerError::Closed("the service is shutting down".into()))));
         }
-        if let Err(e) = &ended {
+        // Where the last thing failed, whoever closes waits for the end.
+        if let (Err(e), false) = (&ended, self.closing) {
             // Whoever hands something over is told, until nobody can any more.
             let mut orders = orders.iter().take_while(|order| !matches!(order, Order::Close));
             orders.by_ref().for_each(|order| order.refuse(e.clone()));
@@ -119,7 +123,10 @@ impl Writer {
             let more = loop {
                 match next {
                     Ok(Order::Do(prepared, done)) => group.push((prepared, done)),
-                    Ok(Order::Close) | Err(RecvTimeoutError::Disconnected) => break false,
+                    Ok(Order::Close) | Err(RecvTimeoutError::Disconnected) => {
+                        self.closing = true;
+                        break false;
+                    }
                     Ok(other) => others.push(other),
                     Err(RecvTimeoutError::Timeout) => break true,
                 }
