@@ -109,6 +109,7 @@ fn reason(
         unknown: false,
         values: std::iter::once(value("counter", Value::Utf8(name(counter)))).chain(amounts).collect(),
         points_lost: None,
+        override_roles: Vec::new(),
     }
 }
 
