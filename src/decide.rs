@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use tarim_proto::decision::v1::{
-    Decision, DecisionRequest, decision_service_client::DecisionServiceClient,
+    Decision, DecisionRequest, Reserve, decision_service_client::DecisionServiceClient,
     streamed_decision::Result as Streamed,
 };
 use tonic::{Status, transport::Channel};
@@ -24,9 +24,10 @@ use crate::{endpoint::Tls, home::Home};
 #[command(after_help = "Examples:\n  \
     tarim decide --member 001 --product salary_loan --application '{\"customer_id\": \"c1\", \"amount_fen\": 5000000}'\n  \
     tarim decide --call score --lang zh --member 001 --product salary_loan --application '{\"customer_id\": \"c1\"}'\n  \
-    tarim decide --file requests.ndjson --stream --json\n\n\
+    tarim decide --file requests.ndjson --stream --json\n  \
+    tarim decide --reserve --member 001 --product salary_loan --application '{\"customer_id\": \"c1\", \"amount_fen\": 5000000}'\n\n\
     A line of the file: {\"request_id\": \"r1\", \"member\": \"001\", \"product\": \"salary_loan\", \
-    \"application\": {\"customer_id\": \"c1\"}}\n\
+    \"application\": {\"customer_id\": \"c1\"}, \"reserve\": true}\n\
     JSON's types are read by the standard `applications`: a date is \"2026-01-31\". A request id that was \
     used before gives the decision that was made then.")]
 pub struct Args {
@@ -54,6 +55,10 @@ pub struct Args {
     /// Send all requests down one stream, many in flight, instead of one after another
     #[arg(long)]
     stream: bool,
+    /// Take room of the exposure limits for what is approved: as much as the limit, or at most so much, in fen. Requests of a
+    /// file may say so themselves: "reserve": true, or the amount
+    #[arg(long, num_args = 0..=1, default_missing_value = "0", value_name = "FEN")]
+    reserve: Option<i64>,
     /// One JSON object a line instead of a card
     #[arg(long)]
     json: bool,
@@ -98,14 +103,22 @@ pub fn run(_home: &Home, args: Args) -> anyhow::Result<()> {
 
 /// The requests that the arguments name.
 fn requests(args: &Args) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Result<DecisionRequest>> + Send>> {
-    match (&args.file, &args.member, &args.product, &args.application) {
-        (Some(file), ..) => request::read(file),
-        (None, Some(member), Some(product), Some(application)) => {
-            let id = args.request_id.clone().unwrap_or_else(|| request::new_id(1));
-            Ok(Box::new(std::iter::once(request::of(id, member, product, application))))
-        }
-        _ => bail!("name --member, --product and --application, or a --file"),
-    }
+    let most = |fen: i64| Reserve { amount_fen: (fen != 0).then_some(fen), expires_at: None };
+    let reserve = args.reserve.map(most);
+    let all: Box<dyn Iterator<Item = _> + Send> =
+        match (&args.file, &args.member, &args.product, &args.application) {
+            (Some(file), ..) => request::read(file)?,
+            (None, Some(member), Some(product), Some(application)) => {
+                let id = args.request_id.clone().unwrap_or_else(|| request::new_id(1));
+                Box::new(std::iter::once(request::of(id, member, product, application)))
+            }
+            _ => bail!("name --member, --product and --application, or a --file"),
+        };
+    let with = move |request: DecisionRequest| {
+        let reserve = request.reserve.or(reserve);
+        DecisionRequest { reserve, ..request }
+    };
+    Ok(Box::new(all.map(move |request| request.map(&with))))
 }
 
 async fn connect(args: &Args) -> anyhow::Result<Client> {

@@ -35,6 +35,7 @@ fn request(number: usize, rng: &mut ChaCha8Rng) -> DecisionRequest {
             ("customer_id".into(), value(Kind::StringValue(customer.into()))),
             ("amount_fen".into(), value(Kind::IntValue(amount))),
         ]),
+        reserve: None,
     }
 }
 

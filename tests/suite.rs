@@ -4,6 +4,7 @@
 mod exposed;
 mod installation;
 mod kill;
+mod reserved;
 mod serve;
 mod warn_desk;
 mod warn_kafka;

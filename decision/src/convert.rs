@@ -21,7 +21,7 @@ use tarim_datamart::{Type, Value, ValueRef, standards::Field};
 use tarim_proto::{decision::v1 as wire, encoded::FieldValue};
 
 use crate::engine::Sent;
-use crate::outcome::{Call, Clearance, Decision, Effect, NamedValue, Outcome, Reason, Stage};
+use crate::outcome::{Call, Clearance, Decision, Effect, NamedValue, Outcome, Reason, Reservation, Stage};
 
 /// Integers up to here are exact in a float64.
 const EXACT: i64 = 1 << 53;
@@ -124,11 +124,23 @@ pub fn wire_decision(decision: &Decision) -> wire::Decision {
         pd: score.map(|s| s.pd),
         limit_fen: decision.limit_fen,
         rate_ppm: decision.rate_ppm,
+        reservation: decision.reservation.as_ref().map(wire_reservation),
         ..Default::default()
     }
 }
 
-fn wire_reason(reason: &Reason) -> wire::Reason {
+/// Room that was taken, on the wire.
+pub fn wire_reservation(reservation: &Reservation) -> wire::Reservation {
+    let Reservation { exposure, fen, expires_us, sequence } = reservation;
+    wire::Reservation {
+        exposure: exposure.clone(),
+        amount_fen: *fen,
+        expires_at: Some(timestamp(*expires_us)),
+        sequence: *sequence,
+    }
+}
+
+pub fn wire_reason(reason: &Reason) -> wire::Reason {
     wire::Reason {
         id: reason.id.clone(),
         stage: wire_stage(reason.stage).into(),

@@ -206,6 +206,24 @@ pub struct Decision {
     pub limit_fen: Option<i64>,
     /// Millionths a year; absent as `limit_fen` is.
     pub rate_ppm: Option<i64>,
+    /// Room that was taken of exposure limits.
+    pub reservation: Option<Reservation>,
+}
+
+/// Room that was taken of exposure limits, for an exposure.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct Reservation {
+    /// Its name in the ledger.
+    #[prost(string, tag = "1")]
+    pub exposure: String,
+    #[prost(int64, tag = "2")]
+    pub fen: i64,
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    #[prost(int64, tag = "3")]
+    pub expires_us: i64,
+    /// Number of the operation in the ledger.
+    #[prost(uint64, tag = "4")]
+    pub sequence: u64,
 }
 
 impl Decision {

@@ -48,6 +48,9 @@ pub fn encode_decision(judged: &Judged<'_>, heading: &Heading<'_>, out: &mut Vec
             Line::Bare(told) => head(&told, out),
         });
     }
+    for reason in judged.exposure_reasons() {
+        encoding::message::encode(6, &convert::wire_reason(&reason), out);
+    }
     if let Some(Score { points, pd, grade }) = judged.score() {
         encoding::double::encode(7, &points, out);
         text(8, [&grade, "", ""], out);
@@ -62,6 +65,9 @@ pub fn encode_decision(judged: &Judged<'_>, heading: &Heading<'_>, out: &mut Vec
     encoding::message::encode(12, &convert::timestamp(heading.at_us), out);
     text(13, [heading.rulebook_version, "", ""], out);
     text(14, [heading.feature_version, "", ""], out);
+    if let Some(reservation) = judged.reservation() {
+        encoding::message::encode(16, &convert::wire_reservation(reservation), out);
+    }
 }
 
 /// What the reasons of a step begin with, written when the rulebook is compiled: all but the values of a reason

@@ -65,6 +65,17 @@ pub fn card(decision: &Decision, lang: Lang) -> String {
         decision.decision_id,
         decision.decided_at.as_ref().map(ToString::to_string).unwrap_or_default(),
     ));
+    if let Some(reserved) = &decision.reservation {
+        line(&format!(
+            "{} {} · {} {} · {} {}",
+            lang.text("已占用限额", "reserved"),
+            yuan(reserved.amount_fen),
+            lang.text("敞口", "exposure"),
+            reserved.exposure,
+            lang.text("至", "until"),
+            reserved.expires_at.as_ref().map(ToString::to_string).unwrap_or_default(),
+        ));
+    }
     line(&format!("rulebook {:.16} · features {}", decision.rulebook_version, decision.feature_version));
     line("");
     card

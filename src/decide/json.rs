@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 use tarim_decision::convert;
-use tarim_proto::decision::v1::{Decision, Reason, Value, value::Kind};
+use tarim_proto::decision::v1::{Decision, Reason, Reservation, Value, value::Kind};
 use tonic::Status;
 
 /// A decision as one JSON object. What is absent on the wire is absent here.
@@ -28,9 +28,19 @@ pub fn decision(decision: &Decision) -> Json {
         "rulebook_version": decision.rulebook_version,
         "feature_version": decision.feature_version,
         "decision_id": decision.decision_id,
+        "reservation": decision.reservation.as_ref().map(reservation),
     });
     drop_nulls(&mut object);
     object
+}
+
+fn reservation(reservation: &Reservation) -> Json {
+    json!({
+        "exposure": reservation.exposure,
+        "amount_fen": reservation.amount_fen,
+        "expires_at": reservation.expires_at.as_ref().map(ToString::to_string),
+        "sequence": reservation.sequence,
+    })
 }
 
 /// A request without a decision.

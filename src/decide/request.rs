@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use serde_json::{Map, Value as Json};
-use tarim_proto::decision::v1::{DecisionRequest, Value, value::Kind};
+use tarim_proto::decision::v1::{DecisionRequest, Reserve, Value, value::Kind};
 
 /// One request.
 pub fn of(
@@ -28,6 +28,7 @@ pub fn of(
         member: member.into(),
         product: product.into(),
         application: fields(application)?,
+        reserve: None,
     })
 }
 
@@ -63,10 +64,16 @@ fn from_line(line: &str, number: usize) -> anyhow::Result<DecisionRequest> {
         Some(Json::Object(application)) => fields(application)?,
         _ => bail!("`application` is missing, or not an object"),
     };
+    let reserve = match line.remove("reserve") {
+        None | Some(Json::Bool(false)) => None,
+        Some(Json::Bool(true)) => Some(Reserve::default()),
+        Some(Json::Number(n)) if n.is_i64() => Some(Reserve { amount_fen: n.as_i64(), expires_at: None }),
+        Some(other) => bail!("`reserve` is {other}; write true, or the most to be reserved in fen"),
+    };
     if let Some(name) = line.keys().next() {
         bail!("`{name}` is not known here; fields of the application stand in `application`");
     }
-    Ok(DecisionRequest { request_id, member, product, application })
+    Ok(DecisionRequest { request_id, member, product, application, reserve })
 }
 
 /// JSON's values with the kinds that JSON tells apart; the server reads them by its standard.
@@ -125,6 +132,7 @@ mod tests {
             (r#"{"member": "m", "product": "p"}"#, "`application` is missing"),
             (r#"{"member": "m", "product": "p", "application": {"a": []}}"#, "`a` is not a single value"),
             (r#"{"member": "m", "product": "p", "application": {"a": 18446744073709551615}}"#, "too large"),
+            (r#"{"member": "m", "product": "p", "application": {}, "reserve": "all"}"#, "write true"),
             (r#"{"member": "m", "product": "p", "application": {}, "amount": 1}"#, "`amount` is not known"),
         ] {
             let e = from_line(line, 1).expect_err(line).to_string();

@@ -11,7 +11,7 @@ use tarim_features::{
 
 use super::{DecideError, Inputs};
 use crate::{
-    outcome::{Call, Decision, Score},
+    outcome::{Call, Decision, Reason, Reservation, Score, Stage},
     policy::{Facts, Finding, Granted, Line, Out, Verdict, Work, judge, lines, score, tell},
     rulebook::{Course, Plan, Rulebook},
 };
@@ -82,9 +82,23 @@ impl Judged<'_> {
         score(self.plan, self.call, self)
     }
 
+    /// Reasons that exposure limits give; they stand behind all others.
+    pub fn exposure_reasons(&self) -> Vec<Reason> {
+        let exposed = self.inputs.exposed.as_ref().filter(|_| self.call.includes(Stage::Limit));
+        exposed.map_or_else(Vec::new, |e| e.reasons(self.rulebook.limits(), self.verdict.limit_fen))
+    }
+
+    /// Room that was taken.
+    pub fn reservation(&self) -> Option<&Reservation> {
+        self.inputs.exposed.as_ref()?.taken.as_ref()
+    }
+
     /// Puts it into words.
     pub fn tell(&self) -> Decision {
-        tell(self.plan, self.call, &self.verdict, self.findings, self)
+        let mut decision = tell(self.plan, self.call, &self.verdict, self.findings, self);
+        decision.reasons.extend(self.exposure_reasons());
+        decision.reservation = self.reservation().cloned();
+        decision
     }
 }
 
@@ -123,7 +137,10 @@ pub(super) fn run<'a>(
     }
     let result = |relation: Option<usize>| results[relation?].first().copied();
     let granted = Granted { limit: result(plan.limit), rate: result(plan.rate) };
-    let verdict = judge(plan, call, &mut work.findings, granted);
+    let mut verdict = judge(plan, call, &mut work.findings, granted);
+    if inputs.exposed.as_ref().is_some_and(|e| !e.breaches.is_empty()) {
+        verdict = verdict.breached();
+    }
     let findings = &work.findings;
     Ok(Judged { rulebook, plan, call, course, inputs, verdict, findings, registers, results })
 }

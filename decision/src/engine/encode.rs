@@ -4,13 +4,18 @@
 //!   "TI1" | member | product | at_us i64
 //!   rows: count u32, each: name | layout fingerprint [32] | bytes
 //!   hits: count u32, each: list | entry_id | reason | source
+//!   exposure, if the ledger told something beside its row: a protobuf message, `Exposed`
 //! ```
 //!
 //! Texts and bytes are a `u32` length and their bytes; numbers are little-endian.
 
+use prost::Message;
 use tarim_features::row::Row;
 
-use super::inputs::{Inputs, ListHit};
+use super::{
+    Exposed,
+    inputs::{Inputs, ListHit},
+};
 use crate::rulebook::Rulebook;
 
 const MAGIC: &[u8; 3] = b"TI1";
@@ -59,6 +64,9 @@ impl Inputs {
                 put(out, text.as_bytes());
             }
         }
+        if let Some(exposed) = &self.exposed {
+            put(out, &exposed.encode_to_vec());
+        }
         Ok(())
     }
 
@@ -97,6 +105,11 @@ impl Inputs {
                 reason: from.text()?,
                 source: from.text()?,
             });
+        }
+        if from.at < bytes.len() {
+            let at = from.at;
+            let exposed = Exposed::decode(from.bytes()?).map_err(|_| DecodeError::Damaged(at))?;
+            inputs.exposed = Some(Box::new(exposed));
         }
         if from.at != bytes.len() {
             return Err(DecodeError::Damaged(from.at));

@@ -6,16 +6,17 @@
 //!              └───────────── Engine::expose ◄────────────┘        then: judge
 //! ```
 
+use tarim_datamart::Value;
 use tarim_features::row::RowError;
 
 use super::{Engine, Inputs};
 use crate::{
     exposure::{
         Attribute, CounterUse, Operation, Prepared, Reserve,
-        scheme::NONE,
-        standing::{Standing, pack_unknown},
+        scheme::{NONE, SchemeSet},
+        standing::{Standing, name, pack_unknown},
     },
-    outcome::Call,
+    outcome::{Call, Effect, NamedValue, Reason, Reservation, Stage},
     rulebook::{APPLICATION, Mapping, Origin, Relation, Rulebook, Source},
 };
 
@@ -33,6 +34,95 @@ pub enum Unexposed {
     Unknown(String),
     #[error("a row cannot be read: {0}")]
     Row(#[from] RowError),
+}
+
+/// What the ledger told of an exposure beside its row: as it is journaled.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Exposed {
+    /// Counters that may come above their warning line, as they stood before.
+    #[prost(message, repeated, tag = "1")]
+    pub counters: Vec<CounterUse>,
+    /// Counters without room for what was to be reserved: nothing was.
+    #[prost(message, repeated, tag = "2")]
+    pub breaches: Vec<Short>,
+    /// What was reserved.
+    #[prost(message, optional, tag = "3")]
+    pub taken: Option<Reservation>,
+}
+
+/// A counter without room.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Short {
+    #[prost(message, optional, tag = "1")]
+    pub counter: Option<CounterUse>,
+    /// How much less would have to be asked for.
+    #[prost(int64, tag = "2")]
+    pub fen: i64,
+}
+
+impl Exposed {
+    /// What is told of it: each counter without room; else each that comes above its warning line by what is reserved or, if nothing
+    /// is, by the limit that is assigned.
+    pub(super) fn reasons(&self, limits: &SchemeSet, limit_fen: Option<i64>) -> Vec<Reason> {
+        if !self.breaches.is_empty() {
+            let told = self.breaches.iter().filter_map(|short| Some((short.counter.as_ref()?, short.fen)));
+            return told.map(|(counter, fen)| breached(limits, counter, fen)).collect();
+        }
+        let Some(fen) = self.taken.as_ref().map(|taken| taken.fen).or(limit_fen) else { return Vec::new() };
+        let above = self.counters.iter().filter(|c| c.used_fen.saturating_add(fen) > c.warning_fen);
+        above.map(|counter| warned(limits, counter, fen)).collect()
+    }
+}
+
+fn breached(limits: &SchemeSet, counter: &CounterUse, short: i64) -> Reason {
+    let words = ["：超过控制线", ": above the hard line"];
+    let values = [("cap_fen", counter.hard_fen), ("used_fen", counter.used_fen), ("shortfall_fen", short)];
+    reason(limits, counter, Effect::Decline, words, &values)
+}
+
+fn warned(limits: &SchemeSet, counter: &CounterUse, fen: i64) -> Reason {
+    let words = ["：超过预警线", ": above the warning line"];
+    let (warning, used) = (counter.warning_fen, counter.used_fen);
+    let values =
+        [("warning_fen", warning), ("cap_fen", counter.hard_fen), ("used_fen", used), ("more_fen", fen)];
+    reason(limits, counter, Effect::Warn, words, &values)
+}
+
+/// The words are the rulebook's; a limit that it does not have (any more) is told by its id.
+fn reason(
+    limits: &SchemeSet,
+    counter: &CounterUse,
+    effect: Effect,
+    [zh, en]: [&str; 2],
+    amounts: &[(&str, i64)],
+) -> Reason {
+    let scheme = limits.schemes.iter().find(|scheme| scheme.id == counter.limit);
+    let (own_zh, own_en) = scheme.map_or((&counter.limit, &counter.limit), |scheme| (&scheme.zh, &scheme.en));
+    let value = |name: &str, value: Value| NamedValue { name: name.into(), value, stale: false };
+    let amounts = amounts.iter().map(|(name, fen)| value(name, Value::Int64(*fen)));
+    Reason {
+        id: counter.limit.clone(),
+        stage: Stage::Limit,
+        effect,
+        zh: format!("{own_zh}{zh}"),
+        en: format!("{own_en}{en}"),
+        unknown: false,
+        values: std::iter::once(value("counter", Value::Utf8(name(counter)))).chain(amounts).collect(),
+        points_lost: None,
+        override_roles: Vec::new(),
+    }
+}
+
+impl Inputs {
+    /// What was reserved for it, or why nothing could be. (Counters are forgotten: they stood so before.)
+    pub(crate) fn reserved(&mut self, exposed: Exposed) {
+        self.exposed = Some(Box::new(exposed));
+    }
+
+    /// What was reserved.
+    pub(crate) fn taken(&self) -> Option<&Reservation> {
+        self.exposed.as_ref()?.taken.as_ref()
+    }
 }
 
 impl Engine {
@@ -76,11 +166,17 @@ impl Engine {
         let Some(relation) = last else { return };
         let standing = counters.map(|counters| Standing::of(counters, self.asked_fen(inputs)));
         let packer = inputs.tools.packer(&relation.layout);
-        let packed = match standing {
+        let packed = match &standing {
             Some(standing) => standing.pack(packer),
             None => pack_unknown(packer),
         };
         packed.expect("the relation has the layout of how counters stand");
+        // Those that no limit within the room brings above their warning line are not kept.
+        let headroom = standing.as_ref().map_or(0, |standing| standing.headroom_fen.max(0));
+        let near = |c: &&CounterUse| c.used_fen.saturating_add(headroom) > c.warning_fen;
+        let near: Vec<CounterUse> = counters.unwrap_or_default().iter().filter(near).cloned().collect();
+        inputs.exposed =
+            (!near.is_empty()).then(|| Box::new(Exposed { counters: near, ..Exposed::default() }));
         inputs.rows.pop();
         inputs.rows.push(packer.finish());
     }

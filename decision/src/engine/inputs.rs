@@ -9,6 +9,7 @@ use tarim_features::{
     store::Snapshot,
 };
 
+use super::Exposed;
 use crate::{
     outcome::NamedValue,
     rulebook::{Relation, Rulebook, Source},
@@ -30,6 +31,8 @@ pub struct Inputs {
     pub(super) rows: Packed,
     /// Entries of lists that were hit.
     pub(super) hits: Vec<ListHit>,
+    /// What the ledger told of the exposure beside its row; None: it was not asked, or knew of nothing to tell.
+    pub(super) exposed: Option<Box<Exposed>>,
     /// Whose dictionaries the entities' rows use; None: the rows carry their texts.
     pub(super) snapshot: Option<Arc<Snapshot>>,
     /// What it is gathered with.
@@ -88,7 +91,7 @@ pub(super) struct Tools {
 /// A copy is made to be kept: it has no tools.
 impl Clone for Inputs {
     fn clone(&self) -> Self {
-        let Self { member, product, plan, at_us, rows, hits, snapshot, tools: _ } = self;
+        let Self { member, product, plan, at_us, rows, hits, exposed, snapshot, tools: _ } = self;
         Self {
             member: member.clone(),
             product: product.clone(),
@@ -96,6 +99,7 @@ impl Clone for Inputs {
             at_us: *at_us,
             rows: rows.clone(),
             hits: hits.clone(),
+            exposed: exposed.clone(),
             snapshot: snapshot.clone(),
             tools: Tools::default(),
         }

@@ -39,7 +39,7 @@ pub use self::{
     build::InputsBuilder,
     course::{DecisionScratch, Judged},
     encode::DecodeError,
-    exposed::Unexposed,
+    exposed::{Exposed, Short, Unexposed},
     gather::{FieldError, Sent},
     inputs::{Inputs, ListHit},
 };

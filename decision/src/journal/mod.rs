@@ -196,6 +196,11 @@ impl Journal {
         self.shared.open.load(Ordering::Acquire)
     }
 
+    /// Was nothing ever written to it?
+    pub fn is_empty(&self) -> bool {
+        self.shared.index.is_empty()
+    }
+
     /// How it fares.
     pub fn stats(&self) -> &Stats {
         &self.shared.stats

@@ -232,6 +232,7 @@ fn fields(decision: &wire::Decision) -> Fields {
         rulebook_version,
         feature_version,
         decision_id,
+        reservation,
     } = decision;
     let mut fields = BTreeMap::new();
     let mut put = |path: String, value: Option<String>| fields.extend(value.map(|value| (path, value)));
@@ -252,6 +253,7 @@ fn fields(decision: &wire::Decision) -> Fields {
     put("pd".into(), pd.map(bits));
     put("limit_fen".into(), limit_fen.map(|fen| fen.to_string()));
     put("rate_ppm".into(), rate_ppm.map(|ppm| ppm.to_string()));
+    put("reservation".into(), reservation.as_ref().map(|reservation| format!("{reservation:?}")));
     for (i, stage) in stages.iter().enumerate() {
         put(format!("stages[{i}]"), Some(format!("{:?} {:?}", stage.stage(), stage.outcome())));
     }

@@ -26,6 +26,12 @@ impl Verdict {
         self.stopped.map(|(_, effect)| effect)
     }
 
+    /// The same where exposure limits turned out to have no room: nothing is granted.
+    pub fn breached(mut self) -> Self {
+        self.stages[Stage::Limit as usize] = Outcome::Decline;
+        Self { outcome: Outcome::Decline, limit_fen: None, rate_ppm: None, ..self }
+    }
+
     /// The stages that were asked for, in order.
     pub fn stages(&self, call: Call) -> impl Iterator<Item = (Stage, Outcome)> {
         Stage::ALL.into_iter().zip(self.stages).filter(move |(stage, _)| call.includes(*stage))

@@ -27,6 +27,7 @@ pub fn tell(
         limit_fen: verdict.limit_fen,
         rate_ppm: verdict.rate_ppm,
         reasons: reasons(plan, verdict, findings).map(|told| reason(&told, facts)).collect(),
+        reservation: None,
     }
 }
 

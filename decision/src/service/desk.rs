@@ -19,10 +19,13 @@ use tarim_proto::{
     decision::v1 as wire,
     encoded::{Decision, DecisionRequest, JournalEntry},
 };
-use tokio::{sync::oneshot, task::coop::consume_budget};
+use tokio::{
+    sync::oneshot,
+    task::{JoinHandle, coop::consume_budget},
+};
 
 use super::{
-    Clock, Deadline, Refusal, exposure, interception,
+    Clock, Deadline, Refusal, exposing, exposure, interception,
     metrics::{Lap, Metrics, Stopwatch},
     pending::{Claim, Identity, Pending, Taken},
     serving::{Serving, Work},
@@ -37,7 +40,8 @@ use crate::{
 /// Longest request id, in characters.
 pub(super) const REQUEST_ID_MAX: usize = 64;
 
-/// What decisions are made with.
+/// What decisions are made with. Clones share everything.
+#[derive(Clone)]
 pub struct Desk {
     pub serving: Arc<ArcSwap<Serving>>,
     pub journal: Arc<Journal>,
@@ -53,7 +57,7 @@ pub struct Desk {
 }
 
 /// A decision on its way into the journal.
-struct Made {
+pub(super) struct Made {
     record: Record,
     /// The decision, which has no number yet.
     body: Bytes,
@@ -62,9 +66,11 @@ struct Made {
 }
 
 /// How far one of many requests came by itself.
-enum Course {
+pub(super) enum Course {
     /// Decided; it is written with the others.
     Made(Bytes),
+    /// Decided with the ledger, by itself.
+    Apart(JoinHandle<Result<Decision, Refusal>>),
     /// Others have, or had, its key.
     Repeat,
     Refused(Refusal),
@@ -105,6 +111,16 @@ impl Desk {
             self.metrics.mine().repeated();
             return answer(number, entry);
         }
+        if self.exposes(request, call) {
+            let (desk, request) = (self.clone(), request.clone());
+            let decided = tokio::spawn(async move {
+                let made = desk.make_exposed(&request, call, claim, deadline, arrived).await?;
+                let body = made.body.clone();
+                let number = desk.record(vec![made], call, slot).await?;
+                Ok::<_, Refusal>(Decision::numbered(body, number))
+            });
+            return deadline.wait(decided).await?.map_err(|e| damaged(&e))?;
+        }
         let made = self.make(request, call, claim, deadline, arrived)?;
         let body = made.body.clone();
         let number = deadline.wait(self.record(vec![made], call, slot)).await??;
@@ -124,7 +140,10 @@ impl Desk {
         for request in requests {
             // Many decisions in a row would keep others from this thread.
             consume_budget().await;
-            courses.push(self.start(request, call, deadline, &mut made));
+            courses.push(match self.exposes(request, call) {
+                true => self.expose_apart(request, call, deadline, slot.clone()),
+                false => self.start(request, call, deadline, &mut made),
+            });
         }
         let written = match made.is_empty() {
             true => Ok(0),
@@ -137,6 +156,7 @@ impl Desk {
                 Course::Made(body) => written
                     .clone()
                     .map(|first| Decision::numbered(body, first + nth.next().expect("without end"))),
+                Course::Apart(decided) => decided.await.unwrap_or_else(|e| Err(damaged(&e))),
                 Course::Repeat => self.decide(request, call, deadline, slot.clone()).await,
                 Course::Refused(refusal) => Err(refusal),
             });
@@ -200,6 +220,7 @@ impl Desk {
         deadline: Deadline,
     ) -> Result<Identity, Refusal> {
         let DecisionRequest { member, request_id, .. } = request;
+        exposing::check(request, call)?;
         self.identify(member, request_id, request, convert::wire_call(call), deadline)
     }
 
@@ -252,9 +273,31 @@ impl Desk {
         let serving = self.serving.load();
         let engine = &serving.engine;
         let at_us = self.clock.now_us();
-        let (entry, outcome) = serving.work(|Work { inputs, scratch }| {
+        let made = serving.work(|work| {
+            let inputs = &mut work.inputs;
             engine.gather_fields(&request.member, &request.product, request.application(), at_us, inputs)?;
             watch.lap(Lap::Gather);
+            self.finish(&serving, work, request, call, claim, at_us, watch)
+        })?;
+        // What is past its deadline does not become a decision.
+        deadline.check()?;
+        Ok(made)
+    }
+
+    /// Decides from what was gathered, with one engine throughout.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn finish(
+        &self,
+        serving: &Serving,
+        Work { inputs, scratch }: &mut Work,
+        request: &DecisionRequest,
+        call: Call,
+        claim: Claim,
+        at_us: i64,
+        mut watch: Stopwatch<'_>,
+    ) -> Result<Made, Refusal> {
+        let engine = &serving.engine;
+        let (entry, outcome) = {
             let judged = engine.judge(inputs, call, scratch).map_err(|e| damaged(&e))?;
             watch.lap(Lap::Decide);
             serving.hits.count(&judged);
@@ -280,11 +323,9 @@ impl Desk {
                 |out| encode_decision(&judged, &heading, out),
             );
             watch.lap(Lap::Encode);
-            entry.map(|entry| (entry, judged.verdict().outcome)).map_err(|e| damaged(&e))
-        })?;
+            (entry.map_err(|e| damaged(&e))?, judged.verdict().outcome)
+        };
         let record = Record::new(claim.of().hash, entry.payload).map_err(|e| unavailable(&e))?;
-        // What is past its deadline does not become a decision.
-        deadline.check()?;
         Ok(Made { record, body: entry.decision, outcome, claim })
     }
 

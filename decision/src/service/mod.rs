@@ -18,13 +18,15 @@
 //! - **Watched**: counters on the way of every request, told on a listener of its own ([`exposition`]); a line in
 //!   the log for every request that is refused, with its id.
 //! - **Interceptions** go the same way, and so do overrides, each of a subject in its turn ([`interception`]).
-//! - **Exposure limits** are a service of their own beside it ([`exposure`]); a decision takes nothing of them yet.
+//! - **Exposure limits** are a service of their own beside it ([`exposure`]); where the rulebook says what an application's exposure
+//!   is, decisions ask it, and reserve in the same call ([`exposing`]).
 //! - **Not in the open**: another address than loopback needs TLS.
 
 mod clock;
 mod deadline;
 mod desk;
 mod exporter;
+mod exposing;
 mod exposition;
 mod exposure;
 mod interception;

@@ -179,7 +179,7 @@ impl DecisionService for Rpc {
 const STOPPING: &str = "the service is shutting down; send what has no answer to another one";
 
 /// Most requests of a batch.
-const BATCH_MAX: usize = 1000;
+pub const BATCH_MAX: usize = 1000;
 
 /// The requests of a stream, until the caller ends it, its deadline passes, or the service shuts down. The
 /// latter two are told as an error, behind the answers to everything accepted before.

@@ -232,6 +232,7 @@ pub async fn serve(
         let of = (source.clone(), exposures.clone(), config.clock, health.clone());
         let keeper = keeper.insert(exposure::Keeper::new(of.0, of.1, of.2, of.3));
         keeper.keep(&serving.load_full()).await?;
+        recover(&exposures, &journal, &config).await?;
     } else {
         health.set_service_status(exposure::SERVICE, ServingStatus::NotServing).await;
     }
@@ -293,6 +294,20 @@ pub async fn serve(
     Ok(Running { address, metrics, serving, reload, swaps, kept, task })
 }
 
+/// Gives back what decisions hold that were never made, before others are.
+async fn recover(
+    exposures: &exposure::Desk,
+    journal: &Arc<Journal>,
+    config: &Config,
+) -> Result<(), ServeError> {
+    let Some(ledger) = exposures.opened().cloned() else { return Ok(()) };
+    let journal = journal.clone();
+    let most = config.max_in_flight + config.max_streams * config.stream_window.max(super::rpc::BATCH_MAX);
+    let recover = move || exposure::recover::recover(&ledger, &journal, most);
+    let recovered = tokio::task::spawn_blocking(recover).await?;
+    recovered.map(drop).map_err(|e| ServeError::Exposure(e.into()))
+}
+
 /// Tells metrics to whoever asks at an address.
 async fn export(
     address: SocketAddr,
@@ -313,6 +328,7 @@ pub(super) fn rpc(
 ) -> (Rpc, watch::Sender<bool>) {
     let (stop, stopping) = watch::channel(false);
     let tokeniser = tokeniser.clone();
+    let exposures = exposure::Desk::new(config, stopping.clone());
     let desk = Desk {
         serving,
         journal,
@@ -322,7 +338,7 @@ pub(super) fn rpc(
         subjects: Pending::default(),
         intercepted: Arc::default(),
         metrics: Arc::default(),
-        exposures: exposure::Desk::new(config, stopping.clone()),
+        exposures,
     };
     let rpc = Rpc {
         desk: Arc::new(desk),

@@ -77,12 +77,21 @@ impl Serving {
         &self.folder
     }
 
+    /// Lends out something to work in, for longer than one piece of work: see [`Serving::give_back`].
+    pub fn lend(&self) -> Work {
+        self.idle.lock().expect("not poisoned").pop().unwrap_or_default()
+    }
+
+    /// What was lent.
+    pub fn give_back(&self, work: Work) {
+        self.idle.lock().expect("not poisoned").push(work);
+    }
+
     /// Lends out something to work in.
     pub fn work<T>(&self, run: impl FnOnce(&mut Work) -> T) -> T {
-        let idle = || self.idle.lock().expect("not poisoned");
-        let mut work = idle().pop().unwrap_or_default();
+        let mut work = self.lend();
         let result = run(&mut work);
-        idle().push(work);
+        self.give_back(work);
         result
     }
 }

@@ -13,12 +13,15 @@ use prost::{
 };
 use prost_types::Timestamp;
 
+use crate::decision::v1::Reserve;
+
 /// A [`DecisionRequest`](crate::decision::v1::DecisionRequest), the same on the wire.
 #[derive(Clone, Debug, Default)]
 pub struct DecisionRequest {
     pub request_id: String,
     pub member: String,
     pub product: String,
+    pub reserve: Option<Reserve>,
     /// As they came.
     fields: Vec<Field>,
     /// They came in another order than that of their names, or one of them twice.
@@ -65,6 +68,8 @@ enum Kept {
 
 /// Number of the field `application` of a request.
 const APPLICATION: u32 = 4;
+/// Number of the field `reserve`.
+const RESERVE: u32 = 5;
 
 impl DecisionRequest {
     /// The fields of the application with their names, in order of names.
@@ -205,7 +210,7 @@ impl DecisionRequest {
 impl PartialEq for DecisionRequest {
     fn eq(&self, other: &Self) -> bool {
         let key = |r: &Self| (r.request_id.clone(), r.member.clone(), r.product.clone());
-        key(self) == key(other) && self.application().eq(other.application())
+        key(self) == key(other) && self.reserve == other.reserve && self.application().eq(other.application())
     }
 }
 
@@ -261,6 +266,9 @@ impl Message for DecisionRequest {
             }
         }
         self.encode_application(APPLICATION, |_| None, buf);
+        if let Some(reserve) = &self.reserve {
+            encoding::message::encode(RESERVE, reserve, buf);
+        }
     }
 
     fn encoded_len(&self) -> usize {
@@ -268,7 +276,8 @@ impl Message for DecisionRequest {
             [&self.request_id, &self.member, &self.product].into_iter().filter(|text| !text.is_empty());
         let entries = self.application().map(|(name, value)| entry_len(name, value));
         let entries = entries.map(|len| 1 + encoding::encoded_len_varint(len as u64) + len);
-        texts.map(|text| text_len(text)).sum::<usize>() + entries.sum::<usize>()
+        let reserve = self.reserve.as_ref().map_or(0, |r| encoding::message::encoded_len(RESERVE, r));
+        texts.map(|text| text_len(text)).sum::<usize>() + entries.sum::<usize>() + reserve
     }
 
     fn merge_field(
@@ -283,6 +292,7 @@ impl Message for DecisionRequest {
             2 => encoding::string::merge(wire, &mut self.member, buf, context),
             3 => encoding::string::merge(wire, &mut self.product, buf, context),
             APPLICATION => self.read_field(wire, buf, context),
+            RESERVE => encoding::message::merge(wire, self.reserve.get_or_insert_default(), buf, context),
             _ => encoding::skip_field(wire, tag, buf, context),
         }
     }
@@ -323,6 +333,10 @@ mod tests {
             member: "001".into(),
             product: String::new(),
             application,
+            reserve: Some(plain::Reserve {
+                amount_fen: Some(0),
+                expires_at: Some(Timestamp { seconds: 7, nanos: 0 }),
+            }),
         }
     }
 

@@ -1,5 +1,7 @@
 //! What can be asked of a ledger. Ask a copy where much is read: it stands still, and the ledger goes on.
 
+use std::sync::Arc;
+
 use super::{
     Core, Exposure, NOBODY, Naming,
     counting::{Counter, Names},
@@ -72,9 +74,17 @@ impl Core {
         if self.schemes().members.binary_search(member).is_err() {
             return Err(Refusal::UnknownMember(member.clone()));
         }
-        self.counting.check_attributes(attributes)?;
+        // Of what was reserved before the plan is known: a decision asks this each time.
+        let same = |at: u32| self.profiles.get(at).hash == reserve.profile;
+        let profile = self.profile_index.find(reserve.profile as u64, same);
         let mut words = self.words.clone();
-        let plan = self.counting.plan(member, attributes, &mut words);
+        let plan = match profile.and_then(|profile| self.counting.known_plan(profile)) {
+            Some(plan) => plan.clone(),
+            None => {
+                self.counting.check_attributes(attributes)?;
+                Arc::new(self.counting.plan(member, attributes, &mut words))
+            }
+        };
         let known = self.find_customer(reserve.customer, member, customer);
         let who = known.map_or(super::counting::Who { customer: None, group: None }, |known| self.who(known));
         let naming = Naming { core: self, words: &words, asking: customer };
@@ -85,6 +95,16 @@ impl Core {
     pub fn exposure(&self, member: &str, id: &str) -> Option<ExposureState> {
         let key = hash([member, id, ""].into_iter());
         Some(self.tell_exposure(self.exposures.get(self.keys.find(key)?.exposure)))
+    }
+
+    /// Member and id of the exposures that reserve something, until some time, of which nothing was ever drawn.
+    pub fn reserved(&self) -> impl Iterator<Item = (&str, &str)> {
+        let rows = self.expiries.values().flat_map(|rows| rows.iter()).map(|at| self.exposures.get(*at));
+        let held = rows.filter(|row| row.reserved > 0 && row.outstanding == 0);
+        held.map(|row| {
+            let member = self.profiles.get(row.profile).member;
+            (self.words.get(member), self.texts.text(row.id))
+        })
     }
 
     /// Exposures of a customer, the newest first.

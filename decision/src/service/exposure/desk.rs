@@ -8,6 +8,7 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use super::{
+    looks::Looks,
     metrics::{self, Metrics},
     refusal::Refusal,
     wire::Asks,
@@ -28,6 +29,8 @@ pub struct Desk {
     /// A ledger of the past is read from the disk, and is as large as that of today: one at a time.
     past: Arc<Semaphore>,
     pub metrics: Arc<Metrics>,
+    /// How counters stand, for decisions.
+    pub looks: Looks,
     /// True once the service is shutting down.
     stopping: watch::Receiver<bool>,
 }
@@ -40,6 +43,7 @@ impl Desk {
             streams: Arc::new(Semaphore::new(config.max_streams)),
             past: Arc::new(Semaphore::new(1)),
             metrics: Arc::default(),
+            looks: Looks::default(),
             stopping,
         }
     }

@@ -3,7 +3,7 @@
 use prost_types::Timestamp;
 use tarim_proto::exposure::v1 as wire;
 
-use super::refusal::Refusal;
+use super::{looks::names as decided, refusal::Refusal};
 use crate::{
     convert::{microseconds, timestamp},
     exposure::{
@@ -28,6 +28,10 @@ impl Asks for wire::ReserveRequest {
     fn operation(self) -> Result<Operation, Refusal> {
         let Self { member, exposure, customer_id, attributes, amount_fen, expires_at } = self;
         names(&[("member", &member), ("exposure", &exposure), ("customer_id", &customer_id)])?;
+        if decided::request_of(&exposure).is_some() {
+            let what = "such names are of exposures that decisions reserve; choose one that does not begin with `decide:`";
+            return Err(Refusal::invalid("exposure", what));
+        }
         if attributes.len() > ATTRIBUTES_MAX {
             let what = format!("there are {}; at most {ATTRIBUTES_MAX} fit", attributes.len());
             return Err(Refusal::invalid("attributes", what));

@@ -224,7 +224,8 @@ pub fn request<const N: usize>(id: &str, customer: &str, more: [(&str, Kind); N]
         field("amount_fen", Kind::IntValue(5_000_000)),
     ]);
     application.extend(more.map(|(name, kind)| field(name, kind)));
-    DecisionRequest { request_id: id.into(), member: "001".into(), product: "loan".into(), application }
+    let (member, product) = ("001".into(), "loan".into());
+    DecisionRequest { request_id: id.into(), member, product, application, reserve: None }
 }
 
 pub fn text(text: &str) -> Kind {

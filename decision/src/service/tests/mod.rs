@@ -6,6 +6,7 @@
 mod bank;
 mod calls;
 mod edges;
+mod exposing;
 mod exposures;
 mod interceptions;
 mod once;

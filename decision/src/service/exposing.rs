@@ -1,0 +1,289 @@
+//! Decisions that ask the exposure ledger, and those that reserve.
+//!
+//! ```text
+//!  claim ─ gather ─ look ─ judge ─┬─ nothing to reserve ──────────────────────────┬─ encode ─ journal ═ answer
+//!                     │           └─ reserve ═ durable: taken, or no room ─ judge ─┘
+//!                     ╰ left behind by a breakdown: give it back, and look again
+//! ```
+//!
+//! - **Two disks, one answer.** Room is durable before the decision is. If the service breaks down in between, room is held for a
+//!   decision that was never made: a repeat of the request finds it by name and gives it back before it takes anew (it may come
+//!   to another amount, or none), and the next start gives back what nobody repeats ([`super::exposure`], `recover`). So each
+//!   attempt of a request has a name of its own, and a repeat of what is journaled never comes here.
+//! - **The reservation judges.** What was looked at may have changed: where there is no room any more it is a DECLINE with every
+//!   counter that had none.
+//! - **What a decision hangs on is journaled**: the row `exposure`, and what the ledger said to the reservation. So a replay needs
+//!   no ledger.
+//! - All of it is a task of its own: a caller that goes away, or whose deadline passes, leaves nothing half done.
+
+use std::time::Instant;
+
+use tarim_proto::{decision::v1::Reserve, encoded::DecisionRequest};
+use tokio::sync::oneshot;
+
+use super::{
+    Deadline, Refusal,
+    desk::{Course, Desk, Made, damaged},
+    exposure::{
+        Refusal as Refused,
+        looks::{Question, Stand, names},
+        recover::KEY,
+    },
+    metrics::{Lap, Stopwatch},
+    pending::Claim,
+    serving::{Serving, Work},
+};
+use crate::{
+    convert::microseconds,
+    engine::{Engine, Exposed, Inputs, Short},
+    exposure::{self, Answer, CounterUse, FEN_MAX, Ledger, LedgerError, Operation, Prepared, Release},
+    outcome::{Call, Outcome, Reservation},
+};
+
+/// Place of a reservation among the kinds of operations that are counted.
+const RESERVE: usize = 0;
+
+/// What a request wants to reserve.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    /// At most.
+    fen: i64,
+    /// None: as the rulebook has it.
+    expires_us: Option<i64>,
+}
+
+impl Wanted {
+    fn of(reserve: &Reserve) -> Result<Self, Refusal> {
+        let fen = reserve.amount_fen.unwrap_or(FEN_MAX);
+        if !(1..=FEN_MAX).contains(&fen) {
+            let what = format!("{fen} is no amount; write 1 to {FEN_MAX}, or leave it out");
+            return Err(Refusal::invalid("reserve.amount_fen", what));
+        }
+        let expires = reserve.expires_at.as_ref().map(microseconds).transpose();
+        let expires_us = expires.map_err(|what| Refusal::invalid("reserve.expires_at", what))?;
+        Ok(Self { fen, expires_us })
+    }
+}
+
+/// Can this call reserve what the request wants?
+pub fn check(request: &DecisionRequest, call: Call) -> Result<(), Refusal> {
+    let Some(reserve) = &request.reserve else { return Ok(()) };
+    if call != Call::All {
+        let what = "only Decide, DecideStream and BatchDecide reserve; leave it out, or call one of them";
+        return Err(Refusal::invalid("reserve", what));
+    }
+    if request.request_id.len() > names::REQUEST_ID_MAX {
+        let (len, most) = (request.request_id.len(), names::REQUEST_ID_MAX);
+        let what = format!(
+            "it has {len} bytes; of a request that reserves at most {most}: the exposure is named by it"
+        );
+        return Err(Refusal::invalid("request_id", what));
+    }
+    Wanted::of(reserve).map(drop)
+}
+
+impl Desk {
+    /// Whether a request is decided with the ledger.
+    pub fn exposes(&self, request: &DecisionRequest, call: Call) -> bool {
+        if request.reserve.is_some() {
+            return true;
+        }
+        let serving = self.serving.load();
+        let rulebook = serving.engine.rulebook();
+        rulebook.exposure().is_some()
+            && rulebook.plan(&request.member, &request.product).is_ok_and(|plan| plan.asks_exposure(call))
+    }
+
+    /// A request of many, which is decided by itself: looks, reservations and records of those at the same time are taken together
+    /// all the same.
+    pub(super) fn expose_apart<S: Send + 'static>(
+        &self,
+        request: &DecisionRequest,
+        call: Call,
+        deadline: Deadline,
+        slot: S,
+    ) -> Course {
+        let (desk, request) = (self.clone(), request.clone());
+        Course::Apart(tokio::spawn(async move { desk.decide(&request, call, deadline, slot).await }))
+    }
+
+    /// Decides with the ledger.
+    pub(super) async fn make_exposed(
+        &self,
+        request: &DecisionRequest,
+        call: Call,
+        claim: Claim,
+        deadline: Deadline,
+        arrived: Instant,
+    ) -> Result<Made, Refusal> {
+        let serving = self.serving.load_full();
+        let mut work = serving.lend();
+        let attempt = Attempt { desk: self, serving: &serving, request, call, deadline };
+        let made = attempt.run(&mut work, claim, arrived).await;
+        serving.give_back(work);
+        made
+    }
+}
+
+/// One attempt to decide a request with the ledger.
+struct Attempt<'a> {
+    desk: &'a Desk,
+    serving: &'a Serving,
+    request: &'a DecisionRequest,
+    call: Call,
+    deadline: Deadline,
+}
+
+impl Attempt<'_> {
+    async fn run(&self, work: &mut Work, claim: Claim, arrived: Instant) -> Result<Made, Refusal> {
+        let Self { desk, request, call, .. } = *self;
+        let engine = &self.serving.engine;
+        let at_us = desk.clock.now_us();
+        let wanted = request.reserve.as_ref().map(Wanted::of).transpose()?;
+        let inputs = &mut work.inputs;
+        engine.gather_fields(&request.member, &request.product, request.application(), at_us, inputs)?;
+        Stopwatch::since(arrived, desk.metrics.mine()).lap(Lap::Gather);
+
+        let stand = self.stand(inputs, wanted.is_some()).await?;
+        engine.expose(inputs, stand.counters.as_deref());
+        self.deadline.check()?;
+        if let Some(wanted) = wanted {
+            let verdict = *engine.judge(inputs, call, &mut work.scratch).map_err(|e| damaged(&e))?.verdict();
+            if let (Outcome::Approve, Some(limit @ 1..)) = (verdict.outcome, verdict.limit_fen) {
+                let exposed =
+                    self.reserve(inputs, wanted, limit.min(wanted.fen), stand.attempt, at_us).await?;
+                inputs.reserved(exposed);
+            }
+        }
+        let watch = Stopwatch::since(Instant::now(), desk.metrics.mine());
+        let made = desk.finish(self.serving, work, request, call, claim, at_us, watch);
+        if let (Err(_), Some(taken)) = (&made, work.inputs.taken()) {
+            // It comes to no decision, so it must hold nothing.
+            let taken = taken.exposure.clone();
+            self.give_back(self.ledger()?, taken).await?;
+        }
+        made
+    }
+
+    /// How counters stand. Of a request that reserves: once nothing is left behind of earlier attempts.
+    async fn stand(&self, inputs: &Inputs, reserves: bool) -> Result<Stand, Refusal> {
+        let engine = &self.serving.engine;
+        if reserves && engine.rulebook().exposure().is_none() {
+            let what = "the rulebook does not say what the exposure of an application is, so nothing can be reserved; write \
+                        [exposure] in its limits/, or leave it out";
+            return Err(Refusal::invalid("reserve", what));
+        }
+        let unknown = |e: &dyn std::fmt::Display| {
+            tracing::debug!(request_id = self.request.request_id, "it is not known how counters stand: {e}");
+        };
+        let Some(ledger) = self.desk.exposures.opened() else {
+            // A rulebook with [exposure] has limits, so it is about to be opened, or the server has none.
+            return if reserves { Err(closed("this server keeps none")) } else { Ok(Stand::default()) };
+        };
+        loop {
+            let reserve = engine.reserve(inputs, "", 1, 0).map_err(|e| unknown(&e)).ok();
+            let of = reserves.then(|| (self.request.member.clone(), self.request.request_id.clone()));
+            let stand = match self.desk.exposures.looks.look(ledger, Question { reserve, of }).await {
+                Ok(stand) => stand,
+                Err(LedgerError::Busy) => return Err(Refusal::Busy("operations on exposures")),
+                Err(e) if reserves => return Err(closed(&e)),
+                Err(e) => {
+                    unknown(&e);
+                    return Ok(Stand::default());
+                }
+            };
+            if stand.left.is_empty() {
+                return Ok(stand);
+            }
+            for exposure in stand.left {
+                tracing::warn!(
+                    exposure,
+                    "room is given back: it was taken for a decision that was never made"
+                );
+                self.give_back(ledger, exposure).await?;
+            }
+        }
+    }
+
+    /// Takes room. What it comes to is durable, whether or not there was any.
+    async fn reserve(
+        &self,
+        inputs: &Inputs,
+        wanted: Wanted,
+        fen: i64,
+        attempt: u32,
+        at_us: i64,
+    ) -> Result<Exposed, Refusal> {
+        let engine: &Engine = &self.serving.engine;
+        if attempt > names::ATTEMPTS {
+            let what = "it was tried too often; choose a new one";
+            return Err(Refusal::invalid("request_id", what));
+        }
+        let mapping = engine.rulebook().exposure().expect("without it nothing is reserved");
+        let expires_us = wanted.expires_us.unwrap_or_else(|| mapping.expires_us(at_us));
+        // 0 would be never, and nobody means 1970.
+        if expires_us <= at_us.max(0) {
+            return Err(Refusal::invalid("reserve.expires_at", "it has passed; write a later time"));
+        }
+        let exposure = names::of(&self.request.request_id, attempt);
+        let prepared = engine.reserve(inputs, &exposure, fen, expires_us);
+        let prepared = prepared.map_err(|e| Refusal::invalid("application", e.to_string()))?;
+        let ended = submit(self.ledger()?, prepared).await;
+        self.desk.exposures.metrics.operation(RESERVE, &ended.clone().map_err(Refused::from));
+        match ended {
+            Ok(Answer { sequence, warnings, .. }) => Ok(Exposed {
+                counters: warnings
+                    .into_iter()
+                    .map(|c| CounterUse { used_fen: c.used_fen - fen, ..c })
+                    .collect(),
+                breaches: Vec::new(),
+                taken: Some(Reservation { exposure, fen, expires_us, sequence }),
+            }),
+            Err(LedgerError::Refused(exposure::Refusal::Breached(breaches))) => {
+                let short =
+                    breaches.into_iter().map(|b| Short { counter: Some(b.counter), fen: b.shortfall_fen });
+                Ok(Exposed { breaches: short.collect(), ..Exposed::default() })
+            }
+            Err(e) => Err(refusal(e)),
+        }
+    }
+
+    async fn give_back(&self, ledger: &Ledger, exposure: String) -> Result<(), Refusal> {
+        let release = Release { member: self.request.member.clone(), exposure, key: KEY.into(), fen: 0 };
+        let given = submit(ledger, Prepared::new(Operation::Release(release))).await;
+        given.map(drop).map_err(refusal)
+    }
+
+    fn ledger(&self) -> Result<&Ledger, Refusal> {
+        self.desk.exposures.opened().map(|ledger| &**ledger).ok_or_else(|| closed("this server keeps none"))
+    }
+}
+
+/// Does an operation; returns when it is durable.
+async fn submit(ledger: &Ledger, prepared: Prepared) -> Result<Answer, LedgerError> {
+    let (tell, told) = oneshot::channel();
+    ledger.submit(prepared, move |answer| _ = tell.send(answer));
+    told.await.unwrap_or_else(|_| Err(LedgerError::Closed("the service is shutting down".into())))
+}
+
+/// Why nothing was decided.
+fn refusal(e: LedgerError) -> Refusal {
+    use exposure::Refusal as R;
+    match e {
+        LedgerError::Busy => Refusal::Busy("operations on exposures"),
+        LedgerError::Refused(R::UnknownValue(_) | R::Invalid(_)) => {
+            Refusal::invalid("reserve", e.to_string())
+        }
+        LedgerError::Refused(R::UnknownMember(_) | R::Missing(_)) => Refusal::Unavailable(format!(
+            "exposures are about to be counted by the limits of another rulebook; try again soon: {e}"
+        )),
+        LedgerError::Refused(_) => damaged(&e),
+        _ => closed(&e),
+    }
+}
+
+fn closed(why: impl std::fmt::Display) -> Refusal {
+    Refusal::Unavailable(format!(
+        "nothing can be reserved, so nothing was decided; repeat the request later, or leave `reserve` out: {why}"
+    ))
+}

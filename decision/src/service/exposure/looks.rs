@@ -1,0 +1,133 @@
+//! How counters stand, for decisions: many that ask at once are answered by one look at the ledger.
+//!
+//! ```text
+//!  decision ─► waiting ◄─ decision        the first one has the ledger look; whoever comes until it does
+//!                 │                       is answered with it
+//!                 └─► Core::outlook of each, between two groups
+//! ```
+
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::oneshot;
+
+use crate::exposure::{Core, CounterUse, Ledger, LedgerError, Prepared};
+
+/// Names of exposures that decisions reserve; nobody else may use such a name.
+pub mod names {
+    use crate::exposure::NAME_MAX;
+
+    const BEGIN: &str = "decide";
+    /// Longest id of a request that reserves, in bytes.
+    pub const REQUEST_ID_MAX: usize = NAME_MAX - BEGIN.len() - 4;
+    /// Most attempts of one request: one, and one more each time that the service broke down while it was decided.
+    pub const ATTEMPTS: u32 = 999;
+
+    /// The exposure that a request reserves at an attempt, from 1: `decide:r1`, `decide2:r1`.
+    pub fn of(request_id: &str, attempt: u32) -> String {
+        let number = if attempt > 1 { attempt.to_string() } else { String::new() };
+        format!("{BEGIN}{number}:{request_id}")
+    }
+
+    /// The request that an exposure was reserved by.
+    pub fn request_of(exposure: &str) -> Option<&str> {
+        let rest = exposure.strip_prefix(BEGIN)?.trim_start_matches(|c: char| c.is_ascii_digit());
+        rest.strip_prefix(':')
+    }
+
+    #[cfg(test)]
+    #[test]
+    fn a_name_tells_its_request() {
+        for request in ["r1", "2:r1", "decide:x", "号"] {
+            for attempt in [1, 2, 10, ATTEMPTS] {
+                assert_eq!(request_of(&of(request, attempt)), Some(request));
+            }
+        }
+        assert!(of(&"r".repeat(REQUEST_ID_MAX), ATTEMPTS).len() <= NAME_MAX);
+        assert_eq!(request_of("decided:r1"), None);
+        assert_eq!(request_of("r1"), None);
+    }
+}
+
+/// What a decision wants to know.
+#[derive(Debug)]
+pub struct Question {
+    /// The exposure that would come of it; None: it is not known.
+    pub reserve: Option<Prepared>,
+    /// Member and id of a request that reserves.
+    pub of: Option<(String, String)>,
+}
+
+/// What it is told.
+#[derive(Debug, Default)]
+pub struct Stand {
+    /// None: it is not known how they stand.
+    pub counters: Option<Vec<CounterUse>>,
+    /// Of a request that reserves: the first attempt of which the ledger has nothing.
+    pub attempt: u32,
+    /// Exposures that earlier attempts left behind, which hold room for nothing.
+    pub left: Vec<String>,
+}
+
+/// Decisions that wait for a look. Clones share everything.
+#[derive(Clone, Default)]
+pub struct Looks(Arc<Mutex<Vec<Waiting>>>);
+
+struct Waiting {
+    question: Question,
+    tell: oneshot::Sender<Result<Stand, LedgerError>>,
+}
+
+impl Looks {
+    /// Looks at the ledger between two groups.
+    pub async fn look(&self, ledger: &Ledger, question: Question) -> Result<Stand, LedgerError> {
+        let (tell, told) = oneshot::channel();
+        let is_first = {
+            let mut waiting = self.0.lock().expect("not poisoned");
+            waiting.push(Waiting { question, tell });
+            waiting.len() == 1
+        };
+        if is_first {
+            let waiting = self.0.clone();
+            ledger.look(move |core| {
+                for Waiting { question, tell } in take(&waiting) {
+                    // Whoever asked may have gone.
+                    let _ = tell.send(core.clone().map(|core| stand(core, &question)));
+                }
+            });
+        }
+        told.await.unwrap_or_else(|_| Err(LedgerError::Closed("its thread has ended".into())))
+    }
+}
+
+#[cfg(test)]
+impl Looks {
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.0.lock().expect("not poisoned").len()
+    }
+}
+
+fn take(waiting: &Mutex<Vec<Waiting>>) -> Vec<Waiting> {
+    std::mem::take(&mut *waiting.lock().expect("not poisoned"))
+}
+
+fn stand(core: &Core, question: &Question) -> Stand {
+    let mut stand = Stand { attempt: 1, ..Stand::default() };
+    if let Some((member, request_id)) = &question.of {
+        while let Some(found) = core.exposure(member, &names::of(request_id, stand.attempt)) {
+            if found.reserved_fen > 0 {
+                stand.left.push(found.exposure);
+            }
+            stand.attempt += 1;
+        }
+    }
+    // Refused: the ledger counts by other limits than the rulebook, or there is no such value.
+    stand.counters = question.reserve.as_ref().and_then(|reserve| match core.outlook(reserve) {
+        Ok(counters) => Some(counters),
+        Err(refusal) => {
+            tracing::debug!("it is not known how counters stand: {refusal}");
+            None
+        }
+    });
+    stand
+}

@@ -1,0 +1,170 @@
+//! What is refused, what is not known, and who comes second.
+
+use std::sync::Arc;
+
+use tarim_proto::{
+    decision::v1::{BatchDecideRequest, Decision, DecisionRequest, Effect, Outcome, Reserve},
+    encoded::{decision_service_server::DecisionService, streamed_decision},
+    exposure::v1::ReserveRequest,
+};
+use tokio::task::yield_now;
+use tonic::{Code, Request};
+
+use super::{LIMITS, desk, limited, reason, reserving, serve, shown, taken, used};
+use crate::{
+    exposure::{Attribute, Operation, Prepared},
+    journal::{Journal, power::Power},
+    service::tests::{
+        bank::{Bank, arrived, direct, plain, request},
+        exposures::{Limited, client},
+    },
+};
+
+fn memory() -> Journal {
+    Journal::open_on(Arc::new(Power::default()), 1 << 20).expect("a whole disk")
+}
+
+fn with(reserve: Reserve) -> DecisionRequest {
+    DecisionRequest { reserve: Some(reserve), ..request("r", "c1", []) }
+}
+
+#[tokio::test]
+async fn what_cannot_be_reserved_is_refused_by_its_field() {
+    let limited = limited().await;
+    let served = serve(&limited, memory()).await;
+    let past = prost_types::Timestamp { seconds: 1, nanos: 0 };
+    let odd = prost_types::Timestamp { seconds: 2_000_000_000, nanos: 1 };
+    for (field, request) in [
+        ("reserve.amount_fen", with(Reserve { amount_fen: Some(0), expires_at: None })),
+        ("reserve.amount_fen", with(Reserve { amount_fen: Some(-5), expires_at: None })),
+        ("reserve.amount_fen", with(Reserve { amount_fen: Some(i64::MAX), expires_at: None })),
+        ("reserve.expires_at", with(Reserve { amount_fen: None, expires_at: Some(past) })),
+        ("reserve.expires_at", with(Reserve { amount_fen: None, expires_at: Some(odd) })),
+        ("request_id", reserving(&"号".repeat(20), "c1")),
+    ] {
+        let refused = served.decide(&request).await.expect_err("refused");
+        assert_eq!(refused.code(), Code::InvalidArgument, "{refused:?}");
+        assert!(refused.message().starts_with(&format!("{field}: ")), "{refused:?}");
+    }
+    let mut calls = served.client();
+    for refused in [
+        calls.check_admission(reserving("r", "c1")).await,
+        calls.detect_fraud(reserving("r", "c1")).await,
+        calls.score_application(reserving("r", "c1")).await,
+        calls.assign_limit(reserving("r", "c1")).await,
+        calls.quote_rate(reserving("r", "c1")).await,
+    ] {
+        let refused = refused.expect_err("they do not reserve");
+        assert!(refused.message().starts_with("reserve: only Decide"), "{refused:?}");
+    }
+    // Names of exposures that decisions reserve are theirs.
+    let reserve = ReserveRequest {
+        member: "001".into(),
+        exposure: "decide7:r".into(),
+        customer_id: "c1".into(),
+        amount_fen: 1,
+        ..ReserveRequest::default()
+    };
+    let refused = client(&served).reserve(reserve).await.expect_err("refused");
+    assert!(refused.message().starts_with("exposure: "), "{refused:?}");
+    drop(calls);
+    served.end().await.expect("in order");
+}
+
+#[tokio::test]
+async fn unknown_room_is_never_approved() {
+    // No ledger: a rulebook that limits what is served by somebody who keeps none.
+    let limited = limited().await;
+    let served = limited.bank.serve_from(memory()).await;
+    let decision = served.decide(&request("r1", "c1", [])).await.expect("decided");
+    assert_eq!(decision.outcome(), Outcome::Refer);
+    assert!(reason(&decision, "exposure.unknown").is_some_and(|reason| reason.unknown));
+    let refused = served.decide(&reserving("r2", "c1")).await.expect_err("nothing can be taken");
+    assert_eq!(refused.code(), Code::Unavailable);
+    served.end().await.expect("in order");
+    // Nothing says what the exposure of an application is.
+    let (limits, _) = LIMITS.split_once("[exposure]").expect("it stands last");
+    let silent = Limited { bank: Bank::new().await, disk: Power::default() }.with(limits);
+    let served = serve(&silent, memory()).await;
+    let decision = served.decide(&request("r1", "c1", [])).await.expect("decided");
+    assert_eq!(decision.outcome(), Outcome::Approve);
+    let refused = served.decide(&reserving("r2", "c1")).await.expect_err("nobody knows what");
+    assert!(refused.message().starts_with("reserve: the rulebook does not say"), "{refused:?}");
+    served.end().await.expect("in order");
+}
+
+/// Two see the same room; the ledger says who has it.
+#[tokio::test]
+async fn the_reservation_itself_judges() {
+    let limited = limited().await;
+    let (rpc, ledger) = desk(&limited, &Power::default());
+    // The ledger is busy until both have asked.
+    limited.disk.hold_syncs(true);
+    let other = crate::exposure::Reserve {
+        member: "001".into(),
+        exposure: "a1".into(),
+        customer: "c9".into(),
+        attributes: vec![Attribute::new("product", "loan")],
+        fen: 1,
+        expires_us: 0,
+    };
+    ledger.submit(Prepared::new(Operation::Reserve(other)), |done| drop(done.expect("there is room")));
+    limited.disk.wait_for_held_sync();
+    let both = ["r1", "r2"].map(|id| {
+        let rpc = rpc.clone();
+        tokio::spawn(async move { direct(&rpc, reserving(id, "c1")).await.expect("decided") })
+    });
+    while rpc.desk.exposures.looks.waiting() < 2 {
+        yield_now().await;
+    }
+    limited.disk.hold_syncs(false);
+    let mut decisions = Vec::new();
+    for one in both {
+        decisions.push(one.await.expect("no panic"));
+    }
+    decisions.sort_by_key(|decision| decision.outcome());
+    let [first, second] = &decisions[..] else { panic!("two") };
+    assert_eq!((first.outcome(), first.limit_fen), (Outcome::Approve, Some(5_000_000)));
+    assert_eq!((second.outcome(), second.limit_fen, second.rate_ppm), (Outcome::Decline, None, None));
+    assert_eq!(taken(second), None);
+    let breached = reason(second, "single_customer").expect("told");
+    assert_eq!((breached.effect(), breached.zh.as_str()), (Effect::Decline, "单一客户：超过控制线"));
+    let values = ["cap_fen", "used_fen", "shortfall_fen"].map(|v| shown(breached, v));
+    assert_eq!(values, [6_000_000, 5_000_000, 4_000_000]);
+    assert_eq!(
+        used(&ledger),
+        [
+            ("all_loans".into(), 5_000_001),
+            ("single_customer".into(), 1),
+            ("single_customer".into(), 5_000_000)
+        ]
+    );
+    // It was declined, and stays so.
+    assert_eq!(&direct(&rpc, reserving(&second.request_id, "c1")).await.expect("the first answer"), second);
+}
+
+/// A batch takes as single requests do; those of it that repeat each other are decided once.
+#[tokio::test]
+async fn a_batch_reserves_each() {
+    let limited = limited().await;
+    let (rpc, ledger) = desk(&limited, &Power::default());
+    let requests = vec![
+        reserving("r1", "c1"),
+        reserving("r2", "c2"),
+        reserving("r1", "c1"),
+        request("r3", "c1", []),
+        reserving("r4", "bad"),
+    ];
+    let batch = Request::new(arrived(&BatchDecideRequest { requests }));
+    let answers = rpc.batch_decide(batch).await.expect("answers").into_inner().answers;
+    let decisions = answers.into_iter().map(|answer| match answer.result {
+        Some(streamed_decision::Result::Decision(decision)) => plain(&decision),
+        other => panic!("{other:?}"),
+    });
+    let decisions: Vec<Decision> = decisions.collect();
+    assert_eq!(decisions[0], decisions[2]);
+    let amounts: Vec<_> = decisions.iter().map(|d| taken(d).map(|(_, fen)| fen)).collect();
+    assert_eq!(amounts, [Some(5_000_000), Some(5_000_000), Some(5_000_000), None, None]);
+    let all = used(&ledger).into_iter().find(|(limit, _)| limit == "all_loans");
+    assert_eq!(all.map(|(_, fen)| fen), Some(10_000_000));
+}

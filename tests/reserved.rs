@@ -1,0 +1,87 @@
+//! Decisions that reserve, as a user has them: `tarim decide --reserve`, `tarim exposure`, `kill -9`, `tarim replay`.
+
+use std::fs;
+
+use serde_json::Value as Json;
+
+use crate::installation::{Installation, Server};
+
+const LIMITS: &str = r#"
+[[limit]]
+id = "single_customer"
+zh = "单一客户"
+en = "one customer"
+scope = "member"
+per = ["customer"]
+hard = { fen = 6000000 }
+warning = { fen = 4000000 }
+
+[exposure]
+amount = "application.amount_fen"
+reserve_for = "30d"
+customer = "application.customer_id"
+"#;
+
+const RULE: &str = r#"
+stage = "fraud"
+
+[[rule]]
+id = "X1"
+zh = "客户已有敞口"
+en = "the customer owes something already"
+when = "exposure.customer_used_fen > 0"
+then = "warn"
+"#;
+
+/// The small bank, with limits, and a policy that looks at them.
+fn bank() -> Installation {
+    let bank = Installation::new();
+    fs::create_dir(bank.path("rulebook/limits")).unwrap();
+    fs::write(bank.path("rulebook/limits/limits.toml"), LIMITS).unwrap();
+    fs::write(bank.path("rulebook/policies/exposed.toml"), RULE).unwrap();
+    bank.run(&["rulebook", "publish"]);
+    bank
+}
+
+fn decide(bank: &Installation, server: &Server, id: &str, more: &[&str]) -> Json {
+    let application = r#"{"customer_id": "c1", "amount_fen": 5000000}"#;
+    let mut args = vec!["decide", "--server", &server.url, "--member", "001", "--product", "loan", "--json"];
+    args.extend(["--request-id", id, "--application", application]);
+    serde_json::from_str(&bank.run(&[&args, more].concat())).unwrap()
+}
+
+fn gave(decision: &Json, reason: &str) -> bool {
+    decision["reasons"].as_array().unwrap().iter().any(|given| given["id"] == reason)
+}
+
+#[test]
+fn what_is_reserved_with_a_decision_stays_so_through_kill_9() {
+    let bank = bank();
+    let server = bank.serve();
+    let first = decide(&bank, &server, "r1", &["--reserve"]);
+    assert_eq!(
+        (&first["outcome"], &first["reservation"]["amount_fen"]),
+        (&"APPROVE".into(), &5_000_000.into())
+    );
+    assert!(gave(&first, "single_customer") && !gave(&first, "X1"), "{first}");
+    let second = decide(&bank, &server, "r2", &["--reserve", "300000"]);
+    assert_eq!(
+        (&second["limit_fen"], &second["reservation"]["amount_fen"]),
+        (&1_000_000.into(), &300_000.into())
+    );
+    assert!(gave(&second, "exposure.capped") && gave(&second, "X1"), "{second}");
+    server.kill();
+
+    let server = bank.serve();
+    assert_eq!(decide(&bank, &server, "r1", &["--reserve"]), first, "a repeat");
+    let third = decide(&bank, &server, "r3", &["--reserve"]);
+    assert_eq!(third["reservation"]["amount_fen"], 700_000, "{third}");
+    let fourth = decide(&bank, &server, "r4", &[]);
+    assert_eq!((&fourth["outcome"], gave(&fourth, "exposure.no_room")), (&"DECLINE".into(), true));
+    let commit = ["exposure", "commit", "decide:r1", "--member", "001", "--key", "k", "--fen", "5000000"];
+    bank.run(&[&commit[..], &["--server", &server.url]].concat());
+    assert!(server.terminate().success());
+    let shown = bank.run(&["exposure", "check"]);
+    assert!(!shown.is_empty());
+    assert!(bank.run(&["replay"]).contains("4 decisions made again"));
+}
