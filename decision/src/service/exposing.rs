@@ -141,7 +141,13 @@ impl Attempt<'_> {
         let at_us = desk.clock.now_us();
         let wanted = request.reserve.as_ref().map(Wanted::of).transpose()?;
         let inputs = &mut work.inputs;
-        engine.gather_fields(&request.member, &request.product, request.application(), at_us, inputs)?;
+        let fields = request.application();
+        let gathered = engine.gather_fields(&request.member, &request.product, fields, at_us, inputs);
+        if gathered.is_err() && wanted.is_some() {
+            // It may have been a good request under the rulebook of an earlier attempt.
+            self.look(None, true).await?;
+        }
+        gathered?;
         Stopwatch::since(arrived, desk.metrics.mine()).lap(Lap::Gather);
 
         let stand = self.stand(inputs, wanted.is_some()).await?;
@@ -165,30 +171,34 @@ impl Attempt<'_> {
         made
     }
 
-    /// How counters stand. Of a request that reserves: once nothing is left behind of earlier attempts.
+    /// How counters stand.
     async fn stand(&self, inputs: &Inputs, reserves: bool) -> Result<Stand, Refusal> {
         let engine = &self.serving.engine;
+        let reserve = engine.reserve(inputs, "", 1, 0).map_err(|e| self.unknown(&e)).ok();
+        let stand = self.look(reserve, reserves).await?;
         if reserves && engine.rulebook().exposure().is_none() {
             let what = "the rulebook does not say what the exposure of an application is, so nothing can be reserved; write \
                         [exposure] in its limits/, or leave it out";
             return Err(Refusal::invalid("reserve", what));
         }
-        let unknown = |e: &dyn std::fmt::Display| {
-            tracing::debug!(request_id = self.request.request_id, "it is not known how counters stand: {e}");
-        };
+        Ok(stand)
+    }
+
+    /// Looks at the ledger. Of a request that reserves: once nothing is left behind of earlier attempts.
+    async fn look(&self, reserve: Option<Prepared>, reserves: bool) -> Result<Stand, Refusal> {
         let Some(ledger) = self.desk.exposures.opened() else {
             // A rulebook with [exposure] has limits, so it is about to be opened, or the server has none.
             return if reserves { Err(closed("this server keeps none")) } else { Ok(Stand::default()) };
         };
         loop {
-            let reserve = engine.reserve(inputs, "", 1, 0).map_err(|e| unknown(&e)).ok();
             let of = reserves.then(|| (self.request.member.clone(), self.request.request_id.clone()));
-            let stand = match self.desk.exposures.looks.look(ledger, Question { reserve, of }).await {
+            let question = Question { reserve: reserve.clone(), of };
+            let stand = match self.desk.exposures.looks.look(ledger, question).await {
                 Ok(stand) => stand,
                 Err(LedgerError::Busy) => return Err(Refusal::Busy("operations on exposures")),
                 Err(e) if reserves => return Err(closed(&e)),
                 Err(e) => {
-                    unknown(&e);
+                    self.unknown(&e);
                     return Ok(Stand::default());
                 }
             };
@@ -203,6 +213,10 @@ impl Attempt<'_> {
                 self.give_back(ledger, exposure).await?;
             }
         }
+    }
+
+    fn unknown(&self, why: &dyn std::fmt::Display) {
+        tracing::debug!(request_id = self.request.request_id, "it is not known how counters stand: {why}");
     }
 
     /// Takes room. What it comes to is durable, whether or not there was any.

@@ -81,6 +81,17 @@ async fn a_repeat_that_declines_gives_back_too() {
     let decision = direct(&rpc, reserving("r1", "bad")).await.expect("decided");
     assert_eq!(decision.outcome(), Outcome::Decline);
     assert_eq!(used(&ledger), []);
+    // So does one that is refused.
+    journal.fail_after(0, Fault::PowerCut);
+    direct(&rpc, reserving("r2", "c1")).await.expect_err("it cannot be written");
+    assert_eq!(used(&ledger).len(), 2);
+    drop((rpc, ledger));
+    journal.restart_process();
+    let (rpc, ledger) = desk(&limited, &journal);
+    let mut wrong = reserving("r2", "c1");
+    set_amount(&mut wrong, -1);
+    assert_eq!(direct(&rpc, wrong).await.expect_err("refused").code(), Code::InvalidArgument);
+    assert_eq!(used(&ledger), []);
 }
 
 /// One disk breaks at any of its writes; then the machine starts again.

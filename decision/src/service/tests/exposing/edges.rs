@@ -168,3 +168,36 @@ async fn a_batch_reserves_each() {
     let all = used(&ledger).into_iter().find(|(limit, _)| limit == "all_loans");
     assert_eq!(all.map(|(_, fen)| fen), Some(10_000_000));
 }
+
+/// Attributes come from the application or from an entity; a value that no limit could know is unknown, and room with it.
+#[tokio::test]
+async fn attributes_are_those_of_the_mapping() {
+    let bank = Bank::new().await;
+    let codes = bank.rulebook().join("standards/codes");
+    std::fs::create_dir_all(&codes).expect("a folder");
+    std::fs::write(codes.join("city.csv"), "code,zh,en\nNanning,南宁,Nanning\nGuilin,桂林,Guilin\n")
+        .expect("written");
+    let limit = r#"
+[[limit]]
+id = "guilin"
+zh = "桂林"
+en = "Guilin"
+scope = "member"
+where = { city = ["Guilin"] }
+hard = { fen = 2000000 }
+"#;
+    let (limits, mapping) = LIMITS.split_once("[exposure]").expect("it stands last");
+    let limits = format!(
+        "{limits}{limit}[exposure]{mapping}[exposure.attributes]\ncity = [\"customer.city\", \"none\"]\n"
+    );
+    let limited = Limited { bank, disk: Power::default() }.with(&limits);
+    let served = serve(&limited, memory()).await;
+    let nanning = served.decide(&request("r1", "c1", [])).await.expect("decided");
+    assert_eq!(nanning.limit_fen, Some(5_000_000));
+    let guilin = served.decide(&reserving("r2", "c2")).await.expect("decided");
+    assert_eq!((guilin.limit_fen, taken(&guilin)), (Some(2_000_000), Some(("decide:r2", 2_000_000))));
+    let beihai = served.decide(&request("r3", "c3", [])).await.expect("decided");
+    assert!(reason(&beihai, "exposure.unknown").is_some(), "{beihai:?}");
+    assert_eq!(beihai.outcome(), Outcome::Refer);
+    served.end().await.expect("in order");
+}
