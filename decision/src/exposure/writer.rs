@@ -128,10 +128,7 @@ impl Writer {
             let more = loop {
                 match next {
                     Ok(Order::Do(prepared, done)) => group.push((prepared, done)),
-                    Ok(Order::Close) | Err(RecvTimeoutError::Disconnected) => {
-                        self.closing = true;
-                        break false;
-                    }
+                    Ok(Order::Close) | Err(RecvTimeoutError::Disconnected) => break false,
                     Ok(other) => others.push(other),
                     Err(RecvTimeoutError::Timeout) => break true,
                 }

@@ -73,7 +73,7 @@ pub fn desk_on(bank: &Bank, disk: &Power, journal: &Power) -> (Rpc, Arc<Ledger>)
     let ledger = Ledger::open_on(Arc::new(disk.clone()), config).expect("a whole disk");
     let limits = rpc.desk.serving.load().engine.rulebook().limits().clone();
     ledger.adopt(limits).expect("checked");
-    rpc.desk.exposures.open(ledger);
+    rpc.desk.exposures.open(Arc::new(ledger));
     let ledger = rpc.desk.exposures.opened().expect("just opened").clone();
     (rpc, ledger)
 }
