@@ -175,29 +175,29 @@ fn durable(folder: &Path, callers: usize, time: Duration) -> anyhow::Result<Json
     ledger.adopt(schemes())?;
     let next = AtomicU64::new(0);
     let start = Instant::now();
-    let times = thread::scope(|scope| {
-        let ask_on = |callers: usize| -> anyhow::Result<Histogram<u64>> {
-            let mut times = Histogram::new(3)?;
-            let (tell, told) = mpsc::channel::<(Instant, Result<Answer, LedgerError>)>();
-            let ask = || {
-                let (begun, tell) = (Instant::now(), tell.clone());
-                let operation = Prepared::new(reserve(next.fetch_add(1, Ordering::Relaxed)));
-                ledger.submit(operation, move |answer| _ = tell.send((begun, answer)));
-            };
-            (0..callers).for_each(|_| ask());
-            while start.elapsed() < time {
-                let (begun, answer) = told.recv()?;
-                answer?;
-                times.record(begun.elapsed().as_nanos() as u64)?;
-                ask();
-            }
-            for _ in 0..callers {
-                told.recv()?.1?;
-            }
-            Ok(times)
+    let ask_on = |callers: usize| -> anyhow::Result<Histogram<u64>> {
+        let mut times = Histogram::new(3)?;
+        let (tell, told) = mpsc::channel::<(Instant, Result<Answer, LedgerError>)>();
+        let ask = || {
+            let (begun, tell) = (Instant::now(), tell.clone());
+            let operation = Prepared::new(reserve(next.fetch_add(1, Ordering::Relaxed)));
+            ledger.submit(operation, move |answer| _ = tell.send((begun, answer)));
         };
-        let ask_on = &ask_on;
-        let share = |thread: usize| callers / THREADS + usize::from(thread < callers % THREADS);
+        (0..callers).for_each(|_| ask());
+        while start.elapsed() < time {
+            let (begun, answer) = told.recv()?;
+            answer?;
+            times.record(begun.elapsed().as_nanos() as u64)?;
+            ask();
+        }
+        for _ in 0..callers {
+            told.recv()?.1?;
+        }
+        Ok(times)
+    };
+    let share = |thread: usize| callers / THREADS + usize::from(thread < callers % THREADS);
+    let (ask_on, share) = (&ask_on, &share);
+    let times = thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || ask_on(share(thread)))).collect();
         let mut all = Histogram::<u64>::new(3)?;
         for thread in threads {
