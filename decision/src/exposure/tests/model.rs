@@ -165,10 +165,8 @@ impl Model {
                 }
                 self.sequence += 1;
                 let customer = (r.member.clone(), true, r.customer.clone());
-                let large = self.recognise(
-                    &self.subjects(&r.member, &r.customer)[1..].to_vec(),
-                    self.used(&customer) > 0,
-                );
+                let large =
+                    self.recognise(&self.subjects(&r.member, &r.customer)[1..], self.used(&customer) > 0);
                 // Which counters a whole customer's exposures are above is told in no order that matters.
                 Ok(Answer { sequence: self.sequence, warnings: Vec::new(), large })
             }
