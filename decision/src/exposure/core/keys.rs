@@ -97,7 +97,7 @@ impl Keys {
         let mut row = *row;
         if let Some(at) = (row.answer & !OPENING).checked_sub(1) {
             let text = self.texts.push(from.texts.get(*from.answers.get(at)));
-            row.answer = row.answer & OPENING | (self.answers.push(text) + 1);
+            row.answer = (row.answer & OPENING) | (self.answers.push(text) + 1);
         }
         let at = self.rows.push(row);
         self.index.insert(hash, at);
