@@ -9,6 +9,7 @@
 //!   is seen a moment before others are told of it.
 //! - A writer cuts off what it could not write. So before going on, the last frame that was read must stand where it stood;
 //!   if it does not, or if there is another file, all is read anew, and nothing is known meanwhile.
+//! - A start begins with the writer's snapshot, if there is a good one.
 //! - A frame that stays damaged is never passed over: what is known grows old, and then nothing is known any more.
 //! - What a warning says is not kept, only what there is to count.
 
@@ -35,8 +36,10 @@ use super::{
     entry::{self, ReadAlert},
     frame::{FRAME, Frame, HEADER, salt},
     heard,
-    log::NAME,
+    log::{NAME, Start},
     open_warnings::key,
+    snapshot::{self, State},
+    view::Whole,
 };
 
 /// So often it is looked whether there is more.
@@ -144,11 +147,17 @@ impl Follower {
         }
         let anew = self.tail.is_none();
         if anew {
-            self.tail = Tail::open(&path)?;
+            self.tail = Tail::open(&self.folder)?;
         }
         let Some(tail) = &mut self.tail else { return Ok(()) };
         let size = tail.file.metadata().map_err(failed())?.len();
         let feed = &self.feed;
+        if anew {
+            let mut known = Vec::new();
+            let owned = |member: &str, customer: &str| (member.to_owned(), customer.to_owned());
+            tail.open.each(|member, customer, standing| known.push((owned(member, customer), standing)));
+            feed.put(known.iter().map(|((member, customer), standing)| (&**member, &**customer, *standing)));
+        }
         let whole = tail.read(size, &path, |open, taken| {
             feed.put(taken.touched.iter().map(|(m, c)| (&**m, &**c, open.in_numbers(m, c))));
             feed.count(taken.records);
@@ -166,9 +175,10 @@ impl Follower {
 
 impl Tail {
     /// None: it is not there, or not begun.
-    fn open(path: &Path) -> Result<Option<Self>, LedgerError> {
-        let failed = || LedgerError::io("follow", path.into());
-        let file = match File::open(path) {
+    fn open(folder: &Path) -> Result<Option<Self>, LedgerError> {
+        let path = folder.join(NAME);
+        let failed = || LedgerError::io("follow", path.clone());
+        let file = match File::open(&path) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(failed()(e)),
@@ -180,12 +190,14 @@ impl Tail {
             Err(e) => return Err(failed()(e)),
         }
         let salt = salt(&head).map_err(|what| LedgerError::Corrupt {
-            file: path.into(),
+            file: path.clone(),
             offset: 0,
             what: what.into(),
         })?;
-        let (books, open) = (Books::default(), OpenWarnings::default());
-        Ok(Some(Self { file, salt, at: HEADER as u64, next: 1, last: None, books, open }))
+        let State { lifecycle, start: Start { at, next }, .. } = snapshot::load(folder, Duration::ZERO);
+        let open = OpenWarnings::new(&lifecycle);
+        let books = Books { lifecycle: Whole::new(lifecycle), ..Books::default() };
+        Ok(Some(Self { file, salt, at, next, last: None, books, open }))
     }
 
     /// Is what was read still what stands there?

@@ -182,10 +182,10 @@ impl Copied {
     }
 }
 
-/// The state by the snapshot of a folder; without a good one, that of an empty log.
-pub fn load(folder: &Path, opening: &Opening) -> State {
+/// The state by the snapshot of a folder, if its inboxes are as long as they are to be; without a good one, that of an empty log.
+pub fn load(folder: &Path, wanted: Duration) -> State {
     let path = folder.join(NAME);
-    match read(folder, &path, opening) {
+    match read(folder, &path, wanted) {
         Ok(Some(state)) => state,
         Ok(None) => State::default(),
         Err(e) => {
@@ -195,7 +195,7 @@ pub fn load(folder: &Path, opening: &Opening) -> State {
     }
 }
 
-fn read(folder: &Path, path: &Path, opening: &Opening) -> io::Result<Option<State>> {
+fn read(folder: &Path, path: &Path, wanted: Duration) -> io::Result<Option<State>> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -212,7 +212,7 @@ fn read(folder: &Path, path: &Path, opening: &Opening) -> io::Result<Option<Stat
     let salt = from.u32()?;
     let start = Start { at: from.u64()?, next: from.u64()? };
     is_of(&folder.join(LOG), salt, start, from.u32()?)?;
-    if Duration::from_micros(from.u64()?) < opening.inbox {
+    if Duration::from_micros(from.u64()?) < wanted {
         return Err(wrong("its inboxes end earlier than they are to"));
     }
     let lifecycle = Lifecycle::read(&mut from)?;

@@ -51,9 +51,9 @@ impl Goal for WarnLedger {
             told("memory of a warning that stands".into(), each(warnings, 0.0)),
             told("… of a repeat".into(), each(repeats, warnings)),
             told("… of a push, and of who was told".into(), each(pushes, warnings)),
-            told(format!("opening {alerts} alerts"), seconds(&found, "open_s")?),
+            told(format!("opening {alerts} alerts, by the snapshot"), seconds(&found, "open_s")?),
             told("taking alerts".into(), Quantity::Rate(number(&filled, "per_s")?)),
-            told("closing".into(), seconds(&filled, "close_s")?),
+            told("closing, with the snapshot".into(), seconds(&filled, "close_s")?),
             told(
                 "the log, of each alert".into(),
                 Quantity::Bytes(number(&filled, "log_bytes")? / alerts as f64),

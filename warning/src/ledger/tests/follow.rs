@@ -164,3 +164,31 @@ fn what_is_damaged_ends_what_is_known() {
         assert_eq!(warnings.of_at("001", "c1", NOW + 11), None, "and then no more");
     }
 }
+
+/// With the writer's snapshot the log is read from there on, and what is known is the same.
+#[test]
+fn who_comes_late_begins_with_the_snapshot() {
+    let mut rng = ChaCha8Rng::seed_from_u64(13);
+    let folder = tempfile::tempdir().unwrap();
+    let (mut early, of_early) = follower(folder.path());
+    let open =
+        || Ledger::open_with(folder.path(), Opening { snapshot_bytes: 1, ..Opening::default() }).unwrap();
+    drop(open());
+    early.look().unwrap();
+    for life in 0..4 {
+        let ledger = open();
+        some_life(&ledger, &mut rng, 40);
+        drop(ledger);
+        let (mut late, of_late) = follower(folder.path());
+        let ledger = open();
+        for step in 0..3 {
+            ledger.heard(NOW);
+            early.look().unwrap();
+            late.look().unwrap();
+            assert_eq!(known(&of_late), written(&ledger), "life {life}, step {step}");
+            assert_eq!(known(&of_late), known(&of_early), "life {life}, step {step}");
+            some_life(&ledger, &mut rng, 1);
+        }
+        assert!(of_late.read() < 5 && of_early.read() > 20, "{} and {}", of_late.read(), of_early.read());
+    }
+}

@@ -16,7 +16,10 @@ use rand_chacha::ChaCha8Rng;
 use tarim_proto::warning::v1::{Alert, Level};
 
 use super::{log::Start, *};
-use crate::lifecycle::{Changed, Inspections, Refused, State, Warning};
+use crate::{
+    clock::Clock,
+    lifecycle::{Changed, Inspections, Refused, State, Warning},
+};
 
 fn alert(n: u64, member: &str, customer: &str) -> NewAlert {
     let alert = Alert {

@@ -188,7 +188,7 @@ fn a_damaged_snapshot_is_passed_over() {
     let (snapshot, log) = (folder.path().join(SNAPSHOT), folder.path().join("warnings.ledger"));
     let whole = fs::read(&snapshot).unwrap();
     let opening = Opening { inbox: Duration::from_secs(3600), ..Opening::default() };
-    let is_good = || load(folder.path(), &opening).bytes > 0;
+    let is_good = || load(folder.path(), opening.inbox).bytes > 0;
     assert!(is_good());
     // Not every one: there are tens of thousands.
     for byte in (0..whole.len()).step_by(whole.len() / 300) {
@@ -205,7 +205,7 @@ fn a_damaged_snapshot_is_passed_over() {
     // A log that is shorter, or another.
     fs::write(&snapshot, &whole).unwrap();
     let bytes = fs::read(&log).unwrap();
-    let at = load(folder.path(), &opening).start.at as usize;
+    let at = load(folder.path(), opening.inbox).start.at as usize;
     for other in
         [bytes[..at - 1].to_vec(), [&bytes[..at - 1], b"xyz"].concat(), [&bytes[..8], &[1; 40]].concat()]
     {
@@ -232,7 +232,7 @@ fn an_inbox_that_is_to_be_longer_is_read_anew() {
             clock: Clock::Set(now.clone()),
             ..Opening::default()
         };
-        assert_eq!(load(folder.path(), &opening).bytes > 0, hours <= 30);
+        assert_eq!(load(folder.path(), opening.inbox).bytes > 0, hours <= 30);
         let ledger = Ledger::open_with(folder.path(), opening).unwrap();
         ledger.inbox().page("001", &PushFilter::default(), None, 999).pushes.len()
     };
