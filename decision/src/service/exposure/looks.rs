@@ -87,9 +87,9 @@ impl Looks {
             waiting.len() == 1
         };
         if is_first {
-            let waiting = self.0.clone();
+            let turn = Turn { waiting: self.0.clone(), taken: false };
             ledger.look(move |core| {
-                for Waiting { question, tell } in take(&waiting) {
+                for Waiting { question, tell } in turn.take() {
                     // Whoever asked may have gone.
                     let _ = tell.send(core.clone().map(|core| stand(core, &question)));
                 }
@@ -107,8 +107,30 @@ impl Looks {
     }
 }
 
-fn take(waiting: &Mutex<Vec<Waiting>>) -> Vec<Waiting> {
-    std::mem::take(&mut *waiting.lock().expect("not poisoned"))
+/// The look that all wait for. If it never comes, since the ledger is closed, they are told so: their senders are dropped.
+struct Turn {
+    waiting: Arc<Mutex<Vec<Waiting>>>,
+    taken: bool,
+}
+
+impl Turn {
+    fn all(&self) -> Vec<Waiting> {
+        std::mem::take(&mut *self.waiting.lock().expect("not poisoned"))
+    }
+
+    fn take(mut self) -> Vec<Waiting> {
+        self.taken = true;
+        self.all()
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // Whoever came after it was taken waits for another one.
+        if !self.taken {
+            drop(self.all());
+        }
+    }
 }
 
 fn stand(core: &Core, question: &Question) -> Stand {
@@ -130,4 +152,30 @@ fn stand(core: &Core, question: &Question) -> Stand {
         }
     });
     stand
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{exposure::Config, journal::power::Power};
+
+    /// A look that never comes leaves nobody waiting.
+    #[tokio::test]
+    async fn a_ledger_that_is_closed_answers_too() {
+        let ledger =
+            Ledger::open_on(Arc::new(Power::default()), Config::new(Arc::new(|| 0))).expect("a whole disk");
+        let looks = Looks::default();
+        let question = || Question { reserve: None, of: None };
+        assert_eq!(looks.look(&ledger, question()).await.expect("open").counters, None);
+        drop(Turn { waiting: looks.0.clone(), taken: false });
+        assert_eq!(looks.waiting(), 0);
+        ledger.close().expect("in order");
+        for _ in 0..2 {
+            assert!(matches!(looks.look(&ledger, question()).await, Err(LedgerError::Closed(_))));
+        }
+        let (tell, told) = oneshot::channel();
+        looks.0.lock().expect("not poisoned").push(Waiting { question: question(), tell });
+        drop(Turn { waiting: looks.0.clone(), taken: false });
+        assert!(told.await.is_err());
+    }
 }
