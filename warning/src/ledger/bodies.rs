@@ -28,9 +28,7 @@ impl InFile {
         let file = File::open(path).map_err(LedgerError::io("open", path.into()))?;
         Ok(Self { file: Arc::new(file), path: path.into() })
     }
-}
 
-impl InFile {
     pub fn file(&self) -> &File {
         &self.file
     }
