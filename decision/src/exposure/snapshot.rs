@@ -68,7 +68,7 @@ pub fn write(disk: &dyn Disk, core: &Core) -> Result<u64, LedgerError> {
     let (draft, name) = (format!("{number:020}{DRAFT}"), name(number));
     let write = || {
         let file = disk.create(&draft)?;
-        file.append(MAGIC, 0)?;
+        file.write(MAGIC, 0)?;
         let mut out = Out { file, offset: HEADER as u64, crc: FIRST, chunk: vec![0; HEADER] };
         core.write_first(&mut out)?;
         out.end()?;
@@ -78,7 +78,7 @@ pub fn write(disk: &dyn Disk, core: &Core) -> Result<u64, LedgerError> {
         out.end()?;
         let mut foot = second.to_le_bytes().to_vec();
         foot.extend(checksum(0, &foot).to_le_bytes());
-        out.file.append(&foot, out.offset)?;
+        out.file.write(&foot, out.offset)?;
         out.file.sync()?;
         disk.rename(&draft, &name)?;
         disk.sync()
@@ -167,7 +167,7 @@ impl Out {
         self.crc = checksum(self.crc, &self.chunk[HEADER..]);
         self.chunk[..4].copy_from_slice(&length.to_le_bytes());
         self.chunk[4..HEADER].copy_from_slice(&self.crc.to_le_bytes());
-        self.file.append(&self.chunk, self.offset)?;
+        self.file.write(&self.chunk, self.offset)?;
         self.offset += self.chunk.len() as u64;
         self.chunk.truncate(HEADER);
         Ok(())

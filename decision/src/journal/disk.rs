@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-/// A folder of files that are only ever appended to, cut, renamed or removed.
+/// A folder of files.
 pub trait Disk: Send + Sync + 'static {
     /// Names of all files, in no order.
     fn names(&self) -> io::Result<Vec<String>>;
@@ -24,6 +24,8 @@ pub trait Disk: Send + Sync + 'static {
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Makes what was created and removed durable.
     fn sync(&self) -> io::Result<()>;
+    /// Does work that may take long while the caller goes on. Work that cannot be begun is dropped.
+    fn beside(&self, work: Box<dyn FnOnce() + Send>);
     /// How a person finds a file of this disk.
     fn path(&self, name: &str) -> PathBuf;
 }
@@ -34,8 +36,9 @@ pub trait DiskFile: Send + Sync {
     fn size(&self) -> io::Result<u64>;
     /// Fills `bytes` from `offset`; a file that ends before is an error.
     fn read(&self, bytes: &mut [u8], offset: u64) -> io::Result<()>;
-    /// Writes at `offset`, which is the end of the file. Not durable until [`DiskFile::sync`].
-    fn append(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Writes at `offset`, which is not behind the end of the file: over what is there, and on. Not durable until
+    /// [`DiskFile::sync`].
+    fn write(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
     /// Cuts the file to `size` bytes. Not durable until [`DiskFile::sync`].
     fn cut(&self, size: u64) -> io::Result<()>;
     /// Makes what was written and cut durable.
@@ -85,6 +88,10 @@ impl Disk for Folder {
         File::open(&self.0)?.sync_all()
     }
 
+    fn beside(&self, work: Box<dyn FnOnce() + Send>) {
+        let _ = std::thread::Builder::new().name("disk".into()).spawn(work);
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
@@ -99,7 +106,7 @@ impl DiskFile for File {
         self.read_exact_at(bytes, offset)
     }
 
-    fn append(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+    fn write(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.write_all_at(bytes, offset)
     }
 

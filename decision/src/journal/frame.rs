@@ -5,6 +5,9 @@
 //! frame   length u32 | crc u32 | sequence u64 | durable u64 | payload
 //! ```
 //!
+//! Behind the last frame the file ends, or zeros follow: room that was made for more (`ahead.rs`). No frame
+//! is all zeros.
+//!
 //! Numbers are little-endian. `crc` is CRC-32 of everything else in the header or frame; a frame's
 //! starts from the segment's random salt, so that neither an old frame in a recycled block nor bytes
 //! that a caller put into an application can pass for a frame of this segment.

@@ -4,6 +4,7 @@ use std::sync::{Arc, RwLock};
 
 use super::{
     Disk, DiskFile, JournalError, Place,
+    ahead::{self, Ahead},
     frame::{FRAME, Frame, HEADER, Header, PAYLOAD_MAX},
     scan::{Scan, Segment, Torn, Visit, scan_from, segment_name},
 };
@@ -13,13 +14,16 @@ pub struct Appender {
     log: Arc<Log>,
     /// The last segment, once there is one.
     file: Option<Arc<dyn DiskFile>>,
-    /// Its length; everything before is durable.
+    /// Where its records end; everything before is durable.
     end: u64,
+    /// Length of the file, where room was made behind the records; 0 where it was not.
+    room: u64,
     /// Sequence of the next record.
     next: u64,
     /// A segment that has reached this length is followed by another.
     segment_bytes: u64,
     buffer: Vec<u8>,
+    ahead: Ahead,
 }
 
 /// What records can be read from.
@@ -47,6 +51,7 @@ pub fn open_from(
     from: u64,
     visit: &mut Visit<'_>,
 ) -> Result<(Appender, Option<Torn>), JournalError> {
+    ahead::clear(&*disk).map_err(JournalError::io("remove", disk.path(ahead::ROOM)))?;
     let Scan { segments, end, next, torn } = scan_from(&*disk, from, visit)?;
     if let Some(torn) = &torn {
         let repair = || match torn.end {
@@ -55,20 +60,23 @@ pub fn open_from(
         };
         repair().map_err(JournalError::io("cut the torn tail of", disk.path(&torn.name)))?;
     }
-    let file = match segments.last() {
-        None => None,
+    let (file, size) = match segments.last() {
+        None => (None, 0),
         Some(last) => {
             let open = || {
                 let file = disk.open(&last.name)?;
                 file.sync()?;
-                Ok(file)
+                let size = file.size()?;
+                Ok((Some(file), size))
             };
-            Some(open().map_err(JournalError::io("sync", disk.path(&last.name)))?)
+            open().map_err(JournalError::io("sync", disk.path(&last.name)))?
         }
     };
+    let room = if size > end { size } else { 0 };
+    let ahead = Ahead::new(disk.clone(), segment_bytes);
     disk.sync().map_err(JournalError::io("sync", disk.path("")))?;
     let log = Arc::new(Log { disk, segments: RwLock::new(segments) });
-    Ok((Appender { log, file, end, next, segment_bytes, buffer: Vec::new() }, torn))
+    Ok((Appender { log, file, end, room, next, segment_bytes, buffer: Vec::new(), ahead }, torn))
 }
 
 impl Appender {
@@ -92,7 +100,9 @@ impl Appender {
         payloads: impl Iterator<Item = &'a [u8]>,
         places: &mut Vec<Place>,
     ) -> Result<(), JournalError> {
-        if self.file.is_none() || self.end >= self.segment_bytes {
+        // A segment without room ends as soon as there is one with it.
+        let full = self.end >= self.segment_bytes || self.room == 0 && self.ahead.is_made();
+        if self.file.is_none() || full {
             self.start_segment()?;
         }
         let (segment, salt) = self.log.last();
@@ -104,10 +114,13 @@ impl Appender {
             Frame { sequence: self.next, durable, payload }.encode(salt, &mut self.buffer);
             self.next += 1;
         }
-        self.write()
+        self.write()?;
+        self.ahead.appended(self.buffer.len());
+        Ok(())
     }
 
-    /// Says on disk that everything before is durable, so that nothing of it can be taken for a torn tail.
+    /// Says on disk that everything before is durable, so that nothing of it can be taken for a torn tail. Gives room
+    /// back that was not needed. To be done last.
     pub fn mark(&mut self) -> Result<(), JournalError> {
         if self.file.is_none() {
             return Ok(());
@@ -115,12 +128,18 @@ impl Appender {
         let (_, salt) = self.log.last();
         self.buffer.clear();
         Frame { sequence: self.next, durable: self.next - 1, payload: &[] }.encode(salt, &mut self.buffer);
-        self.write()
+        self.write()?;
+        if self.room > self.end {
+            let file = self.file.as_ref().expect("it has room");
+            file.cut(self.end).map_err(JournalError::io("give room back of", self.log.last_path()))?;
+            self.room = 0;
+        }
+        Ok(())
     }
 
     fn write(&mut self) -> Result<(), JournalError> {
         let file = self.file.as_ref().expect("append starts a segment, mark needs one");
-        let written = file.append(&self.buffer, self.end).map_err(|e| ("write", e));
+        let written = file.write(&self.buffer, self.end).map_err(|e| ("write", e));
         let synced = written.and_then(|()| file.sync().map_err(|e| ("sync", e)));
         if let Err((what, source)) = synced {
             let cut = file.cut(self.end).and_then(|()| file.sync());
@@ -139,15 +158,20 @@ impl Appender {
         let disk = &self.log.disk;
         let header = Header { first: self.next, salt: random() };
         let name = segment_name(self.next);
-        let create = || {
+        let mut create = || {
+            if self.ahead.is_made() {
+                let file = self.ahead.take(&name, &header.encode())?;
+                let room = file.size()?;
+                return Ok((file, room));
+            }
             let file = disk.create(&name)?;
-            file.append(&header.encode(), 0)?;
+            file.write(&header.encode(), 0)?;
             file.sync()?;
             disk.sync()?;
-            Ok(file)
+            Ok((file, 0))
         };
-        self.file = Some(create().map_err(JournalError::io("create", disk.path(&name)))?);
-        self.end = HEADER as u64;
+        let (file, room) = create().map_err(JournalError::io("create", disk.path(&name)))?;
+        (self.file, self.room, self.end) = (Some(file), room, HEADER as u64);
         self.log.segments.write().expect("not poisoned").push(Segment { name, header });
         Ok(())
     }

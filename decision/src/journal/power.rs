@@ -7,6 +7,7 @@
 use std::{
     collections::BTreeMap,
     io,
+    ops::Range,
     path::PathBuf,
     sync::{Arc, Condvar, Mutex, MutexGuard},
 };
@@ -44,6 +45,8 @@ struct State {
     gate: bool,
     /// Syncs that wait.
     waiting: u64,
+    /// What the next read that goes over it does not see.
+    unseen: Option<Range<usize>>,
     /// Bytes written and operations done, ever.
     used: u64,
 }
@@ -52,6 +55,8 @@ struct State {
 struct Sectors {
     durable: Vec<u8>,
     now: Vec<u8>,
+    /// What was written since the last sync.
+    written: Vec<Range<usize>>,
     /// The folder knows the file for good.
     named: bool,
 }
@@ -87,6 +92,7 @@ impl Power {
         for file in state.files.values_mut() {
             file.now = after_power_cut(file, rng);
             file.durable = file.now.clone();
+            file.written.clear();
             file.named = true;
         }
         self.recover(state);
@@ -105,6 +111,16 @@ impl Power {
     /// Bytes written and operations done so far.
     pub fn used(&self) -> u64 {
         self.state().used
+    }
+
+    /// The next read that goes over `range` finds zeros there: it was written right after the read had passed it.
+    pub fn write_behind_a_read(&self, range: Range<usize>) {
+        self.state().unseen = Some(range);
+    }
+
+    /// Is the power out?
+    pub fn is_dead(&self) -> bool {
+        self.state().dead
     }
 
     /// Syncs of files so far.
@@ -132,7 +148,8 @@ impl Power {
     pub fn with(files: &[(String, Vec<u8>)]) -> Self {
         let disk = Self::default();
         for (name, bytes) in files {
-            let file = Sectors { durable: bytes.clone(), now: bytes.clone(), named: true };
+            let file =
+                Sectors { durable: bytes.clone(), now: bytes.clone(), written: Vec::new(), named: true };
             disk.state().files.insert(name.clone(), file);
         }
         disk
@@ -143,18 +160,26 @@ impl Power {
     }
 }
 
-/// Any block that was not synced may or may not be there.
+/// Any block that was written and not synced may be there, be as it was before (zeros, where the file has grown), or
+/// be rubbish; the file may be as long as it was, or anything up to what it has become.
 fn after_power_cut(file: &Sectors, rng: &mut impl Rng) -> Vec<u8> {
-    if file.now.len() <= file.durable.len() {
-        return if rng.random() { file.now.clone() } else { file.durable.clone() };
-    }
-    let mut bytes = file.now[..rng.random_range(file.durable.len()..=file.now.len())].to_vec();
-    // Small blocks, so that small tests have many.
-    for block in bytes[file.durable.len()..].chunks_mut(16) {
-        match rng.random_range(0..8) {
-            0 => block.fill(0),
-            1 => rng.fill(block),
-            _ => {}
+    let Sectors { durable, now, .. } = file;
+    let len = match now.len() >= durable.len() {
+        true => rng.random_range(durable.len()..=now.len()),
+        // It was cut, or not yet.
+        false => [now.len(), durable.len()][rng.random_range(0..2)],
+    };
+    let before = |i: usize| durable.get(i).copied().unwrap_or(0);
+    let mut bytes: Vec<u8> = (0..len).map(|i| now.get(i).copied().unwrap_or_else(|| before(i))).collect();
+    for range in &file.written {
+        // Small blocks, so that small tests have many.
+        let range = range.start.min(len)..range.end.min(len);
+        for (i, block) in bytes[range.clone()].chunks_mut(16).enumerate() {
+            match rng.random_range(0..8) {
+                0 => (range.start + 16 * i..).zip(block).for_each(|(at, byte)| *byte = before(at)),
+                1 => rng.fill(block),
+                _ => {}
+            }
         }
     }
     bytes
@@ -257,6 +282,11 @@ impl Disk for Power {
         Ok(())
     }
 
+    /// At once, so that a test is the same each time.
+    fn beside(&self, work: Box<dyn FnOnce() + Send>) {
+        work();
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         PathBuf::from("memory").join(name)
     }
@@ -273,15 +303,23 @@ impl DiskFile for Open {
         let end = offset as usize + bytes.len();
         let from = state.file(&self.name)?.now.get(offset as usize..end);
         bytes.copy_from_slice(from.ok_or(io::ErrorKind::UnexpectedEof)?);
+        let start = offset as usize;
+        if let Some(unseen) = state.unseen.take_if(|range| start <= range.start && range.end <= end) {
+            bytes[unseen.start - start..unseen.end - start].fill(0);
+        }
         Ok(())
     }
 
-    fn append(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+    fn write(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut state = self.disk.state();
         let (done, result) = state.pay(bytes.len() as u64);
-        let now = &mut state.file(&self.name)?.now;
-        assert_eq!(now.len() as u64, offset, "only ever appended to");
-        now.extend(&bytes[..done as usize]);
+        let file = state.file(&self.name)?;
+        let (start, done) = (offset as usize, done as usize);
+        assert!(start <= file.now.len(), "no hole is left");
+        let end = start + done;
+        file.now.resize(file.now.len().max(end), 0);
+        file.now[start..end].copy_from_slice(&bytes[..done]);
+        file.written.push(start..end);
         result
     }
 
@@ -307,6 +345,7 @@ impl DiskFile for Open {
         }
         let file = state.file(&self.name)?;
         file.durable.clone_from(&file.now);
+        file.written.clear();
         Ok(())
     }
 }

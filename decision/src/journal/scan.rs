@@ -35,7 +35,7 @@ pub struct Torn {
 pub struct Scan {
     /// All segments with a whole header, in order.
     pub segments: Vec<Segment>,
-    /// Where the last segment's whole records end.
+    /// Where the last segment's whole records end; behind them are zeros, where room was made for more.
     pub end: u64,
     /// Sequence of the next record.
     pub next: u64,
@@ -72,7 +72,7 @@ pub fn scan_from(disk: &dyn Disk, from: u64, visit: &mut Visit<'_>) -> Result<Sc
             offset: offset as u64,
             what,
         };
-        let bytes = read_whole(disk, name)?;
+        let mut bytes = read_whole(disk, name)?;
         let last = i + 1 == names.len();
         let header = match Header::decode(&bytes) {
             Ok(header) => header,
@@ -94,8 +94,13 @@ pub fn scan_from(disk: &dyn Disk, from: u64, visit: &mut Visit<'_>) -> Result<Sc
         }
         scan.segments.push(Segment { name: name.clone(), header });
         let mut offset = HEADER;
+        // Where the segment was read anew.
+        let mut again = 0;
         while offset < bytes.len() {
             let rest = &bytes[offset..];
+            if is_zero(rest) {
+                break;
+            }
             let frame = match Frame::decode(header.salt, rest) {
                 Ok(frame) if frame.sequence == scan.next => frame,
                 Ok(frame) => {
@@ -107,6 +112,12 @@ pub fn scan_from(disk: &dyn Disk, from: u64, visit: &mut Visit<'_>) -> Result<Sc
                 Err(what) if !last => return Err(corrupt(offset, what.into())),
                 Err(what) => {
                     if let Some(later) = later_frame(header.salt, rest, scan.next) {
+                        // A server may have written both while the file was read, and then this is there by now.
+                        if again != offset {
+                            again = offset;
+                            bytes = read_whole(disk, name)?;
+                            continue;
+                        }
                         let later = offset + later;
                         return Err(corrupt(
                             offset,
@@ -130,6 +141,11 @@ pub fn scan_from(disk: &dyn Disk, from: u64, visit: &mut Visit<'_>) -> Result<Sc
         scan.end = offset as u64;
     }
     Ok(scan)
+}
+
+/// Nothing was ever written here. Looks at the first bytes first, which a frame always has.
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.chunks(4096).all(|chunk| chunk.iter().all(|byte| *byte == 0))
 }
 
 /// Index of the segment with which reading begins.

@@ -8,8 +8,12 @@ use rand_chacha::ChaCha8Rng;
 use tarim_proto::decision::v1::JournalEntry;
 
 use super::{
-    Journal, JournalError, Record, log,
+    Disk, Folder, Journal, JournalError, Record,
+    ahead::ROOM,
+    frame::FRAME,
+    log,
     power::{Fault, Power},
+    scan::scan,
 };
 
 const SEGMENT: u64 = 200;
@@ -38,6 +42,8 @@ fn append(disk: &Power, batches: &[Vec<Vec<u8>>]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>
         }
         durable.extend(batch.clone());
     }
+    // The power may have gone while room was made for more.
+    let places = if disk.is_dead() { Vec::new() } else { places };
     for (i, (place, record)) in places.iter().zip(&durable).enumerate() {
         let first = appender.next() - durable.len() as u64;
         let read = appender.log().read(*place).expect("a record that was reported durable");
@@ -110,9 +116,9 @@ fn corruption_is_never_taken_for_a_torn_tail() {
     append(&disk, &batches);
     let all = contents(&disk).expect("whole");
     let (mut appender, _) = log::open(Arc::new(disk.clone()), SEGMENT, &mut |_, _, _| Ok(())).expect("whole");
-    let before_mark = disk.files().last().expect("a segment").1.len();
     appender.mark().expect("a whole disk");
     let files = disk.files();
+    let before_mark = files.last().expect("a segment").1.len() - FRAME;
     for (f, (name, bytes)) in files.iter().enumerate() {
         for byte in 0..bytes.len() {
             let mut changed = files.clone();
@@ -133,6 +139,89 @@ fn corruption_is_never_taken_for_a_torn_tail() {
         matches!(contents(&Power::with(&missing)), Err(JournalError::Corrupt { .. })),
         "a segment is missing"
     );
+}
+
+/// A process that dies leaves a segment with room behind its records; the next goes on in it, and closing gives it back.
+#[test]
+fn room_that_was_made_is_used_and_given_back() {
+    let disk = Power::default();
+    // The first makes room be made, the second begins it.
+    let batches = vec![vec![vec![7; 30]]; 2];
+    append(&disk, &batches);
+    let (name, bytes) = disk.files().pop().expect("a segment");
+    assert!(bytes.ends_with(&[0; 40]), "there is room behind the records");
+    let (mut appender, torn) =
+        log::open(Arc::new(disk.clone()), SEGMENT, &mut |_, _, _| Ok(())).expect("whole");
+    assert_eq!(torn, None, "zeros are no torn record");
+    appender.append([&b"x"[..]].into_iter(), &mut Vec::new()).expect("a whole disk");
+    let grown = disk.files().into_iter().find(|(other, _)| *other == name).expect("it is still there").1;
+    assert_eq!(grown.len(), bytes.len(), "it was written over");
+    appender.mark().expect("a whole disk");
+    drop(appender);
+    let files = disk.files();
+    assert!(files.iter().all(|(name, _)| name != ROOM), "none is left");
+    let (_, last) = files.last().expect("a segment");
+    assert!(!last.ends_with(&[0; 40]), "the room was given back");
+    assert_eq!(contents(&disk).expect("whole"), [batches.concat(), vec![b"x".to_vec()]].concat());
+}
+
+/// A record that was written behind a read, whose successor the read did see, is no gap.
+#[test]
+fn what_was_written_behind_a_read_is_read_again() {
+    let disk = Power::default();
+    let (mut appender, _) = log::open(Arc::new(disk.clone()), 1 << 20, &mut |_, _, _| Ok(())).expect("empty");
+    let mut places = Vec::new();
+    for record in [b"first ", b"second", b"third "] {
+        appender.append([&record[..]].into_iter(), &mut places).expect("a whole disk");
+    }
+    for place in &places[..2] {
+        let start = place.offset() as usize;
+        disk.write_behind_a_read(start..start + FRAME + 6);
+        assert_eq!(contents(&disk).expect("no gap").len(), 3);
+    }
+    // The last has none that says it was durable: the read came before it.
+    let start = places[2].offset() as usize;
+    disk.write_behind_a_read(start..start + FRAME + 6);
+    let mut seen = 0;
+    scan(&disk, &mut |_, _, _| {
+        seen += 1;
+        Ok(())
+    })
+    .expect("a prefix");
+    assert_eq!(seen, 2);
+}
+
+/// Whoever reads while a server writes sees a prefix, and never less than before.
+#[test]
+fn reading_beside_a_writer_sees_a_prefix() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let disk = || Arc::new(Folder::new(folder.path()));
+    let written = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let (mut appender, _) =
+                log::open(disk(), 1 << 20, &mut |_, _, _| Ok(())).expect("an empty folder");
+            for i in 0..2_000_u32 {
+                let record = vec![i as u8; 3_000];
+                appender.append(std::iter::repeat_n(&record[..], 3), &mut Vec::new()).expect("a whole disk");
+            }
+            appender.next() - 1
+        });
+        let mut before = 0;
+        while !writer.is_finished() {
+            let mut count = 0;
+            scan(&*disk(), &mut |_, _, _| {
+                count += 1;
+                Ok(())
+            })
+            .expect("a prefix");
+            assert!(count >= before, "what was there stays");
+            before = count;
+        }
+        writer.join().expect("the writer writes")
+    });
+    assert_eq!(written, 6_000);
+    let rooms = disk().names().expect("a folder").iter().filter(|name| *name == ROOM).count();
+    assert_eq!(rooms, 0, "the appender is gone, and its room");
 }
 
 fn entry(request_id: &str) -> JournalEntry {
@@ -177,7 +266,8 @@ fn entries_are_found_by_key_also_after_a_restart() {
 #[test]
 fn one_sync_serves_everything_that_waited() {
     let disk = Power::default();
-    let journal = open(&disk);
+    // So long that no room is made for another meanwhile, which is synced, too.
+    let journal = Journal::open_on(Arc::new(disk.clone()), 1 << 20).expect("a whole disk");
     submit(&journal, "starts the segment").recv().expect("an answer").expect("durable");
     let before = disk.syncs();
     disk.hold_syncs(true);
