@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::Write,
+    io::{Seek, Write},
     path::Path,
     time::Instant,
 };
@@ -23,20 +23,26 @@ pub fn bytes_per_record(journal: &Path) -> anyhow::Result<f64> {
     Ok(bytes as f64 / f64::from(records.max(1)))
 }
 
-/// 99th percentile of the nanoseconds to append a group and force it to disk. A group is what comes, at so many
+/// 99th percentile of the nanoseconds to write a group and force it to disk. A group is what comes, at so many
 /// records a second, while the one before it is written.
 pub fn commit_ns(folder: &Path, record: f64, per_second: f64) -> anyhow::Result<f64> {
-    let one = appends(folder, record as usize)?;
+    let one = writes(folder, record as usize)?;
     let group = (per_second * quantile(&one, 0.5) / 1e9).max(1.0);
-    let groups = appends(folder, (record * group) as usize)?;
+    let groups = writes(folder, (record * group) as usize)?;
     Ok(quantile(&groups, 0.99))
 }
 
-/// How long each of many appends of so many bytes took, sorted.
-fn appends(folder: &Path, bytes: usize) -> anyhow::Result<Vec<f64>> {
-    let path = folder.join("appends");
+/// How long each of many writes of so many bytes took, one behind the other over what was made ahead, sorted.
+fn writes(folder: &Path, bytes: usize) -> anyhow::Result<Vec<f64>> {
+    let path = folder.join("writes");
     let mut file = File::create(&path)?;
-    let group = vec![0x5a; bytes];
+    let mut group = vec![0; bytes];
+    for _ in 0..SYNCS {
+        file.write_all(&group)?;
+    }
+    file.sync_data()?;
+    file.rewind()?;
+    group.fill(0x5a);
     let mut taken = Vec::with_capacity(SYNCS);
     for _ in 0..SYNCS {
         let start = Instant::now();

@@ -137,9 +137,13 @@ impl Arena<'_> {
         self.rounds(requests, mode, Pace::InFlight(in_flight), Measured::throughput)
     }
 
-    /// 99th percentile of the latency at a rate, in nanoseconds.
+    /// 99th percentile of the latency at a rate, in nanoseconds. Of a round in which requests were refused, since the
+    /// disk had stood still for too long, it is without end.
     fn late(&self, requests: &[DecisionRequest], rate: f64) -> anyhow::Result<Pair> {
-        self.rounds(requests, Mode::Unary, Pace::PerSecond(rate), |m| m.at(0.99))
+        self.rounds(requests, Mode::Unary, Pace::PerSecond(rate), |m| match m.refused.is_empty() {
+            true => m.at(0.99),
+            false => f64::INFINITY,
+        })
     }
 
     fn rounds(
@@ -173,7 +177,15 @@ impl Arena<'_> {
             let clients: [Client; 1] = [server.connect().await?];
             load::run(&clients, &requests, plan, &mut |_| {}).await
         })?;
-        ensure!(measured.refused.is_empty(), "requests got no decision: {:?}", measured.refused);
+        if !measured.refused.is_empty() {
+            eprintln!("grpc: {run}: requests got no decision: {:?}", measured.refused);
+            // Callers who wait for their answers are not too many.
+            ensure!(
+                matches!(plan.pace, Pace::PerSecond(_)),
+                "requests got no decision: {:?}",
+                measured.refused
+            );
+        }
         Ok(measured)
     }
 }
