@@ -107,21 +107,26 @@ impl Ahead {
         self.disk.sync()?;
         self.disk.open(name)
     }
-}
 
-impl Drop for Ahead {
-    fn drop(&mut self) {
-        let made = match &self.state {
+    /// Gives the disk back what was made, and makes no more. FALSE: there was nothing.
+    pub fn give_up(&mut self) -> bool {
+        let made = match std::mem::replace(&mut self.state, State::Off) {
             State::Making { stop, made } => {
                 stop.store(true, Ordering::Relaxed);
-                made.recv().is_ok()
+                // However it went: it is over.
+                let _ = made.recv();
+                true
             }
             State::Made => true,
             State::Waiting(_) | State::Off => false,
         };
-        if made {
-            let _ = self.disk.remove(ROOM);
-        }
+        made && self.disk.remove(ROOM).is_ok()
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.give_up();
     }
 }
 

@@ -1,6 +1,9 @@
 //! An append-only sequence of records in segment files, durable batch by batch.
 
-use std::sync::{Arc, RwLock};
+use std::{
+    io::ErrorKind,
+    sync::{Arc, RwLock},
+};
 
 use super::{
     Disk, DiskFile, JournalError, Place,
@@ -139,7 +142,12 @@ impl Appender {
 
     fn write(&mut self) -> Result<(), JournalError> {
         let file = self.file.as_ref().expect("append starts a segment, mark needs one");
-        let written = file.write(&self.buffer, self.end).map_err(|e| ("write", e));
+        let mut written = file.write(&self.buffer, self.end);
+        if written.as_ref().is_err_and(|e| e.kind() == ErrorKind::StorageFull) && self.ahead.give_up() {
+            // What was made for records to come is for those that are here.
+            written = file.write(&self.buffer, self.end);
+        }
+        let written = written.map_err(|e| ("write", e));
         let synced = written.and_then(|()| file.sync().map_err(|e| ("sync", e)));
         if let Err((what, source)) = synced {
             let cut = file.cut(self.end).and_then(|()| file.sync());

@@ -21,7 +21,7 @@ use super::{Disk, DiskFile};
 pub enum Fault {
     /// Everything stops, in the middle of a write; then see [`Power::restart`].
     PowerCut,
-    /// Nothing more can be written, in the middle of a write; the rest goes on.
+    /// Nothing more can be written, in the middle of a write, until a file is removed; the rest goes on.
     Full,
     /// The next sync fails, and so does the one after it.
     SyncFails,
@@ -259,6 +259,9 @@ impl Disk for Power {
         let mut state = self.state();
         state.step()?;
         let file = state.files.remove(name).ok_or(io::ErrorKind::NotFound)?;
+        if let Some((Fault::Full, free)) = &mut state.fault {
+            *free += file.now.len() as u64;
+        }
         state.removed.insert(name.into(), file);
         Ok(())
     }

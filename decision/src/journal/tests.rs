@@ -165,6 +165,25 @@ fn room_that_was_made_is_used_and_given_back() {
     assert_eq!(contents(&disk).expect("whole"), [batches.concat(), vec![b"x".to_vec()]].concat());
 }
 
+/// On a full disk the room that was made is given up for the record that needs it, and only then nothing more is taken.
+#[test]
+fn a_full_disk_takes_back_the_room_that_was_made() {
+    let disk = Power::default();
+    let (mut appender, _) = log::open(Arc::new(disk.clone()), 1000, &mut |_, _, _| Ok(())).expect("empty");
+    let mut write = |bytes: usize| {
+        let record = vec![7; bytes];
+        appender.append([&record[..]].into_iter(), &mut Vec::new())
+    };
+    write(800).expect("a whole disk");
+    write(800).expect("it goes into the room, and another is made");
+    assert!(disk.files().iter().any(|(name, _)| name == ROOM));
+    disk.fail_after(100, Fault::Full);
+    write(800).expect("it is longer than the segment has room, and the next one's is free");
+    assert!(disk.files().iter().all(|(name, _)| name != ROOM));
+    write(800).expect_err("the disk is full");
+    assert_eq!(contents(&disk).expect("whole").len(), 3);
+}
+
 /// A record that was written behind a read, whose successor the read did see, is no gap.
 #[test]
 fn what_was_written_behind_a_read_is_read_again() {
