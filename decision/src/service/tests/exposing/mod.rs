@@ -2,6 +2,7 @@
 
 mod crash;
 mod edges;
+mod looks;
 mod threads;
 
 use std::sync::Arc;
