@@ -163,6 +163,10 @@ impl Writer {
                 others.into_iter().for_each(|other| other.refuse(e.clone()));
                 return Err(e);
             }
+            if !(peeks.is_empty() && others.is_empty()) {
+                // Whoever looks sees the limits that are in force now, not those of the last operation.
+                self.core.tell_time((self.config.clock)());
+            }
             peeks.into_iter().for_each(|look| look(Ok(&self.core)));
             for other in others {
                 self.other(other)?;

@@ -3,6 +3,7 @@
 use std::{
     sync::{
         Arc,
+        atomic::{AtomicI64, Ordering},
         mpsc::{self, TryRecvError},
     },
     thread,
@@ -121,4 +122,27 @@ fn schemes_that_are_in_force_are_answered_when_they_are_durable() {
     assert_eq!(answers.try_recv().unwrap_err(), TryRecvError::Empty);
     disk.hold_syncs(false);
     assert_eq!(answers.recv().unwrap().unwrap().sequence, 2);
+}
+
+/// A limit begins while nothing is done: whoever looks sees it at once.
+#[test]
+fn a_look_sees_the_limits_of_its_own_time() {
+    let clock = Arc::new(AtomicI64::new(MINUTE));
+    let at = clock.clone();
+    let config = Config::new(Arc::new(move || at.load(Ordering::Relaxed)));
+    let ledger = Ledger::open_on(Arc::new(Power::default()), config).unwrap();
+    let mut schemes = (*world::schemes(0, &mut ChaCha8Rng::seed_from_u64(0))).clone();
+    schemes.schemes.truncate(1);
+    let scheme = &mut schemes.schemes[0];
+    (scheme.from_us, scheme.to_us) = (50 * MINUTE, 90 * MINUTE);
+    (scheme.per, scheme.conditions) = (Vec::new(), Vec::new());
+    ledger.adopt(Arc::new(schemes)).unwrap();
+    let outlook = |core: &Core| core.outlook(&reserve("e1")).unwrap().len();
+    for (minute, limits) in [(49, 0), (50, 1), (89, 1), (90, 0)] {
+        clock.store(minute * MINUTE, Ordering::Relaxed);
+        let (peeked, peek) = mpsc::channel();
+        ledger.peek(move |core| peeked.send(core.map(outlook)).unwrap());
+        assert_eq!(peek.recv().unwrap().unwrap(), limits, "{minute}");
+        assert_eq!(ledger.ask(outlook).unwrap(), limits, "{minute}");
+    }
 }
