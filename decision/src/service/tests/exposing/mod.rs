@@ -4,6 +4,7 @@ mod crash;
 mod edges;
 mod looks;
 mod threads;
+mod told;
 
 use std::sync::Arc;
 
