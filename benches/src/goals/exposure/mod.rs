@@ -2,6 +2,7 @@
 
 mod crash;
 mod durable;
+mod look;
 mod postgres;
 mod reopen;
 mod reserve;
