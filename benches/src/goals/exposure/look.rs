@@ -16,7 +16,7 @@ use tarim_decision::{
     outcome::Call,
 };
 
-use crate::goals::{Line, Quantity, Setting, Wanted};
+use crate::goals::{Goal, Line, Quantity, Setting, Wanted};
 
 /// Three counters for each loan.
 const LIMITS: &str = r#"
@@ -50,8 +50,23 @@ reserve_for = "30d"
 customer = "application.customer_id"
 "#;
 
-/// Decides in process, with the look and without.
-pub fn lines(setting: &Setting) -> anyhow::Result<Vec<Line>> {
+pub struct ExposureLook;
+
+impl Goal for ExposureLook {
+    fn name(&self) -> &'static str {
+        "exposure_look"
+    }
+
+    fn about(&self) -> &'static str {
+        "a full decision that looks at the exposure ledger, beside the same one that does not"
+    }
+
+    fn run(&self, setting: &Setting) -> anyhow::Result<Vec<Line>> {
+        lines(setting)
+    }
+}
+
+fn lines(setting: &Setting) -> anyhow::Result<Vec<Line>> {
     let (book, folder) =
         (Book::full(5, 200, 200, setting.size(100_000, 4096)), setting.folder("exposure_look")?);
     let rulebook = folder.join("rulebook");

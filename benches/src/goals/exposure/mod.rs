@@ -8,7 +8,8 @@ mod reopen;
 mod reserve;
 
 pub use self::{
-    crash::ExposureCrash, durable::ExposureDurable, reopen::ExposureReopen, reserve::ExposureReserve,
+    crash::ExposureCrash, durable::ExposureDurable, look::ExposureLook, reopen::ExposureReopen,
+    reserve::ExposureReserve,
 };
 
 /// The executable that is measured, with the allocator that `tarim` has. This one's counts.
