@@ -5,6 +5,7 @@ use std::{io::Write, net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Ar
 use anyhow::Context;
 use tarim_datamart::{Tokeniser, gate::dates::iso_timestamp};
 use tarim_decision::{
+    exposure::KEYS_KEPT,
     journal::Journal,
     service::{self, Clock, Config, ExposureSource, GroupSource, Running, Sources, Tls},
 };
@@ -78,6 +79,10 @@ pub struct Args {
     /// Time from one look at the datamart's edges to the next: 10m, 1h
     #[arg(long, default_value = "1h", value_name = "SPAN", value_parser = warned::span)]
     groups_every: Duration,
+    /// Days for which it is known what was done to an exposure after it was closed, so that a repeat gets the first answer;
+    /// later whatever is asked of it is refused as gone. At least 31
+    #[arg(long, default_value_t = KEYS_KEPT.as_secs() / DAY, value_name = "DAYS", value_parser = keys_kept)]
+    keys_kept: u64,
     #[command(flatten)]
     events: events::Args,
     #[command(flatten)]
@@ -105,12 +110,25 @@ impl Args {
     fn exposures(&self, home: &Home) -> ExposureSource {
         let source =
             ExposureSource::of_folder(&home.exposure()).with_events(events::outbox(home, &self.events));
+        let source = source.with_keys_kept(Duration::from_secs(self.keys_kept * DAY));
         if self.no_groups {
             return source;
         }
         let datamart = self.datamart.clone().unwrap_or_else(|| home.datamart());
         source.with_groups(GroupSource { datamart, every: self.groups_every })
     }
+}
+
+/// Seconds of a day.
+const DAY: u64 = 24 * 3600;
+/// Whoever closes the books of a month may still repeat what it asked in it. More than a century is a slip.
+const KEYS_KEPT_DAYS: std::ops::RangeInclusive<u64> = 31..=36_500;
+
+fn keys_kept(text: &str) -> Result<u64, String> {
+    let days = text.parse().ok().filter(|days| KEYS_KEPT_DAYS.contains(days));
+    days.ok_or_else(|| {
+        "write a whole number of days, 31 to 36500: who repeats an operation of last month must get the first answer".into()
+    })
 }
 
 fn time(text: &str) -> Result<i64, String> {

@@ -6,6 +6,17 @@ use crate::installation::Installation;
 use serde_json::Value as Json;
 
 #[test]
+fn keys_that_are_kept_too_shortly_are_refused() {
+    let installation = Installation::new();
+    for wrong in ["30", "0", "-1", "a year", "36501"] {
+        let refused = installation.output(&["serve", &format!("--keys-kept={wrong}")]);
+        assert_eq!(refused.status.code(), Some(2), "{wrong}");
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(said.contains("write a whole number of days, 31 to 36500"), "{said}");
+    }
+}
+
+#[test]
 fn a_decision_is_shown_as_a_card_and_as_json() {
     let installation = Installation::new();
     let server = installation.serve();

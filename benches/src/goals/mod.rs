@@ -45,6 +45,7 @@ fn all() -> Vec<Box<dyn Goal>> {
         Box::new(row_read::RowRead),
         Box::new(scale::Scale),
         Box::new(exposure::ExposureReserve),
+        Box::new(exposure::ExposureLook),
         Box::new(exposure::ExposureDurable),
         Box::new(exposure::ExposureReopen),
         Box::new(exposure::ExposureCrash),

@@ -11,7 +11,7 @@ use tarim_features::{
 
 use super::{DecideError, Inputs};
 use crate::{
-    outcome::{Call, Decision, Reason, Reservation, Score, Stage},
+    outcome::{Call, Decision, Effect, Reason, Reservation, Score, Stage},
     policy::{Facts, Finding, Granted, Line, Out, Verdict, Work, judge, lines, score, tell},
     rulebook::{Course, Plan, Rulebook},
 };
@@ -84,8 +84,29 @@ impl Judged<'_> {
 
     /// Reasons that exposure limits give; they stand behind all others.
     pub fn exposure_reasons(&self) -> Vec<Reason> {
-        let exposed = self.inputs.exposed.as_ref().filter(|_| self.call.includes(Stage::Limit));
-        exposed.map_or_else(Vec::new, |e| e.reasons(self.rulebook.limits(), self.verdict.limit_fen))
+        let Some(exposed) = &self.inputs.exposed else { return Vec::new() };
+        let limits = self.rulebook.limits();
+        let mut all =
+            self.out_of_room().map_or_else(Vec::new, |(stage, effect)| exposed.short(limits, stage, effect));
+        if self.call.includes(Stage::Limit) {
+            all.extend(exposed.reasons(limits, self.verdict.limit_fen));
+        }
+        all
+    }
+
+    /// Where a decision was declined, or a control point said something, because of how counters stand: the stage in which the
+    /// counters without room are told, and what their reasons do. At a control point a rule has the effect, and who may
+    /// override it; its counters are told with it, and never ask for an override of their own.
+    fn out_of_room(&self) -> Option<(Stage, Effect)> {
+        let of_exposure = |f: &&Finding| self.plan.steps[f.step].step.logic.is_of_exposure(f.what);
+        self.findings.iter().filter(of_exposure).find_map(|finding| {
+            let stage = self.plan.steps[finding.step].stage;
+            match finding.effect {
+                _ if stage.is_point() => Some((stage, Effect::Warn)),
+                Effect::Decline => Some((stage, Effect::Decline)),
+                _ => None,
+            }
+        })
     }
 
     /// Room that was taken.

@@ -42,13 +42,23 @@ pub struct Exposed {
     /// Counters that may come above their warning line, as they stood before.
     #[prost(message, repeated, tag = "1")]
     pub counters: Vec<CounterUse>,
-    /// Counters without room for what was to be reserved: nothing was.
+    /// Counters without room for what was to be reserved: nothing was. Of these, and of `short`, those that leave the least come
+    /// first, and there are at most [`TOLD_MAX`].
     #[prost(message, repeated, tag = "2")]
     pub breaches: Vec<Short>,
     /// What was reserved.
     #[prost(message, optional, tag = "3")]
     pub taken: Option<Reservation>,
+    /// Counters without room for what is asked for, when it was looked.
+    #[prost(message, repeated, tag = "4")]
+    pub short: Vec<Short>,
+    /// So many more have no room.
+    #[prost(uint32, tag = "5")]
+    pub more: u32,
 }
+
+/// Most counters without room that one answer tells, and the journal keeps of it.
+pub const TOLD_MAX: usize = 16;
 
 /// A counter without room.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -61,12 +71,32 @@ pub struct Short {
 }
 
 impl Exposed {
+    /// Nothing was reserved, since these had no room.
+    pub fn breached(all: impl Iterator<Item = Short>) -> Self {
+        let (breaches, more) = tightest(all.collect());
+        Self { breaches, more, ..Self::default() }
+    }
+
+    /// Each counter that had no room for what is asked for, told in a stage.
+    pub(super) fn short(&self, limits: &SchemeSet, stage: Stage, effect: Effect) -> Vec<Reason> {
+        self.without_room(&self.short, limits, stage, effect)
+    }
+
+    fn without_room(&self, all: &[Short], limits: &SchemeSet, stage: Stage, effect: Effect) -> Vec<Reason> {
+        let told = all.iter().filter_map(|short| Some((short.counter.as_ref()?, short.fen)));
+        let mut told: Vec<Reason> =
+            told.map(|(counter, fen)| Reason { stage, ..breached(limits, counter, effect, fen) }).collect();
+        if let Some(last) = told.last_mut().filter(|_| self.more > 0) {
+            last.values.push(named("more_counters", Value::Int64(self.more.into())));
+        }
+        told
+    }
+
     /// What is told of it: each counter without room; else each that comes above its warning line by what is reserved or, if nothing
     /// is, by the limit that is assigned.
     pub(super) fn reasons(&self, limits: &SchemeSet, limit_fen: Option<i64>) -> Vec<Reason> {
         if !self.breaches.is_empty() {
-            let told = self.breaches.iter().filter_map(|short| Some((short.counter.as_ref()?, short.fen)));
-            return told.map(|(counter, fen)| breached(limits, counter, fen)).collect();
+            return self.without_room(&self.breaches, limits, Stage::Limit, Effect::Decline);
         }
         let Some(fen) = self.taken.as_ref().map(|taken| taken.fen).or(limit_fen) else { return Vec::new() };
         let above = self.counters.iter().filter(|c| c.used_fen.saturating_add(fen) > c.warning_fen);
@@ -74,10 +104,18 @@ impl Exposed {
     }
 }
 
-fn breached(limits: &SchemeSet, counter: &CounterUse, short: i64) -> Reason {
+/// Those that leave the least, in the order of the rulebook where they leave the same; and how many others there are.
+fn tightest(mut all: Vec<Short>) -> (Vec<Short>, u32) {
+    all.sort_by_key(|short| short.counter.as_ref().map_or(i64::MAX, CounterUse::headroom_fen));
+    let more = all.len().saturating_sub(TOLD_MAX) as u32;
+    all.truncate(TOLD_MAX);
+    (all, more)
+}
+
+fn breached(limits: &SchemeSet, counter: &CounterUse, effect: Effect, short: i64) -> Reason {
     let words = ["：超过控制线", ": above the hard line"];
     let values = [("cap_fen", counter.hard_fen), ("used_fen", counter.used_fen), ("shortfall_fen", short)];
-    reason(limits, counter, Effect::Decline, words, &values)
+    reason(limits, counter, effect, words, &values)
 }
 
 fn warned(limits: &SchemeSet, counter: &CounterUse, fen: i64) -> Reason {
@@ -98,8 +136,7 @@ fn reason(
 ) -> Reason {
     let scheme = limits.schemes.iter().find(|scheme| scheme.id == counter.limit);
     let (own_zh, own_en) = scheme.map_or((&counter.limit, &counter.limit), |scheme| (&scheme.zh, &scheme.en));
-    let value = |name: &str, value: Value| NamedValue { name: name.into(), value, stale: false };
-    let amounts = amounts.iter().map(|(name, fen)| value(name, Value::Int64(*fen)));
+    let amounts = amounts.iter().map(|(name, fen)| named(name, Value::Int64(*fen)));
     Reason {
         id: counter.limit.clone(),
         stage: Stage::Limit,
@@ -107,10 +144,14 @@ fn reason(
         zh: format!("{own_zh}{zh}"),
         en: format!("{own_en}{en}"),
         unknown: false,
-        values: std::iter::once(value("counter", Value::Utf8(name(counter)))).chain(amounts).collect(),
+        values: std::iter::once(named("counter", Value::Utf8(name(counter)))).chain(amounts).collect(),
         points_lost: None,
         override_roles: Vec::new(),
     }
+}
+
+fn named(name: &str, value: Value) -> NamedValue {
+    NamedValue { name: name.into(), value, stale: false }
 }
 
 impl Inputs {
@@ -164,7 +205,8 @@ impl Engine {
     pub fn expose(&self, inputs: &mut Inputs, counters: Option<&[CounterUse]>) {
         let last = self.rulebook.given().last().filter(|r: &&Relation| r.source == Source::Exposure);
         let Some(relation) = last else { return };
-        let standing = counters.map(|counters| Standing::of(counters, self.asked_fen(inputs)));
+        let asked = self.asked_fen(inputs);
+        let standing = counters.map(|counters| Standing::of(counters, asked));
         let packer = inputs.tools.packer(&relation.layout);
         let packed = match &standing {
             Some(standing) => standing.pack(packer),
@@ -174,9 +216,15 @@ impl Engine {
         // Those that no limit within the room brings above their warning line are not kept.
         let headroom = standing.as_ref().map_or(0, |standing| standing.headroom_fen.max(0));
         let near = |c: &&CounterUse| c.used_fen.saturating_add(headroom) > c.warning_fen;
-        let near: Vec<CounterUse> = counters.unwrap_or_default().iter().filter(near).cloned().collect();
-        inputs.exposed =
-            (!near.is_empty()).then(|| Box::new(Exposed { counters: near, ..Exposed::default() }));
+        let counters = counters.unwrap_or_default();
+        let near: Vec<CounterUse> = counters.iter().filter(near).cloned().collect();
+        let short = counters.iter().filter_map(|counter| {
+            let fen = asked?.saturating_sub(counter.headroom_fen());
+            (fen > 0).then(|| Short { counter: Some(counter.clone()), fen })
+        });
+        let (short, more) = tightest(short.collect());
+        let any = !near.is_empty() || !short.is_empty();
+        inputs.exposed = any.then(|| Box::new(Exposed { counters: near, short, more, ..Exposed::default() }));
         inputs.rows.pop();
         inputs.rows.push(packer.finish());
     }
@@ -202,5 +250,35 @@ impl Mapping {
     /// When a reservation that is made now expires.
     pub fn expires_us(&self, now_us: i64) -> i64 {
         now_us.saturating_add(self.reserve_us)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn short(n: usize, used_fen: i64) -> Short {
+        let limit = format!("l{n}");
+        let counter =
+            CounterUse { limit, used_fen, hard_fen: 100, warning_fen: 100, ..CounterUse::default() };
+        Short { counter: Some(counter), fen: used_fen }
+    }
+
+    /// The tightest first, in the order of the rulebook where they are alike; no more than a reader can take.
+    #[test]
+    fn counters_without_room_are_told_in_order_and_bounded() {
+        let all = (0..TOLD_MAX + 5).map(|n| short(n, [50, 99, 70][n % 3]));
+        let exposed = Exposed::breached(all);
+        let reasons = exposed.reasons(&SchemeSet::default(), None);
+        assert_eq!(reasons.len(), TOLD_MAX);
+        let ids: Vec<&str> = reasons.iter().map(|reason| reason.id.as_str()).collect();
+        assert_eq!(ids[..8], ["l1", "l4", "l7", "l10", "l13", "l16", "l19", "l2"]);
+        assert!(reasons.iter().all(|reason| reason.effect == Effect::Decline));
+        let more = |reason: &Reason| reason.values.iter().find(|v| v.name == "more_counters").cloned();
+        assert_eq!(more(&reasons[TOLD_MAX - 1]).map(|more| more.value), Some(Value::Int64(5)));
+        assert!(reasons[..TOLD_MAX - 1].iter().all(|reason| more(reason).is_none()));
+        // Of fewer there are no more.
+        let few = Exposed::breached((0..TOLD_MAX).map(|n| short(n, 100)));
+        assert!(few.more == 0 && few.reasons(&SchemeSet::default(), None).iter().all(|r| more(r).is_none()));
     }
 }

@@ -3,7 +3,8 @@
 //! ```text
 //!  caller ─► submit ─┐                       ┌─ apply ─┐     ┌─ one write, one sync ─┐
 //!  caller ─► submit ─┼─► queue, bounded ───► │         │ ──► │  of all that was      │ ─► answers
-//!  caller ─► ask ────┘      full: Busy       └─────────┘     └─ done meanwhile       ┘
+//!  caller ─► ask ────┤      full: Busy       └─────────┘     └─ done meanwhile       ┘    and what is asked, of what is durable
+//!  caller ─► peek ───┘                          └─► what is in memory, at once
 //!                                               between groups: what expired, some of a re-count, keys that nobody needs,
 //!                                               a copy for the snapshot thread
 //! ```
@@ -165,8 +166,8 @@ impl Ledger {
         wait(|done| self.send(Order::Snapshot(Box::new(done))))
     }
 
-    /// Looks at the ledger between two groups: everything there is durable. Keep it short, operations wait meanwhile; for
-    /// more take a [`Ledger::view`].
+    /// Looks at the ledger: everything there is durable. Keep it short, operations wait meanwhile; for more take a
+    /// [`Ledger::view`]. Waits for the disk if something is on its way there.
     pub fn ask<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Core) -> T + Send + 'static,
@@ -177,6 +178,12 @@ impl Ledger {
     /// As [`Ledger::ask`], and returns at once.
     pub fn look(&self, look: impl FnOnce(Result<&Core, LedgerError>) + Send + 'static) {
         self.send(Order::Ask(Box::new(look)));
+    }
+
+    /// Looks at what is in memory, between two groups, and returns at once: no disk is waited for, and some of what is seen may not be
+    /// durable yet. For who looks before a reservation, not for who reports (see `writer`). Keep it short.
+    pub fn peek(&self, look: impl FnOnce(Result<&Core, LedgerError>) + Send + 'static) {
+        self.send(Order::Peek(Box::new(look)));
     }
 
     /// What is counted of its writing.

@@ -57,6 +57,13 @@ pub struct Group {
     ends: Vec<usize>,
 }
 
+impl Group {
+    /// Something was asked that needed nothing done.
+    pub fn answered(answer: Answer) -> Self {
+        Self { answers: vec![Ok(answer)], ..Self::default() }
+    }
+}
+
 impl Machine {
     /// Opens the ledger of a disk: an empty one if nothing is there.
     ///

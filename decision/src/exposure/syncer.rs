@@ -4,22 +4,24 @@
 //!  writer: apply ─► apply ─► apply ─► …                while the disk syncs, the next operations are done in memory
 //!             └──────┬─────────┘
 //!  syncer:      one write, one sync ─► answers         so the longer a sync takes, the more of them share the next one
+//!                                   ─► looks           each at a copy, from when it was asked, that is durable now
 //! ```
 
 use std::{
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc,
     },
     thread::JoinHandle,
 };
 
 use super::{
+    core::Core,
     error::LedgerError,
     machine::{Group, Log},
     operation::Answer,
-    writer::Done,
+    writer::{Done, Look},
 };
 use crate::journal::{Stats, Telling};
 
@@ -33,14 +35,18 @@ const AHEAD: usize = 1024;
 enum Work {
     /// What was done, who is to be told (the last of the answers), and how many of those somebody handed over.
     Group(Group, Vec<Done<Answer>>, usize),
+    /// Look once all before is durable, at the ledger as it was then.
+    Look(Box<Core>, Look),
     /// Tell when all before is durable.
-    Flush(mpsc::SyncSender<()>),
+    Flush(mpsc::SyncSender<Result<(), LedgerError>>),
 }
 
 /// The thread.
 pub struct Syncer {
     work: Option<mpsc::SyncSender<Work>>,
     failed: Arc<OnceLock<LedgerError>>,
+    /// How much of what was handed over is on its way.
+    ahead: Arc<AtomicU64>,
     thread: JoinHandle<Result<(), LedgerError>>,
 }
 
@@ -54,10 +60,11 @@ impl Syncer {
     ) -> std::io::Result<Self> {
         let (sender, work) = mpsc::sync_channel(AHEAD);
         let failed = Arc::<OnceLock<LedgerError>>::default();
-        let told = failed.clone();
+        let ahead = Arc::<AtomicU64>::default();
+        let (told, done) = (failed.clone(), ahead.clone());
         let thread = std::thread::Builder::new().name("exposure-sync".into());
-        let thread = thread.spawn(move || run(log, &work, &stats, &teller, (&told, &open)))?;
-        Ok(Self { work: Some(sender), failed, thread })
+        let thread = thread.spawn(move || run(log, &work, &stats, &teller, (&told, &open, &done)))?;
+        Ok(Self { work: Some(sender), failed, ahead, thread })
     }
 
     /// Hands over what was done. An error if something before could not be written: then what is handed over is told so.
@@ -66,16 +73,27 @@ impl Syncer {
         self.check()
     }
 
-    /// Returns when all that was handed over is durable.
-    pub fn flush(&self) -> Result<(), LedgerError> {
+    /// Looks at the ledger as it is now, once all that was handed over is durable. Nobody waits for the disk here: what is not durable
+    /// yet is looked at later, in a copy.
+    pub fn look(&self, core: &Core, look: Look) -> Result<(), LedgerError> {
+        if self.ahead.load(Ordering::Acquire) > 0 {
+            return self.send(Work::Look(Box::new(core.clone()), look));
+        }
+        look(self.check().map(|()| core));
+        Ok(())
+    }
+
+    /// Tells whoever waits for it when all that was handed over is durable.
+    pub fn flush(&self) -> mpsc::Receiver<Result<(), LedgerError>> {
         let (sender, flushed) = mpsc::sync_channel(1);
-        self.send(Work::Flush(sender))?;
-        let _ = flushed.recv();
-        self.check()
+        // If the thread has ended the sender is dropped, and so whoever waits is told.
+        let _ = self.send(Work::Flush(sender));
+        flushed
     }
 
     fn send(&self, work: Work) -> Result<(), LedgerError> {
         let sender = self.work.as_ref().expect("it is there until it is ended");
+        self.ahead.fetch_add(1, Ordering::Relaxed);
         sender.send(work).map_err(|_| LedgerError::Closed("the thread that writes has ended".into()))
     }
 
@@ -95,17 +113,20 @@ fn run(
     work: &mpsc::Receiver<Work>,
     stats: &Stats,
     teller: &Teller,
-    (failed, open): (&OnceLock<LedgerError>, &AtomicBool),
+    (failed, open, ahead): (&OnceLock<LedgerError>, &AtomicBool, &AtomicU64),
 ) -> Result<(), LedgerError> {
     while let Ok(first) = work.recv() {
-        let (mut groups, mut told, mut flushed, mut count) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        let (mut groups, mut told, mut count) = (Vec::new(), Vec::new(), 0);
+        let (mut looks, mut flushed, mut taken) = (Vec::new(), Vec::new(), 0);
         for work in std::iter::once(first).chain(work.try_iter()) {
+            taken += 1;
             match work {
                 Work::Group(group, dones, asked) => {
                     count += asked;
                     groups.push(group);
                     told.push(dones);
                 }
+                Work::Look(core, look) => looks.push((core, look)),
                 Work::Flush(sender) => flushed.push(sender),
             }
         }
@@ -119,6 +140,8 @@ fn run(
             let _ = failed.set(e.clone());
             open.store(false, Ordering::Release);
         }
+        ahead.fetch_sub(taken, Ordering::Release);
+        let durable = written.clone();
         let tell = move || {
             for (Group { mut answers, .. }, dones) in groups.into_iter().zip(told) {
                 // Before those that somebody asked for is what was due.
@@ -135,7 +158,10 @@ fn run(
             Some(teller) => teller(Box::new(tell)),
             None => tell(),
         }
-        flushed.into_iter().for_each(|sender| _ = sender.send(()));
+        for (core, look) in looks {
+            look(durable.as_ref().map(|()| &*core).map_err(Clone::clone));
+        }
+        flushed.into_iter().for_each(|sender| _ = sender.send(durable.clone()));
     }
     match failed.get() {
         None => log.close(),

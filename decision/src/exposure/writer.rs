@@ -1,5 +1,18 @@
 //! The ledger's thread: it takes what is queued, does it, hands it to whoever writes it ([`super::syncer`]), and between two groups
-//! does what is due. Whoever looks sees what is durable.
+//! does what is due. It never waits for the disk.
+//!
+//! ```text
+//!  do  ─► apply ──────────────────────────► syncer ═ durable ─► answer
+//!  peek ─► the core in memory ─► answer        ║
+//!  ask ─► a copy of the core ─────────────► syncer ═ durable ─► answer        (at once if all is durable)
+//! ```
+//!
+//! - **Who asks** is told what is durable: people, and events that are put out. What they read no power cut takes back.
+//! - **Who peeks** is told what is in memory, at once: decisions. If the process dies before the sync, a decision was made and
+//!   journaled with room, or want of room, that never came to be. That is harmless, since to look takes nothing and promises nothing:
+//!   whatever was looked at may have changed a moment later anyway. The reservation (or draw) that follows is the check that
+//!   counts, it is durable before it is answered, and it stands behind everything that was seen in the same log. A replay
+//!   judges by what is in the journal, whatever became of the ledger.
 
 use std::{
     sync::{
@@ -15,7 +28,7 @@ use super::{
     core::Core,
     error::LedgerError,
     ledger::Config,
-    machine::{Machine, apply},
+    machine::{Group, Machine, apply},
     operation::{Adopt, Answer, Operation, Prepared, Tick},
     scheme::SchemeSet,
     snapshot,
@@ -26,13 +39,16 @@ use crate::journal::{Disk, Stats};
 /// Is told what became of an operation, on the ledger's thread: it must not wait.
 pub type Done<T> = Box<dyn FnOnce(Result<T, LedgerError>) + Send>;
 
-/// Looks at the ledger between two groups, or is told why it cannot.
+/// Looks at the ledger, or is told why it cannot.
 pub type Look = Box<dyn FnOnce(Result<&Core, LedgerError>) + Send>;
 
 /// What the thread is asked.
 pub enum Order {
     Do(Box<Prepared>, Done<Answer>),
+    /// Looks at what is durable.
     Ask(Look),
+    /// Looks at what is in memory.
+    Peek(Look),
     Adopt(Arc<SchemeSet>, Done<Answer>),
     Snapshot(Done<u64>),
     Close,
@@ -43,7 +59,7 @@ impl Order {
         match self {
             Order::Do(_, done) | Order::Adopt(_, done) => done(Err(e)),
             Order::Snapshot(done) => done(Err(e)),
-            Order::Ask(look) => look(Err(e)),
+            Order::Ask(look) | Order::Peek(look) => look(Err(e)),
             Order::Close => {}
         }
     }
@@ -122,17 +138,17 @@ impl Writer {
 
     fn work(&mut self, orders: &mpsc::Receiver<Order>) -> Result<(), LedgerError> {
         loop {
-            let mut group = Vec::new();
-            let mut others = Vec::new();
+            let (mut group, mut peeks, mut others) = (Vec::new(), Vec::new(), Vec::new());
             let mut next = self.wait(orders);
             let more = loop {
                 match next {
                     Ok(Order::Do(prepared, done)) => group.push((prepared, done)),
+                    Ok(Order::Peek(look)) => peeks.push(look),
                     Ok(Order::Close) | Err(RecvTimeoutError::Disconnected) => break false,
                     Ok(other) => others.push(other),
                     Err(RecvTimeoutError::Timeout) => break true,
                 }
-                if group.len() + others.len() >= GROUP_MAX {
+                if group.len() + peeks.len() + others.len() >= GROUP_MAX {
                     break true;
                 }
                 next = orders.try_recv().map_err(|e| match e {
@@ -140,19 +156,24 @@ impl Writer {
                     mpsc::TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
                 });
             };
-            let mut written = self.write(group);
-            if written.is_ok() && !others.is_empty() {
-                written = self.syncer().flush();
-            }
+            let written = self.write(group);
             self.closing |= !more;
             if let Err(e) = written {
+                peeks.into_iter().for_each(|look| look(Err(e.clone())));
                 others.into_iter().for_each(|other| other.refuse(e.clone()));
                 return Err(e);
             }
-            others.into_iter().for_each(|other| self.other(other));
+            if !(peeks.is_empty() && others.is_empty()) {
+                // Whoever looks sees the limits that are in force now, not those of the last operation.
+                self.core.tell_time((self.config.clock)());
+            }
+            peeks.into_iter().for_each(|look| look(Ok(&self.core)));
+            for other in others {
+                self.other(other)?;
+            }
             self.count()?;
             self.drop_keys();
-            self.snapshot_if_due()?;
+            self.snapshot_if_due();
             if !more {
                 return Ok(());
             }
@@ -186,9 +207,9 @@ impl Writer {
         self.syncer().put(done, group.into_iter().map(|(_, done)| done).collect(), asked)
     }
 
-    fn other(&mut self, order: Order) {
+    fn other(&mut self, order: Order) -> Result<(), LedgerError> {
         match order {
-            Order::Ask(look) => look(Ok(&self.core)),
+            Order::Ask(look) => return self.syncer().look(&self.core, look),
             Order::Adopt(schemes, done) => {
                 if let Some((_, done)) = self.adopting.take() {
                     done(Err(LedgerError::Closed("other schemes were adopted meanwhile".into())));
@@ -196,14 +217,16 @@ impl Writer {
                 if **self.core.schemes() == *schemes {
                     // A service that starts says what it has always said.
                     let sequence = self.core.sequence();
-                    return done(Ok(Answer { sequence, ..Answer::default() }));
+                    let answer = Group::answered(Answer { sequence, ..Answer::default() });
+                    return self.syncer().put(answer, vec![done], 0);
                 }
                 self.core.begin_recount(schemes.clone());
                 self.adopting = Some((schemes, done));
             }
             Order::Snapshot(done) => self.snapshot(done),
-            Order::Do(..) | Order::Close => unreachable!("they are not among the others"),
+            Order::Do(..) | Order::Peek(_) | Order::Close => unreachable!("they are not among the others"),
         }
+        Ok(())
     }
 
     /// Counts some more, and adopts when all is counted.
@@ -227,30 +250,30 @@ impl Writer {
         }
     }
 
-    fn snapshot_if_due(&mut self) -> Result<(), LedgerError> {
+    fn snapshot_if_due(&mut self) {
         let every = self.config.snapshot_every;
         if every > 0 && self.core.sequence() >= self.snapshot_at + every {
-            // Of what is durable.
-            self.syncer().flush()?;
             self.snapshot(Box::new(|written| {
                 if let Err(e) = written {
                     tracing::error!("no snapshot of the exposure ledger was written: {e}");
                 }
             }));
         }
-        Ok(())
     }
 
-    /// Hands a copy to a thread of its own; one at a time.
+    /// Hands a copy to a thread of its own; one at a time. It is written once what is in it is durable.
     fn snapshot(&mut self, done: Done<u64>) {
         if self.snapshot.as_ref().is_some_and(|thread| !thread.is_finished()) {
             return done(Err(LedgerError::Busy));
         }
         self.snapshot_at = self.core.sequence();
         let (core, disk, keep) = (self.core.clone(), self.disk.clone(), self.config.snapshots);
+        let durable = self.syncer().flush();
         let thread = std::thread::Builder::new().name("exposure-snapshot".into());
         let write = move || {
-            let written = snapshot::write(&*disk, &core);
+            let ended = || Err(LedgerError::Closed("the thread that writes has ended".into()));
+            let durable = durable.recv().unwrap_or_else(|_| ended());
+            let written = durable.and_then(|()| snapshot::write(&*disk, &core));
             drop(core);
             done(written.and_then(|number| snapshot::thin(&*disk, keep).map(|()| number)));
         };

@@ -98,6 +98,15 @@ impl Power {
         self.recover(state);
     }
 
+    /// The machine starts again, and nothing is left that was not synced.
+    pub fn lose_unsynced(&self) {
+        let state = &mut *self.state();
+        state.files.retain(|_, file| file.named);
+        state.files.values_mut().for_each(|file| file.now.clone_from(&file.durable));
+        (state.removed, state.renamed) = Default::default();
+        self.recover(state);
+    }
+
     /// The process starts again; the machine went on.
     pub fn restart_process(&self) {
         let state = &mut *self.state();

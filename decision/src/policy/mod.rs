@@ -56,6 +56,15 @@ pub enum Logic {
 }
 
 impl Logic {
+    /// Whether it found something because of how the counters of the exposure stand.
+    pub fn is_of_exposure(&self, what: What) -> bool {
+        match (self, what) {
+            (Logic::Rules(set), What::RuleFired(i)) => set.rules[i].of_exposure,
+            (Logic::Limit(_), What::NoRoom) => true,
+            _ => false,
+        }
+    }
+
     /// Runs the step of index `step`. Its result is left in `work.out`, one value for each column of its
     /// relation (none for rules); its findings are added to `work.findings`.
     pub fn run(&self, step: usize, answers: &impl Answers, work: &mut Work) {

@@ -21,6 +21,8 @@ pub struct Rule {
     /// What it means that `when` is unknown; None: nothing.
     pub if_unknown: Option<Effect>,
     pub show: Vec<Show>,
+    /// It asks how the counters of the exposure stand.
+    pub of_exposure: bool,
     /// Officers of these roles may override it, at a control point.
     pub override_roles: Vec<String>,
 }

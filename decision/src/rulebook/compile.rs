@@ -274,6 +274,7 @@ impl<'a> Compiler<'a> {
 
 /// Rules with the ids that [`Part::expressions`] gives: conditions first, then what is shown.
 fn rule_set(definitions: &Definitions, rules: &[usize]) -> Logic {
+    let is_exposure = |relation: usize| definitions.relations[relation].source == Source::Exposure;
     let mut next = rules.len() as u32;
     let rules = rules
         .iter()
@@ -294,6 +295,7 @@ fn rule_set(definitions: &Definitions, rules: &[usize]) -> Logic {
                 then: rule.text.then,
                 if_unknown: rule.text.if_unknown,
                 show: show.collect(),
+                of_exposure: rule.when.parsed.columns().iter().any(|c| is_exposure(c.relation)),
                 override_roles: rule.text.override_roles.clone(),
             }
         })

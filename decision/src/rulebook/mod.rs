@@ -169,6 +169,7 @@ impl Rulebook {
             products: &products,
         };
         let mapping = limits.mapping.clone();
+        let unmapped = limits.unmapped();
         let limits = keep(scheme::compile(&limits, &around, &version), &mut problems);
         problems.or(())?;
         let limits = Arc::new(limits.expect("without a problem they were compiled"));
@@ -198,6 +199,7 @@ impl Rulebook {
         let mut warnings = Problems::default();
         let lints = check::Lints { definitions: &definitions, products: &products, members: &members };
         lints.run(&outlines, &compiler.conditions, &mut problems, &mut warnings);
+        unmapped.into_iter().for_each(|warning| warnings.push(warning));
         let (steps, courses) = compiler.finish();
         let mut points: Vec<_> = definitions.rules.iter().map(|r| (r.text.stage, &r.text.id)).collect();
         points.retain(|(stage, _)| stage.is_point());

@@ -250,13 +250,13 @@ impl Attempt<'_> {
                     .into_iter()
                     .map(|c| CounterUse { used_fen: c.used_fen - fen, ..c })
                     .collect(),
-                breaches: Vec::new(),
                 taken: Some(Reservation { exposure, fen, expires_us, sequence }),
+                ..Exposed::default()
             }),
             Err(LedgerError::Refused(exposure::Refusal::Breached(breaches))) => {
                 let short =
                     breaches.into_iter().map(|b| Short { counter: Some(b.counter), fen: b.shortfall_fen });
-                Ok(Exposed { breaches: short.collect(), ..Exposed::default() })
+                Ok(Exposed::breached(short))
             }
             Err(e) => Err(refusal(e)),
         }

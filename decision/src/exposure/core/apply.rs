@@ -20,7 +20,7 @@ impl Core {
     ///
     /// Time does not go back: an earlier one counts as the latest that was told.
     pub fn apply(&mut self, prepared: &Prepared, now_us: i64) -> Result<Applied, Refusal> {
-        self.now_us = self.now_us.max(now_us);
+        self.tell_time(now_us);
         let before = self.sequence;
         let applied = match &prepared.operation {
             Operation::Reserve(reserve) => self.reserve(prepared, reserve),

@@ -188,6 +188,11 @@ impl Core {
         self.now_us
     }
 
+    /// It is at least so late: limits begin and end by it, also while nothing is done. Time does not go back.
+    pub(crate) fn tell_time(&mut self, now_us: i64) {
+        self.now_us = self.now_us.max(now_us);
+    }
+
     /// What it counts by.
     pub fn schemes(&self) -> &Arc<SchemeSet> {
         self.counting.schemes()

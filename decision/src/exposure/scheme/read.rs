@@ -1,6 +1,6 @@
 //! `limits/*.toml` and a member's `[limit.*]`, as they are written.
 
-use tarim_datamart::{At, Document, Item, Place, Problems, Section, SourceText, Type, Value};
+use tarim_datamart::{At, Document, Item, Place, Problem, Problems, Section, SourceText, Type, Value};
 use tarim_models::keys::{one_of, texts};
 
 use super::{
@@ -52,6 +52,19 @@ pub struct Texts {
     pub groups: Option<At<Vec<At<String>>>>,
     /// Of `[exposure]`.
     pub mapping: Option<MappingText>,
+}
+
+impl Texts {
+    /// Limits that no decision looks at: whoever reads the rulebook would think that they hold credit limits down.
+    pub fn unmapped(&self) -> Option<Problem> {
+        let first = self.limits.first().filter(|_| self.mapping.is_none())?;
+        let what = "there are exposure limits, and nothing says what the exposure of an application is: no decision looks at \
+                    them, so credit limits may come to more than the room, and requests cannot reserve; the ledger alone \
+                    holds to them";
+        let fix = "write in limits/ an [exposure] with amount, reserve_for and customer, such as amount = \
+                   \"application.amount_fen\", and under [exposure.attributes] a line for each dimension that limits speak of";
+        Some(first.id.place.problem(what, fix))
+    }
 }
 
 /// A member's `[limit.<id>]`: its own lines.

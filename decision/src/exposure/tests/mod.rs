@@ -2,6 +2,7 @@
 
 mod core;
 mod crash;
+mod looks;
 mod model;
 mod threads;
 mod world;

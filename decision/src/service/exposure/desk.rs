@@ -124,13 +124,23 @@ impl Desk {
 /// Said to whoever comes too late.
 const STOPPING: &str = "the service is shutting down; send what has no answer to another one";
 
-/// Looks at a ledger between two groups.
-pub async fn look<T: Send + 'static>(
+/// Looks at what is durable of a ledger.
+async fn look<T: Send + 'static>(
     ledger: &Ledger,
     look: impl FnOnce(&Core) -> T + Send + 'static,
 ) -> Result<T, Refusal> {
     let (tell, told) = oneshot::channel();
     ledger.look(move |core| _ = tell.send(core.map(look)));
+    Ok(told.await.map_err(|_| closed())??)
+}
+
+/// Looks at what a ledger has in memory.
+pub async fn peek<T: Send + 'static>(
+    ledger: &Ledger,
+    look: impl FnOnce(&Core) -> T + Send + 'static,
+) -> Result<T, Refusal> {
+    let (tell, told) = oneshot::channel();
+    ledger.peek(move |core| _ = tell.send(core.map(look)));
     Ok(told.await.map_err(|_| closed())??)
 }
 

@@ -75,7 +75,9 @@ impl Keeper {
             return Ok(());
         }
         let (source, clock) = (self.source.clone(), self.clock);
-        let open = move || (source.open)(Config::new(Arc::new(move || clock.now_us())));
+        let keys_kept = Some(source.keys_kept);
+        let open =
+            move || (source.open)(Config { keys_kept, ..Config::new(Arc::new(move || clock.now_us())) });
         let ledger = tokio::task::spawn_blocking(open).await.map_err(thread)??;
         // One task wakes all callers of a group: from the ledger's thread each would be a call to the system.
         let runtime = tokio::runtime::Handle::current();

@@ -5,6 +5,9 @@
 //!                 │                       is answered with it
 //!                 └─► Core::outlook of each, between two groups
 //! ```
+//!
+//! A look does not wait for the disk: it sees what is in memory, and why that is enough stands in the ledger's `writer`. So what
+//! is in the journal of a decision may be room that was never durable; the reservation is what counts.
 
 use std::sync::{Arc, Mutex};
 
@@ -78,7 +81,7 @@ struct Waiting {
 }
 
 impl Looks {
-    /// Looks at the ledger between two groups.
+    /// Looks at the ledger as it is in memory.
     pub async fn look(&self, ledger: &Ledger, question: Question) -> Result<Stand, LedgerError> {
         let (tell, told) = oneshot::channel();
         let is_first = {
@@ -88,7 +91,7 @@ impl Looks {
         };
         if is_first {
             let turn = Turn { waiting: self.0.clone(), taken: false };
-            ledger.look(move |core| {
+            ledger.peek(move |core| {
                 for Waiting { question, tell } in turn.take() {
                     // Whoever asked may have gone.
                     let _ = tell.send(core.clone().map(|core| stand(core, &question)));

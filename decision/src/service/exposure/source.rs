@@ -10,7 +10,7 @@ use tarim_datamart::Problems;
 use tarim_features::edges;
 
 use super::Outbox;
-use crate::exposure::{Config, Ledger, LedgerError};
+use crate::exposure::{Config, KEYS_KEPT, Ledger, LedgerError};
 
 /// Opens the ledger.
 pub type OpenLedger = dyn Fn(Config) -> Result<Ledger, LedgerError> + Send + Sync;
@@ -21,6 +21,7 @@ pub struct ExposureSource {
     /// There is something in it, so it is opened whatever the rulebook says.
     pub(super) found: bool,
     pub(super) groups: Option<GroupSource>,
+    pub(super) keys_kept: Duration,
     /// It is taken once.
     pub(super) events: Mutex<Option<Outbox>>,
 }
@@ -46,7 +47,12 @@ impl ExposureSource {
 
     /// Of any kind; `found`: there is something in it.
     pub fn new(open: Box<OpenLedger>, found: bool) -> Self {
-        Self { open, found, groups: None, events: Mutex::default() }
+        Self { open, found, groups: None, keys_kept: KEYS_KEPT, events: Mutex::default() }
+    }
+
+    /// It is known for so long what was done to an exposure that was closed.
+    pub fn with_keys_kept(self, keys_kept: Duration) -> Self {
+        Self { keys_kept, ..self }
     }
 
     /// With groups. Without, customers stay in the groups that they are in.

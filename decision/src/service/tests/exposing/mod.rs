@@ -2,7 +2,9 @@
 
 mod crash;
 mod edges;
+mod looks;
 mod threads;
+mod told;
 
 use std::sync::Arc;
 

@@ -6,9 +6,10 @@ use tonic::Code;
 
 use super::{LIMITS, Limited, client, health, kept, reserve, utilisation};
 use crate::{
+    exposure::{Config, KEYS_KEPT, Ledger},
     journal::{Journal, power::Power},
     service::{
-        GroupSource,
+        ExposureSource, GroupSource,
         tests::{
             bank::{Bank, request},
             watched::samples,
@@ -87,6 +88,29 @@ async fn a_rulebook_without_limits_has_no_ledger_until_one_has() {
     drop(client);
     served.end().await.expect("in order");
     drop(limited);
+}
+
+#[tokio::test]
+async fn keys_are_kept_as_long_as_is_said() {
+    let bank = Bank::new().await;
+    let limited = Limited { bank, disk: Power::default() }.with(LIMITS);
+    let month = std::time::Duration::from_hours(31 * 24);
+    for (said, kept) in [(None, KEYS_KEPT), (Some(month), month)] {
+        let disk = Power::default();
+        let source = ExposureSource::new(
+            Box::new(move |config: Config| {
+                assert_eq!(config.keys_kept, Some(kept));
+                Ledger::open_on(Arc::new(disk.clone()), config)
+            }),
+            false,
+        );
+        let source = said.into_iter().fold(source, ExposureSource::with_keys_kept);
+        let journal = Journal::open_on(Arc::new(Power::default()), 1 << 20).expect("a whole disk");
+        let sources = limited.bank.sources().with_exposures(source);
+        let served = limited.bank.serve_with(journal, sources).await.expect("it starts");
+        client(&served).reserve(reserve("001", "a1", "c1", 1)).await.expect("it was opened");
+        served.end().await.expect("in order");
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod past;
 
 use std::{fs, sync::Arc};
 
+use futures::{Stream, StreamExt};
 use tarim_proto::exposure::v1::{
     CommitRequest, Counter, Exposure, GetUtilisationRequest, LargeExposure, ListExposuresRequest,
     ListLargeRequest, ReserveRequest, exposure_service_client::ExposureServiceClient,
@@ -134,6 +135,15 @@ pub async fn collect<T>(answer: Result<tonic::Response<Streaming<T>>, Status>) -
         all.push(one);
     }
     Ok(all)
+}
+
+/// All that is told to who calls without a network.
+pub async fn collect_stream<T>(mut answers: impl Stream<Item = Result<T, Status>> + Unpin) -> Vec<T> {
+    let mut all = Vec::new();
+    while let Some(one) = answers.next().await {
+        all.push(one.expect("told"));
+    }
+    all
 }
 
 pub async fn utilisation(client: &mut Client, limit: &str) -> Vec<Counter> {

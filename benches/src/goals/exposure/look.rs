@@ -1,0 +1,162 @@
+//! What it costs a decision to look at the ledger: the same decision, of one caller, with the look and without.
+
+use std::{
+    fs,
+    hint::black_box,
+    sync::{Arc, mpsc},
+    time::Instant,
+};
+
+use anyhow::{Context, anyhow};
+use hdrhistogram::Histogram;
+use tarim_benches::fixture::{Bank, NOW_US, book::Book};
+use tarim_decision::{
+    engine::{Application, DecisionScratch, Inputs},
+    exposure::{Config, Ledger},
+    outcome::Call,
+};
+
+use crate::goals::{Goal, Line, Quantity, Setting, Wanted};
+
+/// Three counters for each loan.
+const LIMITS: &str = r#"
+[[limit]]
+id = "single_customer"
+zh = "单一客户"
+en = "one customer"
+scope = "member"
+per = ["customer"]
+hard = { fen = 100000000000 }
+warning = { share = 0.8 }
+
+[[limit]]
+id = "one_product"
+zh = "产品"
+en = "one product"
+scope = "member"
+per = ["product"]
+hard = { fen = 100000000000000 }
+
+[[limit]]
+id = "all_loans"
+zh = "全部贷款"
+en = "all loans"
+scope = "federation"
+hard = { fen = 200000000000000 }
+
+[exposure]
+amount = "application.amount_fen"
+reserve_for = "30d"
+customer = "application.customer_id"
+"#;
+
+pub struct ExposureLook;
+
+impl Goal for ExposureLook {
+    fn name(&self) -> &'static str {
+        "exposure_look"
+    }
+
+    fn about(&self) -> &'static str {
+        "a full decision that looks at the exposure ledger, beside the same one that does not"
+    }
+
+    fn run(&self, setting: &Setting) -> anyhow::Result<Vec<Line>> {
+        lines(setting)
+    }
+}
+
+fn lines(setting: &Setting) -> anyhow::Result<Vec<Line>> {
+    let (book, folder) =
+        (Book::full(5, 200, 200, setting.size(100_000, 4096)), setting.folder("exposure_look")?);
+    let rulebook = folder.join("rulebook");
+    book.write(&rulebook)?;
+    fs::create_dir_all(rulebook.join("limits"))?;
+    fs::write(rulebook.join("limits/limits.toml"), LIMITS)?;
+    let bank = Bank::open(&rulebook, &folder.join("store"), &mut &book)?;
+    let ledger = Ledger::open(&folder.join("ledger"), Config::new(Arc::new(|| NOW_US)))?;
+    ledger.adopt(bank.rulebook.limits().clone())?;
+    let applications = book.applications(4096);
+    let mut caller =
+        Caller { bank: &bank, ledger: &ledger, inputs: Inputs::new(), scratch: DecisionScratch::default() };
+    // Every customer has something out, and so a counter.
+    for (i, application) in applications.iter().enumerate() {
+        caller.reserve(i, application)?;
+    }
+    ledger.view()?;
+    let mut lines = Vec::new();
+    for (what, looks) in [("Decide in process", false), ("Decide in process that looks at the ledger", true)]
+    {
+        let measured = caller.measure(&applications, looks, setting)?;
+        let time = |quantile| Quantity::Time(measured.taken.value_at_quantile(quantile) as f64);
+        let told = |of: &str, quantity| Line::new(format!("{what}, {of}"), quantity, Wanted::Told);
+        lines.push(told("p50 of one caller", time(0.5)));
+        lines.push(told("p99 of one caller", time(0.99)));
+        lines.push(told("allocations of the caller", Quantity::Count(measured.allocations)));
+    }
+    Ok(lines)
+}
+
+struct Measured {
+    taken: Histogram<u64>,
+    allocations: f64,
+}
+
+struct Caller<'a> {
+    bank: &'a Bank,
+    ledger: &'a Ledger,
+    inputs: Inputs,
+    scratch: DecisionScratch,
+}
+
+impl Caller<'_> {
+    fn reserve(&mut self, i: usize, application: &Application) -> anyhow::Result<()> {
+        self.bank.engine.gather(application, NOW_US, &mut self.inputs)?;
+        let reserve = self.bank.engine.reserve(&self.inputs, &format!("e{i}"), 100, 0)?;
+        let (tell, told) = mpsc::channel();
+        self.ledger.submit(reserve, move |done| _ = tell.send(done));
+        // Few wait at once: the queue is longer than that.
+        if i.is_multiple_of(1024) {
+            told.recv().context("the ledger answers")??;
+        }
+        Ok(())
+    }
+
+    fn decide(&mut self, application: &Application, looks: bool) -> anyhow::Result<usize> {
+        let engine = &self.bank.engine;
+        engine.gather(application, NOW_US, &mut self.inputs)?;
+        if looks {
+            let reserve = engine.reserve(&self.inputs, "", 1, 0)?;
+            let (tell, told) = mpsc::sync_channel(1);
+            self.ledger.peek(move |core| _ = tell.send(core.map(|core| core.outlook(&reserve))));
+            let counters = told.recv().context("the ledger answers")??.map_err(|e| anyhow!("{e}"))?;
+            engine.expose(&mut self.inputs, Some(&counters));
+        }
+        Ok(self.bank.judge(&self.inputs, Call::All, &mut self.scratch).findings().len())
+    }
+
+    fn measure(
+        &mut self,
+        applications: &[Application],
+        looks: bool,
+        setting: &Setting,
+    ) -> anyhow::Result<Measured> {
+        let mut all =
+            || applications.iter().try_for_each(|a| self.decide(a, looks).map(|n| _ = black_box(n)));
+        // Warms what is reused.
+        all()?;
+        let mut ended = Ok(());
+        let allocated = allocation_counter::measure(|| ended = all());
+        ended?;
+        let mut taken = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3)?;
+        let start = Instant::now();
+        while start.elapsed() < setting.budget() {
+            for application in applications {
+                let start = Instant::now();
+                black_box(self.decide(application, looks)?);
+                taken.saturating_record(start.elapsed().as_nanos() as u64);
+            }
+        }
+        Ok(Measured { taken, allocations: allocated.count_total as f64 / applications.len() as f64 })
+    }
+}

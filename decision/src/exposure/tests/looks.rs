@@ -1,0 +1,148 @@
+//! Who looks before the disk has it, and who waits.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+        mpsc::{self, TryRecvError},
+    },
+    thread,
+};
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use super::world::{self, MINUTE};
+use crate::{
+    exposure::{Attribute, Config, Core, Ledger, LedgerError, Operation, Prepared, Reserve},
+    journal::power::{Fault, Power},
+};
+
+fn open(disk: &Power) -> Ledger {
+    let config = Config { snapshot_every: 0, ..Config::new(Arc::new(|| MINUTE)) };
+    let ledger = Ledger::open_on(Arc::new(disk.clone()), config).unwrap();
+    ledger.adopt(world::schemes(0, &mut ChaCha8Rng::seed_from_u64(0))).unwrap();
+    ledger
+}
+
+fn reserve(exposure: &str) -> Prepared {
+    Prepared::new(Operation::Reserve(Reserve {
+        member: "001".into(),
+        exposure: exposure.into(),
+        customer: "c1".into(),
+        attributes: ["industry", "product", "purpose"].map(|name| Attribute::new(name, "none")).to_vec(),
+        fen: 1,
+        expires_us: 0,
+    }))
+}
+
+/// How many exposures are seen.
+type Seen = Result<u32, LedgerError>;
+
+fn seen(tell: &mpsc::Sender<Seen>) -> impl FnOnce(Result<&Core, LedgerError>) + Send + 'static {
+    let tell = tell.clone();
+    move |core| tell.send(core.map(Core::exposures)).unwrap()
+}
+
+#[test]
+fn a_peek_answers_while_a_sync_is_held_and_a_question_does_not() {
+    let disk = Power::default();
+    let ledger = open(&disk);
+    let ((peeked, peeks), (asked, asks)) = (mpsc::channel(), mpsc::channel());
+    let (told, answers) = mpsc::channel();
+    disk.hold_syncs(true);
+    for (n, exposure) in ["e1", "e2", "e3"].into_iter().enumerate() {
+        let told = told.clone();
+        ledger.submit(reserve(exposure), move |answer| told.send(answer).unwrap());
+        disk.wait_for_held_sync();
+        ledger.look(seen(&asked));
+        // Behind it in the queue, and answered before it.
+        ledger.peek(seen(&peeked));
+        assert_eq!(peeks.recv().unwrap().unwrap(), n as u32 + 1);
+        assert_eq!(asks.try_recv().unwrap_err(), TryRecvError::Empty);
+    }
+    // Neither waits for what else needs a sync.
+    let snapshot = thread::scope(|scope| {
+        let snapshot = scope.spawn(|| ledger.snapshot());
+        ledger.peek(seen(&peeked));
+        assert_eq!(peeks.recv().unwrap().unwrap(), 3);
+        assert!(answers.try_recv().is_err(), "nothing is durable");
+        disk.hold_syncs(false);
+        snapshot.join().unwrap()
+    });
+    assert_eq!(snapshot.unwrap(), 4, "the schemes, and three exposures");
+    // Each sees the ledger of when it asked.
+    let all: Vec<u32> = asks.iter().take(3).map(Result::unwrap).collect();
+    assert_eq!(all, [1, 2, 3]);
+    assert!(answers.iter().take(3).all(|answer| answer.is_ok()));
+    // Nothing is on its way: whoever asks is told as soon as who peeks.
+    ledger.look(seen(&asked));
+    assert_eq!(asks.recv().unwrap().unwrap(), 3);
+}
+
+#[test]
+fn what_never_became_durable_is_told_to_nobody_who_asks() {
+    let disk = Power::default();
+    let ledger = open(&disk);
+    let ((peeked, peeks), (asked, asks)) = (mpsc::channel(), mpsc::channel());
+    disk.hold_syncs(true);
+    let (told, answers) = mpsc::channel();
+    ledger.submit(reserve("e1"), move |answer| told.send(answer).unwrap());
+    disk.wait_for_held_sync();
+    ledger.look(seen(&asked));
+    ledger.peek(seen(&peeked));
+    assert_eq!(peeks.recv().unwrap().unwrap(), 1);
+    disk.fail_after(0, Fault::PowerCut);
+    disk.hold_syncs(false);
+    assert!(answers.recv().unwrap().is_err());
+    assert!(asks.recv().unwrap().is_err());
+    assert!(ledger.snapshot().is_err());
+    assert!(ledger.close().is_err());
+    disk.restart(&mut ChaCha8Rng::seed_from_u64(0));
+    // It may be there or not; whoever was answered is.
+    let exposures = open(&disk).view().unwrap().exposures();
+    assert!(exposures <= 1, "{exposures}");
+}
+
+/// Whoever says again what is in force is told when that is durable.
+#[test]
+fn schemes_that_are_in_force_are_answered_when_they_are_durable() {
+    let disk = Power::default();
+    let ledger = open(&disk);
+    let (told, answers) = mpsc::channel();
+    disk.hold_syncs(true);
+    ledger.submit(reserve("e1"), |answer| drop(answer.unwrap()));
+    disk.wait_for_held_sync();
+    let schemes = (*world::schemes(0, &mut ChaCha8Rng::seed_from_u64(0))).clone();
+    let adopt = Operation::Adopt(crate::exposure::Adopt { schemes: Some(schemes) });
+    ledger.submit(Prepared::new(adopt), move |answer| told.send(answer).unwrap());
+    let (peeked, peeks) = mpsc::channel();
+    ledger.peek(seen(&peeked));
+    assert_eq!(peeks.recv().unwrap().unwrap(), 1);
+    assert_eq!(answers.try_recv().unwrap_err(), TryRecvError::Empty);
+    disk.hold_syncs(false);
+    assert_eq!(answers.recv().unwrap().unwrap().sequence, 2);
+}
+
+/// A limit begins while nothing is done: whoever looks sees it at once.
+#[test]
+fn a_look_sees_the_limits_of_its_own_time() {
+    let clock = Arc::new(AtomicI64::new(MINUTE));
+    let at = clock.clone();
+    let config = Config::new(Arc::new(move || at.load(Ordering::Relaxed)));
+    let ledger = Ledger::open_on(Arc::new(Power::default()), config).unwrap();
+    let mut schemes = (*world::schemes(0, &mut ChaCha8Rng::seed_from_u64(0))).clone();
+    schemes.schemes.truncate(1);
+    let scheme = &mut schemes.schemes[0];
+    (scheme.from_us, scheme.to_us) = (50 * MINUTE, 90 * MINUTE);
+    (scheme.per, scheme.conditions) = (Vec::new(), Vec::new());
+    ledger.adopt(Arc::new(schemes)).unwrap();
+    let outlook = |core: &Core| core.outlook(&reserve("e1")).unwrap().len();
+    for (minute, limits) in [(49, 0), (50, 1), (89, 1), (90, 0)] {
+        clock.store(minute * MINUTE, Ordering::Relaxed);
+        let (peeked, peek) = mpsc::channel();
+        ledger.peek(move |core| peeked.send(core.map(outlook)).unwrap());
+        assert_eq!(peek.recv().unwrap().unwrap(), limits, "{minute}");
+        assert_eq!(ledger.ask(outlook).unwrap(), limits, "{minute}");
+    }
+}
