@@ -3,7 +3,9 @@
 //! ```text
 //! | magic | records … | index | dictionary | footer (JSON) | its BLAKE3 | its length | magic |
 //!
-//! records = each: payload length u32 | (length u16, bytes) of each key part | payload; zeros to a multiple of 64
+//! records = each: payload length u32 | length u16 of each key part | the parts | payload
+//!           zeros before it, so that a record's beginning, its key and the first byte of its payload are in one line of
+//!           the cache (if they fit into one); zeros behind the last, to a multiple of 64
 //! index   = buckets of 64 bytes: see [`index`](super::index)
 //! footer  = what the part is, number of records, and place, length and BLAKE3 of each section
 //! ```
@@ -11,11 +13,10 @@
 //! Numbers are little-endian. The file is written in one pass while records stream in; only 16 bytes a
 //! record are kept in memory for the index. It is read whole into memory ([`memory`](super::memory)), and every byte
 //! is covered by a checksum or compared, so damage is an error at open and never a wrong answer later; a look-up
-//! then costs one bucket, which is one line of the cache, and one record, and allocates nothing.
+//! then costs one bucket, which is one line of the cache, and one record ([`records`](super::records)), and allocates nothing.
 
 use std::{
     fs::File,
-    hint::black_box,
     io::{BufWriter, Read, Seek, SeekFrom, Write},
     ops::Range,
     path::{Path, PathBuf},
@@ -25,12 +26,14 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     StoreError,
-    index::{self, BUCKET_LEN, Bucket, Built, OFFSET_MAX, Slot, hash_of},
+    index::{self, BUCKET_LEN, Built, OFFSET_MAX, Slot},
+    key::hash_of,
     memory::Memory,
+    records::{LINE, MOST_PARTS, Records, head_len},
 };
 use crate::row::Dictionary;
 
-const MAGIC: &[u8; 8] = b"TARIM-2\n";
+const MAGIC: &[u8; 8] = b"TARIM-3\n";
 /// How files of every version begin.
 const FAMILY: &[u8] = b"TARIM-";
 
@@ -46,6 +49,8 @@ struct Footer<About> {
     about: About,
     /// Number of records.
     records: u64,
+    /// Bytes of a record, on average.
+    record_len: u64,
     /// Parts of a key.
     key_parts: usize,
     /// Strings of the dictionary.
@@ -73,11 +78,14 @@ pub struct FileWriter {
     key_parts: usize,
     /// Hash and offset of each record.
     entries: Vec<(u64, u64)>,
+    /// Bytes of all records.
+    filled: u64,
 }
 
 impl FileWriter {
     /// Starts a file whose keys have `key_parts` parts.
     pub fn create(path: &Path, key_parts: usize) -> Result<Self, StoreError> {
+        assert!(key_parts <= MOST_PARTS, "a key has no more parts than {MOST_PARTS}");
         let io = |e| StoreError::io("create", path, e);
         let file =
             File::options().read(true).write(true).create(true).truncate(true).open(path).map_err(io)?;
@@ -90,6 +98,7 @@ impl FileWriter {
             section: blake3::Hasher::new(),
             key_parts,
             entries: Vec::new(),
+            filled: 0,
         })
     }
 
@@ -97,18 +106,37 @@ impl FileWriter {
     pub fn push(&mut self, key: &[&str], payload: &[u8]) -> Result<(), StoreError> {
         assert_eq!(key.len(), self.key_parts, "every key of a file has the same number of parts");
         let too_long = |what: &str| StoreError::TooLong { what: what.to_owned(), key: key.join("/") };
+        let len = u32::try_from(payload.len()).map_err(|_| too_long("the record exceeds 4 GiB"))?;
+        let mut head = [0; head_len(MOST_PARTS)];
+        head[..4].copy_from_slice(&len.to_le_bytes());
+        for (part, bytes) in key.iter().zip(head[4..].as_chunks_mut().0) {
+            let len = u16::try_from(part.len()).map_err(|_| too_long("the key exceeds 65,535 bytes"))?;
+            *bytes = len.to_le_bytes();
+        }
+        let head = &head[..head_len(self.key_parts)];
+        let begin = head.len() + key.iter().map(|part| part.len()).sum::<usize>();
+        self.make_room(begin as u64 + 1)?;
         if self.at > OFFSET_MAX {
             return Err(too_long("the file exceeds 1 TiB"));
         }
-        let len = u32::try_from(payload.len()).map_err(|_| too_long("the record exceeds 4 GiB"))?;
         self.entries.push((hash_of(key), self.at));
-        self.write(&len.to_le_bytes())?;
+        self.filled += (begin + payload.len()) as u64;
+        self.write(head)?;
         for part in key {
-            let len = u16::try_from(part.len()).map_err(|_| too_long("the key exceeds 65,535 bytes"))?;
-            self.write(&len.to_le_bytes())?;
             self.write(part.as_bytes())?;
         }
         self.write(payload)
+    }
+
+    /// Goes on to the next line of the cache if so many bytes fit into one line, but not into what is left of this.
+    fn make_room(&mut self, len: u64) -> Result<(), StoreError> {
+        let left = LINE as u64 - self.at % LINE as u64;
+        if left < len && len <= LINE as u64 { self.fill(left) } else { Ok(()) }
+    }
+
+    /// So many zeros, a line at most.
+    fn fill(&mut self, len: u64) -> Result<(), StoreError> {
+        self.write(&[0; LINE][..len as usize])
     }
 
     /// Number of records so far.
@@ -123,8 +151,7 @@ impl FileWriter {
         about: &About,
     ) -> Result<Written, StoreError> {
         // So that a bucket of the index is one line of the cache.
-        let end = self.at.next_multiple_of(BUCKET_LEN as u64);
-        self.write(&[0; BUCKET_LEN][..(end - self.at) as usize])?;
+        self.fill(self.at.next_multiple_of(BUCKET_LEN as u64) - self.at)?;
         let records = self.end_section(MAGIC.len() as u64);
         self.out.flush().map_err(|e| StoreError::io("write", &self.path, e))?;
 
@@ -144,6 +171,7 @@ impl FileWriter {
         let footer = serde_json::to_vec(&Footer {
             about,
             records: self.entries.len() as u64,
+            record_len: self.filled / (self.entries.len() as u64).max(1),
             key_parts: self.key_parts,
             strings: dictionary.len() as u64,
             sections: [records, index, strings],
@@ -176,10 +204,10 @@ impl FileWriter {
     fn read_key(&mut self, at: u64) -> Result<Vec<String>, StoreError> {
         let read = |file: &mut File, parts: usize| -> std::io::Result<Vec<String>> {
             file.seek(SeekFrom::Start(at + 4))?;
+            let mut lens = vec![[0; 2]; parts];
+            file.read_exact(lens.as_flattened_mut())?;
             let mut key = Vec::with_capacity(parts);
-            for _ in 0..parts {
-                let mut len = [0; 2];
-                file.read_exact(&mut len)?;
+            for len in lens {
                 let mut text = vec![0; usize::from(u16::from_le_bytes(len))];
                 file.read_exact(&mut text)?;
                 key.push(String::from_utf8(text).map_err(std::io::Error::other)?);
@@ -204,12 +232,7 @@ impl FileWriter {
 
 /// A file that was written by [`FileWriter`], checked and in memory.
 pub struct KeyedFile<About> {
-    bytes: Memory,
-    index: Range<usize>,
-    /// Buckets of the index − 1.
-    mask: u64,
-    /// Bytes of a record, on average: where to expect the end of one.
-    record_len: usize,
+    records: Records,
     key_parts: usize,
     dictionary: Dictionary,
     about: About,
@@ -250,23 +273,12 @@ impl<About: DeserializeOwned> KeyedFile<About> {
         }
         let footer: Footer<About> =
             serde_json::from_slice(footer).map_err(|e| format!("its footer cannot be read: {e}"))?;
-        let ends = check_sections(&bytes, &footer.sections, MAGIC.len() + body)?;
-        let [records, index, strings] = ends;
-        let buckets = index.len() / BUCKET_LEN;
-        let room = (buckets * (BUCKET_LEN / 8 - 1)) as u64;
-        if index.len() % BUCKET_LEN != 0 || !buckets.is_power_of_two() || footer.records >= room {
-            return Err(format!("its index has {} bytes for {} records", index.len(), footer.records));
-        }
+        let [_, index, strings] = check_sections(&bytes, &footer.sections, MAGIC.len() + body)?;
         let dictionary = read_dictionary(&bytes[strings], footer.strings)?;
-        Ok(Self {
-            index,
-            mask: buckets as u64 - 1,
-            record_len: records.len() / footer.records.max(1) as usize,
-            key_parts: footer.key_parts,
-            dictionary,
-            about: footer.about,
-            bytes,
-        })
+        let unfit = format!("its index has {} bytes for {} records", index.len(), footer.records);
+        let records = Records::new(bytes, index, footer.record_len as usize);
+        let records = records.filter(|r| footer.records <= r.room()).ok_or(unfit)?;
+        Ok(Self { records, key_parts: footer.key_parts, dictionary, about: footer.about })
     }
 }
 
@@ -281,61 +293,29 @@ impl<About> KeyedFile<About> {
     }
 
     /// The payload of a key.
-    #[inline]
-    pub fn get(&self, key: &[&str]) -> Option<&[u8]> {
-        self.find(hash_of(key), key)
+    #[inline(always)]
+    pub fn get<const N: usize>(&self, key: [&str; N]) -> Option<&[u8]> {
+        self.find(hash_of(&key), key)
     }
 
     /// The slot that a key of this hash has, if it is in its own bucket: reading it fetches it from memory.
+    #[inline]
     pub(super) fn first_slot(&self, hash: u64) -> Option<Slot> {
-        self.bucket(hash & self.mask).alike(hash).next()
+        self.records.first_slot(hash)
     }
 
     /// A byte of each line that the beginning and the end of a slot's record are expected in: reading them fetches them
     /// from memory, at one time.
     #[inline]
     pub(super) fn ends(&self, slot: Slot) -> u8 {
-        let byte = |at: usize| self.bytes.get(at).copied().unwrap_or(0);
-        byte(slot.offset()) ^ byte(slot.offset() + self.record_len)
-    }
-
-    #[inline]
-    fn bucket(&self, number: u64) -> Bucket<'_> {
-        Bucket::of(&self.bytes[self.index.clone()], number as usize)
+        self.records.ends(slot)
     }
 
     /// The payload of a key, by its hash.
-    #[inline]
-    pub(super) fn find(&self, hash: u64, key: &[&str]) -> Option<&[u8]> {
-        debug_assert_eq!(key.len(), self.key_parts);
-        let mut number = hash & self.mask;
-        loop {
-            let bucket = self.bucket(number);
-            for slot in bucket.alike(hash) {
-                black_box(self.ends(slot));
-                if let Some(payload) = self.record(slot.offset(), key) {
-                    return Some(payload);
-                }
-            }
-            if bucket.has_room() {
-                return None;
-            }
-            number = (number + 1) & self.mask;
-        }
-    }
-
-    /// The payload of the record at `at` if its key is `key`.
-    #[inline]
-    fn record(&self, at: usize, key: &[&str]) -> Option<&[u8]> {
-        let (len, mut rest) = self.bytes[at..].split_first_chunk::<4>()?;
-        for part in key {
-            let (len, tail) = rest.split_first_chunk::<2>()?;
-            if usize::from(u16::from_le_bytes(*len)) != part.len() {
-                return None;
-            }
-            rest = tail.strip_prefix(part.as_bytes())?;
-        }
-        rest.get(..u32::from_le_bytes(*len) as usize)
+    #[inline(always)]
+    pub(super) fn find<const N: usize>(&self, hash: u64, key: [&str; N]) -> Option<&[u8]> {
+        debug_assert_eq!(N, self.key_parts);
+        self.records.find(hash, key)
     }
 }
 

@@ -22,24 +22,34 @@ fn write(records: &[(Vec<String>, Vec<u8>)], key_parts: usize) -> Result<KeyedFi
     Ok(read)
 }
 
+fn get<'f>(file: &'f KeyedFile<u64>, key: &[String]) -> Option<&'f [u8]> {
+    match key {
+        [a] => file.get([a]),
+        [a, b] => file.get([a, b]),
+        [a, b, c] => file.get([a, b, c]),
+        _ => panic!("no key has {} parts", key.len()),
+    }
+}
+
 #[test]
 fn every_key_is_found_and_no_other() {
     let mut random = ChaCha8Rng::seed_from_u64(3);
     let alphabet: Vec<char> = "aab0甲\u{0}".chars().collect();
-    for _ in 0..300 {
-        let parts = random.random_range(1..4);
+    for round in 0..300 {
+        let parts = random.random_range(1..=MOST_PARTS);
+        // Short ones, of which many are alike, and of every other way in which a text is read.
+        let most = [4, 12, 20, 50, 90][round % 5];
         let mut text = || -> String {
-            let len = random.random_range(0..4);
+            let len = random.random_range(0..most);
             (0..len).map(|_| alphabet[random.random_range(0..alphabet.len())]).collect()
         };
         let records: HashMap<Vec<String>, Vec<u8>> =
-            (0..60).map(|i| ((0..parts).map(|_| text()).collect(), vec![i as u8; i % 5])).collect();
+            (0..60).map(|i| ((0..parts).map(|_| text()).collect(), vec![i as u8; i % 5 * most])).collect();
         let others: Vec<Vec<String>> = (0..60).map(|_| (0..parts).map(|_| text()).collect()).collect();
         let list: Vec<_> = records.clone().into_iter().collect();
         let file = write(&list, parts).unwrap();
         for key in records.keys().chain(&others) {
-            let asked: Vec<&str> = key.iter().map(String::as_str).collect();
-            assert_eq!(file.get(&asked), records.get(key).map(Vec::as_slice), "{key:?}");
+            assert_eq!(get(&file, key), records.get(key).map(Vec::as_slice), "{key:?}");
         }
     }
 }
@@ -51,15 +61,15 @@ fn many_keys() {
         .collect();
     let file = write(&records, 2).unwrap();
     for (key, payload) in &records {
-        assert_eq!(file.get(&[&key[0], &key[1]]), Some(payload.as_slice()));
-        assert_eq!(file.get(&[&key[1], &key[0]]), None);
+        assert_eq!(file.get([&key[0], &key[1]]), Some(payload.as_slice()));
+        assert_eq!(file.get([&key[1], &key[0]]), None);
     }
 }
 
 #[test]
 fn an_empty_file_has_nothing() {
     let file = write(&[], 2).unwrap();
-    assert_eq!(file.get(&["001", "C1"]), None);
+    assert_eq!(file.get(["001", "C1"]), None);
 }
 
 #[test]
@@ -76,11 +86,30 @@ fn a_file_of_another_version_is_told_from_a_damaged_one() {
     let written = FileWriter::create(&path, 2).unwrap().finish(&Dictionary::new(), &42u64).unwrap();
     let mut bytes = std::fs::read(&path).unwrap();
     for (first, expected) in
-        [(b"TARIM-1\n", "another version of Tarim wrote it"), (b"PK\x03\x04    ", "not begin")]
+        [(b"TARIM-2\n", "another version of Tarim wrote it"), (b"PK\x03\x04    ", "not begin")]
     {
         bytes[..8].copy_from_slice(first);
         std::fs::write(&path, &bytes).unwrap();
         let error = KeyedFile::<u64>::open(&path, &written).err().unwrap().to_string();
         assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn the_beginning_of_a_record_is_in_one_line() {
+    let mut random = ChaCha8Rng::seed_from_u64(8);
+    let record = |i: u32, random: &mut ChaCha8Rng| {
+        let len = random.random_range(4..60);
+        let key = vec!["001".to_owned(), format!("{i:0>len$}")];
+        (key, vec![1; random.random_range(0..300)])
+    };
+    let records: Vec<_> = (0..2000).map(|i| record(i, &mut random)).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let mut file = FileWriter::create(&folder.path().join("a.part"), 2).unwrap();
+    for (key, payload) in &records {
+        file.push(&[&key[0], &key[1]], payload).unwrap();
+        let at = file.entries.last().unwrap().1 as usize;
+        let begin = head_len(2) + key[0].len() + key[1].len() + 1;
+        assert!(begin > LINE || at / LINE == (at + begin - 1) / LINE, "{begin} bytes at {at}");
     }
 }

@@ -10,8 +10,6 @@
 //! branch that was not foreseen is taken back when memory has answered at last, and with it all look-ups that were begun
 //! behind it.)
 
-use twox_hash::XxHash3_64;
-
 /// Bytes of a bucket.
 pub const BUCKET_LEN: usize = 64;
 /// Keys that a bucket holds.
@@ -25,17 +23,6 @@ pub const OFFSET_MAX: u64 = (1 << OFFSET_BITS) - 1;
 /// Lowest bit of the byte of each key.
 const LOW: u64 = 0x0001_0101_0101_0101;
 const HIGH: u64 = LOW << 7;
-
-/// Hash of a key: XXH3 (64 bits) of each part, seeded with that of the part before; the same on every machine and in every
-/// version.
-///
-/// Parts are not put together first. To read back in words what was just written in bytes, the processor waits until the
-/// writes are done; they are done in order, after all that is still waited for from memory: look-ups would no longer
-/// overlap.
-#[inline]
-pub fn hash_of(key: &[&str]) -> u64 {
-    key.iter().fold(0, |hash, part| XxHash3_64::oneshot_with_seed(hash, part.as_bytes()))
-}
 
 /// What a bucket says of a key first. Its bits are neither those that choose the bucket nor those in the slot.
 #[inline]
@@ -58,35 +45,53 @@ impl Slot {
 pub struct Bucket<'a>(&'a [u8; BUCKET_LEN]);
 
 impl<'a> Bucket<'a> {
-    /// The bucket of that number, in the bytes of an index.
     #[inline]
-    pub fn of(index: &'a [u8], number: usize) -> Self {
-        let line = &index[number * BUCKET_LEN..][..BUCKET_LEN];
-        Self(line.try_into().expect("a bucket has 64 bytes"))
+    pub fn of(line: &'a [u8; BUCKET_LEN]) -> Self {
+        Self(line)
     }
 
     #[inline]
     fn word(&self, i: usize) -> u64 {
-        u64::from_le_bytes(self.0.as_chunks::<8>().0[i])
+        u64::from_le_bytes(self.0.as_chunks::<8>().0[i % (BUCKET_LEN / 8)])
+    }
+
+    /// The slots of the tags that are that of the hash, a bit of the highest of each byte. (And of one above it,
+    /// perhaps: the hash in the slot tells.)
+    #[inline]
+    fn tagged(&self, hash: u64) -> u64 {
+        // A byte is 0 where the tags are equal, and then the highest bit of it is left.
+        let unlike = self.word(0) ^ (tag(hash) * LOW);
+        unlike.wrapping_sub(LOW) & !unlike & HIGH
+    }
+
+    /// The slot of the first of them, if its key may have the hash.
+    #[inline]
+    fn slot(&self, tagged: u64, hash: u64) -> Option<Slot> {
+        let slot = self.word(tagged.trailing_zeros() as usize / 8 + 1);
+        ((slot ^ hash) >> OFFSET_BITS == 0).then_some(Slot(slot))
     }
 
     /// The slots whose keys may have this hash: nearly always none or one.
     #[inline]
     pub fn alike(&self, hash: u64) -> impl Iterator<Item = Slot> {
-        // A byte is 0 where the tags are equal, and then the highest bit of it is left. (And of a byte above it, perhaps:
-        // the hash in the slot tells.)
-        let unlike = self.word(0) ^ (tag(hash) * LOW);
-        let mut alike = unlike.wrapping_sub(LOW) & !unlike & HIGH;
+        let mut tagged = self.tagged(hash);
         std::iter::from_fn(move || {
-            while alike != 0 {
-                let slot = self.word(alike.trailing_zeros() as usize / 8 + 1);
-                alike &= alike - 1;
-                if slot >> OFFSET_BITS == hash >> OFFSET_BITS {
-                    return Some(Slot(slot));
+            while tagged != 0 {
+                let slot = self.slot(tagged, hash);
+                tagged &= tagged - 1;
+                if slot.is_some() {
+                    return slot;
                 }
             }
             None
         })
+    }
+
+    /// The first slot by its tag, if its key may have this hash: nearly always it is the only one.
+    #[inline]
+    pub fn first_alike(&self, hash: u64) -> Option<Slot> {
+        let tagged = self.tagged(hash);
+        if tagged == 0 { None } else { self.slot(tagged, hash) }
     }
 
     /// No key is in it that would be in the next one if this were full.
@@ -139,14 +144,6 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn the_hash_is_the_same_on_every_machine() {
-        // Files are copied between machines and read by later versions. Both were computed by the reference library.
-        assert_eq!(hash_of(&["001"]), 13_935_333_716_019_825_224);
-        assert_eq!(hash_of(&["001", "C1"]), 9_947_409_636_703_963_244);
-        assert_ne!(hash_of(&["001", "C1"]), hash_of(&["001C", "1"]));
-    }
-
     /// Every offset whose hash looks like this one.
     fn offsets(words: &[u64], hash: u64) -> Vec<usize> {
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
@@ -154,7 +151,7 @@ mod tests {
         let mut number = hash as usize & (buckets - 1);
         let mut found = Vec::new();
         loop {
-            let bucket = Bucket::of(&bytes, number);
+            let bucket = Bucket::of(&bytes.as_chunks().0[number]);
             found.extend(bucket.alike(hash).map(Slot::offset));
             if bucket.has_room() {
                 return found;

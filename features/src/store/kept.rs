@@ -125,7 +125,7 @@ impl KeptRows {
     /// If the entity was not asked for.
     #[inline]
     pub fn get(&self, entity: usize, member: &str, key: &str) -> Option<&[u8]> {
-        self.rows(entity).get(&[member, key])
+        self.rows(entity).get([member, key])
     }
 
     #[inline]

@@ -129,7 +129,7 @@ impl KeyedFile<ListsAbout> {
         if !loaded {
             return ListAnswer::NotLoaded;
         }
-        let payload = self.get(&[list, member, value]);
+        let payload = self.get([list, member, value]);
         payload.and_then(|p| first_live(p, at_us)).map_or(ListAnswer::Miss, ListAnswer::Hit)
     }
 }

@@ -25,6 +25,11 @@ impl Memory {
         file.read_exact(&mut pages[..len])?;
         Ok(Self { pages, len })
     }
+
+    /// The pages of a file that is not empty: its bytes, and no others.
+    pub fn into_pages(self) -> Pages {
+        self.pages
+    }
 }
 
 impl Deref for Memory {

@@ -17,9 +17,11 @@ mod file;
 mod held;
 mod index;
 mod kept;
+mod key;
 mod lists;
 mod manifest;
 mod memory;
+mod records;
 mod snapshot;
 #[cfg(test)]
 mod tests;

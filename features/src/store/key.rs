@@ -1,0 +1,136 @@
+//! Keys in words: how they are hashed, and held against those that are stored.
+//!
+//! A look-up mostly waits for memory. Meanwhile the processor goes on with the look-ups behind it, as far as it has room for
+//! their instructions: so the fewer there are to one, the more are waited for at one time. Hence a text is read once, in
+//! words of 8 bytes where it stands, the last of them over those before it, and never byte by byte or through a call.
+
+/// What words are stirred with: the first digits of π, in which is nothing to choose (but that the last is made odd).
+const STIR: [u64; 3] = [0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7345, 0xa409_3822_299f_31d1];
+
+/// Bytes of a pair of words.
+const PAIR: usize = 16;
+
+/// The bytes of a word that a shorter text has.
+const SHORT: [u64; 8] =
+    [0, 0xff, 0xffff, 0xff_ffff, 0xffff_ffff, 0xff_ffff_ffff, 0xffff_ffff_ffff, 0xff_ffff_ffff_ffff];
+
+/// Hash of a key; the same on every machine, and in every version that reads the same files.
+#[inline]
+pub fn hash_of(key: &[&str]) -> u64 {
+    key.iter().fold(Prefix::NONE, |prefix, part| prefix.with(part)).hash()
+}
+
+/// The hash of the first parts of a key, for all keys that begin with them.
+///
+/// It spreads keys as they come: all of its bits depend on all bytes of all parts, and on where a part ends. It is no
+/// defence against somebody who makes up keys that collide; whoever could do that writes the store, and would gain
+/// that look-ups take longer: keys themselves are always compared.
+///
+/// Parts are not put together first. To read back in words what was just written in bytes, the processor waits until the
+/// writes are done; they are done in order, after all that is still waited for from memory: look-ups would no longer
+/// overlap.
+#[derive(Clone, Copy)]
+pub struct Prefix(u64);
+
+impl Prefix {
+    pub const NONE: Self = Self(STIR[0]);
+
+    /// With one more part.
+    #[inline]
+    pub fn with(self, part: &str) -> Self {
+        let bytes = part.as_bytes();
+        let mut state = self.0;
+        let last = match (bytes.first_chunk(), bytes.last_chunk()) {
+            (Some(first), Some(last)) => {
+                state = stir(state, pair(first));
+                if bytes.len() > 2 * PAIR {
+                    state = stir_between(state, bytes);
+                }
+                pair(last)
+            }
+            _ => less(bytes),
+        };
+        Self(stir(state, last) ^ bytes.len() as u64)
+    }
+
+    /// The hash of the key that these are all the parts of.
+    #[inline]
+    pub fn hash(self) -> u64 {
+        fold(self.0, STIR[2])
+    }
+}
+
+/// What stands behind a part of a key in `stored`, which begins with it; None: it begins with something else. (`stored` is
+/// longer than a word and the part.)
+#[inline]
+pub fn strip<'s>(stored: &'s [u8], part: &str) -> Option<&'s [u8]> {
+    let part = part.as_bytes();
+    let (begin, rest) = stored.split_at_checked(part.len())?;
+    // First and last may lie one over the other. Text by text they are read again: that takes less than to keep them.
+    let same = if let (Some(first), Some(last)) = (part.first_chunk::<PAIR>(), part.last_chunk::<PAIR>()) {
+        begin.first_chunk() == Some(first)
+            && begin.last_chunk() == Some(last)
+            && (part.len() <= 2 * PAIR || begin == part)
+    } else if let (Some(first), Some(last)) = (part.first_chunk::<8>(), part.last_chunk::<8>()) {
+        begin.first_chunk() == Some(first) && begin.last_chunk() == Some(last)
+    } else {
+        let word = u64::from_le_bytes(*stored.first_chunk()?);
+        (word ^ short(part)) & SHORT[part.len() % 8] == 0
+    };
+    same.then_some(rest)
+}
+
+/// High and low half of a product, folded into one.
+#[inline]
+fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    product as u64 ^ (product >> 64) as u64
+}
+
+#[inline]
+fn stir(state: u64, [a, b]: [u64; 2]) -> u64 {
+    fold(a ^ state, b ^ STIR[1])
+}
+
+#[inline]
+fn pair(bytes: &[u8; PAIR]) -> [u64; 2] {
+    let (words, _) = bytes.as_chunks();
+    [u64::from_le_bytes(words[0]), u64::from_le_bytes(words[1])]
+}
+
+/// A text that is shorter than a pair of words, as one: another for every text of its length.
+#[inline]
+fn less(bytes: &[u8]) -> [u64; 2] {
+    match (bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(first), Some(last)) => [u64::from_le_bytes(*first), u64::from_le_bytes(*last)],
+        _ => [short(bytes), 0],
+    }
+}
+
+/// A text that is shorter than a word, as one.
+#[inline]
+fn short(bytes: &[u8]) -> u64 {
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        return u64::from(first) | u64::from(last) << (8 * (bytes.len() - 4));
+    }
+    match bytes {
+        [] => 0,
+        [one] => u64::from(*one),
+        [first, .., last] => {
+            u64::from(*first) | u64::from(bytes[1]) << 8 | u64::from(*last) << (8 * (bytes.len() - 1))
+        }
+    }
+}
+
+/// Stirs in what is between the first pair of a long text and the last.
+#[inline(never)]
+fn stir_between(state: u64, bytes: &[u8]) -> u64 {
+    let (pairs, rest) = bytes[PAIR..bytes.len() - PAIR].as_chunks();
+    let state = pairs.iter().fold(state, |state, two| stir(state, pair(two)));
+    stir(state, less(rest))
+}
+
+#[cfg(test)]
+#[path = "key_tests.rs"]
+mod tests;
