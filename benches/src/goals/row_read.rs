@@ -108,9 +108,7 @@ fn beside_a_map(setting: &Setting, snapshot: &Snapshot, keys: &Keys, n: u64) -> 
     let [ours, theirs] = rounds(
         setting.budget(),
         [
-            &mut || {
-                Ok(timed(&texts, |key| _ = black_box(snapshot.get(ENTITY, MEMBER, key).map(ends))))
-            },
+            &mut || Ok(timed(&texts, |key| _ = black_box(snapshot.get(ENTITY, MEMBER, key).map(ends)))),
             &mut || Ok(timed(&keys.ids, |id| _ = black_box(map.get(id).map(|row| ends(row))))),
         ],
     )?;
