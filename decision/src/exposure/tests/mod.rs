@@ -2,6 +2,7 @@
 
 mod core;
 mod crash;
+mod levels;
 mod looks;
 mod model;
 mod threads;
