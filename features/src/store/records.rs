@@ -51,7 +51,7 @@ impl Records {
             bytes: bytes.into_pages(),
             first: index.start / BUCKET_LEN,
             mask: buckets as u64 - 1,
-            last: record_len.saturating_sub(1),
+            last: record_len.clamp(1, index.end) - 1,
         })
     }
 
@@ -92,11 +92,14 @@ impl Records {
     #[inline(always)]
     pub fn find<const N: usize>(&self, hash: u64, key: [&str; N]) -> Option<&[u8]> {
         // Nearly always it is the first that looks like it: nothing else is in the way of the look-ups that follow.
-        if let Some(slot) = self.bucket(hash).first_alike(hash) {
+        let bucket = self.bucket(hash);
+        if let Some(slot) = bucket.first_alike(hash) {
             black_box(self.end(slot));
             if let Some(payload) = self.record(slot, key) {
                 return Some(payload);
             }
+        } else if bucket.lacks(hash) {
+            return None;
         }
         self.find_on(hash, key)
     }
