@@ -45,8 +45,8 @@ impl Records {
     /// Of a file whose index is at `index`. None: no index can be there.
     pub fn new(bytes: Memory, index: Range<usize>, record_len: usize) -> Option<Self> {
         let buckets = index.len() / BUCKET_LEN;
-        let whole =
-            index.start % BUCKET_LEN == 0 && index.len() % BUCKET_LEN == 0 && index.end <= bytes.len();
+        let whole = [index.start, index.len()].iter().all(|n| n.is_multiple_of(BUCKET_LEN))
+            && index.end <= bytes.len();
         (whole && buckets.is_power_of_two()).then(|| Self {
             bytes: bytes.into_pages(),
             first: index.start / BUCKET_LEN,
