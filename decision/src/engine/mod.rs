@@ -28,7 +28,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use tarim_datamart::{Tokeniser, Value};
 use tarim_features::{
-    expr::Bound,
+    expr::{Bound, Program},
     row::{Dictionary, RowError},
     store::Snapshot,
     warnings::Warnings,
@@ -168,7 +168,7 @@ impl<'a> Replayer<'a> {
 /// Looks the constants of all programs up in the dictionaries of the rows that they will read.
 fn bind(rulebook: &Rulebook, snapshot: Option<&Snapshot>) -> Vec<Bound> {
     let dictionaries = dictionaries(rulebook, snapshot);
-    rulebook.courses().iter().map(|c| c.program.bind(&dictionaries)).collect()
+    Program::bind_all(rulebook.courses().iter().map(|c| &c.program), &dictionaries)
 }
 
 /// The dictionary of each relation's rows.

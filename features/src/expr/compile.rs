@@ -1,7 +1,5 @@
 //! From a shared `Expr` to operations. Equal operations become one (hash-consing).
 
-use std::sync::Arc;
-
 use datafusion::{
     common::ScalarValue,
     logical_expr::{Expr, Operator, expr::ScalarFunction},
@@ -92,8 +90,7 @@ impl<'a> Builder<'a> {
     }
 
     pub fn finish(self) -> Program {
-        let layouts = self.relations.iter().map(|(_, layout)| Arc::clone(layout)).collect();
-        self.draft.schedule(layouts, self.given)
+        self.draft.schedule(self.relations.clone(), self.given)
     }
 
     /// Compiles an expression; gives the register of its value.

@@ -94,6 +94,12 @@ impl<'a> Bucket<'a> {
         if tagged == 0 { None } else { self.slot(tagged, hash) }
     }
 
+    /// No key of this hash is in it, nor in the next one.
+    #[inline]
+    pub fn lacks(&self, hash: u64) -> bool {
+        self.tagged(hash) == 0 && self.has_room()
+    }
+
     /// No key is in it that would be in the next one if this were full.
     #[inline]
     pub fn has_room(&self) -> bool {

@@ -45,13 +45,13 @@ impl Records {
     /// Of a file whose index is at `index`. None: no index can be there.
     pub fn new(bytes: Memory, index: Range<usize>, record_len: usize) -> Option<Self> {
         let buckets = index.len() / BUCKET_LEN;
-        let whole =
-            index.start % BUCKET_LEN == 0 && index.len() % BUCKET_LEN == 0 && index.end <= bytes.len();
+        let whole = [index.start, index.len()].iter().all(|n| n.is_multiple_of(BUCKET_LEN))
+            && index.end <= bytes.len();
         (whole && buckets.is_power_of_two()).then(|| Self {
             bytes: bytes.into_pages(),
             first: index.start / BUCKET_LEN,
             mask: buckets as u64 - 1,
-            last: record_len.saturating_sub(1),
+            last: record_len.clamp(1, index.end) - 1,
         })
     }
 
@@ -92,11 +92,14 @@ impl Records {
     #[inline(always)]
     pub fn find<const N: usize>(&self, hash: u64, key: [&str; N]) -> Option<&[u8]> {
         // Nearly always it is the first that looks like it: nothing else is in the way of the look-ups that follow.
-        if let Some(slot) = self.bucket(hash).first_alike(hash) {
+        let bucket = self.bucket(hash);
+        if let Some(slot) = bucket.first_alike(hash) {
             black_box(self.end(slot));
             if let Some(payload) = self.record(slot, key) {
                 return Some(payload);
             }
+        } else if bucket.lacks(hash) {
+            return None;
         }
         self.find_on(hash, key)
     }

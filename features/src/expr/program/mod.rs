@@ -12,6 +12,7 @@
 //! assignment), so equal operations share one register, however many expressions and parts they come from, and
 //! run with the first part that can. [`schedule`] puts equal operations together, [`runs`] says why.
 
+mod bound;
 mod keys;
 mod load;
 mod machine;
@@ -20,34 +21,36 @@ mod registers;
 mod runs;
 mod schedule;
 
-use std::{ops::Range, sync::Arc};
+use std::ops::Range;
 
 use tarim_datamart::Type;
 
-use self::{
-    keys::CodeKeys,
-    machine::Machine,
-    registers::{Int, known_or_nan},
-    runs::Runs,
-};
+pub use self::bound::Bound;
 pub(super) use self::{
     keys::Names,
     registers::{Registers, Start, Text, Truth},
     schedule::{Column, Draft, PartDraft, Step},
 };
+use self::{
+    machine::Machine,
+    registers::{Int, known_or_nan},
+    runs::Runs,
+};
 use super::{
     answers::RowAnswers,
     kernel::LikePattern,
     op::{Bank, Reg},
+    scope::Relations,
 };
-use crate::row::{Dictionary, Layout, Row};
+use crate::row::{Dictionary, Row};
 
 /// Many expressions, compiled together.
 #[derive(Debug)]
 pub struct Program {
     /// Tells programs apart, so that a scratch knows whose it is.
     id: u64,
-    layouts: Vec<Arc<Layout>>,
+    /// Shared with all programs of one scope.
+    relations: Relations,
     /// So many relations are given as rows, the first ones; others are computed between parts.
     given: usize,
     parts: Vec<Part>,
@@ -117,47 +120,8 @@ impl Constants {
     }
 }
 
-/// A program's text constants as codes of the dictionaries in use.
-#[derive(Clone, Debug)]
-pub struct Bound {
-    program: u64,
-    /// The dictionaries, by relation.
-    versions: Vec<(u64, usize)>,
-    /// By constant and relation; [`ABSENT`] where the dictionary lacks the text.
-    codes: Vec<u32>,
-    /// By set and relation: sorted codes.
-    sets: Vec<Vec<u32>>,
-    /// By set of names and relation.
-    keys: Vec<CodeKeys>,
-}
-
 /// Key of the texts that have no name.
 pub const OTHER_TEXT: i64 = -1;
-
-/// No dictionary has this code.
-const ABSENT: u32 = u32::MAX;
-
-impl Bound {
-    /// Code of a constant in the dictionary of a relation.
-    fn code(&self, text: usize, relation: usize) -> u32 {
-        self.codes[text * self.versions.len() + relation]
-    }
-
-    /// Codes of a set in the dictionary of a relation.
-    fn set(&self, set: usize, relation: usize) -> &[u32] {
-        &self.sets[set * self.versions.len() + relation]
-    }
-
-    /// Keys of codes of a relation's dictionary, by a set of names.
-    fn keys(&self, names: usize, relation: usize) -> &CodeKeys {
-        &self.keys[names * self.versions.len() + relation]
-    }
-
-    /// How many texts the dictionary of a relation has.
-    fn texts(&self, relation: usize) -> usize {
-        self.versions[relation].1
-    }
-}
 
 /// Registers to evaluate programs with; reusable, and warm once it has seen a program.
 #[derive(Clone, Debug, Default)]
@@ -223,38 +187,6 @@ impl Program {
         self.inlets.iter().find(|(of, _)| *of == (relation, column)).map(|(_, inlet)| *inlet)
     }
 
-    /// Looks the text constants up in the dictionaries that rows will be read with, one per relation. To be
-    /// done again for each new generation of dictionaries.
-    ///
-    /// # Panics
-    /// If there is not one dictionary for each relation.
-    pub fn bind(&self, dictionaries: &[&Dictionary]) -> Bound {
-        assert_eq!(dictionaries.len(), self.layouts.len(), "one dictionary per relation");
-        let code = |text: u32, d: &Dictionary| d.code(&self.constants.texts[text as usize]);
-        let codes = (0..self.constants.texts.len() as u32)
-            .flat_map(|text| dictionaries.iter().map(move |d| code(text, d).unwrap_or(ABSENT)))
-            .collect();
-        let sets = self
-            .constants
-            .text_sets
-            .iter()
-            .flat_map(|set| {
-                dictionaries.iter().map(move |d| {
-                    let mut codes: Vec<u32> = set.iter().filter_map(|text| code(*text, d)).collect();
-                    codes.sort_unstable();
-                    codes
-                })
-            })
-            .collect();
-        let named = |names: &Names, d: &Dictionary| {
-            CodeKeys::new(names.iter().filter_map(|(text, key)| Some((d.code(text)?, key))).collect())
-        };
-        let keys = self.constants.names.iter();
-        let keys = keys.flat_map(|names| dictionaries.iter().map(move |d| named(names, d))).collect();
-        let versions = dictionaries.iter().map(|d| d.version()).collect();
-        Bound { program: self.id, versions, codes, sets, keys }
-    }
-
     /// Begins to evaluate over one row of each relation that is given, in the order of the scope. `texts` is the
     /// dictionary of whatever is put between parts. Allocates nothing once the scratch is warm (but see [`super`]:
     /// `lower` of Greek), and nor do the parts.
@@ -269,9 +201,9 @@ impl Program {
         texts: &'a Dictionary,
         scratch: &'a mut Scratch,
     ) -> Evaluation<'a> {
-        assert_eq!(bound.program, self.id, "the constants were bound for another program");
+        assert_eq!(bound.program(), self.id, "the constants were bound for another program");
         assert_eq!(rows.len(), self.given, "one row per relation that is given");
-        for ((row, layout), version) in rows.iter().zip(&self.layouts).zip(&bound.versions) {
+        for ((row, (_, layout)), version) in rows.iter().zip(&*self.relations).zip(bound.versions()) {
             assert!(
                 std::ptr::eq(row.layout(), layout.as_ref())
                     || row.layout().fingerprint() == layout.fingerprint(),

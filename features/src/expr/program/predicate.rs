@@ -276,7 +276,7 @@ mod tests {
         let (kind, predicate) = Predicate::of(layout.slot(0), against, 0)?;
         let row = Row::new(&layout, builder.finish(), Dictionary::none(), 0).expect("a whole row");
         let mut out = [Truth::UNKNOWN];
-        let bound = Bound { program: 0, versions: vec![], codes: vec![], sets: vec![], keys: vec![] };
+        let bound = Bound::none();
         let predicates = Predicates { kind, relation: 0 };
         predicates.run(&[predicate], &[row], &Constants::default(), &bound, &mut out);
         Some(out[0])

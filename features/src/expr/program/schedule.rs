@@ -17,10 +17,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     ops::Range,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use tarim_datamart::Type;
@@ -38,8 +35,9 @@ use crate::{
         function::Choice,
         kernel::FloatFn,
         op::{Arithmetic, Bank, Comparison, Op, Reg},
+        scope::Relations,
     },
-    row::{Layout, Slot},
+    row::Slot,
 };
 
 /// One operation and the register that it writes.
@@ -150,17 +148,15 @@ struct Numbers {
 }
 
 impl Numbers {
-    /// What nothing writes (constants and inlets) comes first.
-    fn new(draft: &Draft) -> Self {
-        let written = draft.written();
+    /// What nothing writes (constants and inlets) comes first, if something reads it: most constants are those of
+    /// predicates, which have them themselves.
+    fn new(draft: &Draft, written: &PerBank<bool>) -> Self {
         let mut numbers =
             Self { new: PerBank::of(&draft.registers, Reg::MAX), next: [0; 4], order: PerBank::default() };
-        for bank in [Bank::Boolean, Bank::Float, Bank::Int, Bank::Text] {
-            for (old, written) in written.0[bank as usize].iter().enumerate() {
-                if !written {
-                    numbers.give(bank, old as Reg);
-                }
-            }
+        let mut first = draft.read();
+        first.extend(draft.inlets.values().map(|inlet| (inlet.bank, inlet.to)));
+        for (bank, old) in first.into_iter().filter(|(bank, old)| !written.get(*bank, *old)) {
+            numbers.give(bank, old);
         }
         numbers
     }
@@ -231,11 +227,11 @@ impl PartDraft {
 
 impl Draft {
     /// Puts equal operations together.
-    pub fn schedule(mut self, layouts: Vec<Arc<Layout>>, given: usize) -> Program {
-        let mut numbers = Numbers::new(&self);
-        let unwritten = numbers.registers(&self.registers);
-        let variable = self.variable();
+    pub fn schedule(mut self, relations: Relations, given: usize) -> Program {
+        let (written, variable) = (self.written(), self.variable());
         let Taken { predicates, keys } = self.take();
+        let mut numbers = Numbers::new(&self, &written);
+        let unwritten = numbers.registers(&self.registers);
         self.advance();
         let drafts = std::mem::take(&mut self.parts);
         // Before anything else has a number: their places are theirs, whenever they are computed.
@@ -326,8 +322,8 @@ impl Draft {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Program {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            given: given.min(layouts.len()),
-            layouts,
+            given: given.min(relations.len()),
+            relations,
             parts,
             inlets,
             puts,
@@ -373,6 +369,21 @@ impl Draft {
             }
         }
         written
+    }
+
+    /// Which registers something reads.
+    fn read(&self) -> BTreeSet<(Bank, Reg)> {
+        let mut read = BTreeSet::new();
+        for part in &self.parts {
+            for step in &part.steps {
+                step.op.map(|bank, register| {
+                    read.insert((bank, register));
+                    register
+                });
+            }
+            read.extend(part.outputs.iter().map(|o| (o.bank(), o.from)));
+        }
+        read
     }
 
     /// Which registers are no constants.
@@ -443,16 +454,7 @@ impl Draft {
                 false
             });
         }
-        let mut read: BTreeSet<(Bank, Reg)> = BTreeSet::new();
-        for part in &self.parts {
-            for step in &part.steps {
-                step.op.map(|bank, register| {
-                    read.insert((bank, register));
-                    register
-                });
-            }
-            read.extend(part.outputs.iter().map(|o| (o.bank(), o.from)));
-        }
+        let read = self.read();
         for part in &mut self.parts {
             part.columns.retain(|c| read.contains(&(c.kind().bank(), c.to)));
         }
