@@ -1,5 +1,5 @@
 //! The ledger's thread: it takes what is queued, does it, hands it to whoever writes it ([`super::syncer`]), and between two groups
-//! does what is due. It never waits for the disk.
+//! does what is due. It waits for the disk only where so many groups are on their way there that no more are taken.
 //!
 //! ```text
 //!  do  ─► apply ──────────────────────────► syncer ═ durable ─► answer

@@ -1,4 +1,4 @@
-//! Room that is made ahead: a segment whose bytes are on the disk already is synced several times faster.
+//! Room that is made ahead: a segment whose bytes are on the disk already is synced faster.
 //!
 //! A file that grows with each write makes the file system write something of its own at each sync: the new length,
 //! the new blocks. One that is written over has none of that. So beside the writing the next segment is filled with
@@ -27,7 +27,7 @@ pub const ROOM: &str = "next.room";
 
 /// What is appended before room is made for what follows.
 const BEGIN_BYTES: u64 = 1 << 20;
-/// What is written and synced at once: a sync of records never waits longer than for this on its way to the disk.
+/// What is written and synced at once: so much of it may be on its way to the disk before a sync of records.
 const PIECE_BYTES: usize = 256 << 10;
 
 /// Makes room for one segment after the other.

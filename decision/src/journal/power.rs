@@ -102,7 +102,10 @@ impl Power {
     pub fn lose_unsynced(&self) {
         let state = &mut *self.state();
         state.files.retain(|_, file| file.named);
-        state.files.values_mut().for_each(|file| file.now.clone_from(&file.durable));
+        for file in state.files.values_mut() {
+            file.now.clone_from(&file.durable);
+            file.written.clear();
+        }
         (state.removed, state.renamed) = Default::default();
         self.recover(state);
     }

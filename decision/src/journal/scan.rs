@@ -143,7 +143,7 @@ pub fn scan_from(disk: &dyn Disk, from: u64, visit: &mut Visit<'_>) -> Result<Sc
     Ok(scan)
 }
 
-/// Nothing was ever written here. Looks at the first bytes first, which a frame always has.
+/// Nothing was ever written here. Of a frame the first bytes tell that it is none of this.
 fn is_zero(bytes: &[u8]) -> bool {
     bytes.chunks(4096).all(|chunk| chunk.iter().all(|byte| *byte == 0))
 }

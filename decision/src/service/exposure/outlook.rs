@@ -4,7 +4,8 @@ use super::{Desk, desk::peek};
 use crate::exposure::{CounterUse, Prepared};
 
 impl Desk {
-    /// As they are in memory: to look promises nothing (see [`super::looks`]). None: it is not known, which is not room. `own` is an exposure whose room was taken for this very loan; empty: none.
+    /// As they are in memory: to look promises nothing (see [`super::looks`]). None: it is not known, which is not room.
+    /// `own` is an exposure whose room was taken for this very loan; empty: none.
     pub async fn outlook(&self, reserve: Prepared, own: String) -> Option<Vec<CounterUse>> {
         let ledger = self.opened()?.clone();
         let told = peek(&ledger, move |core| match own.is_empty() {

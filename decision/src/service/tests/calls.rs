@@ -157,15 +157,15 @@ async fn values_are_read_by_the_standard() {
     served.end().await.expect("in order");
 }
 
-type Answers = Vec<(String, Result<Decision, i32>)>;
+pub type Answers = Vec<(String, Result<Decision, i32>)>;
 
-async fn stream(served: &Served, requests: Vec<DecisionRequest>) -> Answers {
+pub async fn stream(served: &Served, requests: Vec<DecisionRequest>) -> Answers {
     let answers = served.client().decide_stream(tokio_stream::iter(requests)).await.expect("a stream");
     let answers: Vec<_> = answers.into_inner().collect::<Result<_, Status>>().await.expect("it goes on");
     answers.into_iter().map(of_many).collect()
 }
 
-async fn batch(served: &Served, requests: Vec<DecisionRequest>) -> Result<Answers, Status> {
+pub async fn batch(served: &Served, requests: Vec<DecisionRequest>) -> Result<Answers, Status> {
     let answers = served.client().batch_decide(BatchDecideRequest { requests }).await?.into_inner().answers;
     Ok(answers.into_iter().map(of_many).collect())
 }

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use tarim_proto::{
-    decision::v1::{BatchDecideRequest, Decision, DecisionRequest, Effect, Outcome, Reserve},
-    encoded::{decision_service_server::DecisionService, streamed_decision},
+    decision::v1::{Decision, DecisionRequest, Effect, Outcome, Reserve},
     exposure::v1::ReserveRequest,
 };
 use tokio::task::yield_now;
-use tonic::{Code, Request};
+use tonic::Code;
 
 use super::{LIMITS, desk, limited, reason, reserving, serve, shown, taken, used};
 use crate::{
     journal::{Journal, power::Power},
     service::tests::{
-        bank::{Bank, arrived, direct, plain, request},
-        exposures::{Limited, client},
+        bank::{Bank, direct, request},
+        calls::{batch, stream},
+        exposures::{Limited, client, utilisation},
     },
 };
 
@@ -126,30 +126,32 @@ async fn the_reservation_itself_judges() {
     assert_eq!(&direct(&rpc, reserving(&second.request_id, "c1")).await.expect("the first answer"), second);
 }
 
-/// A batch takes as single requests do; those of it that repeat each other are decided once.
+/// A batch and a stream take as single requests do; those that repeat each other are decided once.
 #[tokio::test]
-async fn a_batch_reserves_each() {
-    let limited = limited().await;
-    let (rpc, ledger) = desk(&limited, &Power::default());
-    let requests = vec![
-        reserving("r1", "c1"),
-        reserving("r2", "c2"),
-        reserving("r1", "c1"),
-        request("r3", "c1", []),
-        reserving("r4", "bad"),
-    ];
-    let batch = Request::new(arrived(&BatchDecideRequest { requests }));
-    let answers = rpc.batch_decide(batch).await.expect("answers").into_inner().answers;
-    let decisions = answers.into_iter().map(|answer| match answer.result {
-        Some(streamed_decision::Result::Decision(decision)) => plain(&decision),
-        other => panic!("{other:?}"),
-    });
-    let decisions: Vec<Decision> = decisions.collect();
-    assert_eq!(decisions[0], decisions[2]);
-    let amounts: Vec<_> = decisions.iter().map(|d| taken(d).map(|(_, fen)| fen)).collect();
-    assert_eq!(amounts, [Some(5_000_000), Some(5_000_000), Some(5_000_000), None, None]);
-    let all = used(&ledger).into_iter().find(|(limit, _)| limit == "all_loans");
-    assert_eq!(all.map(|(_, fen)| fen), Some(10_000_000));
+async fn a_batch_and_a_stream_reserve_each() {
+    for streamed in [false, true] {
+        let limited = limited().await;
+        let served = serve(&limited, memory()).await;
+        let requests = vec![
+            reserving("r1", "c1"),
+            reserving("r2", "c2"),
+            reserving("r1", "c1"),
+            request("r3", "c1", []),
+            reserving("r4", "bad"),
+        ];
+        let answers = match streamed {
+            true => stream(&served, requests).await,
+            false => batch(&served, requests).await.expect("answers"),
+        };
+        let decisions: Vec<Decision> =
+            answers.into_iter().map(|(_, answer)| answer.expect("decided")).collect();
+        assert_eq!(decisions[0], decisions[2]);
+        let amounts: Vec<_> = decisions.iter().map(|d| taken(d).map(|(_, fen)| fen)).collect();
+        assert_eq!(amounts, [Some(5_000_000), Some(5_000_000), Some(5_000_000), None, None]);
+        let all = utilisation(&mut client(&served), "all_loans").await;
+        assert_eq!(all.iter().map(|counter| counter.used_fen).collect::<Vec<_>>(), [10_000_000]);
+        served.end().await.expect("in order");
+    }
 }
 
 /// Attributes come from the application or from an entity; a value that no limit could know is unknown, and room with it.
