@@ -190,6 +190,13 @@ impl Log {
         Ok(())
     }
 
+    /// Room for what is written next. To be made when nobody waits.
+    pub fn make_room(&mut self) {
+        if !self.failed {
+            self.appender.make_room();
+        }
+    }
+
     /// Says on disk that everything is durable. To be done last.
     pub fn close(&mut self) -> Result<(), LedgerError> {
         if self.failed { Ok(()) } else { Ok(self.appender.mark()?) }

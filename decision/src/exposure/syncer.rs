@@ -162,6 +162,7 @@ fn run(
             look(durable.as_ref().map(|()| &*core).map_err(Clone::clone));
         }
         flushed.into_iter().for_each(|sender| _ = sender.send(durable.clone()));
+        log.make_room();
     }
     match failed.get() {
         None => log.close(),

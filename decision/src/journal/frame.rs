@@ -5,7 +5,7 @@
 //! frame   length u32 | crc u32 | sequence u64 | durable u64 | payload
 //! ```
 //!
-//! Behind the last frame the file ends, or zeros follow: room that was made for more (`ahead.rs`). No frame
+//! Behind the last frame the file ends, or zeros follow: room that was made for more. No frame
 //! is all zeros.
 //!
 //! Numbers are little-endian. `crc` is CRC-32 of everything else in the header or frame; a frame's

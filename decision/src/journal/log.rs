@@ -1,13 +1,9 @@
 //! An append-only sequence of records in segment files, durable batch by batch.
 
-use std::{
-    io::ErrorKind,
-    sync::{Arc, RwLock},
-};
+use std::sync::{Arc, RwLock};
 
 use super::{
     Disk, DiskFile, JournalError, Place,
-    ahead::{self, Ahead},
     frame::{FRAME, Frame, HEADER, Header, PAYLOAD_MAX},
     scan::{Scan, Segment, Torn, Visit, scan_from, segment_name},
 };
@@ -19,15 +15,26 @@ pub struct Appender {
     file: Option<Arc<dyn DiskFile>>,
     /// Where its records end; everything before is durable.
     end: u64,
-    /// Length of the file, where room was made behind the records; 0 where it was not.
+    /// Where the zeros end that were made behind the records; not behind `end` where there are none.
     room: u64,
     /// Sequence of the next record.
     next: u64,
     /// A segment that has reached this length is followed by another.
     segment_bytes: u64,
+    /// What is being written: from `begin` on it is aligned to pages, and begins with `tail`.
     buffer: Vec<u8>,
-    ahead: Ahead,
+    begin: usize,
+    /// What the page that the records end in has of them.
+    tail: Vec<u8>,
+    page: usize,
+    /// So many bytes of room are made at a time; None: none any more.
+    piece: Option<u64>,
+    /// Bytes appended since it was opened.
+    appended: u64,
 }
+
+/// Room is made in pieces of this length.
+const PIECE_BYTES: u64 = 1 << 20;
 
 /// What records can be read from.
 pub struct Log {
@@ -54,7 +61,6 @@ pub fn open_from(
     from: u64,
     visit: &mut Visit<'_>,
 ) -> Result<(Appender, Option<Torn>), JournalError> {
-    ahead::clear(&*disk).map_err(JournalError::io("remove", disk.path(ahead::ROOM)))?;
     let Scan { segments, end, next, torn } = scan_from(&*disk, from, visit)?;
     if let Some(torn) = &torn {
         let repair = || match torn.end {
@@ -63,23 +69,40 @@ pub fn open_from(
         };
         repair().map_err(JournalError::io("cut the torn tail of", disk.path(&torn.name)))?;
     }
+    let page = disk.page();
+    let mut tail = vec![0; (end % page as u64) as usize];
     let (file, size) = match segments.last() {
         None => (None, 0),
         Some(last) => {
-            let open = || {
+            let mut open = || {
                 let file = disk.open(&last.name)?;
                 file.sync()?;
+                let at = end - tail.len() as u64;
+                file.read(&mut tail, at)?;
                 let size = file.size()?;
                 Ok((Some(file), size))
             };
             open().map_err(JournalError::io("sync", disk.path(&last.name)))?
         }
     };
-    let room = if size > end { size } else { 0 };
-    let ahead = Ahead::new(disk.clone(), segment_bytes);
     disk.sync().map_err(JournalError::io("sync", disk.path("")))?;
     let log = Arc::new(Log { disk, segments: RwLock::new(segments) });
-    Ok((Appender { log, file, end, room, next, segment_bytes, buffer: Vec::new(), ahead }, torn))
+    let piece = PIECE_BYTES.min(segment_bytes / 4).next_multiple_of(page as u64);
+    let appender = Appender {
+        log,
+        file,
+        end,
+        room: size,
+        next,
+        segment_bytes,
+        buffer: Vec::new(),
+        begin: 0,
+        tail,
+        page,
+        piece: Some(piece),
+        appended: 0,
+    };
+    Ok((appender, torn))
 }
 
 impl Appender {
@@ -103,23 +126,59 @@ impl Appender {
         payloads: impl Iterator<Item = &'a [u8]>,
         places: &mut Vec<Place>,
     ) -> Result<(), JournalError> {
-        // A segment without room ends as soon as there is one with it.
-        let full = self.end >= self.segment_bytes || self.room == 0 && self.ahead.is_made();
-        if self.file.is_none() || full {
+        if self.file.is_none() || self.end >= self.segment_bytes {
             self.start_segment()?;
         }
         let (segment, salt) = self.log.last();
         let durable = self.next - 1;
-        self.buffer.clear();
+        self.begin();
         for payload in payloads {
             debug_assert!(!payload.is_empty() && payload.len() <= PAYLOAD_MAX, "the caller checks");
-            places.push(Place::new(segment, self.end + self.buffer.len() as u64));
+            let written = self.buffer.len() - self.begin - self.tail.len();
+            places.push(Place::new(segment, self.end + written as u64));
             Frame { sequence: self.next, durable, payload }.encode(salt, &mut self.buffer);
             self.next += 1;
         }
-        self.write()?;
-        self.ahead.appended(self.buffer.len());
-        Ok(())
+        self.write()
+    }
+
+    /// Fills a piece of what lies behind the records with zeros, unless there is enough of them. To be done when nobody
+    /// waits: it is for speed alone.
+    ///
+    /// A file that grows with each write makes the file system write something of its own at each sync: the new length,
+    /// the new blocks. One that is written over has none of that.
+    pub fn make_room(&mut self) {
+        let (Some(file), Some(piece)) = (&self.file, self.piece) else { return };
+        // A log of a few records stays as small as they are; a segment that is nearly full is left to end.
+        let wanted =
+            self.appended >= piece && self.end + piece / 2 > self.room && self.end < self.segment_bytes;
+        if !wanted {
+            return;
+        }
+        let from = self.room.max(self.end);
+        let to = (self.end + piece).next_multiple_of(piece).max(from);
+        match file.fill(from, to) {
+            Ok(()) => self.room = to,
+            // The disk is better left to the records.
+            Err(e) => {
+                let file_name = self.log.last_path();
+                tracing::warn!(
+                    "{}: no room is made ahead any more, syncs will be slower: {e}",
+                    file_name.display()
+                );
+                self.piece = None;
+                self.give_back();
+            }
+        }
+    }
+
+    /// Cuts what was made behind the records and is not needed. Where that fails zeros stay, which are read as the end.
+    fn give_back(&mut self) {
+        let file = self.file.as_ref().expect("it has records");
+        if let Err(e) = file.cut(self.end) {
+            tracing::warn!("{}: zeros behind the records are left: {e}", self.log.last_path().display());
+        }
+        self.room = self.end;
     }
 
     /// Says on disk that everything before is durable, so that nothing of it can be taken for a torn tail. Gives room
@@ -129,26 +188,42 @@ impl Appender {
             return Ok(());
         }
         let (_, salt) = self.log.last();
-        self.buffer.clear();
+        self.begin();
         Frame { sequence: self.next, durable: self.next - 1, payload: &[] }.encode(salt, &mut self.buffer);
         self.write()?;
         if self.room > self.end {
-            let file = self.file.as_ref().expect("it has room");
-            file.cut(self.end).map_err(JournalError::io("give room back of", self.log.last_path()))?;
-            self.room = 0;
+            self.give_back();
         }
         Ok(())
     }
 
+    /// Begins to gather what is written next.
+    fn begin(&mut self) {
+        self.buffer.clear();
+        self.buffer.reserve(4 * self.page);
+        self.begin = self.buffer.as_ptr().align_offset(self.page);
+        self.buffer.resize(self.begin, 0);
+        self.buffer.extend_from_slice(&self.tail);
+    }
+
+    /// Writes what was gathered, and syncs.
     fn write(&mut self) -> Result<(), JournalError> {
         let file = self.file.as_ref().expect("append starts a segment, mark needs one");
-        let mut written = file.write(&self.buffer, self.end);
-        if written.as_ref().is_err_and(|e| e.kind() == ErrorKind::StorageFull) && self.ahead.give_up() {
-            // What was made for records to come is for those that are here.
-            written = file.write(&self.buffer, self.end);
-        }
-        let written = written.map_err(|e| ("write", e));
-        let synced = written.and_then(|()| file.sync().map_err(|e| ("sync", e)));
+        let (start, page) = (self.begin, self.page);
+        let written = self.buffer.len();
+        let bytes = (written - start - self.tail.len()) as u64;
+        // Over room whole pages are written, with zeros behind the records as there were.
+        let pages = (written - start).next_multiple_of(page);
+        let at = self.end - self.tail.len() as u64;
+        self.buffer.resize(start + pages, 0);
+        // While it grew to its size it may have moved.
+        let aligned = self.buffer.as_ptr().align_offset(page) == start % page;
+        let result = match aligned && at + pages as u64 <= self.room {
+            true => file.write_pages(&self.buffer[start..], at),
+            false => file.write(&self.buffer[start + self.tail.len()..written], self.end),
+        };
+        let result = result.map_err(|e| ("write", e));
+        let synced = result.and_then(|()| file.sync().map_err(|e| ("sync", e)));
         if let Err((what, source)) = synced {
             let cut = file.cut(self.end).and_then(|()| file.sync());
             let file = self.log.last_path();
@@ -157,29 +232,32 @@ impl Appender {
             }
             return Err(JournalError::Io { what, file, source });
         }
-        self.end += self.buffer.len() as u64;
+        self.end += bytes;
+        self.appended += bytes;
+        self.tail.clear();
+        self.tail.extend_from_slice(&self.buffer[written - (self.end % page as u64) as usize..written]);
         Ok(())
     }
 
     /// The header is durable before the segment's first record is written.
     fn start_segment(&mut self) -> Result<(), JournalError> {
-        let disk = &self.log.disk;
+        let log = self.log.clone();
+        let disk = &log.disk;
         let header = Header { first: self.next, salt: random() };
         let name = segment_name(self.next);
-        let mut create = || {
-            if self.ahead.is_made() {
-                let file = self.ahead.take(&name, &header.encode())?;
-                let room = file.size()?;
-                return Ok((file, room));
-            }
+        if self.file.is_some() && self.room > self.end {
+            self.give_back();
+        }
+        let create = || {
             let file = disk.create(&name)?;
             file.write(&header.encode(), 0)?;
             file.sync()?;
             disk.sync()?;
-            Ok((file, 0))
+            Ok(file)
         };
-        let (file, room) = create().map_err(JournalError::io("create", disk.path(&name)))?;
-        (self.file, self.room, self.end) = (Some(file), room, HEADER as u64);
+        let file = create().map_err(JournalError::io("create", disk.path(&name)))?;
+        (self.file, self.room, self.end) = (Some(file), 0, HEADER as u64);
+        self.tail = header.encode()[HEADER - HEADER % self.page..].to_vec();
         self.log.segments.write().expect("not poisoned").push(Segment { name, header });
         Ok(())
     }

@@ -11,8 +11,8 @@
 //! once; where records come in company, a group is given as long to gather as the one before took to write (and no
 //! longer than a quarter of a millisecond), since a sync costs the processor too.
 //!
-//! Syncing bytes that are on the disk already costs less than syncing a file that grows, so the next segment is filled
-//! with zeros beside ([`ahead`]). The exposure ledger writes the same log.
+//! Syncing bytes that are on the disk already costs less than syncing a file that grows, so between two groups what lies
+//! behind the records is filled with zeros ([`log::Appender::make_room`]). The exposure ledger writes the same log.
 //!
 //! - **What was answered is there.** A record is reported durable only after its sync. If a write or a
 //!   sync fails, everything waiting is told so and nothing more is taken: after a failed sync only a
@@ -27,7 +27,6 @@
 //! A record is a [`JournalEntry`] in protobuf, so that a later release, another language or a Kafka
 //! topic can read it. Its number, counted from 1, is the `decision_id`.
 
-mod ahead;
 mod disk;
 mod error;
 mod frame;

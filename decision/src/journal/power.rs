@@ -61,6 +61,9 @@ struct Sectors {
     named: bool,
 }
 
+/// Small blocks, so that small tests have many.
+const BLOCK: usize = 16;
+
 struct Open {
     disk: Power,
     name: String,
@@ -184,11 +187,10 @@ fn after_power_cut(file: &Sectors, rng: &mut impl Rng) -> Vec<u8> {
     let before = |i: usize| durable.get(i).copied().unwrap_or(0);
     let mut bytes: Vec<u8> = (0..len).map(|i| now.get(i).copied().unwrap_or_else(|| before(i))).collect();
     for range in &file.written {
-        // Small blocks, so that small tests have many.
         let range = range.start.min(len)..range.end.min(len);
-        for (i, block) in bytes[range.clone()].chunks_mut(16).enumerate() {
+        for (i, block) in bytes[range.clone()].chunks_mut(BLOCK).enumerate() {
             match rng.random_range(0..8) {
-                0 => (range.start + 16 * i..).zip(block).for_each(|(at, byte)| *byte = before(at)),
+                0 => (range.start + BLOCK * i..).zip(block).for_each(|(at, byte)| *byte = before(at)),
                 1 => rng.fill(block),
                 _ => {}
             }
@@ -297,9 +299,8 @@ impl Disk for Power {
         Ok(())
     }
 
-    /// At once, so that a test is the same each time.
-    fn beside(&self, work: Box<dyn FnOnce() + Send>) {
-        work();
+    fn page(&self) -> usize {
+        BLOCK
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -336,6 +337,19 @@ impl DiskFile for Open {
         file.now[start..end].copy_from_slice(&bytes[..done]);
         file.written.push(start..end);
         result
+    }
+
+    fn write_pages(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        assert!(bytes.len().is_multiple_of(BLOCK) && bytes.as_ptr().align_offset(BLOCK) == 0);
+        assert!(offset + bytes.len() as u64 <= self.size()?, "they are in the file already");
+        let before = self.disk.state().file(&self.name)?.now[offset as usize..].to_vec();
+        // What is written over with the same stays, whatever happens.
+        let same = bytes.iter().zip(&before).take_while(|(new, old)| new == old).count();
+        self.write(&bytes[same..], offset + same as u64)
+    }
+
+    fn fill(&self, from: u64, to: u64) -> io::Result<()> {
+        self.write(&vec![0; (to - from) as usize], from)
     }
 
     fn cut(&self, size: u64) -> io::Result<()> {

@@ -1,5 +1,7 @@
 //! Reads a log from its first byte (or from a record on) to its last, and tells a torn tail from corruption.
 
+use std::io::ErrorKind;
+
 use super::{
     Disk, JournalError, Place,
     frame::{Frame, HEADER, Header, later_frame},
@@ -178,10 +180,15 @@ fn read_header(disk: &dyn Disk, name: &str) -> Result<Header, JournalError> {
 fn read_whole(disk: &dyn Disk, name: &str) -> Result<Vec<u8>, JournalError> {
     let read = || {
         let file = disk.open(name)?;
-        // The length first: what a writer appends meanwhile is not looked at.
-        let mut bytes = vec![0; file.size()? as usize];
-        file.read(&mut bytes, 0)?;
-        Ok(bytes)
+        loop {
+            // The length first: what a writer appends meanwhile is not looked at.
+            let mut bytes = vec![0; file.size()? as usize];
+            match file.read(&mut bytes, 0) {
+                // A writer gave room back meanwhile.
+                Err(e) if e.kind() == ErrorKind::UnexpectedEof && file.size()? < bytes.len() as u64 => {}
+                read => return read.map(|()| bytes),
+            }
+        }
     };
     read().map_err(JournalError::io("read", disk.path(name)))
 }

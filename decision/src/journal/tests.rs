@@ -9,7 +9,6 @@ use tarim_proto::decision::v1::JournalEntry;
 
 use super::{
     Disk, Folder, Journal, JournalError, Record,
-    ahead::ROOM,
     frame::FRAME,
     log,
     power::{Fault, Power},
@@ -41,6 +40,7 @@ fn append(disk: &Power, batches: &[Vec<Vec<u8>>]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>
             return (durable, batch.clone());
         }
         durable.extend(batch.clone());
+        appender.make_room();
     }
     // The power may have gone while room was made for more.
     let places = if disk.is_dead() { Vec::new() } else { places };
@@ -145,8 +145,7 @@ fn corruption_is_never_taken_for_a_torn_tail() {
 #[test]
 fn room_that_was_made_is_used_and_given_back() {
     let disk = Power::default();
-    // The first makes room be made, the second begins it.
-    let batches = vec![vec![vec![7; 30]]; 2];
+    let batches = vec![vec![vec![7; 60]]];
     append(&disk, &batches);
     let (name, bytes) = disk.files().pop().expect("a segment");
     assert!(bytes.ends_with(&[0; 40]), "there is room behind the records");
@@ -154,34 +153,66 @@ fn room_that_was_made_is_used_and_given_back() {
         log::open(Arc::new(disk.clone()), SEGMENT, &mut |_, _, _| Ok(())).expect("whole");
     assert_eq!(torn, None, "zeros are no torn record");
     appender.append([&b"x"[..]].into_iter(), &mut Vec::new()).expect("a whole disk");
-    let grown = disk.files().into_iter().find(|(other, _)| *other == name).expect("it is still there").1;
-    assert_eq!(grown.len(), bytes.len(), "it was written over");
+    let (same, grown) = disk.files().pop().expect("a segment");
+    assert_eq!((same, grown.len()), (name, bytes.len()), "it was written over");
     appender.mark().expect("a whole disk");
-    drop(appender);
-    let files = disk.files();
-    assert!(files.iter().all(|(name, _)| name != ROOM), "none is left");
-    let (_, last) = files.last().expect("a segment");
+    let (_, last) = disk.files().pop().expect("a segment");
     assert!(!last.ends_with(&[0; 40]), "the room was given back");
     assert_eq!(contents(&disk).expect("whole"), [batches.concat(), vec![b"x".to_vec()]].concat());
 }
 
-/// On a full disk the room that was made is given up for the record that needs it, and only then nothing more is taken.
+/// A segment that is followed by another does not keep its room.
 #[test]
-fn a_full_disk_takes_back_the_room_that_was_made() {
+fn a_segment_that_ends_gives_its_room_back() {
     let disk = Power::default();
     let (mut appender, _) = log::open(Arc::new(disk.clone()), 1000, &mut |_, _, _| Ok(())).expect("empty");
+    for _ in 0..4 {
+        appender.append([&[7; 400][..]].into_iter(), &mut Vec::new()).expect("a whole disk");
+        appender.make_room();
+    }
+    let files = disk.files();
+    assert_eq!(files.len(), 2);
+    assert!(!files[0].1.ends_with(&[0; 40]) && files[1].1.ends_with(&[0; 40]));
+    assert_eq!(contents(&disk).expect("whole").len(), 4);
+}
+
+/// On a full disk there is no room to be made: what was begun is given back, and what is left takes records, to the last
+/// that fits.
+#[test]
+fn a_full_disk_takes_records_without_room() {
+    let disk = Power::default();
+    let (mut appender, _) = log::open(Arc::new(disk.clone()), 4000, &mut |_, _, _| Ok(())).expect("empty");
     let mut write = |bytes: usize| {
-        let record = vec![7; bytes];
-        appender.append([&record[..]].into_iter(), &mut Vec::new())
+        appender.append([&vec![7; bytes][..]].into_iter(), &mut Vec::new())?;
+        appender.make_room();
+        Ok::<_, JournalError>(())
     };
-    write(800).expect("a whole disk");
-    write(800).expect("it goes into the room, and another is made");
-    assert!(disk.files().iter().any(|(name, _)| name == ROOM));
-    disk.fail_after(100, Fault::Full);
-    write(800).expect("it is longer than the segment has room, and the next one's is free");
-    assert!(disk.files().iter().all(|(name, _)| name != ROOM));
-    write(800).expect_err("the disk is full");
-    assert_eq!(contents(&disk).expect("whole").len(), 3);
+    disk.fail_after(1200, Fault::Full);
+    write(1000).expect("there is as much left");
+    let (_, bytes) = disk.files().pop().expect("a segment");
+    assert!(!bytes.ends_with(&[0; 40]), "not all of the room could be made");
+    write(1000).expect_err("the disk is full");
+    assert_eq!(contents(&disk).expect("whole").len(), 1);
+}
+
+/// Files of a real folder are filled whatever their length, past the system's cache and through it.
+#[test]
+fn a_file_is_filled_with_zeros_from_any_byte_to_any_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let disk = Folder::new(folder.path());
+    for (from, to) in
+        [(0, 0), (5, 9), (5, 4096), (5, 4097), (4096, 8192), (4095, 3 << 20), (10, (2 << 20) + 7)]
+    {
+        let file = disk.create("file").expect("a folder");
+        file.write(&vec![7; from as usize], 0).expect("a file");
+        file.fill(from, to).expect("a file");
+        let mut bytes = vec![1; to.max(from) as usize];
+        assert_eq!(file.size().expect("a file"), bytes.len() as u64, "{from} to {to}");
+        file.read(&mut bytes, 0).expect("a file");
+        let (sevens, zeros) = bytes.split_at(from as usize);
+        assert!(sevens.iter().all(|b| *b == 7) && zeros.iter().all(|b| *b == 0), "{from} to {to}");
+        disk.remove("file").expect("a folder");
+    }
 }
 
 /// A record that was written behind a read, whose successor the read did see, is no gap.
@@ -222,6 +253,7 @@ fn reading_beside_a_writer_sees_a_prefix() {
             for i in 0..2_000_u32 {
                 let record = vec![i as u8; 3_000];
                 appender.append(std::iter::repeat_n(&record[..], 3), &mut Vec::new()).expect("a whole disk");
+                appender.make_room();
             }
             appender.next() - 1
         });
@@ -239,8 +271,6 @@ fn reading_beside_a_writer_sees_a_prefix() {
         writer.join().expect("the writer writes")
     });
     assert_eq!(written, 6_000);
-    let rooms = disk().names().expect("a folder").iter().filter(|name| *name == ROOM).count();
-    assert_eq!(rooms, 0, "the appender is gone, and its room");
 }
 
 fn entry(request_id: &str) -> JournalEntry {
@@ -285,7 +315,6 @@ fn entries_are_found_by_key_also_after_a_restart() {
 #[test]
 fn one_sync_serves_everything_that_waited() {
     let disk = Power::default();
-    // So long that no room is made for another meanwhile, which is synced, too.
     let journal = Journal::open_on(Arc::new(disk.clone()), 1 << 20).expect("a whole disk");
     submit(&journal, "starts the segment").recv().expect("an answer").expect("durable");
     let before = disk.syncs();

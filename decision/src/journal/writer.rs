@@ -102,6 +102,9 @@ pub fn run(mut appender: Appender, shared: &Shared, orders: &mpsc::Receiver<Orde
                 Some(teller) => teller(Box::new(tell)),
                 None => tell(),
             }
+            if failed.is_ok() {
+                appender.make_room();
+            }
         }
         if !more {
             failed?;

@@ -19,6 +19,7 @@ use tarim_features::{
 use super::{ExposureSource, rule_hits::RuleHits};
 use crate::{
     engine::{DecisionScratch, Engine, Inputs},
+    metrics::Sharded,
     rulebook::{PublishError, Rulebook, current},
 };
 
@@ -60,8 +61,9 @@ pub struct Serving {
     pub hits: RuleHits,
     folder: PathBuf,
     store: Arc<dyn OnlineStore>,
-    /// Dropped with the pair: rows that were read hold on to their generation.
-    idle: Mutex<Vec<Work>>,
+    /// Each thread takes what it gave back: what is worked out in is warm in its core's cache. Dropped with the pair: rows
+    /// that were read hold on to their generation.
+    idle: Sharded<Mutex<Vec<Work>>>,
 }
 
 /// What one decision is worked out in, reused from one to the next.
@@ -79,12 +81,12 @@ impl Serving {
 
     /// Lends out something to work in, for longer than one piece of work: see [`Serving::give_back`].
     pub fn lend(&self) -> Work {
-        self.idle.lock().expect("not poisoned").pop().unwrap_or_default()
+        self.idle.mine().lock().expect("not poisoned").pop().unwrap_or_default()
     }
 
     /// What was lent.
     pub fn give_back(&self, work: Work) {
-        self.idle.lock().expect("not poisoned").push(work);
+        self.idle.mine().lock().expect("not poisoned").push(work);
     }
 
     /// Lends out something to work in.
@@ -168,7 +170,7 @@ impl Sources {
         let hits = RuleHits::new(&rulebook, former.map(|former| &former.hits));
         let engine = Engine::new(rulebook, store.snapshot(), self.tokeniser.clone());
         let engine = engine.with_warnings(self.warnings.clone());
-        Serving { engine, hits, folder, store, idle: Mutex::default() }
+        Serving { engine, hits, folder, store, idle: Sharded::new(Mutex::default) }
     }
 }
 
