@@ -97,7 +97,8 @@ impl Setting {
 #[command(after_help = "Examples:\n  \
     cargo run --release -p tarim-benches -- goals\n  \
     cargo run --release -p tarim-benches -- goals table_policy rules_200\n  \
-    cargo run --release -p tarim-benches -- goals --list\n\n\
+    cargo run --release -p tarim-benches -- goals --list\n  \
+    cargo run --release -p tarim-benches -- goals grpc --disk /dev/shm\n\n\
     Prints one table, and writes the same to goals.json in the target folder. Ends with 1 if a goal is not \
     met, or cannot be measured here.")]
 pub struct Args {
@@ -109,6 +110,10 @@ pub struct Args {
     /// Smaller sizes and fewer rounds: shows that everything runs; its figures are not to be quoted
     #[arg(long)]
     quick: bool,
+    /// Where fixtures, journals and ledgers are put, so whose disk is measured; the target folder if not given. In
+    /// memory, as above, shows what is left without a disk, and is not to be quoted
+    #[arg(long, value_name = "FOLDER")]
+    disk: Option<PathBuf>,
 }
 
 /// Measures what the arguments name; true if all of it is met.
@@ -128,7 +133,7 @@ pub fn run(args: &Args) -> anyhow::Result<bool> {
         eprintln!("*** not a release build: nothing here is to be quoted; run with cargo run --release ***");
     }
     let target = target_folder()?;
-    let work = tempfile::Builder::new().prefix("goals-").tempdir_in(&target)?;
+    let work = tempfile::Builder::new().prefix("goals-").tempdir_in(args.disk.as_ref().unwrap_or(&target))?;
     let setting = Setting { quick: args.quick, work: work.path().into(), target };
     let mut report = Report::new(args.quick);
     for goal in goals.iter().filter(|g| args.names.is_empty() || args.names.iter().any(|n| n == g.name())) {
