@@ -177,7 +177,7 @@ fn text(tag: u32, words: Words<'_>, out: &mut Vec<u8>) {
     if len > 0 {
         encoding::encode_key(tag, WireType::LengthDelimited, out);
         encoding::encode_varint(len as u64, out);
-        words.iter().for_each(|w| out.put_slice(w.as_bytes()));
+        words.iter().filter(|w| !w.is_empty()).for_each(|w| out.put_slice(w.as_bytes()));
     }
 }
 

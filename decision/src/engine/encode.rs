@@ -48,15 +48,16 @@ impl Inputs {
         put(out, self.product.as_bytes());
         out.extend_from_slice(&self.at_us.to_le_bytes());
         put_len(out, rulebook.given().len());
-        let mut contained = Vec::new();
         for (i, relation) in rulebook.given().iter().enumerate() {
             put(out, relation.name.as_bytes());
             out.extend_from_slice(&relation.layout.fingerprint());
             let damaged = |source| DecodeError::Row { relation: relation.name.clone(), source };
             let row = self.row(i, relation).map_err(damaged)?;
-            contained.clear();
-            row.to_self_contained(&mut contained).map_err(damaged)?;
-            put(out, &contained);
+            let length = out.len();
+            put_len(out, 0);
+            row.to_self_contained(out).map_err(damaged)?;
+            let written = (out.len() - length - 4) as u32;
+            out[length..length + 4].copy_from_slice(&written.to_le_bytes());
         }
         put_len(out, self.hits.len());
         for hit in &self.hits {

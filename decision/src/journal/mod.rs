@@ -54,6 +54,7 @@ use std::{
 };
 
 use prost::Message;
+use smallvec::smallvec;
 use tarim_proto::{
     decision::v1::{Interception, JournalEntry},
     encoded,
@@ -64,7 +65,7 @@ pub use self::{
     disk::{Disk, DiskFile, Folder},
     error::JournalError,
     index::Place,
-    record::{APPLICATION, EncodedEntry, EntryHead, Record},
+    record::{APPLICATION, EncodedEntry, EntryHead, Record, Records},
     stats::Stats,
     writer::Telling,
 };
@@ -170,7 +171,7 @@ impl Journal {
     /// The queue has no bound of its own: callers bound what they have in flight.
     pub fn submit(
         &self,
-        records: Vec<Record>,
+        records: Records,
         done: impl FnOnce(Result<u64, Arc<JournalError>>) + Send + 'static,
     ) {
         debug_assert!(!records.is_empty(), "there is a first");
@@ -189,7 +190,7 @@ impl Journal {
     ) {
         let hash = self.hash(&entry.member, &entry.request_id);
         match Record::new(hash, entry.encode_to_vec().into()) {
-            Ok(record) => self.submit(vec![record], done),
+            Ok(record) => self.submit(smallvec![record], done),
             Err(e) => done(Err(Arc::new(e))),
         }
     }

@@ -3,10 +3,11 @@
 //! The service does not build a `JournalEntry` to have it encoded: inputs and decision are written in place,
 //! and the decision's bytes, which are the greater part of the answer too, are shared with it.
 
-use std::{cell::RefCell, ops::Range};
+use std::{cell::Cell, ops::Range};
 
 use bytes::Bytes;
 use prost::encoding;
+use smallvec::SmallVec;
 use tarim_proto::decision::v1::Call;
 
 use super::{JournalError, frame::PAYLOAD_MAX};
@@ -18,6 +19,9 @@ pub struct Record {
     pub(super) subject: Option<u64>,
     pub(super) payload: Bytes,
 }
+
+/// Entries that are written together; most often it is one.
+pub type Records = SmallVec<[Record; 1]>;
 
 impl Record {
     /// `hash` is that of the entry's key, [`super::Journal::hash`].
@@ -62,23 +66,22 @@ impl EntryHead<'_> {
         decision: impl FnOnce(&mut Vec<u8>),
     ) -> Result<EncodedEntry, E> {
         thread_local! {
-            // Warm, and large enough; what is kept is copied out in its own size.
-            static OUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+            // Entries are much alike: one that is begun as long as the last was is seldom moved.
+            static LENGTH: Cell<usize> = const { Cell::new(0) };
         }
-        OUT.with_borrow_mut(|out| {
-            out.clear();
-            encoding::string::encode(1, self.member, out);
-            encoding::string::encode(2, self.request_id, out);
-            encoding::int32::encode(3, &self.call.into(), out);
-            nested(4, out, |out| out.extend_from_slice(self.fingerprint));
-            application(out);
-            let mut written = Ok(());
-            nested(6, out, |out| written = inputs(out));
-            written?;
-            let decision = nested(7, out, decision);
-            let payload = Bytes::copy_from_slice(out);
-            Ok(EncodedEntry { decision: payload.slice(decision), payload })
-        })
+        let mut out = Vec::with_capacity(LENGTH.get() + LENGTH.get() / 8);
+        encoding::string::encode(1, self.member, &mut out);
+        encoding::string::encode(2, self.request_id, &mut out);
+        encoding::int32::encode(3, &self.call.into(), &mut out);
+        nested(4, &mut out, |out| out.extend_from_slice(self.fingerprint));
+        application(&mut out);
+        let mut written = Ok(());
+        nested(6, &mut out, |out| written = inputs(out));
+        written?;
+        let decision = nested(7, &mut out, decision);
+        LENGTH.set(out.len());
+        let payload = Bytes::from(out);
+        Ok(EncodedEntry { decision: payload.slice(decision), payload })
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use super::{JournalError, Record, Stats, index::Index, log::Appender};
+use super::{JournalError, Records, Stats, index::Index, log::Appender};
 
 /// Told of the number of the first of its records once all are durable, or why they never will be.
 pub type Done = Box<dyn FnOnce(Result<u64, Arc<JournalError>>) + Send>;
@@ -41,7 +41,7 @@ pub enum Order {
 
 /// Records that are written together, and who is told.
 pub struct Write {
-    pub records: Vec<Record>,
+    pub records: Records,
     pub done: Done,
 }
 

@@ -14,6 +14,7 @@ use std::{cell::RefCell, sync::Arc, time::Instant};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use prost::Message;
+use smallvec::SmallVec;
 use tarim_datamart::Tokeniser;
 use tarim_proto::{
     decision::v1 as wire,
@@ -32,7 +33,7 @@ use super::{
 };
 use crate::{
     convert,
-    journal::{self, EntryHead, Journal, JournalError, Record},
+    journal::{self, EntryHead, Journal, JournalError, Record, Records},
     outcome::{Call, Outcome},
     wire::{Heading, encode_decision},
 };
@@ -116,14 +117,14 @@ impl Desk {
             let decided = tokio::spawn(async move {
                 let made = desk.make_exposed(&request, call, claim, deadline, arrived).await?;
                 let body = made.body.clone();
-                let number = desk.record(vec![made], call, slot).await?;
+                let number = desk.record([made], call, slot).await?;
                 Ok::<_, Refusal>(Decision::numbered(body, number))
             });
             return deadline.wait(decided).await?.map_err(|e| damaged(&e))?;
         }
         let made = self.make(request, call, claim, deadline, arrived)?;
         let body = made.body.clone();
-        let number = deadline.wait(self.record(vec![made], call, slot)).await??;
+        let number = deadline.wait(self.record([made], call, slot)).await??;
         Ok(Decision::numbered(body, number))
     }
 
@@ -331,19 +332,15 @@ impl Desk {
 
     /// Gives decisions to the journal, together; the future is the caller's part of the waiting, and gives the
     /// number of the first.
-    fn record<S: Send + 'static>(
+    fn record<S: Send + 'static, I: IntoIterator<Item = Made>>(
         &self,
-        made: Vec<Made>,
+        made: I,
         call: Call,
         slot: S,
-    ) -> impl Future<Output = Result<u64, Refusal>> + use<S> {
+    ) -> impl Future<Output = Result<u64, Refusal>> + use<S, I> {
         let (sender, receiver) = oneshot::channel();
-        let mut records = Vec::with_capacity(made.len());
-        let mut claims = Vec::with_capacity(made.len());
-        for Made { record, body, outcome, claim } in made {
-            records.push(record);
-            claims.push((claim, body, outcome));
-        }
+        let split = |Made { record, body, outcome, claim }| (record, (claim, body, outcome));
+        let (records, claims): (Records, SmallVec<[_; 1]>) = made.into_iter().map(split).unzip();
         let metrics = self.metrics.clone();
         let submitted = Instant::now();
         self.journal.submit(records, move |durable| {
@@ -352,7 +349,7 @@ impl Desk {
                 counters.lap(Lap::Journal).times(submitted.elapsed(), claims.len());
                 for (number, (claim, body, outcome)) in (first..).zip(claims) {
                     counters.decided(call, outcome);
-                    claim.resolve(Decision::numbered(body, number));
+                    claim.resolve(body, number);
                 }
             }
             drop(slot);

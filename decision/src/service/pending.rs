@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
+use bytes::Bytes;
 use hashbrown::HashTable;
 use tarim_proto::encoded::Decision;
 use tokio::sync::Notify;
@@ -20,8 +21,8 @@ pub struct Identity {
 /// A request that is being decided.
 pub struct First {
     pub of: Identity,
-    /// Set when it is over; None: it came to nothing.
-    answer: OnceLock<Option<Decision>>,
+    /// Set when it is over, to the decision and its number; None: it came to nothing.
+    answer: OnceLock<Option<(Bytes, u64)>>,
     over: Notify,
 }
 
@@ -33,7 +34,7 @@ impl First {
         if self.answer.get().is_none() {
             over.await;
         }
-        self.answer.get().cloned().flatten()
+        self.answer.get().cloned().flatten().map(|(body, number)| Decision::numbered(body, number))
     }
 }
 
@@ -86,9 +87,9 @@ impl Claim {
 
     /// Gives the decision to everyone who waits for it. It must be in the journal by now, since from here
     /// on that is where the key is found.
-    pub fn resolve(self, decision: Decision) {
+    pub fn resolve(self, body: Bytes, number: u64) {
         // Nobody else sets it: there is one claim.
-        let _ = self.first.answer.set(Some(decision));
+        let _ = self.first.answer.set(Some((body, number)));
     }
 }
 
@@ -123,8 +124,9 @@ mod tests {
         assert!(pending.claim(identity("b", 1)).is_ok(), "another key");
         let mut early = Box::pin(waiting[0].answer());
         assert!(futures::poll!(&mut early).is_pending());
-        let decision = Decision::numbered("a decision".into(), 7);
-        claim.resolve(decision.clone());
+        let body = Bytes::from("a decision");
+        let decision = Decision::numbered(body.clone(), 7);
+        claim.resolve(body, 7);
         assert_eq!(early.await.as_ref(), Some(&decision));
         for first in &waiting {
             assert_eq!(first.of.fingerprint, [1; 32]);

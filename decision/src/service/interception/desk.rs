@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use prost::Message;
+use smallvec::smallvec;
 use tarim_proto::{
     decision::v1::{self as wire, InterceptRequest, Interception, JournalEntry, OverrideRequest},
     encoded,
@@ -251,7 +252,7 @@ impl Desk {
         let hash = self.journal.hash(&entry.member, &entry.request_id);
         let record = Record::new(hash, entry.encode_to_vec().into()).map_err(|e| unavailable(&e))?;
         let (sender, receiver) = oneshot::channel();
-        self.journal.submit(vec![record.of_subject(subject)], move |durable| {
+        self.journal.submit(smallvec![record.of_subject(subject)], move |durable| {
             if durable.is_ok() {
                 done();
             }
