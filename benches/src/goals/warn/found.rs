@@ -21,14 +21,20 @@ use crate::goals::{Goal, Line, Quantity, Setting, Wanted};
 
 pub struct WarnFound;
 
-/// What is planted, and the rules that are meant to find it.
-const MEANT: [(&str, &[&str]); 6] = [
-    ("loan_diverted", &["F-001"]),
-    ("pass_through", &["T-005"]),
-    ("fan_in", &["T-001", "T-002"]),
-    ("dormant_active", &["T-006"]),
-    ("structuring", &["T-004"]),
-    ("default_90dpd", &["R-004"]),
+/// A kind of what is planted, and the rules that are meant to find it.
+struct Kind {
+    name: &'static str,
+    fraud: bool,
+    rules: &'static [&'static str],
+}
+
+const KINDS: [Kind; 6] = [
+    Kind { name: "loan_diverted", fraud: true, rules: &["F-001"] },
+    Kind { name: "pass_through", fraud: true, rules: &["T-005"] },
+    Kind { name: "fan_in", fraud: true, rules: &["T-001", "T-002"] },
+    Kind { name: "dormant_active", fraud: true, rules: &["T-006"] },
+    Kind { name: "structuring", fraud: true, rules: &["T-004"] },
+    Kind { name: "default_90dpd", fraud: false, rules: &["R-004"] },
 ];
 
 /// Share of the planted that is to be found, and most alerts for each.
@@ -62,46 +68,65 @@ impl Goal for WarnFound {
         replay(Arc::new(WarningBook::read(&rulebook)?), &files, |_| {})?;
         let alerts = alerts(&files.to)?;
         let planted = planted(&bank)?;
-        let (mut lines, mut all) = (Vec::new(), (0, 0, 0));
-        for (kind, rules) in MEANT {
-            let nobody = BTreeSet::new();
-            let cases = planted.get(kind).unwrap_or(&nobody);
-            let raised: Vec<&Customer> =
-                rules.iter().flat_map(|rule| alerts.get(*rule).into_iter().flatten()).collect();
-            let warned: BTreeSet<&Customer> = raised.iter().copied().collect();
-            let found = cases.iter().filter(|case| warned.contains(case)).count();
-            let right = warned.iter().filter(|customer| cases.contains(**customer)).count();
-            all = (all.0 + cases.len(), all.1 + found, all.2 + raised.len());
-            let share = |n: usize, of: usize| Quantity::Count(n as f64 / of.max(1) as f64);
-            let rules = rules.join(", ");
-            lines.push(Line::new(
-                format!("{kind}, {} planted: recall of {rules}", cases.len()),
-                share(found, cases.len()),
-                Wanted::Told,
-            ));
-            lines.push(Line::new(
-                format!("{kind}: precision, of {} customers warned of", warned.len()),
-                share(right, warned.len()),
-                Wanted::Told,
-            ));
-        }
-        let (cases, found, raised) = all;
-        lines.insert(
-            0,
+        let nobody = BTreeSet::new();
+        let cases = |kind: &Kind| planted.get(kind.name).unwrap_or(&nobody);
+        let warned = |rules: &[&str]| -> BTreeSet<&Customer> {
+            rules.iter().flat_map(|rule| alerts.get(*rule).into_iter().flatten()).collect()
+        };
+        let share = |n: usize, of: usize| Quantity::Count(n as f64 / of.max(1) as f64);
+        let found = |fraud: bool| {
+            let of = KINDS.iter().filter(|kind| kind.fraud == fraud);
+            of.fold((0, 0), |(all, found), kind| {
+                let warned = warned(kind.rules);
+                let these = cases(kind).iter().filter(|case| warned.contains(case)).count();
+                (all + cases(kind).len(), found + these)
+            })
+        };
+        let ((frauds, found_frauds), (defaults, found_defaults)) = (found(true), found(false));
+        let raised = |rules: &[&str]| -> usize {
+            rules.iter().filter_map(|rule| alerts.get(*rule)).map(Vec::len).sum()
+        };
+        let meant: usize = KINDS.iter().map(|kind| raised(kind.rules)).sum();
+        let all: usize = alerts.values().map(Vec::len).sum();
+        let mut lines = vec![
             Line::new(
-                format!("planted cases that were found, of {cases}"),
-                Quantity::Count(found as f64 / cases.max(1) as f64),
+                format!("planted frauds that were found, of {frauds}"),
+                share(found_frauds, frauds),
                 Wanted::AtLeast(Quantity::Count(FOUND)),
             ),
-        );
-        lines.insert(
-            1,
             Line::new(
-                format!("alerts of these rules for each planted case, {raised} in all"),
-                Quantity::Count(raised as f64 / cases.max(1) as f64),
+                format!("planted defaults that were found, of {defaults}"),
+                share(found_defaults, defaults),
+                Wanted::Told,
+            ),
+            Line::new(
+                format!("alerts of the rules below for each planted case, {meant} in all"),
+                share(meant, frauds + defaults),
                 Wanted::AtMost(Quantity::Count(ALERTS)),
             ),
-        );
+            Line::new(
+                "alerts of all rules: most are of what was not planted, but comes of itself",
+                Quantity::Count(all as f64),
+                Wanted::Told,
+            ),
+        ];
+        for kind in &KINDS {
+            let cases = cases(kind);
+            for rule in kind.rules {
+                let warned = warned(&[*rule]);
+                let right = warned.iter().filter(|customer| cases.contains(**customer)).count();
+                lines.push(Line::new(
+                    format!("{rule} of {}: recall, of {} planted", kind.name, cases.len()),
+                    share(right, cases.len()),
+                    Wanted::Told,
+                ));
+                lines.push(Line::new(
+                    format!("{rule} of {}: precision, of {} customers warned of", kind.name, warned.len()),
+                    share(right, warned.len()),
+                    Wanted::Told,
+                ));
+            }
+        }
         Ok(lines)
     }
 }
