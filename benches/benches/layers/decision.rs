@@ -1,9 +1,13 @@
-//! Decisions from gathered inputs: rules alone, each call of a full policy, all of them.
+//! Decisions from gathered inputs: rules alone, each call of a full policy, all of them, tables of any length.
 
 use std::hint::black_box;
 
 use criterion::Criterion;
-use tarim_benches::fixture::{Bank, book::Book};
+use tarim_benches::fixture::{
+    Bank,
+    book::Book,
+    tabled::{self, Tabled},
+};
 use tarim_decision::{
     engine::{DecisionScratch, Inputs},
     outcome::{Call, Stage},
@@ -34,6 +38,11 @@ pub fn benches(c: &mut Criterion) {
         decide(name, &bank, &inputs, Call::One(stage));
     }
     decide("all five calls", &bank, &inputs, Call::All);
+    for rows in [0, 20, 2_000] {
+        let folder = crate::folder();
+        let Tabled { bank, inputs } = Tabled::open(folder.path(), rows).expect("a policy with a table");
+        decide(&format!("a table of {rows} rows, the last hits"), &bank, &inputs, tabled::CALL);
+    }
 }
 
 fn open(book: &Book) -> (Bank, Vec<Inputs>) {

@@ -1,14 +1,16 @@
-//! What a decision is written as: the answer, and the inputs that the journal keeps.
+//! What a request is read from, and what a decision is written as: the answer, and the inputs that the journal keeps.
 
 use std::hint::black_box;
 
 use criterion::Criterion;
-use tarim_benches::fixture::{Bank, MEMBER, NOW_US, book::Book};
+use prost::Message;
+use tarim_benches::fixture::{self, Bank, MEMBER, NOW_US, book::Book};
 use tarim_decision::{
     engine::DecisionScratch,
     outcome::Call,
     wire::{Heading, encode_decision},
 };
+use tarim_proto::encoded::DecisionRequest;
 
 pub fn benches(c: &mut Criterion) {
     let folder = crate::folder();
@@ -16,6 +18,12 @@ pub fn benches(c: &mut Criterion) {
     book.write(&folder.path().join("rulebook")).expect("a rulebook is written");
     let bank = Bank::open(&folder.path().join("rulebook"), &folder.path().join("store"), &mut &book);
     let bank = bank.expect("a bank that fits its rulebook");
+    let requests: Vec<_> =
+        book.applications(4096).into_iter().map(|a| fixture::request(a).encode_to_vec()).collect();
+    let mut next = requests.iter().cycle();
+    c.bench_function("decode/a request", |b| {
+        b.iter(|| DecisionRequest::decode(black_box(&next.next().expect("a cycle")[..])).expect("a request"));
+    });
     let inputs = bank.gather(&book.applications(1)).expect("the application keeps to its standard");
     let mut scratch = DecisionScratch::default();
     let judged = bank.judge(&inputs[0], Call::All, &mut scratch);

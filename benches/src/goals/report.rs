@@ -202,6 +202,17 @@ impl fmt::Display for Report {
                 }
             }
         }
+        let known = |value: &Json| value.as_str().map_or("unknown".into(), str::to_owned);
+        let machine = machine();
+        writeln!(
+            f,
+            "{}, {} cores, {}; version {}; {}",
+            known(&machine["cpu"]),
+            machine["cores"],
+            known(&machine["memory"]),
+            version().unwrap_or("unknown".into()),
+            chrono::Utc::now().format("%Y-%m-%d")
+        )?;
         write!(f, "{table}")?;
         for why in unmeasured {
             write!(f, "\n{why}")?;

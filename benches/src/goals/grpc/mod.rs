@@ -14,10 +14,10 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, ensure};
 use tarim_benches::{
-    fixture::{Bank, book::Book},
+    fixture::{self, Bank, book::Book},
     load::{self, Client, Measured, Mode, Pace, Plan, Requests},
 };
-use tarim_decision::{convert, engine::Application, rulebook};
+use tarim_decision::rulebook;
 use tarim_proto::decision::v1::DecisionRequest;
 use tokio::runtime::Runtime;
 
@@ -51,7 +51,7 @@ impl Goal for Grpc {
         book.write(&folder.join("rulebook"))?;
         Bank::open(&folder.join("rulebook"), &folder.join("store"), &mut &book)?;
         rulebook::publish(&folder.join("rulebook"), &folder.join("published"))?;
-        let requests: Vec<_> = book.applications(16_384).into_iter().map(request).collect();
+        let requests: Vec<_> = book.applications(16_384).into_iter().map(fixture::request).collect();
         // This thread sends, and nothing else does.
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
 
@@ -187,16 +187,6 @@ impl Arena<'_> {
             );
         }
         Ok(measured)
-    }
-}
-
-fn request(application: Application) -> DecisionRequest {
-    let value = |(name, value)| Some((name, convert::wire_value(&value)?));
-    DecisionRequest {
-        member: application.member,
-        product: application.product,
-        application: application.fields.into_iter().filter_map(value).collect(),
-        ..Default::default()
     }
 }
 
