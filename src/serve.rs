@@ -30,7 +30,8 @@ use crate::{
     The published rulebook and the online store are looked at every second, at once on SIGHUP; a new \
     version is served from the next decision on. SIGTERM and ctrl-c finish what was accepted.\n\n\
     Prometheus is answered at http://127.0.0.1:9464/metrics; examples/grafana/tarim.json is a dashboard. Every \
-    request that is refused has a line in the log, with its id.\n\n\
+    request that is refused has a line in the log, with its id: at level debug where too many came or nothing can be \
+    journaled, since then the metrics have the cause.\n\n\
     grpcurl -plaintext 127.0.0.1:50051 list")]
 pub struct Args {
     /// Address to listen on; port 0 takes a free one and prints it

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Rows of the relations that are given; a rulebook with more has them on the heap.
-type Rows<'a> = SmallVec<[Row<'a>; 8]>;
+type Rows<'a> = SmallVec<[Row<'a>; 16]>;
 
 /// What a decision is worked out in, reused from one to the next by its thread.
 #[derive(Default)]
@@ -124,7 +124,7 @@ impl Judged<'_> {
 }
 
 /// Runs the steps that a call needs and judges what they find. Allocates nothing once the scratch is warm,
-/// unless the rulebook is given over 8 relations or hundreds of its rules fire.
+/// unless the rulebook is given over 16 relations or hundreds of its rules fire.
 pub(super) fn run<'a>(
     rulebook: &'a Rulebook,
     bound: impl FnOnce(&Course) -> Cow<'a, Bound>,

@@ -68,6 +68,18 @@ impl Rpc {
         Ok(Response::new(answer?))
     }
 
+    /// A call that is refused as a whole, or asks for what was decided before.
+    fn refuse(&self, what: &'static str, refusal: Refusal) -> Status {
+        self.desk.metrics.mine().refused(refusal.code());
+        match refusal {
+            Refusal::Busy(_) | Refusal::Unavailable(_) => {
+                tracing::debug!(what, code = ?refusal.code(), "{}", refusal.message())
+            }
+            _ => tracing::warn!(what, code = ?refusal.code(), "{}", start(&refusal.message(), 1024)),
+        }
+        refusal.into()
+    }
+
     /// The answers to many requests, in their order.
     async fn many(
         self,
@@ -126,7 +138,8 @@ impl DecisionService for Rpc {
         &self,
         request: Request<Streaming<DecisionRequest>>,
     ) -> Result<Response<Self::DecideStreamStream>, Status> {
-        let slot = Arc::new(self.slot(&self.streams, "streams and batches")?);
+        let slot = self.slot(&self.streams, "streams and batches");
+        let slot = Arc::new(slot.map_err(|refusal| self.refuse("DecideStream", refusal))?);
         let deadline = Deadline::of(request.extensions());
         let rpc = self.clone();
         let answers = Accepted::new(request.into_inner(), deadline, self.stopping.clone())
@@ -157,21 +170,23 @@ impl DecisionService for Rpc {
         &self,
         request: Request<BatchDecideRequest>,
     ) -> Result<Response<BatchDecideResponse>, Status> {
-        let slot = Arc::new(self.slot(&self.streams, "streams and batches")?);
+        let refuse = |refusal| self.refuse("BatchDecide", refusal);
+        let slot = Arc::new(self.slot(&self.streams, "streams and batches").map_err(refuse)?);
         let deadline = Deadline::of(request.extensions());
         let requests = request.into_inner().requests;
         if !(1..=BATCH_MAX).contains(&requests.len()) {
             let what = format!("there are {}; send 1 to {BATCH_MAX}", requests.len());
-            return Err(Refusal::invalid("requests", what).into());
+            return Err(refuse(Refusal::invalid("requests", what)));
         }
         let answers = self.clone().many(requests, deadline, slot).await;
         Ok(Response::new(BatchDecideResponse { answers }))
     }
 
     async fn get_decision(&self, request: Request<GetDecisionRequest>) -> Answer {
-        let _slot = self.slot(&self.slots, "requests")?;
+        let refuse = |refusal| self.refuse("GetDecision", refusal);
+        let _slot = self.slot(&self.slots, "requests").map_err(refuse)?;
         let GetDecisionRequest { member, request_id } = request.into_inner();
-        Ok(Response::new(self.desk.find(member, request_id).await?))
+        Ok(Response::new(self.desk.find(member, request_id).await.map_err(refuse)?))
     }
 }
 
