@@ -25,6 +25,7 @@ mod episodes;
 mod foresee;
 mod index;
 mod known;
+mod letter;
 mod raise;
 mod snapshot;
 mod standing;
@@ -36,6 +37,7 @@ use tarim_proto::warning::v1::{Alert, DeadLetter};
 
 pub use backfill::Backfill;
 pub use foresee::FORESEEN;
+pub use letter::RECORD_MAX;
 pub use snapshot::{SnapshotError, Span};
 pub use worker::Worker;
 

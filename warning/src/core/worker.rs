@@ -8,7 +8,7 @@ use tarim_features::{
     row::{Dictionary, Row},
     stream::{Moment, Said, Seen},
 };
-use tarim_proto::warning::v1::{DeadLetter, EventRef, Evidence};
+use tarim_proto::warning::v1::{EventRef, Evidence};
 
 use super::{
     Counts, Outbox, Position,
@@ -17,6 +17,7 @@ use super::{
     dead::DeadOffsets,
     episodes::{EPISODES_MAX, Episode},
     known::{Features, Met, Whose},
+    letter::letter,
     raise::{Outcome, Raise, evidence},
     timers::{Timer, Timers},
 };
@@ -175,11 +176,10 @@ impl Worker {
                 rejected.to_string()
             }
         };
-        let Position { partition, offset } = at;
-        if self.state.home == Some(partition) {
-            self.state.dead.add(offset.into());
+        if self.state.home == Some(at.partition) {
+            self.state.dead.add(at.offset.into());
         }
-        out.dead.push(DeadLetter { reason, partition, offset, payload: payload.to_vec() });
+        out.dead.push(letter(at, reason, payload));
     }
 
     /// The rulebook that holds.

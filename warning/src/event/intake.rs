@@ -37,6 +37,10 @@ pub(super) struct KindIntake {
     checked: Vec<Option<usize>>,
 }
 
+/// Longest event, as a row, in bytes. What it says stands in an alert several times over (what the alert is about, its values, its
+/// events), and an alert must fit into a record of the log.
+const ROW_MAX: usize = 16 << 10;
+
 /// Kind of the events that only say that time goes on.
 pub(super) const TICK: &str = "tick";
 /// Kind of the events that change the rulebook.
@@ -281,6 +285,9 @@ impl<'d, 'p> Filling<'d, '_, 'p> {
             to.push_str(from);
         }
         let row = builders[kind].finish();
+        if row.len() > ROW_MAX {
+            return Err(of.too_long(row));
+        }
         Ok(Taken::Event(Event { kind, id, member, customer, happened_at_us, known_at_us, row }))
     }
 }
@@ -328,6 +335,22 @@ impl KindIntake {
         } else {
             wrong.extend(broken.into_iter().map(|b| b.message));
         }
+    }
+
+    /// Why an event is not taken that is too long.
+    #[cold]
+    fn too_long(&self, row: &[u8]) -> Rejected {
+        let bytes = row.len();
+        let row = Row::new(&self.kind.layout, row, self.kind.layout.codes(), 0)
+            .expect("a builder makes whole rows");
+        let len = |column: &usize| match row.get_ref(*column) {
+            ValueRef::Utf8(text) => text.len(),
+            _ => 0,
+        };
+        let longest = (0..self.fields.len()).max_by_key(len).map_or("", |column| &self.fields[column].name);
+        Rejected::because(format!(
+            "{longest}: the event takes {bytes} bytes, of which this field takes most; {ROW_MAX} are taken: shorten it"
+        ))
     }
 
     pub fn field_count(&self) -> usize {

@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     alert, contagion,
-    core::{Outbox, Position, Worker},
+    core::{Outbox, Position, RECORD_MAX, Worker},
     event::Format,
     known::Known,
     rulebook::WarningBook,
@@ -438,6 +438,8 @@ impl Settings {
         config
             .set("transactional.id", format!("{}-{}-{partition}", self.group, self.events))
             .set("transaction.timeout.ms", "60000")
+            // Nothing that the core puts out is longer.
+            .set("message.max.bytes", RECORD_MAX.to_string())
             .set("linger.ms", "5")
             // A transaction that begins while the marks of the one before it are still written is told to wait: a tenth of a
             // second, if nothing is said.

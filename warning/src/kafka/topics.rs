@@ -1,13 +1,24 @@
-//! Making the topics.
+//! Making the topics, and seeing to it that they are there.
+
+use std::collections::HashSet;
 
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
+    consumer::Consumer,
     error::RDKafkaErrorCode,
 };
+use tracing::info;
 
 use super::{CALL, EdgeError, Settings};
-use crate::rulebook::Level;
+use crate::rulebook::{Level, WarningBook};
+
+/// Stands for an alert's member in the name of a topic.
+const MEMBER: &str = "{member}";
+
+/// Longest batch of a topic, in bytes: Kafka's own default, which has room for the longest record ([`crate::core::RECORD_MAX`])
+/// and what a batch puts around it. It is said to each topic, since a broker may have been told less.
+const BATCH_MAX: &str = "1048588";
 
 /// What became of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +76,7 @@ async fn make(
         .iter()
         .map(|name| {
             let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replication));
+            let topic = topic.set("max.message.bytes", BATCH_MAX);
             config.iter().fold(topic, |topic, (key, value)| topic.set(key, value))
         })
         .collect();
