@@ -13,6 +13,7 @@ mod fuzz;
 mod known;
 mod known_no_alloc;
 mod limits;
+mod members;
 mod patterns;
 mod replay;
 mod rulebook;

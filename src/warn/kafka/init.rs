@@ -11,8 +11,9 @@ use crate::{home::Home, materialize::LINES};
 #[command(after_help = "Examples:\n  \
     tarim warn init --brokers 127.0.0.1:9092\n  \
     tarim warn init --partitions 16 --replication 3 --alerts tarim.alerts.{member}\n\n\
-    Topics that are there already stay as they are. Events of a customer must always come in the same partition: choose\n\
-    as many partitions as you will ever need workers.")]
+    Topics that are there already stay as they are. With {member} in --alerts each member of the rulebook (members/) has its\n\
+    topics; those of a member that a later rulebook brings are made by `tarim warn run`, as the topic of events is.\n\n\
+    Events of a customer must always come in the same partition: choose as many partitions as you will ever need workers.")]
 pub struct Args {
     #[command(flatten)]
     broker: Broker,

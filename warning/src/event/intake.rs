@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use tarim_datamart::{Field, RowChecks, Type, Value, ValueRef, nearest};
 use tarim_features::{
     row::{Row, RowBuilder},
@@ -17,6 +17,8 @@ use crate::rulebook::WarningBook;
 pub struct Intake {
     kinds: Vec<KindIntake>,
     by_name: HashMap<String, usize>,
+    /// Codes of the members; none: every code is one.
+    members: HashSet<String>,
     pub(super) wire: protobuf::Wire,
 }
 
@@ -54,7 +56,7 @@ impl Intake {
             book.streams().kinds().iter().map(|kind| KindIntake::new(kind, book)).collect();
         let by_name = kinds.iter().enumerate().map(|(i, k)| (k.name.clone(), i)).collect();
         let wire = protobuf::Wire::new(&kinds);
-        Self { kinds, by_name, wire }
+        Self { kinds, by_name, members: book.members().iter().cloned().collect(), wire }
     }
 
     /// The kind of a name, or of its table's.
@@ -232,6 +234,12 @@ impl Desk {
         filling.set(of.kind.known_at, time(known_at_us));
         if head.member.is_empty() {
             filling.wrong.push("member: there is no value".into());
+        } else if !intake.members.is_empty() && !intake.members.contains(head.member) {
+            // No "did you mean": codes are numbers, and all of them are like each other.
+            filling.wrong.push(format!(
+                "member: the rulebook has no member `{}`; one that is new comes in with its folder in members/",
+                head.member
+            ));
         }
         filling
     }

@@ -103,6 +103,7 @@ impl<'a> Attempt<'a> {
             }
             at = first;
         }
+        settings.ensure_topics(worker.book())?;
         worker.forget_before(first);
         settings.known.begin(&mut worker)?;
         let mut assignment = TopicPartitionList::new();
@@ -271,6 +272,7 @@ impl<'a> Attempt<'a> {
         };
         let made = change.make(&mut self.worker)?;
         if made {
+            self.settings.ensure_topics(self.worker.book())?;
             self.snapshots.begin_anew();
             self.spreader.change(self.settings, self.worker.book())?;
             self.tell_what_holds();

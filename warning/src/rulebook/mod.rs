@@ -48,6 +48,7 @@ use crate::delivery::{Policy, check_managers};
 pub struct WarningBook {
     version: String,
     standards: Standards,
+    members: Vec<String>,
     /// The warning rules as written.
     texts: read::Texts,
     streams: StreamSet,
@@ -270,6 +271,7 @@ impl WarningBook {
         problems.or(Self {
             version,
             standards,
+            members: folder.folders("members"),
             texts,
             streams,
             plan,
@@ -338,6 +340,11 @@ impl WarningBook {
             feed(format!("crossing {rule} {of:?} {line:?}"));
         }
         *hash.finalize().as_bytes()
+    }
+
+    /// Codes of the legal entities (`members/`); none: the rulebook does not say, and every code is one.
+    pub fn members(&self) -> &[String] {
+        &self.members
     }
 
     pub fn standards(&self) -> &Standards {
