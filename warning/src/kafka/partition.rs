@@ -62,6 +62,8 @@ pub struct Attempt<'a> {
     next: i64,
     live_from: i64,
     since_snapshot: u64,
+    /// The group has a committed offset.
+    has_committed: bool,
     /// How long a commit takes, of late.
     commit_takes: Duration,
 }
@@ -90,6 +92,19 @@ impl<'a> Attempt<'a> {
             move |source| EdgeError::Snapshot { folder, source }
         };
         let mut snapshots = Snapshots::open(settings, partition).map_err(snapshot_failed(&settings.state))?;
+        // From the first event on, or from the snapshot's, alerts that are out would go out once more.
+        if committed.is_none()
+            && let Some(at) = snapshots.latest().map_err(snapshot_failed(snapshots.folder()))?
+        {
+            return Err(EdgeError::Forgotten {
+                partition,
+                group: settings.group.clone(),
+                topic: settings.events.clone(),
+                brokers: settings.brokers.clone(),
+                folder: snapshots.folder().to_path_buf(),
+                at,
+            });
+        }
         let (mut worker, mut at) = snapshots
             .load(book, committed)
             .map_err(snapshot_failed(snapshots.folder().to_path_buf().as_path()))?;
@@ -133,6 +148,7 @@ impl<'a> Attempt<'a> {
             next: at,
             live_from,
             since_snapshot: 0,
+            has_committed: committed.is_some(),
             commit_takes: Duration::ZERO,
         })
     }
@@ -286,6 +302,10 @@ impl<'a> Attempt<'a> {
 
     /// It was told to stop before a change was made. All before that is committed, and need not be taken again.
     fn stopped(&mut self) -> End {
+        // Before anything was: a state without a committed offset would be taken for one whose offset is lost.
+        if !self.has_committed {
+            return End::Done;
+        }
         match self.snapshots.write(&mut self.worker, self.next - 1) {
             Ok(()) => End::Done,
             Err(source) => {
@@ -388,6 +408,7 @@ impl<'a> Attempt<'a> {
         let took = start.elapsed();
         self.commit_takes = (3 * self.commit_takes + took) / 4;
         self.live_from = self.next;
+        self.has_committed = true;
         self.watched.customers.store(self.worker.customers() as u64, Ordering::Relaxed);
         self.tally.events = events as u64;
         self.watched.committed(&mut self.tally, self.next, self.worker.latest_us(), took);
