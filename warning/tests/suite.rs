@@ -15,6 +15,7 @@ mod known_no_alloc;
 mod limits;
 mod members;
 mod patterns;
+mod places;
 mod replay;
 mod rulebook;
 mod service;

@@ -72,8 +72,9 @@ pub struct Args {
     /// Load the edges anew so often: 90s, 30m, 1h, 1d; 0: never
     #[arg(long, default_value = "1h", value_name = "SPAN", value_parser = span)]
     edges_every: Duration,
-    /// How whoever sends events chooses a customer's partition: murmur2 (the Java client, tarim warn send), or crc32
-    /// (librdkafka's own); what spreads goes to the same
+    /// How whoever sends events chooses the partition of the key member/customer_id: murmur2 (the Java client, tarim warn send), or
+    /// crc32 (librdkafka's own); what spreads goes to the same, and an event in another one is a dead letter. any: in a way of their
+    /// own that keeps a customer's events together, which is not checked, and nothing can spread
     #[arg(long, default_value = "murmur2", value_name = "HASH")]
     partitioner: Partitioner,
     /// Answer Prometheus on this address, at /metrics; port 0 takes a free one and prints it

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     event::{Event, Format, Intake, Reader, Taken},
+    partitioner::Places,
     rulebook::{Ask, Asks, Binding, EPISODE, Group, Guards, Pattern, Shown, WarningBook},
 };
 
@@ -34,6 +35,8 @@ pub(super) const AHEAD_MAX_US: i64 = 5 * 60 * 1_000_000;
 pub struct Worker {
     reader: Reader,
     state: State,
+    /// Where events must stand; None: wherever they do.
+    pub(super) places: Option<Places>,
 }
 
 #[derive(Debug)]
@@ -102,6 +105,7 @@ impl Worker {
         };
         Self {
             reader: Reader::new(Arc::new(Intake::new(&book))),
+            places: None,
             state: State {
                 customers: Customers::new(count, windows),
                 layout: StateLayout {
@@ -167,10 +171,19 @@ impl Worker {
                 self.state.counts.rejected += 1;
                 "happened_at: it is later than the event came: correct the clock of the sender".into()
             }
-            Ok(Taken::Event(event)) => match self.state.event(&event, at, out) {
-                Ok(()) => return,
-                Err(reason) => reason,
-            },
+            Ok(Taken::Event(event)) => {
+                let places = self.places.as_mut();
+                match places.and_then(|p| p.misplaced(event.member, event.customer, at.partition)) {
+                    Some(reason) => {
+                        self.state.counts.rejected += 1;
+                        reason
+                    }
+                    None => match self.state.event(&event, at, out) {
+                        Ok(()) => return,
+                        Err(reason) => reason,
+                    },
+                }
+            }
             Err(rejected) => {
                 self.state.counts.rejected += 1;
                 rejected.to_string()
@@ -180,6 +193,11 @@ impl Worker {
             self.state.dead.add(at.offset.into());
         }
         out.dead.push(letter(at, reason, payload));
+    }
+
+    /// From here on an event that stands in another partition than its customer's is not taken.
+    pub fn set_places(&mut self, places: Places) {
+        self.places = Some(places);
     }
 
     /// The rulebook that holds.

@@ -33,7 +33,6 @@ mod ends;
 mod exposition;
 mod history;
 mod partition;
-mod partitioner;
 mod put;
 mod quiet;
 mod run;
@@ -54,8 +53,9 @@ use crate::{
     known::{Known, KnownError},
 };
 
+pub use crate::partitioner::Partitioner;
+
 pub(crate) use partition::format_of;
-pub use partitioner::Partitioner;
 pub use put::EventProducer;
 pub(crate) use quiet::Quiet;
 pub use run::{Progress, Running, start};
@@ -130,6 +130,11 @@ pub enum EdgeError {
          {{member}} out of --alerts"
     )]
     NoMembers(String),
+    #[error(
+        "the rulebook's alerts spread to neighbours, and with --partitioner any nobody knows into which partition: name the one \
+         that senders have, or let nothing spread (--no-contagion)"
+    )]
+    NoPlaces,
     #[error("cannot wait for the broker: {source}")]
     Runtime { source: std::io::Error },
     #[error("topic `{topic}` has no partition {partition}; it has {count}")]

@@ -33,6 +33,7 @@ use crate::{
     core::{Outbox, Position, RECORD_MAX, Worker},
     event::Format,
     known::Known,
+    partitioner::Places,
     rulebook::WarningBook,
 };
 
@@ -126,7 +127,9 @@ impl<'a> Attempt<'a> {
             .add_partition_offset(&settings.events, partition, Offset::Offset(at))
             .and_then(|()| consumer.assign(&assignment))
             .map_err(settings.failed("cannot read the partition"))?;
-        let spreader = Spreader::new(settings, worker.book(), settings.partition_count()?)?;
+        let partitions = settings.partition_count()?;
+        worker.set_places(Places::new(settings.partitioner, partitions));
+        let spreader = Spreader::new(settings, worker.book(), partitions)?;
         let live_from = committed.unwrap_or(at);
         info!(partition, state = at, committed = live_from, "partition taken");
         watched.offset.store(live_from, Ordering::Relaxed);
