@@ -361,6 +361,10 @@ impl KindIntake {
         ))
     }
 
+    pub fn ty(&self, column: usize) -> Type {
+        self.fields[column].ty
+    }
+
     pub fn field_count(&self) -> usize {
         self.fields.len()
     }

@@ -6,6 +6,7 @@
 //!  Debezium ──┘                              └─► Rejected: every rule that is broken
 //! ```
 
+mod debezium;
 mod intake;
 mod json;
 mod protobuf;
