@@ -198,7 +198,7 @@ fn a_state_that_is_full_of_episodes_keeps_the_newest() {
         at(minute, "collateral_value", json!({ "collateral_id": id, "value_fen": 1, "loan_balance_fen": 1 }))
     };
     told(&mut worker, &(0..300).map(value).collect::<Vec<_>>(), "G-4");
-    assert!(worker.counts().displaced > 200, "{:?}", worker.counts());
+    assert!(worker.counts().losses().displaced > 200, "{:?}", worker.counts());
     let told = told(&mut worker, &[Record::json(&support::tick("2026-02-01"))], "G-4");
     assert!((60..100).contains(&told.len()), "{}", told.len());
     assert!(told.last().is_some_and(|a| a.key.ends_with("0299")));

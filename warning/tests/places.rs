@@ -3,11 +3,11 @@
 
 use serde_json::json;
 use tarim_warning::{
-    core::{Outbox, Position, Worker},
+    core::{Losses, Outbox, Position, Worker},
     partitioner::{Partitioner, Places},
 };
 
-use crate::support::{Record, book, event};
+use crate::support::{Record, book, event, run};
 
 /// Customers, of fifty, whose events a worker of partition 2 of 5 takes.
 fn taken(worker: &mut Worker) -> Vec<usize> {
@@ -35,7 +35,34 @@ fn only_a_customers_own_partition_is_taken_from() {
     assert_eq!(taken(&mut worker).len(), 50, "where nobody has said where they must stand");
     worker.set_places(Places::new(Partitioner::Murmur2, 5));
     assert_eq!(taken(&mut worker), at_home);
+    let misplaced = (50 - at_home.len()) as u64;
+    assert_eq!(worker.counts().losses(), Losses { misplaced, ..Losses::default() });
     // Under another rulebook it is as before.
     worker.swap(book(), None);
     assert_eq!(taken(&mut worker), at_home);
+}
+
+#[test]
+fn what_is_not_taken_is_counted_by_reason() {
+    let mut worker = Worker::new(book());
+    let at = |time: &str, body| Record::json(&event("e1", "c1", time, "login", body));
+    let unreadable = Record { payload: b"{".to_vec(), ..at("2026-01-01", json!({})) };
+    let records = [
+        at("2026-06-01", json!({})),
+        unreadable.clone(),
+        unreadable.clone(),
+        Record { format: tarim_warning::event::Format::Protobuf, ..unreadable },
+        at("2026-06-01", json!({ "risk": 7 })),
+        at("2026-06-01", json!({ "rsik": 0.5 })),
+        at("2026-01-01", json!({})),
+    ];
+    let dead: usize = run(&mut worker, 0, &records).iter().map(|out| out.dead.len()).sum();
+    let wanted = Losses { unreadable: 3, invalid: 2, late: 1, ..Losses::default() };
+    assert_eq!((dead, worker.counts().losses()), (6, wanted));
+    // Under another rulebook counting goes on.
+    worker.swap(book(), None);
+    assert_eq!(worker.counts().losses(), wanted);
+    let mut sum = Losses { late: 1, ..wanted };
+    sum.add(Losses { invalid: 1, ..Losses::default() }, wanted);
+    assert_eq!(sum, Losses { unreadable: 6, invalid: 3, late: 2, ..wanted });
 }

@@ -176,6 +176,7 @@ impl Worker {
                 match places.and_then(|p| p.misplaced(event.member, event.customer, at.partition)) {
                     Some(reason) => {
                         self.state.counts.rejected += 1;
+                        self.state.counts.misplaced += 1;
                         reason
                     }
                     None => match self.state.event(&event, at, out) {
@@ -186,6 +187,7 @@ impl Worker {
             }
             Err(rejected) => {
                 self.state.counts.rejected += 1;
+                self.state.counts.unreadable += u64::from(rejected.unreadable);
                 rejected.to_string()
             }
         };
@@ -366,9 +368,10 @@ impl State {
                 }
             }
         }
-        let Counts { ticks, rejected, late, displaced, .. } = *old;
+        let Counts { ticks, rejected, unreadable, misplaced, late, displaced, .. } = *old;
         let displaced = displaced + self.counts.displaced;
-        self.counts = Counts { ticks, rejected, late, displaced, ..std::mem::take(&mut self.counts) };
+        let kept = std::mem::take(&mut self.counts);
+        self.counts = Counts { ticks, rejected, unreadable, misplaced, late, displaced, ..kept };
     }
 
     /// Which of them, of so many, are the episodes.

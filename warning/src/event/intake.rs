@@ -284,7 +284,7 @@ impl<'d, 'p> Filling<'d, '_, 'p> {
         let (Some(happened_at_us), Some(known_at_us), true) =
             (head.happened_at_us, head.known_at_us, wrong.is_empty())
         else {
-            return Err(Rejected(wrong));
+            return Err(Rejected { reasons: wrong, unreadable: false });
         };
         let Desk { builders, member, id, customer, .. } = desk;
         for (to, from) in [(&mut *member, head.member), (&mut *id, head.id), (&mut *customer, head.customer)]

@@ -14,9 +14,9 @@ const HEAD: [&str; 5] = ["event_id", "member", "customer_id", "happened_at", "kn
 
 pub(super) fn read<'r>(intake: &Intake, desk: &'r mut Desk, payload: &[u8]) -> Result<Taken<'r>, Rejected> {
     let json: Json = serde_json::from_slice(payload)
-        .map_err(|e| Rejected::because(format!("payload: it is not JSON: {e}")))?;
+        .map_err(|e| Rejected::unreadable(format!("payload: it is not JSON: {e}")))?;
     let Json::Object(object) = &json else {
-        return Err(Rejected::because("payload: an event is a JSON object"));
+        return Err(Rejected::unreadable("payload: an event is a JSON object"));
     };
     match Envelope::of(object)? {
         Some(envelope) => debezium(intake, desk, &envelope),

@@ -184,6 +184,7 @@ impl<'a> Attempt<'a> {
                     let came_us =
                         message.timestamp().to_millis().map_or(i64::MAX, |ms| ms.saturating_mul(1000));
                     let payload = message.payload().unwrap_or_default();
+                    let lost = self.worker.counts().losses();
                     self.worker.take_that_came(at, came_us, format_of(&message), payload, &mut self.out);
                     self.next = message.offset() + 1;
                     drop(message);
@@ -223,6 +224,7 @@ impl<'a> Attempt<'a> {
                         if let Some((events, _)) = &mut open {
                             *events += 1;
                         }
+                        self.tally.lost.add(lost, self.worker.counts().losses());
                         if let Err(e) = self.send() {
                             return self.failed("cannot send alerts", e);
                         }
