@@ -98,11 +98,13 @@ fn alerts_go_to_their_members_topics_and_nothing_stops_a_partition() {
     );
     succeeded(kafka.tarim().args(["materialize"]).output().unwrap());
 
-    kafka.ok("init", &["--alerts", "members.other", "--partitions", "2"]);
+    let made = kafka.ok("init", &["--alerts", "members.other", "--partitions", "2"]);
+    assert!(made.contains("events are kept for") && made.contains("the rulebook looks back"), "{made}");
     // Nobody has made the topics of alerts: it says so before it takes anything.
     let said = failed(kafka.run(&[]));
     assert!(said.contains("`members.alerts.001`") && said.contains("tarim warn init"), "{said}");
-    kafka.ok("init", &["--alerts", ALERTS, "--partitions", "2"]);
+    let made = kafka.ok("init", &["--alerts", ALERTS, "--partitions", "2", "--retention", "3650d"]);
+    assert!(made.contains("the topic was there"), "what is there stays as it is, and that is said: {made}");
     kafka.ok("features", &[]);
     let from = format!("{bank}/events/events.ndjson");
     kafka.ok("send", &["--from", &from]);

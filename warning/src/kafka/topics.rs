@@ -1,6 +1,6 @@
 //! Making the topics, and seeing to it that they are there.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
@@ -28,17 +28,27 @@ pub struct Created {
     pub existed: bool,
 }
 
-/// Creates the topics that are not there yet. Those that are stay as they are.
+/// Creates the topics that are not there yet. Those that are stay as they are. Events are kept for so long, or, if nothing is said,
+/// for ever: Kafka's own seven days would cut what new windows are filled from, and what a lost state is rebuilt from.
 pub async fn init(
     settings: &Settings,
     members: &[String],
     partitions: i32,
     replication: i32,
+    retention: Option<Duration>,
 ) -> Result<Vec<Created>, EdgeError> {
-    let mut names = vec![settings.events.clone()];
-    names.extend(alert_topics(&settings.alerts, members)?);
+    let mut names = alert_topics(&settings.alerts, members)?;
     names.push(settings.dead.clone());
-    create(settings, &names, partitions, replication).await
+    let kept_ms = retention_ms(retention);
+    let (events, kept) = ([settings.events.clone()], [("retention.ms", kept_ms.as_str())]);
+    let mut created = make(settings, &events, partitions, replication, &kept).await?;
+    created.extend(create(settings, &names, partitions, replication).await?);
+    Ok(created)
+}
+
+/// As Kafka is told; None: for ever.
+fn retention_ms(retention: Option<Duration>) -> String {
+    retention.map_or("-1".into(), |span| i64::try_from(span.as_millis()).unwrap_or(i64::MAX).to_string())
 }
 
 /// As [`init`], these topics.
@@ -159,6 +169,13 @@ mod tests {
         assert_eq!(topics("a.{member}", &["001", "002"]).unwrap(), ["a.001", "a.002"]);
         assert_eq!(topics("{level}", &[]).unwrap(), ["blue", "yellow", "orange", "red"]);
         assert_eq!(topics("{level}.{member}", &["001", "002"]).unwrap().len(), 8);
+    }
+
+    #[test]
+    fn events_are_kept_for_ever_if_nothing_is_said() {
+        assert_eq!(retention_ms(None), "-1");
+        assert_eq!(retention_ms(Some(Duration::from_secs(86_400))), "86400000");
+        assert_eq!(retention_ms(Some(Duration::MAX)), i64::MAX.to_string());
     }
 
     #[test]

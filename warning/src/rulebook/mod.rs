@@ -412,6 +412,21 @@ impl WarningBook {
         self.allowed_lateness_us.iter().copied().filter(|us| *us < i64::MAX).max().unwrap_or(0)
     }
 
+    /// How far back events can matter to windows and patterns, in microseconds, but for those that come late.
+    pub fn looks_back_us(&self) -> i64 {
+        // What a pattern waits for, begins with an event whose condition may read windows. What is renewed may have been kept
+        // from beginning by what was there before it.
+        let windows = self.streams.windows().iter().map(|w| w.span_us()).max().unwrap_or(0);
+        let waits = self.patterns.iter().map(|p| p.within_us.saturating_mul(2)).max().unwrap_or(0);
+        windows.saturating_add(waits)
+    }
+
+    /// How much of history the log must keep, in microseconds: what all windows and patterns need to be filled, or rebuilt, to the
+    /// full, from events of which some were late.
+    pub fn history_us(&self) -> i64 {
+        self.looks_back_us().saturating_add(self.lateness_most_us())
+    }
+
     /// Kinds of edges between customers.
     pub fn edges(&self) -> &EdgeSet {
         &self.edges
