@@ -22,7 +22,7 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Verb {
-    /// Create the topics of events, alerts, dead letters, changes and what stands
+    /// Create the topics of events, alerts, dead letters, changes, what stands, and pushes
     Init(kafka::init::Args),
     /// Watch a topic of events and push alerts, exactly once
     Run(kafka::run::Args),

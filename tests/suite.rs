@@ -8,6 +8,7 @@ mod reserved;
 mod serve;
 mod warn_desk;
 mod warn_kafka;
+mod warn_members_kafka;
 mod warn_metrics_kafka;
 mod warn_serve;
 mod warn_service_kafka;

@@ -64,6 +64,11 @@ fn a_pipeline_tells_how_far_it_is_and_what_it_found() {
     assert_eq!(both("tarim_warn_events_total"), events + 2.0);
     assert_eq!(both("tarim_warn_alerts_total"), replayed.lines().count() as f64);
     assert_eq!(both("tarim_warn_dead_letters_total"), dead.lines().count() as f64);
+    let why = |reason: &str| dead.lines().filter(|letter| letter.contains(reason)).count() as f64;
+    let late = why("are allowed (pipeline.lateness");
+    assert_eq!(both("tarim_warn_late_events_total"), late);
+    assert_eq!(both("tarim_warn_invalid_events_total"), dead.lines().count() as f64 - late);
+    assert_eq!(both("tarim_warn_unreadable_records_total") + both("tarim_warn_misplaced_events_total"), 0.0);
     assert!(both("tarim_warn_customers") > 100.0 && both("tarim_warn_transactions_total") >= 2.0);
     assert!(both("tarim_warn_committing_seconds_total") > 0.0);
     for ((rule, level), count) in &rules {

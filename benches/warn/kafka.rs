@@ -56,7 +56,7 @@ pub fn fill(brokers: &str, folder: &Path, partitions: i32, names: &[String]) -> 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     for name in names {
         let settings = settings(brokers, name, folder, true);
-        runtime.block_on(kafka::init(&settings, &[], partitions, 1))?;
+        runtime.block_on(kafka::init(&settings, &[], partitions, 1, None))?;
     }
     let book = WarningBook::read(&folder.join("rulebook"))?;
     let first = names.first().context("a name")?;

@@ -33,6 +33,8 @@ pub fn measure(brokers: &str, name: &str, per_second: u64, seconds: u64) -> anyh
         .set("bootstrap.servers", brokers)
         .set("linger.ms", "1")
         .set("compression.type", "lz4")
+        // Where the pipeline looks for them.
+        .set("partitioner", "murmur2_random")
         .create()?;
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", brokers)

@@ -48,6 +48,8 @@ pub fn dead_letter(letter: &DeadLetter) -> Json {
     let mut json = json!({ "reason": letter.reason, "partition": letter.partition, "offset": letter.offset });
     if let (Some(json), Json::Object(payload)) = (json.as_object_mut(), payload) {
         json.extend(payload);
+        // Only the beginning of it is there.
+        json.extend(letter.payload_bytes.map(|bytes| ("payload_bytes".into(), bytes.into())));
     }
     json
 }

@@ -35,6 +35,7 @@ pub mod kafka;
 pub mod known;
 pub mod ledger;
 pub mod lifecycle;
+pub mod partitioner;
 pub mod replay;
 pub mod rulebook;
 pub mod service;

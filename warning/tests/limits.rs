@@ -9,7 +9,11 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value as Json, json};
 use tarim_proto::warning::v1::Alert;
-use tarim_warning::{alert, core::Worker, rulebook::WarningBook};
+use tarim_warning::{
+    alert,
+    core::{RECORD_MAX, Worker},
+    rulebook::WarningBook,
+};
 
 /// Microseconds of 2026-01-01T00:00:00Z.
 const START_US: i64 = 1_767_225_600_000_000;
@@ -150,18 +154,39 @@ fn the_count_of_a_thousand_is_right_as_it_goes_up_and_down() {
 }
 
 #[test]
-fn an_id_that_is_too_long_for_a_state_takes_nothing_else_with_it() {
+fn an_event_that_is_too_long_takes_nothing_else_with_it() {
     let mut worker = Worker::new(book());
     let value = |minute: i64, id: &str| {
         at(minute, "collateral_value", json!({ "collateral_id": id, "value_fen": 1, "loan_balance_fen": 1 }))
     };
     let long = "x".repeat(70_000);
-    let records =
-        [value(0, "h1"), value(1, &long), value(2, "h2"), Record::json(&support::tick("2026-02-01"))];
-    let told = told(&mut worker, &records, "G-4");
+    let out = run(&mut worker, 0, &[value(0, "h1"), value(1, &long), value(2, "h2")]);
+    let reasons: Vec<&str> = out.iter().flat_map(|out| &out.dead).map(|d| d.reason.as_str()).collect();
+    assert_eq!(reasons.len(), 1);
+    assert!(reasons[0].starts_with("collateral_id: the event takes 70"), "{reasons:?}");
+    let told = told(&mut worker, &[Record::json(&support::tick("2026-02-01"))], "G-4");
     let keys: Vec<&str> = told.iter().map(|a| a.key.as_str()).collect();
     assert_eq!(keys, ["h1", "h2"]);
-    assert_eq!(worker.counts().displaced, 1);
+}
+
+/// A log refuses what is too long, and a partition that cannot send its alerts stands still.
+#[test]
+fn an_alert_of_the_longest_event_fits_into_a_record() {
+    let rule = "[[rule]]\nid = \"LONG\"\nzh = \"长\"\nen = \"long\"\nlevel = \"blue\"\nevent = \"collateral_value\"\n\
+                when = \"TRUE\"\nkey = [\"collateral_id\", \"customer_id\"]\n\
+                show = [\"event.collateral_id\", \"event.event_id\"]\n";
+    let mut worker = Worker::new(support::book_with(rule));
+    // One byte that takes six as JSON.
+    let value = |minute: i64, len: usize| {
+        let id = "\u{1}".repeat(len);
+        let body = json!({ "collateral_id": id, "value_fen": 1, "loan_balance_fen": 1 });
+        at(minute, "collateral_value", body)
+    };
+    let out = run(&mut worker, 0, &(0..400).map(|i| value(i, 50 * i as usize)).collect::<Vec<_>>());
+    let raised: Vec<&Alert> = out.iter().flat_map(|o| &o.alerts).filter(|a| a.rule_id == "LONG").collect();
+    assert!((320..400).contains(&raised.len()), "{} alerts", raised.len());
+    let longest = raised.iter().map(|a| alert::alert(a).to_string().len()).max();
+    assert!(longest.is_some_and(|len| (150_000..RECORD_MAX).contains(&len)), "{longest:?}");
 }
 
 #[test]
@@ -173,7 +198,7 @@ fn a_state_that_is_full_of_episodes_keeps_the_newest() {
         at(minute, "collateral_value", json!({ "collateral_id": id, "value_fen": 1, "loan_balance_fen": 1 }))
     };
     told(&mut worker, &(0..300).map(value).collect::<Vec<_>>(), "G-4");
-    assert!(worker.counts().displaced > 200, "{:?}", worker.counts());
+    assert!(worker.counts().losses().displaced > 200, "{:?}", worker.counts());
     let told = told(&mut worker, &[Record::json(&support::tick("2026-02-01"))], "G-4");
     assert!((60..100).contains(&told.len()), "{}", told.len());
     assert!(told.last().is_some_and(|a| a.key.ends_with("0299")));

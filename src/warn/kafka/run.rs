@@ -34,7 +34,9 @@ use crate::{home::Home, materialize::LINES};
     tarim warn run --metrics 127.0.0.1:9465 &  curl -s http://127.0.0.1:9465/metrics\n  \
     kcat -b 127.0.0.1:9092 -C -t tarim.alerts.red -X isolation.level=read_committed\n\n\
     Offsets and alerts are committed in one transaction: readers of committed messages see each alert once, also\n\
-    after a crash. The state is kept in --state, and rebuilt from the events where it is missing.\n\n\
+    after a crash. The state is kept in --state, and rebuilt from the events where it is missing: as far as the topic still has\n\
+    them (tarim warn init --retention); what is older is in no window and no pattern then, and the log says where they begin. A\n\
+    state whose group has no committed offset any more is not taken: the error says how to go on.\n\n\
     What alerts spread to neighbours ([[spread]] of the warning rules) is put on the topic of events, in the same\n\
     transaction. Only one group may do so: others on the same topic say --no-contagion, and take what is there.\n\n\
     Features that rules read are those of the generation that the log names: see `tarim warn features`.")]
@@ -72,8 +74,9 @@ pub struct Args {
     /// Load the edges anew so often: 90s, 30m, 1h, 1d; 0: never
     #[arg(long, default_value = "1h", value_name = "SPAN", value_parser = span)]
     edges_every: Duration,
-    /// How whoever sends events chooses a customer's partition: murmur2 (the Java client, tarim warn send), or crc32
-    /// (librdkafka's own); what spreads goes to the same
+    /// How whoever sends events chooses the partition of the key member/customer_id: murmur2 (the Java client, tarim warn send), or
+    /// crc32 (librdkafka's own); what spreads goes to the same, and an event in another one is a dead letter. any: in a way of their
+    /// own that keeps a customer's events together, which is not checked, and nothing can spread
     #[arg(long, default_value = "murmur2", value_name = "HASH")]
     partitioner: Partitioner,
     /// Answer Prometheus on this address, at /metrics; port 0 takes a free one and prints it

@@ -62,12 +62,8 @@ impl Worker {
             return None;
         }
         let part = book.part(&windows, &patterns);
-        // What a pattern waits for, begins with an event whose condition may read windows. What is renewed may have been kept
-        // from beginning by what was there before it.
-        let looks_back = part.streams().windows().iter().map(|w| w.span_us()).max().unwrap_or(0);
-        let waits = part.patterns().iter().map(|p| p.within_us.saturating_mul(2)).max().unwrap_or(0);
         let lateness_us = before.lateness_most_us().max(book.lateness_most_us());
-        let need_us = looks_back.saturating_add(waits).saturating_add(lateness_us);
+        let need_us = part.looks_back_us().saturating_add(lateness_us);
         let of = |w: &usize| {
             let window = &book.streams().windows()[*w];
             (window.name.clone(), window.span_us())

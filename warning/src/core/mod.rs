@@ -25,6 +25,7 @@ mod episodes;
 mod foresee;
 mod index;
 mod known;
+mod letter;
 mod raise;
 mod snapshot;
 mod standing;
@@ -36,6 +37,7 @@ use tarim_proto::warning::v1::{Alert, DeadLetter};
 
 pub use backfill::Backfill;
 pub use foresee::FORESEEN;
+pub use letter::RECORD_MAX;
 pub use snapshot::{SnapshotError, Span};
 pub use worker::Worker;
 
@@ -78,8 +80,11 @@ pub struct Counts {
     /// Events that were taken, by kind.
     pub events: Vec<u64>,
     pub ticks: u64,
-    /// Records that could not be read, or broke the standards.
+    /// Records that could not be read, broke the standards, or stood in another partition than their customer's.
     pub rejected: u64,
+    /// Those of them that could not be read, and that stood elsewhere.
+    pub unreadable: u64,
+    pub misplaced: u64,
     /// Events that came after the allowed lateness.
     pub late: u64,
     /// Alerts by rule: raised, held back because one stood, and held back because one of another rule stood.
@@ -88,4 +93,35 @@ pub struct Counts {
     pub suppressed: Vec<u64>,
     /// Episodes that gave way to newer ones.
     pub displaced: u64,
+}
+
+/// What was not taken, by reason, and what was forgotten to make room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Records that are no events at all, events that break the standards, …
+    pub unreadable: u64,
+    pub invalid: u64,
+    /// … that came after the allowed lateness, and that stood in another partition than their customer's.
+    pub late: u64,
+    pub misplaced: u64,
+    /// Episodes of patterns that gave way to newer ones, or were too long.
+    pub displaced: u64,
+}
+
+impl Counts {
+    pub fn losses(&self) -> Losses {
+        let Counts { rejected, unreadable, misplaced, late, displaced, .. } = *self;
+        Losses { unreadable, invalid: rejected - unreadable - misplaced, late, misplaced, displaced }
+    }
+}
+
+impl Losses {
+    /// Those since then, added to what there is.
+    pub fn add(&mut self, then: Losses, now: Losses) {
+        self.unreadable += now.unreadable - then.unreadable;
+        self.invalid += now.invalid - then.invalid;
+        self.late += now.late - then.late;
+        self.misplaced += now.misplaced - then.misplaced;
+        self.displaced += now.displaced - then.displaced;
+    }
 }

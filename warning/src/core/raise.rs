@@ -4,7 +4,12 @@ use tarim_datamart::Value;
 use tarim_features::{expr::Given, row::Row};
 use tarim_proto::warning::v1::{Alert, EventRef, Evidence};
 
-use super::{Counts, Outbox, customers::Customers, standing::Standing};
+use super::{
+    Counts, Outbox,
+    customers::Customers,
+    letter::{EVIDENCE_MAX, shortened},
+    standing::Standing,
+};
 use crate::rulebook::{Named, Shown, ShownFrom, WarningBook};
 
 /// Why an alert is raised.
@@ -136,9 +141,14 @@ pub fn evidence(
         })
     };
     let told = show.iter().filter_map(|shown| Some((shown, value(shown)?)));
-    told.map(|(shown, value)| Evidence {
-        name: shown.name.clone(),
-        value: if value.is_null() { String::new() } else { value.to_string() },
+    // What is read by people: nothing that rests on it is computed from it.
+    let mut room = EVIDENCE_MAX;
+    told.map(|(shown, value)| {
+        let text = if value.is_null() { String::new() } else { value.to_string() };
+        let len = text.len();
+        let value = shortened(text, room);
+        room = room.saturating_sub(len);
+        Evidence { name: shown.name.clone(), value }
     })
     .collect()
 }

@@ -23,6 +23,7 @@ impl Worker {
         let mut worker = Worker::new(book);
         let history = history.map(Backfill::into_state);
         worker.state_mut().take_over(self.state_mut(), history.as_ref());
+        worker.places = self.places.take();
         *self = worker;
     }
 }

@@ -8,7 +8,7 @@ use tarim_features::{
     row::{Dictionary, Row},
     stream::{Moment, Said, Seen},
 };
-use tarim_proto::warning::v1::{DeadLetter, EventRef, Evidence};
+use tarim_proto::warning::v1::{EventRef, Evidence};
 
 use super::{
     Counts, Outbox, Position,
@@ -17,11 +17,13 @@ use super::{
     dead::DeadOffsets,
     episodes::{EPISODES_MAX, Episode},
     known::{Features, Met, Whose},
+    letter::letter,
     raise::{Outcome, Raise, evidence},
     timers::{Timer, Timers},
 };
 use crate::{
     event::{Event, Format, Intake, Reader, Taken},
+    partitioner::Places,
     rulebook::{Ask, Asks, Binding, EPISODE, Group, Guards, Pattern, Shown, WarningBook},
 };
 
@@ -33,6 +35,8 @@ pub(super) const AHEAD_MAX_US: i64 = 5 * 60 * 1_000_000;
 pub struct Worker {
     reader: Reader,
     state: State,
+    /// Where events must stand; None: wherever they do.
+    pub(super) places: Option<Places>,
 }
 
 #[derive(Debug)]
@@ -101,6 +105,7 @@ impl Worker {
         };
         Self {
             reader: Reader::new(Arc::new(Intake::new(&book))),
+            places: None,
             state: State {
                 customers: Customers::new(count, windows),
                 layout: StateLayout {
@@ -166,20 +171,35 @@ impl Worker {
                 self.state.counts.rejected += 1;
                 "happened_at: it is later than the event came: correct the clock of the sender".into()
             }
-            Ok(Taken::Event(event)) => match self.state.event(&event, at, out) {
-                Ok(()) => return,
-                Err(reason) => reason,
-            },
+            Ok(Taken::Event(event)) => {
+                let places = self.places.as_mut();
+                match places.and_then(|p| p.misplaced(event.member, event.customer, at.partition)) {
+                    Some(reason) => {
+                        self.state.counts.rejected += 1;
+                        self.state.counts.misplaced += 1;
+                        reason
+                    }
+                    None => match self.state.event(&event, at, out) {
+                        Ok(()) => return,
+                        Err(reason) => reason,
+                    },
+                }
+            }
             Err(rejected) => {
                 self.state.counts.rejected += 1;
+                self.state.counts.unreadable += u64::from(rejected.unreadable);
                 rejected.to_string()
             }
         };
-        let Position { partition, offset } = at;
-        if self.state.home == Some(partition) {
-            self.state.dead.add(offset.into());
+        if self.state.home == Some(at.partition) {
+            self.state.dead.add(at.offset.into());
         }
-        out.dead.push(DeadLetter { reason, partition, offset, payload: payload.to_vec() });
+        out.dead.push(letter(at, reason, payload));
+    }
+
+    /// From here on an event that stands in another partition than its customer's is not taken.
+    pub fn set_places(&mut self, places: Places) {
+        self.places = Some(places);
     }
 
     /// The rulebook that holds.
@@ -348,9 +368,10 @@ impl State {
                 }
             }
         }
-        let Counts { ticks, rejected, late, displaced, .. } = *old;
+        let Counts { ticks, rejected, unreadable, misplaced, late, displaced, .. } = *old;
         let displaced = displaced + self.counts.displaced;
-        self.counts = Counts { ticks, rejected, late, displaced, ..std::mem::take(&mut self.counts) };
+        let kept = std::mem::take(&mut self.counts);
+        self.counts = Counts { ticks, rejected, unreadable, misplaced, late, displaced, ..kept };
     }
 
     /// Which of them, of so many, are the episodes.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use tarim_datamart::{Field, RowChecks, Type, Value, ValueRef, nearest};
 use tarim_features::{
     row::{Row, RowBuilder},
@@ -17,6 +17,8 @@ use crate::rulebook::WarningBook;
 pub struct Intake {
     kinds: Vec<KindIntake>,
     by_name: HashMap<String, usize>,
+    /// Codes of the members; none: every code is one.
+    members: HashSet<String>,
     pub(super) wire: protobuf::Wire,
 }
 
@@ -37,6 +39,10 @@ pub(super) struct KindIntake {
     checked: Vec<Option<usize>>,
 }
 
+/// Longest event, as a row, in bytes. What it says stands in an alert several times over (what the alert is about, its values, its
+/// events), and an alert must fit into a record of the log.
+const ROW_MAX: usize = 16 << 10;
+
 /// Kind of the events that only say that time goes on.
 pub(super) const TICK: &str = "tick";
 /// Kind of the events that change the rulebook.
@@ -50,7 +56,7 @@ impl Intake {
             book.streams().kinds().iter().map(|kind| KindIntake::new(kind, book)).collect();
         let by_name = kinds.iter().enumerate().map(|(i, k)| (k.name.clone(), i)).collect();
         let wire = protobuf::Wire::new(&kinds);
-        Self { kinds, by_name, wire }
+        Self { kinds, by_name, members: book.members().iter().cloned().collect(), wire }
     }
 
     /// The kind of a name, or of its table's.
@@ -228,6 +234,12 @@ impl Desk {
         filling.set(of.kind.known_at, time(known_at_us));
         if head.member.is_empty() {
             filling.wrong.push("member: there is no value".into());
+        } else if !intake.members.is_empty() && !intake.members.contains(head.member) {
+            // No "did you mean": codes are numbers, and all of them are like each other.
+            filling.wrong.push(format!(
+                "member: the rulebook has no member `{}`; one that is new comes in with its folder in members/",
+                head.member
+            ));
         }
         filling
     }
@@ -272,7 +284,7 @@ impl<'d, 'p> Filling<'d, '_, 'p> {
         let (Some(happened_at_us), Some(known_at_us), true) =
             (head.happened_at_us, head.known_at_us, wrong.is_empty())
         else {
-            return Err(Rejected(wrong));
+            return Err(Rejected { reasons: wrong, unreadable: false });
         };
         let Desk { builders, member, id, customer, .. } = desk;
         for (to, from) in [(&mut *member, head.member), (&mut *id, head.id), (&mut *customer, head.customer)]
@@ -281,6 +293,9 @@ impl<'d, 'p> Filling<'d, '_, 'p> {
             to.push_str(from);
         }
         let row = builders[kind].finish();
+        if row.len() > ROW_MAX {
+            return Err(of.too_long(row));
+        }
         Ok(Taken::Event(Event { kind, id, member, customer, happened_at_us, known_at_us, row }))
     }
 }
@@ -328,6 +343,26 @@ impl KindIntake {
         } else {
             wrong.extend(broken.into_iter().map(|b| b.message));
         }
+    }
+
+    /// Why an event is not taken that is too long.
+    #[cold]
+    fn too_long(&self, row: &[u8]) -> Rejected {
+        let bytes = row.len();
+        let row = Row::new(&self.kind.layout, row, self.kind.layout.codes(), 0)
+            .expect("a builder makes whole rows");
+        let len = |column: &usize| match row.get_ref(*column) {
+            ValueRef::Utf8(text) => text.len(),
+            _ => 0,
+        };
+        let longest = (0..self.fields.len()).max_by_key(len).map_or("", |column| &self.fields[column].name);
+        Rejected::because(format!(
+            "{longest}: the event takes {bytes} bytes, of which this field takes most; {ROW_MAX} are taken: shorten it"
+        ))
+    }
+
+    pub fn ty(&self, column: usize) -> Type {
+        self.fields[column].ty
     }
 
     pub fn field_count(&self) -> usize {

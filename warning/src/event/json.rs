@@ -1,10 +1,11 @@
 //! Events in JSON, plain or in a Debezium envelope.
 
 use serde_json::{Map, Value as Json};
-use tarim_datamart::gate::parse;
+use tarim_datamart::{Type, gate::parse};
 
 use super::{
     Head, Raw, Rejected, Taken,
+    debezium::{Envelope, Times},
     intake::{Desk, FEATURES, Intake, RULEBOOK, TICK},
 };
 
@@ -13,55 +14,35 @@ const HEAD: [&str; 5] = ["event_id", "member", "customer_id", "happened_at", "kn
 
 pub(super) fn read<'r>(intake: &Intake, desk: &'r mut Desk, payload: &[u8]) -> Result<Taken<'r>, Rejected> {
     let json: Json = serde_json::from_slice(payload)
-        .map_err(|e| Rejected::because(format!("payload: it is not JSON: {e}")))?;
+        .map_err(|e| Rejected::unreadable(format!("payload: it is not JSON: {e}")))?;
     let Json::Object(object) = &json else {
-        return Err(Rejected::because("payload: an event is a JSON object"));
+        return Err(Rejected::unreadable("payload: an event is a JSON object"));
     };
     match Envelope::of(object)? {
         Some(envelope) => debezium(intake, desk, &envelope),
-        None => plain(intake, desk, object),
-    }
-}
-
-/// What a Debezium envelope brings.
-struct Envelope<'j> {
-    row: &'j Map<String, Json>,
-    table: Option<&'j str>,
-}
-
-impl<'j> Envelope<'j> {
-    /// The envelope that an object is, with its schema around it or not; None: it is none.
-    fn of(object: &'j Map<String, Json>) -> Result<Option<Self>, Rejected> {
-        let inner = match object.get("payload") {
-            Some(Json::Object(payload)) => payload,
-            _ => object,
-        };
-        let Some(op) = inner.get("op").and_then(Json::as_str).filter(|_| inner.contains_key("after")) else {
-            return Ok(None);
-        };
-        let table = inner.get("source").and_then(|s| s.get("table")).and_then(Json::as_str);
-        match (op, inner.get("after")) {
-            ("c" | "u" | "r", Some(Json::Object(row))) => Ok(Some(Self { row, table })),
-            (op, _) => Err(Rejected::because(format!(
-                "op: `{op}` brings no row; an event is a row that was inserted (c), changed (u) or read (r)"
-            ))),
-        }
+        None => plain(intake, desk, object, Times::default()),
     }
 }
 
 /// A row: an event as such (an outbox), or the fields of a table of events.
 fn debezium<'r>(intake: &Intake, desk: &'r mut Desk, envelope: &Envelope<'_>) -> Result<Taken<'r>, Rejected> {
-    let Envelope { row, table } = *envelope;
+    let Envelope { row, table, times } = *envelope;
     if row.values().any(Json::is_object) {
-        return plain(intake, desk, row);
+        return plain(intake, desk, row, times);
     }
     let table = table.ok_or_else(|| Rejected::because("source.table: the envelope does not name a table"))?;
     let kind = intake.kind(table).ok_or_else(|| intake.unknown_kind(table))?;
-    fields(intake, desk, kind, row, row, true)
+    let head = head(row, times)?;
+    fields(intake, desk, kind, head, (row, times), true)
 }
 
 /// An object whose kind's fields are in an object of the kind's name.
-fn plain<'r>(intake: &Intake, desk: &'r mut Desk, object: &Map<String, Json>) -> Result<Taken<'r>, Rejected> {
+fn plain<'r>(
+    intake: &Intake,
+    desk: &'r mut Desk,
+    object: &Map<String, Json>,
+    times: Times<'_>,
+) -> Result<Taken<'r>, Rejected> {
     let mut bodies = object.iter().filter(|(key, _)| !HEAD.contains(&key.as_str()));
     let (Some((name, body)), None) = (bodies.next(), bodies.next()) else {
         return Err(Rejected::because(format!(
@@ -70,7 +51,7 @@ fn plain<'r>(intake: &Intake, desk: &'r mut Desk, object: &Map<String, Json>) ->
         )));
     };
     if name == TICK {
-        return Desk::tick(&head(object)?);
+        return Desk::tick(&head(object, times)?);
     }
     if name == RULEBOOK {
         let features = match body.get("features") {
@@ -85,7 +66,9 @@ fn plain<'r>(intake: &Intake, desk: &'r mut Desk, object: &Map<String, Json>) ->
     }
     let kind = intake.kind(name).ok_or_else(|| intake.unknown_kind(name))?;
     match body {
-        Json::Object(body) => fields(intake, desk, kind, object, body, false),
+        Json::Object(body) => {
+            fields(intake, desk, kind, head(object, times)?, (body, Times::default()), false)
+        }
         _ => Err(Rejected::because(format!("{name}: the fields of the kind are a JSON object"))),
     }
 }
@@ -94,8 +77,8 @@ fn fields<'r>(
     intake: &Intake,
     desk: &'r mut Desk,
     kind: usize,
-    outer: &Map<String, Json>,
-    body: &Map<String, Json>,
+    head: Head<'_>,
+    (body, times): (&Map<String, Json>, Times<'_>),
     flat: bool,
 ) -> Result<Taken<'r>, Rejected> {
     let of = intake.of(kind);
@@ -108,17 +91,21 @@ fn fields<'r>(
         match (of.column(name).filter(|c| !of.is_head(*c)), raw(value)) {
             (None, _) => wrong.push(of.unknown_field(name)),
             (Some(_), None) => wrong.push(format!("{name}: a list or an object is no value of a field")),
+            (Some(column), Some(Raw::Int(number))) => match times.number(name, of.ty(column), number) {
+                Ok(number) => values.push((column, Raw::Int(number))),
+                Err(why) => wrong.push(why),
+            },
             (Some(column), Some(raw)) => values.push((column, raw)),
         }
     }
-    let mut event = desk.begin(intake, kind, head(outer)?, wrong);
+    let mut event = desk.begin(intake, kind, head, wrong);
     for (column, raw) in values {
         event.set(column, raw);
     }
     event.finish()
 }
 
-fn head(object: &Map<String, Json>) -> Result<Head<'_>, Rejected> {
+fn head<'j>(object: &'j Map<String, Json>, times: Times<'_>) -> Result<Head<'j>, Rejected> {
     let text = |key: &str| match object.get(key) {
         None | Some(Json::Null) => Ok(""),
         Some(Json::String(text)) => Ok(text.as_str()),
@@ -126,8 +113,9 @@ fn head(object: &Map<String, Json>) -> Result<Head<'_>, Rejected> {
     };
     let time = |key: &str| match object.get(key) {
         None | Some(Json::Null) => Ok(None),
-        // As Debezium writes a time: microseconds.
-        Some(Json::Number(us)) if us.is_i64() => Ok(us.as_i64()),
+        Some(Json::Number(number)) if let Some(number) = number.as_i64() => {
+            times.number(key, Type::Timestamp, number).map(Some).map_err(Rejected::because)
+        }
         Some(Json::String(text)) if parse::timestamp(text).is_some() => Ok(parse::timestamp(text)),
         Some(other) => Err(Rejected::because(format!("{key}: {other} is not a time in ISO 8601"))),
     };

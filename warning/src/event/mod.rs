@@ -6,6 +6,7 @@
 //!  Debezium ──┘                              └─► Rejected: every rule that is broken
 //! ```
 
+mod debezium;
 mod intake;
 mod json;
 mod protobuf;
@@ -67,19 +68,28 @@ pub struct Event<'a> {
     pub row: &'a [u8],
 }
 
-/// Why a record is no event: every reason, each naming its field.
+/// Why a record is no event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rejected(pub Vec<String>);
+pub struct Rejected {
+    /// Every reason, each naming its field.
+    pub reasons: Vec<String>,
+    /// Its bytes are of no event at all, rather than of one that breaks the standards.
+    pub unreadable: bool,
+}
 
 impl Rejected {
     fn because(reason: impl Into<String>) -> Self {
-        Self(vec![reason.into()])
+        Self { reasons: vec![reason.into()], unreadable: false }
+    }
+
+    fn unreadable(reason: impl Into<String>) -> Self {
+        Self { unreadable: true, ..Self::because(reason) }
     }
 }
 
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("; "))
+        f.write_str(&self.reasons.join("; "))
     }
 }
 

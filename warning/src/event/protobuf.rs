@@ -159,7 +159,7 @@ pub(super) fn ids(payload: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 fn broken() -> Rejected {
-    Rejected::because(
+    Rejected::unreadable(
         "payload: it is no tarim.event.v1.Event (is it JSON? then say so in the header `content-type`)",
     )
 }

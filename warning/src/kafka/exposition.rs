@@ -60,7 +60,7 @@ impl fmt::Debug for Exposition {
 /// A number of a partition.
 type Number = fn(&Watched) -> u64;
 
-const COUNTERS: [(&str, &str, Number); 8] = [
+const COUNTERS: [(&str, &str, Number); 13] = [
     ("tarim_warn_events", "Events that were taken, their alerts committed.", |w| {
         w.events.load(Ordering::Relaxed)
     }),
@@ -71,6 +71,25 @@ const COUNTERS: [(&str, &str, Number); 8] = [
     ),
     ("tarim_warn_alerts", "Alerts.", |w| w.alerts.load(Ordering::Relaxed)),
     ("tarim_warn_dead_letters", "Records that could not be taken.", |w| w.dead.load(Ordering::Relaxed)),
+    ("tarim_warn_unreadable_records", "Dead letters that are no events at all.", |w| {
+        w.unreadable.load(Ordering::Relaxed)
+    }),
+    ("tarim_warn_invalid_events", "Dead letters that break the standards.", |w| {
+        w.invalid.load(Ordering::Relaxed)
+    }),
+    ("tarim_warn_late_events", "Dead letters that came after the allowed lateness.", |w| {
+        w.late.load(Ordering::Relaxed)
+    }),
+    (
+        "tarim_warn_misplaced_events",
+        "Dead letters that stood in another partition than their customer's.",
+        |w| w.misplaced.load(Ordering::Relaxed),
+    ),
+    (
+        "tarim_warn_displaced_patterns",
+        "Patterns that had begun and were forgotten to make room for newer ones.",
+        |w| w.displaced.load(Ordering::Relaxed),
+    ),
     ("tarim_warn_spread_events", "Events that alerts have spread to neighbours.", |w| {
         w.spread.load(Ordering::Relaxed)
     }),

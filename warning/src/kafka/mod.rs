@@ -33,7 +33,6 @@ mod ends;
 mod exposition;
 mod history;
 mod partition;
-mod partitioner;
 mod put;
 mod quiet;
 mod run;
@@ -54,8 +53,9 @@ use crate::{
     known::{Known, KnownError},
 };
 
+pub use crate::partitioner::Partitioner;
+
 pub(crate) use partition::format_of;
-pub use partitioner::Partitioner;
 pub use put::EventProducer;
 pub(crate) use quiet::Quiet;
 pub use run::{Progress, Running, start};
@@ -120,15 +120,41 @@ pub struct Settings {
 pub enum EdgeError {
     #[error("Kafka at {brokers}: {what}")]
     Kafka { brokers: String, what: String, source: Box<KafkaError> },
-    #[error("there is no topic `{0}`; run `tarim warn init`")]
+    #[error(
+        "there is no topic `{0}`; run `tarim warn init` with the same --events, --alerts and --dead, which makes those that are \
+         missing"
+    )]
     NoTopic(String),
+    #[error(
+        "alerts go to `{0}`, a topic for each member, and the rulebook has no members: give each a folder in members/, or leave \
+         {{member}} out of --alerts"
+    )]
+    NoMembers(String),
+    #[error(
+        "the rulebook's alerts spread to neighbours, and with --partitioner any nobody knows into which partition: name the one \
+         that senders have, or let nothing spread (--no-contagion)"
+    )]
+    NoPlaces,
+    #[error("cannot wait for the broker: {source}")]
+    Runtime { source: std::io::Error },
     #[error("topic `{topic}` has no partition {partition}; it has {count}")]
     NoPartition { topic: String, partition: i32, count: usize },
     #[error(
         "partition {partition}: the events from offset {at} to {first} are gone, and the state would lack them; \
-         bring back a snapshot that is not older, or begin anew with another --group"
+         bring back a snapshot that is not older, or begin anew with another --group and another --state"
     )]
     Gone { partition: i32, at: i64, first: i64 },
+    #[error(
+        "partition {partition}: group `{group}` has no committed offset, and {folder} has a state at offset {at}: whatever is out \
+         already would go out again.\n    \
+         If this group wrote it, Kafka has dropped its offset, as it does a week after the last commit \
+         (offsets.retention.minutes). Set it again: where the group was stopped orderly, it was {at}; where it was killed, it is \
+         behind the last event whose alerts are out:\n    \
+         kafka-consumer-groups.sh --bootstrap-server {brokers} --group {group} --topic {topic}:{partition} --reset-offsets \
+         --to-offset {at} --execute\n    \
+         If it is another group, give it another --state."
+    )]
+    Forgotten { partition: i32, group: String, topic: String, brokers: String, folder: PathBuf, at: i64 },
     #[error("cannot keep snapshots in {folder}: {source}")]
     Snapshot { folder: PathBuf, source: std::io::Error },
     #[error("partition {partition}: the events change to a rulebook that cannot be taken:\n{problems}")]

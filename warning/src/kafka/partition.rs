@@ -30,9 +30,10 @@ use super::{
 };
 use crate::{
     alert, contagion,
-    core::{Outbox, Position, Worker},
+    core::{Outbox, Position, RECORD_MAX, Worker},
     event::Format,
     known::Known,
+    partitioner::Places,
     rulebook::WarningBook,
 };
 
@@ -62,6 +63,8 @@ pub struct Attempt<'a> {
     next: i64,
     live_from: i64,
     since_snapshot: u64,
+    /// The group has a committed offset.
+    has_committed: bool,
     /// How long a commit takes, of late.
     commit_takes: Duration,
 }
@@ -90,6 +93,19 @@ impl<'a> Attempt<'a> {
             move |source| EdgeError::Snapshot { folder, source }
         };
         let mut snapshots = Snapshots::open(settings, partition).map_err(snapshot_failed(&settings.state))?;
+        // From the first event on, or from the snapshot's, alerts that are out would go out once more.
+        if committed.is_none()
+            && let Some(at) = snapshots.latest().map_err(snapshot_failed(snapshots.folder()))?
+        {
+            return Err(EdgeError::Forgotten {
+                partition,
+                group: settings.group.clone(),
+                topic: settings.events.clone(),
+                brokers: settings.brokers.clone(),
+                folder: snapshots.folder().to_path_buf(),
+                at,
+            });
+        }
         let (mut worker, mut at) = snapshots
             .load(book, committed)
             .map_err(snapshot_failed(snapshots.folder().to_path_buf().as_path()))?;
@@ -103,6 +119,7 @@ impl<'a> Attempt<'a> {
             }
             at = first;
         }
+        settings.ensure_topics(worker.book())?;
         worker.forget_before(first);
         settings.known.begin(&mut worker)?;
         let mut assignment = TopicPartitionList::new();
@@ -110,7 +127,9 @@ impl<'a> Attempt<'a> {
             .add_partition_offset(&settings.events, partition, Offset::Offset(at))
             .and_then(|()| consumer.assign(&assignment))
             .map_err(settings.failed("cannot read the partition"))?;
-        let spreader = Spreader::new(settings, worker.book(), settings.partition_count()?)?;
+        let partitions = settings.partition_count()?;
+        worker.set_places(Places::new(settings.partitioner, partitions));
+        let spreader = Spreader::new(settings, worker.book(), partitions)?;
         let live_from = committed.unwrap_or(at);
         info!(partition, state = at, committed = live_from, "partition taken");
         watched.offset.store(live_from, Ordering::Relaxed);
@@ -132,6 +151,7 @@ impl<'a> Attempt<'a> {
             next: at,
             live_from,
             since_snapshot: 0,
+            has_committed: committed.is_some(),
             commit_takes: Duration::ZERO,
         })
     }
@@ -164,6 +184,7 @@ impl<'a> Attempt<'a> {
                     let came_us =
                         message.timestamp().to_millis().map_or(i64::MAX, |ms| ms.saturating_mul(1000));
                     let payload = message.payload().unwrap_or_default();
+                    let lost = self.worker.counts().losses();
                     self.worker.take_that_came(at, came_us, format_of(&message), payload, &mut self.out);
                     self.next = message.offset() + 1;
                     drop(message);
@@ -203,6 +224,7 @@ impl<'a> Attempt<'a> {
                         if let Some((events, _)) = &mut open {
                             *events += 1;
                         }
+                        self.tally.lost.add(lost, self.worker.counts().losses());
                         if let Err(e) = self.send() {
                             return self.failed("cannot send alerts", e);
                         }
@@ -271,6 +293,7 @@ impl<'a> Attempt<'a> {
         };
         let made = change.make(&mut self.worker)?;
         if made {
+            self.settings.ensure_topics(self.worker.book())?;
             self.snapshots.begin_anew();
             self.spreader.change(self.settings, self.worker.book())?;
             self.tell_what_holds();
@@ -284,6 +307,10 @@ impl<'a> Attempt<'a> {
 
     /// It was told to stop before a change was made. All before that is committed, and need not be taken again.
     fn stopped(&mut self) -> End {
+        // Before anything was: a state without a committed offset would be taken for one whose offset is lost.
+        if !self.has_committed {
+            return End::Done;
+        }
         match self.snapshots.write(&mut self.worker, self.next - 1) {
             Ok(()) => End::Done,
             Err(source) => {
@@ -386,6 +413,7 @@ impl<'a> Attempt<'a> {
         let took = start.elapsed();
         self.commit_takes = (3 * self.commit_takes + took) / 4;
         self.live_from = self.next;
+        self.has_committed = true;
         self.watched.customers.store(self.worker.customers() as u64, Ordering::Relaxed);
         self.tally.events = events as u64;
         self.watched.committed(&mut self.tally, self.next, self.worker.latest_us(), took);
@@ -438,6 +466,8 @@ impl Settings {
         config
             .set("transactional.id", format!("{}-{}-{partition}", self.group, self.events))
             .set("transaction.timeout.ms", "60000")
+            // Nothing that the core puts out is longer.
+            .set("message.max.bytes", RECORD_MAX.to_string())
             .set("linger.ms", "5")
             // A transaction that begins while the marks of the one before it are still written is told to wait: a tenth of a
             // second, if nothing is said.

@@ -66,8 +66,9 @@ pub fn start(settings: &Settings, book: &Arc<WarningBook>) -> Result<Running, Ed
         let (topic, partition) = (settings.events.clone(), *partition);
         return Err(EdgeError::NoPartition { topic, partition, count: count as usize });
     }
+    settings.ensure_topics(book)?;
     // Before anything is taken: a datamart that is not there must not be found out in the midst of it.
-    let live = settings.contagion.as_ref().map(|network| network.of(book)).transpose()?.flatten();
+    let live = settings.live(book)?;
     settings.known.check(book)?;
     let stop = Arc::new(AtomicBool::new(false));
     let ends = Arc::new(Ends::new(&partitions));

@@ -9,6 +9,7 @@
 //! written, and what is older than the one before it goes.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::{self, BufWriter},
     path::{Path, PathBuf},
@@ -63,39 +64,33 @@ impl Snapshots {
     pub fn load(&mut self, book: &Arc<WarningBook>, committed: Option<i64>) -> io::Result<(Worker, i64)> {
         let committed = committed.unwrap_or(0);
         let files = self.files()?;
-        let mut full: Vec<&Named> =
-            files.iter().filter(|f| f.span.from.is_none() && f.span.to <= committed).collect();
-        full.sort_by_key(|f| std::cmp::Reverse(f.span.to));
-        for first in full {
-            let mut chain = vec![first];
-            let mut at = first.span.to;
-            let follows =
-                |at: i64| files.iter().find(move |f| f.span.from == Some(at) && f.span.to <= committed);
-            while let Some(next) = follows(at) {
-                at = next.span.to;
-                chain.push(next);
-            }
-            // Should a later one be damaged, those before it are as good as ever.
-            while !chain.is_empty() {
-                match self.read(book, &chain) {
-                    Ok((worker, at)) => {
-                        self.last = Some(at);
-                        self.full_bytes = first.bytes();
-                        self.delta_bytes = chain[1..].iter().map(|f| f.bytes()).sum();
-                        info!(
-                            partition = self.partition,
-                            offset = at,
-                            customers = worker.customers(),
-                            "state loaded"
-                        );
-                        return Ok((worker, at));
-                    }
-                    // To start over with the rulebook that was given would be to undo what somebody has decided.
-                    Err(SnapshotError::Io(e)) if e.kind() == io::ErrorKind::Other => return Err(e),
-                    Err(e) => {
-                        let file = chain.pop().map(|f| f.path.display().to_string()).unwrap_or_default();
-                        warn!(partition = self.partition, file, "snapshot not taken: {e}");
-                    }
+        let mut damaged = Vec::new();
+        loop {
+            let chain = chain(&files, committed, &damaged);
+            let Some(first) = chain.first() else { break };
+            match self.read(book, &chain) {
+                Ok((worker, at)) => {
+                    self.last = Some(at);
+                    self.full_bytes = first.bytes();
+                    self.delta_bytes = chain[1..].iter().map(|f| f.bytes()).sum();
+                    info!(
+                        partition = self.partition,
+                        offset = at,
+                        customers = worker.customers(),
+                        "state loaded"
+                    );
+                    return Ok((worker, at));
+                }
+                // To start over with the rulebook that was given would be to undo what somebody has decided.
+                Err((SnapshotError::Io(e), _)) if e.kind() == io::ErrorKind::Other => return Err(e),
+                // What leads past it is as good as ever.
+                Err((e, file)) => {
+                    warn!(
+                        partition = self.partition,
+                        file = %file.path.display(),
+                        "snapshot not taken: {e}"
+                    );
+                    damaged.push(file.clone());
                 }
             }
         }
@@ -103,18 +98,31 @@ impl Snapshots {
         Ok((Worker::new(book.clone()), 0))
     }
 
-    /// With the rulebook that was given, or, if an event of the log has brought another one into force since, with that.
-    fn read(&self, book: &Arc<WarningBook>, chain: &[&Named]) -> Result<(Worker, i64), SnapshotError> {
+    /// With the rulebook that was given, or, if an event of the log has brought another one into force since, with that. An
+    /// error comes with the file that cannot be taken.
+    fn read<'f>(
+        &self,
+        book: &Arc<WarningBook>,
+        chain: &[&'f Named],
+    ) -> Result<(Worker, i64), (SnapshotError, &'f Named)> {
         let restored = |book: Arc<WarningBook>| {
-            let open = |f: &&Named| File::open(&f.path);
-            Worker::restore(book, self.partition, chain.iter().map(open).collect::<io::Result<Vec<_>>>()?)
+            let mut files = Vec::with_capacity(chain.len());
+            for named in chain {
+                files.push(File::open(&named.path).map_err(|e| (e.into(), *named))?);
+            }
+            let mut begun = chain[0];
+            let files = chain.iter().zip(files).map(|(named, file)| {
+                begun = named;
+                file
+            });
+            let restored = Worker::restore(book, self.partition, files);
+            restored.map_err(|e| (e, begun))
         };
         match restored(book.clone()) {
-            Err(SnapshotError::InForce(version)) => {
+            Err((SnapshotError::InForce(version), file)) => {
                 let book = WarningBook::published(&self.published, &version).map_err(|problems| {
-                    io::Error::other(format!(
-                        "rulebook {version}, which is in force, cannot be taken:\n{problems}"
-                    ))
+                    let what = format!("rulebook {version}, which is in force, cannot be taken:\n{problems}");
+                    (io::Error::other(what).into(), file)
                 })?;
                 info!(
                     partition = self.partition,
@@ -124,6 +132,11 @@ impl Snapshots {
             }
             other => other,
         }
+    }
+
+    /// Offset of the latest state there is, whether it can be taken or not.
+    pub fn latest(&self) -> io::Result<Option<i64>> {
+        Ok(self.files()?.last().map(|file| file.span.to))
     }
 
     /// The next one is a full one: another rulebook has changed every state.
@@ -179,6 +192,26 @@ impl Snapshots {
     }
 }
 
+/// The files that lead to the latest state that is not ahead of the committed offset: a full one, and deltas, each of which
+/// begins where the one before it ends. `files` stand in the order of their ends; `damaged` ones do not count.
+fn chain<'f>(files: &'f [Named], committed: i64, damaged: &[Named]) -> Vec<&'f Named> {
+    // By offset: the file that leads there. A full one comes before deltas with the same end.
+    let mut leads: BTreeMap<i64, &Named> = BTreeMap::new();
+    for file in files.iter().filter(|f| f.span.to <= committed && !damaged.contains(f)) {
+        if file.span.from.is_none_or(|from| from < file.span.to && leads.contains_key(&from)) {
+            leads.entry(file.span.to).or_insert(file);
+        }
+    }
+    let mut chain: Vec<&Named> = Vec::new();
+    let mut at = leads.last_key_value().map(|(to, _)| *to);
+    while let Some(file) = at.and_then(|at| leads.get(&at)) {
+        chain.push(file);
+        at = file.span.from;
+    }
+    chain.reverse();
+    chain
+}
+
 impl Span {
     fn file_name(self) -> String {
         match self.from {
@@ -193,5 +226,83 @@ impl Span {
         }
         let (from, to) = name.strip_suffix(".delta")?.split_once('-')?;
         Some(Self { from: Some(from.parse().ok()?), to: to.parse().ok()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names of the files that lead to the state, as `[damaged] files` at a committed offset.
+    fn led(files: &str, committed: i64) -> String {
+        let named = |name: &str| {
+            let (from, to) = name.split_once('-').unwrap_or(("", name));
+            let span = Span { from: from.parse().ok(), to: to.parse().unwrap() };
+            Named { span, path: PathBuf::from(name) }
+        };
+        let damaged: Vec<Named> = files.split(' ').filter_map(|f| f.strip_prefix('!')).map(named).collect();
+        let mut files: Vec<Named> = files.split(' ').map(|f| named(f.trim_start_matches('!'))).collect();
+        files.sort_by_key(|f| (f.span.to, f.span.from));
+        let names: Vec<_> =
+            chain(&files, committed, &damaged).iter().map(|f| f.path.to_str().unwrap()).collect();
+        names.join(" ")
+    }
+
+    /// `10` is a full snapshot at offset 10, `10-20` a delta, `!` a damaged one.
+    #[test]
+    fn the_latest_state_is_found_whatever_is_damaged() {
+        for (files, committed, wanted) in [
+            ("10 10-20 20-30", 30, "10 10-20 20-30"),
+            ("10 10-20 20-30", 29, "10 10-20"),
+            ("10 10-20 20-30", 9, ""),
+            ("10 10-20 30 30-40", 50, "30 30-40"),
+            ("10 10-20 30 30-40", 29, "10 10-20"),
+            // Behind a damaged one the state was written anew, from where it was left.
+            ("10 10-20 !20-30 20-40 40-50", 50, "10 10-20 20-40 40-50"),
+            ("10 !10-20 10-20 20-30", 50, "10"),
+            ("10 !10-20 20-30", 50, "10"),
+            ("10 10-20 !30 20-40", 50, "10 10-20 20-40"),
+            ("!10 10-20 20-30", 50, ""),
+            ("10 10-20 20-30 30 30-40", 50, "30 30-40"),
+            ("10 10-20 20-30 !30 30-40", 50, "10 10-20 20-30 30-40"),
+            // What leads to itself leads nowhere.
+            ("10 10-10 20-20", 50, "10"),
+        ] {
+            assert_eq!(led(files, committed), wanted, "{files} at {committed}");
+        }
+    }
+
+    /// Files as they are: the second of three is damaged, and what is written then counts at the next start.
+    #[test]
+    fn a_damaged_delta_does_not_hide_what_comes_behind_it() {
+        let rulebook = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rulebook");
+        let book = Arc::new(WarningBook::read(&rulebook).unwrap_or_else(|p| panic!("{p}")));
+        let scratch = tempfile::tempdir().unwrap();
+        let opened = || {
+            let folder = scratch.path().to_path_buf();
+            Snapshots {
+                published: folder.clone(),
+                folder,
+                partition: 0,
+                last: None,
+                full_bytes: 0,
+                delta_bytes: 0,
+            }
+        };
+        let mut snapshots = opened();
+        let (mut worker, at) = snapshots.load(&book, None).unwrap();
+        assert_eq!((at, snapshots.latest().unwrap()), (0, None));
+        for to in [10, 20, 30] {
+            snapshots.write(&mut worker, to).unwrap();
+        }
+        let damaged = scratch.path().join(Span { from: Some(10), to: 20 }.file_name());
+        let mut bytes = fs::read(&damaged).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(&damaged, bytes).unwrap();
+        let mut snapshots = opened();
+        let (mut worker, at) = snapshots.load(&book, Some(40)).unwrap();
+        assert_eq!((at, snapshots.latest().unwrap()), (10, Some(30)));
+        snapshots.write(&mut worker, 40).unwrap();
+        assert_eq!(opened().load(&book, Some(40)).unwrap().1, 40);
     }
 }

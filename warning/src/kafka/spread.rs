@@ -9,9 +9,9 @@ use rdkafka::{ClientContext, Message, message::DeliveryResult, producer::Produce
 use tarim_proto::event::v1::Event;
 use tracing::warn;
 
-use super::Settings;
+use super::{EdgeError, Partitioner, Settings};
 use crate::{
-    contagion::{Live, NetworkError, spread},
+    contagion::{Live, spread},
     core::Outbox,
     rulebook::WarningBook,
 };
@@ -28,18 +28,15 @@ pub struct Spreader {
 }
 
 impl Spreader {
-    pub fn new(settings: &Settings, book: &Arc<WarningBook>, partitions: i32) -> Result<Self, NetworkError> {
+    pub fn new(settings: &Settings, book: &Arc<WarningBook>, partitions: i32) -> Result<Self, EdgeError> {
         let mut spreader = Self { live: None, partitions, events: Vec::new(), cut: 0 };
         spreader.change(settings, book)?;
         Ok(spreader)
     }
 
     /// Another rulebook, with edges of its own.
-    pub fn change(&mut self, settings: &Settings, book: &Arc<WarningBook>) -> Result<(), NetworkError> {
-        self.live = match &settings.contagion {
-            Some(network) => network.of(book)?,
-            None => None,
-        };
+    pub fn change(&mut self, settings: &Settings, book: &Arc<WarningBook>) -> Result<(), EdgeError> {
+        self.live = settings.live(book)?;
         Ok(())
     }
 
@@ -65,8 +62,20 @@ impl Spreader {
         self.events.iter().map(move |event| {
             let key = format!("{}/{}", event.member, event.customer_id);
             let partition = partitioner.partition(key.as_bytes(), partitions);
+            let partition = partition.expect("where nobody can tell, nothing spreads");
             (key, partition, event)
         })
+    }
+}
+
+impl Settings {
+    /// The edges that a rulebook's alerts spread along; None: they do not.
+    pub(super) fn live(&self, book: &Arc<WarningBook>) -> Result<Option<Arc<Live>>, EdgeError> {
+        let live = self.contagion.as_ref().map(|network| network.of(book)).transpose()?.flatten();
+        match self.partitioner {
+            Partitioner::Any if live.is_some() => Err(EdgeError::NoPlaces),
+            _ => Ok(live),
+        }
     }
 }
 

@@ -12,12 +12,20 @@ use std::{
 
 use tarim_proto::warning::v1::{Alert, Level};
 
+use crate::core::Losses;
+
 /// What a partition has done since the process began. What is counted is committed.
 #[derive(Debug, Default)]
 pub struct Watched {
     pub events: AtomicU64,
     pub alerts: AtomicU64,
     pub dead: AtomicU64,
+    /// Why those are dead letters, and episodes of patterns that were forgotten to make room.
+    pub unreadable: AtomicU64,
+    pub invalid: AtomicU64,
+    pub late: AtomicU64,
+    pub misplaced: AtomicU64,
+    pub displaced: AtomicU64,
     /// Events that alerts have spread, and alerts with too many neighbours.
     pub spread: AtomicU64,
     pub cut: AtomicU64,
@@ -55,6 +63,7 @@ pub struct Tally {
     pub events: u64,
     pub alerts: u64,
     pub dead: u64,
+    pub lost: Losses,
     pub spread: u64,
     pub cut: u64,
     raised: BTreeMap<(String, Level), u64>,
@@ -63,11 +72,17 @@ pub struct Tally {
 impl Watched {
     /// A transaction is committed: what it brought, that it reaches up to `offset` and `event_us`, and how long that took.
     pub fn committed(&self, tally: &mut Tally, offset: i64, event_us: i64, took: Duration) {
-        let Tally { events, alerts, dead, spread, cut, raised } = mem::take(tally);
+        let Tally { events, alerts, dead, lost, spread, cut, raised } = mem::take(tally);
+        let Losses { unreadable, invalid, late, misplaced, displaced } = lost;
         let add = |to: &AtomicU64, n: u64| _ = to.fetch_add(n, Ordering::Relaxed);
         add(&self.events, events);
         add(&self.alerts, alerts);
         add(&self.dead, dead);
+        add(&self.unreadable, unreadable);
+        add(&self.invalid, invalid);
+        add(&self.late, late);
+        add(&self.misplaced, misplaced);
+        add(&self.displaced, displaced);
         add(&self.spread, spread);
         add(&self.cut, cut);
         add(&self.transactions, 1);

@@ -48,6 +48,7 @@ use crate::delivery::{Policy, check_managers};
 pub struct WarningBook {
     version: String,
     standards: Standards,
+    members: Vec<String>,
     /// The warning rules as written.
     texts: read::Texts,
     streams: StreamSet,
@@ -270,6 +271,7 @@ impl WarningBook {
         problems.or(Self {
             version,
             standards,
+            members: folder.folders("members"),
             texts,
             streams,
             plan,
@@ -340,6 +342,11 @@ impl WarningBook {
         *hash.finalize().as_bytes()
     }
 
+    /// Codes of the legal entities (`members/`); none: the rulebook does not say, and every code is one.
+    pub fn members(&self) -> &[String] {
+        &self.members
+    }
+
     pub fn standards(&self) -> &Standards {
         &self.standards
     }
@@ -403,6 +410,21 @@ impl WarningBook {
     /// The same of the kind that may be oldest, but for what is never too late.
     pub fn lateness_most_us(&self) -> i64 {
         self.allowed_lateness_us.iter().copied().filter(|us| *us < i64::MAX).max().unwrap_or(0)
+    }
+
+    /// How far back events can matter to windows and patterns, in microseconds, but for those that come late.
+    pub fn looks_back_us(&self) -> i64 {
+        // What a pattern waits for, begins with an event whose condition may read windows. What is renewed may have been kept
+        // from beginning by what was there before it.
+        let windows = self.streams.windows().iter().map(|w| w.span_us()).max().unwrap_or(0);
+        let waits = self.patterns.iter().map(|p| p.within_us.saturating_mul(2)).max().unwrap_or(0);
+        windows.saturating_add(waits)
+    }
+
+    /// How much of history the log must keep, in microseconds: what all windows and patterns need to be filled, or rebuilt, to the
+    /// full, from events of which some were late.
+    pub fn history_us(&self) -> i64 {
+        self.looks_back_us().saturating_add(self.lateness_most_us())
     }
 
     /// Kinds of edges between customers.

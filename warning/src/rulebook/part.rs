@@ -27,6 +27,7 @@ impl WarningBook {
         Self {
             version: self.version.clone(),
             standards: self.standards.clone(),
+            members: self.members.clone(),
             texts,
             streams,
             plan,
