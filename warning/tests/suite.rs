@@ -16,6 +16,7 @@ mod limits;
 mod patterns;
 mod replay;
 mod rulebook;
+mod scenarios;
 mod service;
 mod support;
 mod swap;

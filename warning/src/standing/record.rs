@@ -152,7 +152,8 @@ mod tests {
         }
         let before = r#"{"blue": 5, "yellow": 0, "orange": 1, "red": 0, "unacknowledged": 2, "escalated": 0,
             "oldest_raised_us": 3, "latest_raised_us": 9}"#;
-        let Ok(Record::Customer { standing, .. }) = read(b"001/c1", Some(b"1-1"), Some(before.as_bytes())) else {
+        let Ok(Record::Customer { standing, .. }) = read(b"001/c1", Some(b"1-1"), Some(before.as_bytes()))
+        else {
             panic!("a record of before is read");
         };
         assert_eq!(standing.unacknowledged, [2, 0, 1, 0]);
