@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     event::{Format, Taken},
-    rulebook::WarningBook,
+    rulebook::{Pattern, WarningBook},
 };
 
 /// History, as far as a new rulebook asks for it.
@@ -65,7 +65,10 @@ impl Worker {
         // What a pattern waits for, begins with an event whose condition may read windows. What is renewed may have been kept
         // from beginning by what was there before it.
         let looks_back = part.streams().windows().iter().map(|w| w.span_us()).max().unwrap_or(0);
-        let waits = part.patterns().iter().map(|p| p.within_us.saturating_mul(2)).max().unwrap_or(0);
+        let waits = |p: &Pattern| {
+            p.within_us.saturating_mul(2).saturating_add(p.ends.map_or(0, |ends| ends.before_us))
+        };
+        let waits = part.patterns().iter().map(waits).max().unwrap_or(0);
         let lateness_us = before.lateness_most_us().max(book.lateness_most_us());
         let need_us = looks_back.saturating_add(waits).saturating_add(lateness_us);
         let of = |w: &usize| {

@@ -8,6 +8,7 @@ use super::{
     backfill::Backfill,
     crossed::Crossed,
     customers::Customers,
+    ended::Ended,
     episodes::Episode,
     known::Features,
     standing::Standing,
@@ -76,6 +77,17 @@ impl State {
                 if let Some(crossed) = same_crossing(crossed, &rules, (&before, &now)) {
                     crossed.put(None, &mut sections, self.crossed_section());
                 }
+            }
+            let ended = |section: &[u8], patterns: &[Option<u16>]| -> Vec<Ended> {
+                let still = |e: Ended| Some(Ended { pattern: patterns[usize::from(e.pattern)]?, ..e });
+                Ended::all(section).filter_map(still).collect()
+            };
+            let mut over = ended(section(old.ended_section().0), &kept);
+            if let Some((h, (state, count))) = past {
+                over.extend(ended(Sections::section_of(state, h.ended_section().0, count), &new));
+            }
+            for ended in over {
+                ended.put(&mut sections, self.ended_section(), |_| true);
             }
             let put: Option<()> = Customers::put(self.customers_mut(), slot, now_us, sections.bytes());
             put.expect("customers come in order");

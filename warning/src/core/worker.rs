@@ -15,6 +15,7 @@ use super::{
     crossing::Looked,
     customers::{Customer, Customers},
     dead::DeadOffsets,
+    ended::Ended,
     episodes::{EPISODES_MAX, Episode},
     known::{Features, Met, Whose},
     raise::{Outcome, Raise, evidence},
@@ -64,6 +65,7 @@ struct StateLayout {
     episodes: (usize, usize),
     standing: (usize, usize),
     crossed: (usize, usize),
+    ended: (usize, usize),
 }
 
 /// Buffers that are used again and again.
@@ -91,7 +93,7 @@ pub(super) struct Work {
 impl Worker {
     pub fn new(book: Arc<WarningBook>) -> Self {
         let windows = book.plan().sections();
-        let count = windows + 4;
+        let count = windows + 5;
         let counts = Counts {
             events: vec![0; book.streams().kinds().len()],
             raised: vec![0; book.rules().len()],
@@ -107,6 +109,7 @@ impl Worker {
                     episodes: (windows + 1, count),
                     standing: (windows + 2, count),
                     crossed: (windows + 3, count),
+                    ended: (windows + 4, count),
                 },
                 timers: Timers::default(),
                 clock_us: i64::MIN,
@@ -320,6 +323,10 @@ impl State {
 
     pub(super) fn crossed_section(&self) -> (usize, usize) {
         self.layout.crossed
+    }
+
+    pub(super) fn ended_section(&self) -> (usize, usize) {
+        self.layout.ended
     }
 
     pub(super) fn counts(&self) -> &Counts {
@@ -546,6 +553,16 @@ impl State {
         }
     }
 
+    /// Remembers what ended a customer's episodes.
+    pub(super) fn remember(&mut self, customer: u32, ended: Ended) {
+        let Self { book, customers, counts, layout, clock_us, .. } = self;
+        let matters = |e: &Ended| {
+            let ends = book.patterns().get(usize::from(e.pattern)).and_then(|p| p.ends.as_ref());
+            ends.is_some_and(|ends| book.ends_until_us(ends, e.at_us) >= *clock_us)
+        };
+        counts.displaced += ended.put(&mut customers.get_mut(customer).sections, layout.ended, matters);
+    }
+
     /// Raises the alert of a pattern.
     fn raise(&mut self, pattern: &Pattern, fired: Fired<'_>, out: &mut Outbox) {
         let Fired { customer, episode, at_us, events, values, unknown } = fired;
@@ -647,6 +664,9 @@ impl Found<'_> {
             self.state.counts.displaced += 1;
             return;
         }
+        if self.was_ended(pattern, &episode) {
+            return;
+        }
         let deadline_us = episode.deadline_us;
         let mut episodes = self.state.episodes(self.customer);
         let same = |e: &Episode| e.pattern == episode.pattern && e.key == episode.key;
@@ -687,15 +707,35 @@ impl Found<'_> {
         }
     }
 
-    /// What ends an episode has come: it does not fire.
+    /// What ends an episode has come: it does not fire, nor does one that is heard of only later.
     fn unless(&mut self, index: usize) {
+        let book = self.state.book.clone();
+        let Some(ends) = &book.patterns()[index].ends else { return };
         let mut episodes = self.state.episodes(self.customer);
         let before = episodes.len();
         let key = self.key();
-        episodes.retain(|e| !self.belongs(e, index, &key));
+        let at_us = self.event.happened_at_us;
+        let is = |e: &Episode| usize::from(e.pattern) == index && e.key == key;
+        episodes.retain(|e| !(is(e) && ends.reaches(at_us, e.started_us, e.deadline_us)));
         if episodes.len() < before {
             self.state.write(self.customer, &episodes);
         }
+        if book.ends_until_us(ends, at_us) >= self.state.clock_us {
+            self.state.remember(self.customer, Ended::new(index, &key, at_us));
+        }
+    }
+
+    /// Whether what ends an episode came before what begins it.
+    fn was_ended(&mut self, pattern: &Pattern, episode: &Episode) -> bool {
+        let Some(ends) = &pattern.ends else { return false };
+        let Episode { started_us, deadline_us, .. } = *episode;
+        let (section, count) = self.state.layout.ended;
+        let mut all = Ended::all(self.state.customers.get(self.customer).sections.get(section, count));
+        let of = Ended::new(usize::from(episode.pattern), &episode.key, 0);
+        all.any(|e| {
+            let itself = ends.by_its_like && e.at_us == started_us;
+            (Ended { at_us: 0, ..e }) == of && !itself && ends.reaches(e.at_us, started_us, deadline_us)
+        })
     }
 
     /// Something follows.

@@ -8,7 +8,8 @@ use tarim_features::{
 use tarim_models::scorecard::ScorecardText;
 
 use super::{
-    Ask, Asks, CONTAGION, Fires, Group, Guards, IfUnknown, Listener, Pattern, Reads, Rule, Shown, ShownFrom,
+    Ask, Asks, CONTAGION, Ends, Fires, Group, Guards, IfUnknown, Listener, Pattern, Reads, Rule, Shown,
+    ShownFrom,
     entities::Entities,
     look::Looks,
     program::{Expression, Ready, episode_scope},
@@ -187,6 +188,7 @@ impl Compiler<'_> {
                 when: Some(text.when.clone()),
                 key: text.key.clone(),
                 amount: None,
+                before_us: 0,
                 place: text.head.place.clone(),
             };
             self.step(Asks::Rule(index), &text.head, &step, Shows::Here);
@@ -200,9 +202,9 @@ impl Compiler<'_> {
         let shows = if at_end { Shows::Here } else { Shows::Elsewhere };
         let first = self.step(Asks::First(pattern), head, &text.first, shows);
         let then = text.then.as_ref().map(|step| self.step(Asks::Then(pattern), head, step, Shows::Here));
-        if let Some(step) = &text.unless {
-            self.step(Asks::Unless(pattern), head, step, Shows::Elsewhere);
-        }
+        let unless = text.unless.as_ref();
+        let unless = unless
+            .map(|step| (self.step(Asks::Unless(pattern), head, step, Shows::Elsewhere), step.before_us));
         for step in [&text.then, &text.unless].into_iter().flatten() {
             if step.key.len() != text.first.key.len() {
                 self.problems.push(step.place.problem(
@@ -215,11 +217,16 @@ impl Compiler<'_> {
             (Some(sql), Some((kind, _))) => self.fires(sql, kind, head),
             _ => None,
         };
-        if let Some((_, show)) = first {
+        if let Some((kind, show)) = first {
+            let ends = unless.and_then(|(step, before_us)| {
+                let (of, _) = step?;
+                Some(Ends { before_us, first: kind, by_its_like: of == kind })
+            });
             let within_us = text.within_us;
             let steps = [Some(&text.first), text.then.as_ref()];
             let by_contagion = steps.iter().flatten().any(|step| step.event.value == CONTAGION);
-            let pattern = Pattern { rule, within_us, at_end, renewed: false, fires, show, by_contagion };
+            let pattern =
+                Pattern { rule, within_us, at_end, renewed: false, ends, fires, show, by_contagion };
             self.pattern(head, pattern);
         }
     }
@@ -229,8 +236,16 @@ impl Compiler<'_> {
         if let Some((_, show)) = self.step(Asks::First(pattern), &text.head, &text.of, Shows::Here) {
             let within_us = text.after_us;
             let by_contagion = text.of.event.value == CONTAGION;
-            let pattern =
-                Pattern { rule, within_us, at_end: true, renewed: true, fires: None, show, by_contagion };
+            let pattern = Pattern {
+                rule,
+                within_us,
+                at_end: true,
+                renewed: true,
+                ends: None,
+                fires: None,
+                show,
+                by_contagion,
+            };
             self.pattern(&text.head, pattern);
         }
     }

@@ -96,12 +96,32 @@ pub struct Pattern {
     pub at_end: bool,
     /// The first event begins the time anew: an absence.
     pub renewed: bool,
+    /// What ends it, if anything does.
+    pub ends: Option<Ends>,
     /// What must hold of all that followed; None: that something did.
     pub fires: Option<Fires>,
     /// Values that an alert shows whose time is over.
     pub show: Vec<Shown>,
     /// It begins or ends with an alert of somebody else: its alerts spread no further.
     pub by_contagion: bool,
+}
+
+/// What ends a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// What came up to so long before the pattern began ends it, too, in microseconds.
+    pub before_us: i64,
+    /// Kind of the events that the pattern begins with.
+    pub first: usize,
+    /// It ends with events of the same kind: none ends what it begins itself.
+    pub by_its_like: bool,
+}
+
+impl Ends {
+    /// Whether what happened at a time ends what began at another and is over at a third.
+    pub fn reaches(&self, at_us: i64, started_us: i64, deadline_us: i64) -> bool {
+        (started_us.saturating_sub(self.before_us)..=deadline_us).contains(&at_us)
+    }
 }
 
 /// A condition on an episode of a pattern.
@@ -403,6 +423,15 @@ impl WarningBook {
     /// The same of the kind that may be oldest, but for what is never too late.
     pub fn lateness_most_us(&self) -> i64 {
         self.allowed_lateness_us.iter().copied().filter(|us| *us < i64::MAX).max().unwrap_or(0)
+    }
+
+    /// Until when what ended a pattern at a time can end what is still to come, by the stream's clock.
+    pub fn ends_until_us(&self, ends: &Ends, at_us: i64) -> i64 {
+        let lateness_us = match self.allowed_lateness_us(ends.first) {
+            i64::MAX => self.lateness_most_us(),
+            us => us,
+        };
+        at_us.saturating_add(ends.before_us).saturating_add(lateness_us)
     }
 
     /// Kinds of edges between customers.
