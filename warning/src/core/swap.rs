@@ -18,7 +18,8 @@ use crate::rulebook::{Crossing, WarningBook};
 
 impl Worker {
     /// Goes on with another rulebook. Windows that take the same of the same events keep what they have, and so do patterns,
-    /// standing alerts and crossings of rules that are there still. New windows and patterns are those that history has
+    /// standing alerts and crossings of rules that are there still; a pattern that waits for something else, or for another
+    /// time, is a new one. New windows and patterns are those that history has
     /// filled; without it they begin empty. If rules read features, it is to be given rows behind it ([`Worker::know`]).
     pub fn swap(&mut self, book: Arc<WarningBook>, history: Option<Backfill>) {
         let mut worker = Worker::new(book);
@@ -125,10 +126,10 @@ fn crossing(book: &WarningBook, rule: u32) -> Option<&Crossing> {
     book.crossings().iter().find(|crossing| crossing.rule == rule as usize)
 }
 
-/// Of each pattern its number in another rulebook, if that has it.
+/// Of each pattern its number in another rulebook, if that has it and means the same by it.
 fn patterns(of: &WarningBook, now: &WarningBook) -> Vec<Option<u16>> {
     let all = 0..of.patterns().len();
-    all.map(|pattern| now.pattern_of(of.rule_of(pattern)).map(|i| i as u16)).collect()
+    all.map(|pattern| of.same_pattern(pattern, now).map(|i| i as u16)).collect()
 }
 
 /// The episodes of a section, of the patterns that are there still.

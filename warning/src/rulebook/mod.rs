@@ -30,7 +30,7 @@ use tarim_features::{
     expr::{Bound, Checked, Inlet, Program},
     folder::Folder,
     row::Dictionary,
-    stream::{Plan, Readings, Sections, StreamSet},
+    stream::{Plan, Readings, Sections, StreamSet, Window},
 };
 use tarim_models::scorecard::ScorecardText;
 
@@ -104,6 +104,9 @@ pub struct Pattern {
     pub show: Vec<Shown>,
     /// It begins or ends with an alert of somebody else: its alerts spread no further.
     pub by_contagion: bool,
+    /// All that its episodes depend on, as text: steps with their conditions and windows, and times. Of two rulebooks a pattern
+    /// is the same if this is.
+    pub meaning: String,
 }
 
 /// What ends a pattern.
@@ -337,16 +340,7 @@ impl WarningBook {
             hash.update(line.as_bytes());
         };
         for w in self.streams.windows() {
-            let kind = &self.streams.kinds()[w.kind].name;
-            let sql = |e: &Option<Checked>| e.as_ref().map(Checked::sql);
-            feed(format!(
-                "window {kind:?} {:?} {:?} {:?} {:?} {}",
-                w.measure,
-                sql(&w.of),
-                sql(&w.filter),
-                w.grain,
-                w.panes
-            ));
+            feed(window_meaning(&self.streams, w));
         }
         for p in &self.patterns {
             feed(format!("pattern {:?} {} {} {}", self.rules[p.rule].id, p.within_us, p.at_end, p.renewed));
@@ -405,9 +399,11 @@ impl WarningBook {
         &self.rules[self.patterns[pattern].rule].id
     }
 
-    /// The pattern of a rule, by the rule's id; None: there is no such rule, or it waits for nothing.
-    pub fn pattern_of(&self, rule: &str) -> Option<usize> {
-        self.patterns.iter().position(|p| self.rules[p.rule].id == rule)
+    /// A pattern of this rulebook in another one, by the rule's id; None: it is not there, or means something else.
+    pub fn same_pattern(&self, pattern: usize, other: &WarningBook) -> Option<usize> {
+        let (rule, meaning) = (self.rule_of(pattern), &self.patterns[pattern].meaning);
+        let all = 0..other.patterns.len();
+        all.into_iter().find(|p| other.rule_of(*p) == rule && other.patterns[*p].meaning == *meaning)
     }
 
     /// By kind of events.
@@ -485,6 +481,14 @@ impl WarningBook {
     pub fn codes(&self, kind: usize) -> &Dictionary {
         self.streams.kinds()[kind].layout.codes()
     }
+}
+
+/// All that the values of a window depend on, as text: its name is not among it.
+fn window_meaning(streams: &StreamSet, window: &Window) -> String {
+    let kind = &streams.kinds()[window.kind].name;
+    let sql = |e: &Option<Checked>| e.as_ref().map(Checked::sql);
+    let Window { measure, of, filter, grain, panes, .. } = window;
+    format!("window {kind:?} {measure:?} {:?} {:?} {grain:?} {panes}", sql(of), sql(filter))
 }
 
 /// Scorecards of all kinds: whoever names one of the wrong kind is told so.
