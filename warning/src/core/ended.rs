@@ -23,6 +23,9 @@ const ENDED_MAX: usize = 64;
 
 const BYTES: usize = 20;
 
+/// Most bytes of a customer's.
+pub const ENDED_BYTES_MAX: usize = ENDED_MAX * BYTES;
+
 impl Ended {
     pub fn new(pattern: usize, key: &str, at_us: i64) -> Self {
         Self { pattern: pattern as u16, key: twox_hash::XxHash3_64::oneshot(key.as_bytes()), at_us }

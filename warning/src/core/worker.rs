@@ -6,19 +6,21 @@ use tarim_datamart::ValueRef;
 use tarim_features::{
     expr::{Answers, ExprId, Given, Scratch},
     row::{Dictionary, Row},
-    stream::{Moment, Said, Seen},
+    stream::{Moment, Plan, Said, Sections, Seen},
 };
 use tarim_proto::warning::v1::{DeadLetter, EventRef, Evidence};
 
 use super::{
     Counts, Outbox, Position,
+    crossed::CROSSED_BYTES_MAX,
     crossing::Looked,
-    customers::{Customer, Customers},
+    customers::{Customer, Customers, IDS_MAX},
     dead::DeadOffsets,
-    ended::Ended,
+    ended::{ENDED_BYTES_MAX, Ended},
     episodes::{EPISODES_MAX, Episode},
     known::{Features, Met, Whose},
     raise::{Outcome, Raise, evidence},
+    standing::STANDING_BYTES_MAX,
     timers::{Timer, Timers},
 };
 use crate::{
@@ -56,6 +58,8 @@ pub(super) struct State {
     home: Option<i32>,
     counts: Counts,
     layout: StateLayout,
+    /// Most bytes of a customer's episodes.
+    episode_bytes: usize,
     pub(super) work: Work,
 }
 
@@ -111,6 +115,7 @@ impl Worker {
                     crossed: (windows + 3, count),
                     ended: (windows + 4, count),
                 },
+                episode_bytes: episode_bytes(book.plan()),
                 timers: Timers::default(),
                 clock_us: i64::MIN,
                 dead: DeadOffsets::default(),
@@ -547,7 +552,8 @@ impl State {
     /// Writes a customer's episodes; if they do not fit, the oldest give way.
     pub(super) fn write(&mut self, customer: u32, mut episodes: &[Episode]) {
         let sections = &mut self.customers.get_mut(customer).sections;
-        while Episode::write(episodes, sections, self.layout.episodes, &mut self.work.buffer).is_none() {
+        let (most, at) = (self.episode_bytes, self.layout.episodes);
+        while Episode::write(episodes, most, sections, at, &mut self.work.buffer).is_none() {
             episodes = &episodes[1..];
             self.counts.displaced += 1;
         }
@@ -587,6 +593,15 @@ impl State {
         let window = |w| self.book.plan().value(w, now_us, &state.sections, count);
         evidence(show, row, window, |feature| self.features.value(feature, whose))
     }
+}
+
+/// What the windows and all else of a customer leave of a state: however many episodes are open, no event is refused for want
+/// of room.
+fn episode_bytes(plan: &Plan) -> usize {
+    // A pane that comes in before another one goes.
+    const SLACK: usize = 1 << 10;
+    let others = STANDING_BYTES_MAX + CROSSED_BYTES_MAX + ENDED_BYTES_MAX + IDS_MAX + SLACK;
+    Sections::BYTES_MAX.saturating_sub(plan.bytes_most() + others)
 }
 
 /// An episode that fires.
