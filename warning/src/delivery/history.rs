@@ -78,8 +78,7 @@ pub fn deliver(
         history.write(policy, &mut out, &pushes, &course)?;
     }
     out.finish()?;
-    let warnings: u64 = course.warnings().iter().map(|warning| u64::from(warning.count)).sum();
-    history.known = history.alerts - warnings;
+    history.known = course.known;
     progress(records.bytes());
     Ok(history)
 }
