@@ -131,7 +131,7 @@ impl Load {
             event.event_id = format!("l{subject:011}-{:02}", n % 100);
             event.offset = n as i64;
         }
-        Ok(NewAlert::new(alert, &Inspections::default())?)
+        Ok(NewAlert::new(alert, &Inspections::default(), 0)?)
     }
 }
 

@@ -132,6 +132,7 @@ impl Args {
             pushes: self.pushes.clone(),
             group: self.group.clone(),
             inspections: self.inspections(),
+            clock: self.clock(),
         }
     }
 }
@@ -170,7 +171,7 @@ fn take(ledger: &Ledger, file: &Path, args: &Args) -> anyhow::Result<()> {
     let size = std::fs::metadata(file).map_or(0, |m| m.len());
     let style = ProgressStyle::with_template("{spinner} {bytes}/{total_bytes} of alerts [{wide_bar}] {eta}")?;
     let bar = ProgressBar::new(size).with_style(style);
-    let taken = take_file(ledger, file, &args.inspections(), |bytes| bar.set_position(bytes))?;
+    let taken = take_file(ledger, file, &args.inspections(), &args.clock(), |bytes| bar.set_position(bytes))?;
     bar.finish_and_clear();
     println!(
         "{}: {} warnings opened, {} repeats counted, {} alerts known before",

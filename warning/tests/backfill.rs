@@ -99,7 +99,7 @@ fn ids(book: &WarningBook) -> BTreeSet<String> {
 #[test]
 fn a_new_rulebook_is_as_if_it_had_always_been_there() {
     let mut told: BTreeMap<String, usize> = BTreeMap::new();
-    let (mut dead, mut empty, mut differ) = (0, 0, 0);
+    let (mut dead, mut empty, mut differ, mut others) = (0, 0, 0, 0);
     for seed in 0..seeds() {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let books: [Arc<WarningBook>; 3] = std::array::from_fn(|_| books::random(&mut rng));
@@ -116,7 +116,14 @@ fn a_new_rulebook_is_as_if_it_had_always_been_there() {
             let said: BTreeSet<_> = before.iter().map(key).collect();
             let mut new = BTreeSet::new();
             if n > 0 {
-                new = &ids(book) - &ids(&books[n - 1]);
+                let former = &books[n - 1];
+                new = &ids(book) - &ids(former);
+                // Of the same id, and waiting for something else: as new as the others.
+                let changed = |p: &usize| book.same_pattern(*p, former).is_none();
+                let changed = (0..book.patterns().len()).filter(changed);
+                let changed: BTreeSet<String> = changed.map(|p| book.rule_of(p).to_owned()).collect();
+                others += changed.difference(&new).count();
+                new.extend(changed);
                 empty += usize::from(worker.backfill(book).is_none());
                 // Without history it would be another one.
                 let mut bare = resumed(&mut worker, &books[n - 1], at);
@@ -154,6 +161,7 @@ fn a_new_rulebook_is_as_if_it_had_always_been_there() {
         let n = told.get(&format!("P-{pattern}"));
         assert!(n.is_some_and(|n| *n >= 3), "P-{pattern} has hardly ever fired: {told:?}");
     }
+    assert!(others > seeds() as usize / 2, "hardly any pattern of the same id is another one: {others}");
     assert!(empty < 10, "swaps have nothing to fill: {empty}");
     assert!(differ > seeds() as usize, "history hardly ever makes a difference: {differ}");
 }
@@ -201,6 +209,33 @@ fn a_new_absence_does_not_begin_with_what_is_past() {
         .map(|alert| (alert.customer_id.as_str(), tarim_warning::alert::time(alert.raised_at_us)))
         .collect();
     assert_eq!(told, [("waiting", "2026-02-25T00:00:00Z".to_owned())]);
+}
+
+/// "No salary for 45 days" becomes "30 days" and, of another customer, "60 days" under the same id.
+#[test]
+fn an_absence_of_another_time_does_not_keep_its_old_deadlines() {
+    let rule = |days: u32, kind: &str| {
+        let rule = format!(
+            "[[absence]]\nid = \"N-1\"\nzh = \"新\"\nen = \"no salary\"\nlevel = \"orange\"\n\
+             event = \"transaction\"\nwhen = \"event.kind = '{kind}'\"\nafter = \"{days}d\"\n"
+        );
+        with("", &rule)
+    };
+    let log = [booking("e0", "c", "2026-01-01T00:00:00Z", "salary"), tick("2026-01-10T00:00:00Z")];
+    let came = |json: &Json| Came { record: Record::json(json), at_us: i64::MAX };
+    let history: Vec<Came> = log.iter().map(came).collect();
+    let told = |to: &Arc<WarningBook>| {
+        let mut worker = Worker::new(rule(45, "salary"));
+        run(&mut worker, 0, &records(&history));
+        swap(&mut worker, to, &history, history.len(), true);
+        let out = run(&mut worker, history.len(), &[Record::json(&tick("2026-06-01T00:00:00Z"))]);
+        let of = alerts(out).into_iter().filter(|a| a.rule_id == "N-1");
+        of.map(|a| tarim_warning::alert::time(a.raised_at_us)).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&rule(45, "salary")), ["2026-02-15T00:00:00Z"]);
+    assert_eq!(told(&rule(30, "salary")), ["2026-01-31T00:00:00Z"]);
+    assert_eq!(told(&rule(60, "salary")), ["2026-03-02T00:00:00Z"]);
+    assert!(told(&rule(45, "purchase")).is_empty(), "it never began");
 }
 
 const NEW_STREAM: &str = "[stream]\nname = \"new\"\nzh = \"新\"\nen = \"new\"\nevent = \"transaction\"\n\

@@ -74,10 +74,10 @@ struct Generation {
 }
 
 /// What a case is run with.
-struct Setting {
-    book: Arc<WarningBook>,
-    store: Store,
-    edges: Edges,
+pub struct Setting {
+    pub book: Arc<WarningBook>,
+    pub store: Store,
+    pub edges: Edges,
 }
 
 /// An alert that must come. What is left out of `values` is not looked at.
@@ -230,7 +230,8 @@ impl Setting {
     }
 }
 
-fn edges(book: &WarningBook, lines: &[String]) -> Result<Edges, String> {
+/// Edges, each a line: kind, from, to; and since and until, if it has them.
+pub fn edges(book: &WarningBook, lines: &[String]) -> Result<Edges, String> {
     let mut builder = Builder::new(book.edges().edges().len());
     for line in lines {
         let parts: Vec<&str> = line.split(' ').collect();
@@ -247,7 +248,7 @@ fn edges(book: &WarningBook, lines: &[String]) -> Result<Edges, String> {
 }
 
 /// What each record brings, and what it spreads. `first` are the offset of the first record, and how many were spread before.
-fn run(
+pub fn run(
     worker: &mut Worker,
     (first, spread_before): (usize, &mut i64),
     records: &[Record],

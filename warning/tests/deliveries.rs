@@ -229,7 +229,7 @@ fn step(number: usize, line: &str) -> Step {
                     _ => panic!("{line}: {word}"),
                 }
             }
-            Step::Alert(at_us, NewAlert::new(alert, &Inspections::default()).unwrap())
+            Step::Alert(at_us, NewAlert::new(alert, &Inspections::default(), 0).unwrap())
         }
         (change, [of]) => {
             let to = State::ALL.into_iter().find(|state| state.name() == change);

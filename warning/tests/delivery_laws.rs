@@ -93,7 +93,7 @@ fn step(number: usize, now_us: i64, rng: &mut ChaCha8Rng) -> Step {
                 group: ["", "loans"][rng.random_range(0..2)].into(),
                 ..Alert::default()
             };
-            Step::Alert(NewAlert::new(alert, &Inspections::default()).unwrap())
+            Step::Alert(NewAlert::new(alert, &Inspections::default(), 0).unwrap())
         }
         6..9 => Step::Change(NewChange {
             member: member.into(),

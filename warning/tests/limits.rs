@@ -2,7 +2,7 @@
 
 use crate::support;
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use crate::support::{Record, book, event, run};
 use rand::{Rng, SeedableRng};
@@ -202,6 +202,37 @@ fn a_state_that_is_full_of_episodes_keeps_the_newest() {
     let told = told(&mut worker, &[Record::json(&support::tick("2026-02-01"))], "G-4");
     assert!((60..100).contains(&told.len()), "{}", told.len());
     assert!(told.last().is_some_and(|a| a.key.ends_with("0299")));
+}
+
+/// Windows that may take nearly as much as they are let, behind a state that is full of patterns.
+#[test]
+fn patterns_never_crowd_windows_out() {
+    let folder = tempfile::tempdir().unwrap();
+    support::copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rulebook"), folder.path());
+    let mut text =
+        String::from("[stream]\nname = \"heavy\"\nzh = \"窗口\"\nen = \"heavy\"\nevent = \"transaction\"\n");
+    for i in 0..9 {
+        text += &format!(
+            "[[window]]\nname = \"w{i}\"\nzh = \"窗口\"\nen = \"payers\"\nmeasure = \"distinct\"\npanes = \"2 days\"\n\
+             of = \"event.counterparty\"\nwhere = \"event.amount_fen > {i}\"\n"
+        );
+    }
+    fs::write(folder.path().join("features/streams/heavy.toml"), text).unwrap();
+    let mut worker =
+        Worker::new(Arc::new(WarningBook::read(folder.path()).unwrap_or_else(|p| panic!("{p}"))));
+    let value = |minute: i64| {
+        let id = format!("{minute:0300}");
+        at(minute, "collateral_value", json!({ "collateral_id": id, "value_fen": 1, "loan_balance_fen": 1 }))
+    };
+    told(&mut worker, &(0..700).map(value).collect::<Vec<_>>(), "G-4");
+    assert!(worker.counts().displaced > 100, "{:?}", worker.counts());
+    // None is refused: see `told`.
+    let paid_in = |i: i64| {
+        at(i, "transaction", json!({ "direction": "C", "amount_fen": 99, "counterparty": format!("p{i}") }))
+    };
+    told(&mut worker, &(700..2000).map(paid_in).collect::<Vec<_>>(), "T-5");
+    let told = told(&mut worker, &[Record::json(&support::tick("2026-02-01"))], "G-4");
+    assert!(told.len() > 100 && told.last().is_some_and(|a| a.key.ends_with("0699")), "{}", told.len());
 }
 
 #[test]

@@ -38,20 +38,22 @@ fn events<'j>(log: &'j [Said], kinds: &[&str], key: &[&str]) -> Vec<Event<'j>> {
     log.iter().filter_map(|(_, json)| event(json)).collect()
 }
 
-/// `first` is not followed by `then` within a time, and the log goes on longer than that.
+/// `first` is not followed by `then` within a time, and the log goes on longer than that; nor, where they are of different
+/// kinds, was it preceded by that a shorter time before.
 fn unfollowed(
     log: &[Said],
     events: &[Event<'_>],
     first: &str,
     then: &str,
-    within_us: i64,
+    (before_us, within_us): (i64, i64),
 ) -> Vec<(String, i64)> {
     let end = log.iter().map(|(_, json)| time_of(json)).max().unwrap_or(i64::MIN);
     let mut told = Vec::new();
     for (i, event) in events.iter().enumerate().filter(|(_, e)| e.kind == first) {
         let deadline = event.at_us + within_us;
         let follows = |e: &Event<'_>| e.kind == then && e.key == event.key && e.at_us <= deadline;
-        if deadline < end && !events[i + 1..].iter().any(follows) {
+        let precedes = |e: &Event<'_>| first != then && e.at_us >= event.at_us - before_us && follows(e);
+        if deadline < end && !events[i + 1..].iter().any(follows) && !events[..i].iter().any(precedes) {
             told.push((event.key.clone(), deadline));
         }
     }
@@ -75,10 +77,10 @@ fn wanted(log: &[Said]) -> Vec<Told> {
         told.extend(alerts.into_iter().map(|(key, at)| (rule, key, at)));
     };
     let collateral = events(log, &["collateral_value"], &["collateral_id"]);
-    let old = unfollowed(log, &collateral, "collateral_value", "collateral_value", 10 * DAY_US);
+    let old = unfollowed(log, &collateral, "collateral_value", "collateral_value", (0, 10 * DAY_US));
     add("G-4", not_quiet(old, 20 * DAY_US));
     let due = events(log, &["repayment_due", "repayment_paid"], &["loan_id", "instalment"]);
-    let unpaid = unfollowed(log, &due, "repayment_due", "repayment_paid", 5 * DAY_US);
+    let unpaid = unfollowed(log, &due, "repayment_due", "repayment_paid", (2 * DAY_US, 5 * DAY_US));
     add("R-9", not_quiet(unpaid, 25 * DAY_US));
     let loans = events(log, &["loan_disbursed", "repayment_paid"], &["loan_id"]);
     let mut repaid = Vec::new();

@@ -45,7 +45,7 @@ impl Served {
     }
 
     fn raise(&self, alerts: Vec<Alert>) {
-        let new = |alert| NewAlert::new(alert, &Inspections::default()).unwrap();
+        let new = |alert| NewAlert::new(alert, &Inspections::default(), 0).unwrap();
         self.ledger.take_now(alerts.into_iter().map(new).collect(), None).unwrap();
     }
 

@@ -18,6 +18,7 @@ mod patterns;
 mod places;
 mod replay;
 mod rulebook;
+mod scenarios;
 mod service;
 mod support;
 mod swap;

@@ -23,7 +23,12 @@ pub fn complete(
             standing.by_level[level as usize] = u32::try_from(*count).unwrap_or(u32::MAX);
         }
     }
-    standing.unacknowledged = standing.open();
+    let unread = match values.get(&(relation, column("unacknowledged"))) {
+        Some(Value::Int64(count)) => u32::try_from(*count).unwrap_or(u32::MAX),
+        _ => u32::MAX,
+    };
+    // Of fewer than stand it is not said which: as many of each level as may be.
+    standing.unacknowledged = standing.by_level.map(|count| count.min(unread));
     let mut row = RowBuilder::new(&layout);
     standing.pack(&mut row).expect("a row of its own layout");
     let row = Row::new(&layout, row.finish(), layout.codes(), 0).expect("it was just packed");

@@ -24,8 +24,8 @@ pub const LEVELS: [(&str, Level); 4] =
 pub struct Standing {
     /// How many of each level, in the order of [`LEVELS`].
     pub by_level: [u32; 4],
-    /// Those that nobody has looked at.
-    pub unacknowledged: u32,
+    /// Those of each level that nobody has looked at.
+    pub unacknowledged: [u32; 4],
     /// Those that were passed on to somebody else.
     pub escalated: u32,
     /// When the first and the last of all their alerts arose, in microseconds since 1970-01-01T00:00:00Z. Of no meaning
@@ -36,7 +36,12 @@ pub struct Standing {
 
 impl Standing {
     pub fn open(&self) -> u32 {
-        self.by_level.iter().fold(0, |sum, n| sum.saturating_add(*n))
+        sum(self.by_level)
+    }
+
+    /// Those that nobody has looked at, of all levels.
+    pub fn unacknowledged(&self) -> u32 {
+        sum(self.unacknowledged)
     }
 
     /// None: nothing stands.
@@ -52,7 +57,7 @@ impl Standing {
         self.latest_raised_us = if first { last_us } else { self.latest_raised_us.max(last_us) };
         for (count, counts) in [
             (&mut self.by_level[level as usize], true),
-            (&mut self.unacknowledged, !acknowledged),
+            (&mut self.unacknowledged[level as usize], !acknowledged),
             (&mut self.escalated, escalated),
         ] {
             *count = count.saturating_add(u32::from(counts));
@@ -65,7 +70,7 @@ impl Standing {
     /// None, for a row of that layout.
     pub fn pack(&self, row: &mut RowBuilder) -> Result<(), CellError> {
         let [blue, yellow, orange, red] = self.by_level;
-        let counts = [self.open(), blue, yellow, orange, red, self.unacknowledged, self.escalated];
+        let counts = [self.open(), blue, yellow, orange, red, self.unacknowledged(), self.escalated];
         for (column, count) in counts.into_iter().enumerate() {
             row.set_int(column, i64::from(count))?;
         }
@@ -75,15 +80,26 @@ impl Standing {
             row.set_timestamp(GRAVEST + 1, self.oldest_raised_us)?;
             row.set_timestamp(GRAVEST + 2, self.latest_raised_us)?;
         }
+        for (column, (_, level)) in (GRAVEST + 3..).zip(UNACKNOWLEDGED) {
+            row.set_int(column, i64::from(self.unacknowledged[level as usize]))?;
+        }
         Ok(())
     }
+}
+
+fn sum(by_level: [u32; 4]) -> u32 {
+    by_level.iter().fold(0, |sum, n| sum.saturating_add(*n))
 }
 
 /// Names of the counts, which stand first in the row.
 const COUNTS: [&str; 7] = ["open", "blue", "yellow", "orange", "red", "unacknowledged", "escalated"];
 
-/// Index of the gravest level; the two times follow it.
+/// Index of the gravest level; the two times follow it, and then those that nobody has looked at.
 const GRAVEST: usize = COUNTS.len();
+
+/// Of the levels that keep money back, those that nobody has looked at.
+const UNACKNOWLEDGED: [(&str, Level); 2] =
+    [("unacknowledged_orange", Level::Orange), ("unacknowledged_red", Level::Red)];
 
 /// What the gravest level is called where nothing stands: a comparison with it can always be told.
 const NONE: &str = "none";
@@ -99,7 +115,8 @@ pub fn layout() -> Arc<Layout> {
             ..Column::new("gravest", Type::Utf8)
         };
         let times = ["oldest_raised_at", "latest_raised_at"].map(|name| Column::new(name, Type::Timestamp));
-        let columns = COUNTS.iter().map(count).chain([gravest]).chain(times).collect();
+        let unread = UNACKNOWLEDGED.iter().map(|(name, _)| count(name));
+        let columns = COUNTS.iter().map(count).chain([gravest]).chain(times).chain(unread).collect();
         Arc::new(Layout::new(columns, Vec::new()).expect("names are distinct, ranges and codes in order"))
     });
     LAYOUT.clone()
@@ -127,7 +144,7 @@ mod tests {
         assert_eq!(
             shown(Some(&Standing::default())),
             "open=0 blue=0 yellow=0 orange=0 red=0 unacknowledged=0 escalated=0 gravest=none \
-             oldest_raised_at=– latest_raised_at=–"
+             oldest_raised_at=– latest_raised_at=– unacknowledged_orange=0 unacknowledged_red=0"
         );
     }
 
@@ -137,10 +154,12 @@ mod tests {
         standing.add(Level::Orange, false, false, 5_000_000, 9_000_000);
         standing.add(Level::Blue, true, false, 2_000_000, 3_000_000);
         standing.add(Level::Orange, true, true, 7_000_000, 8_000_000);
+        standing.add(Level::Red, false, false, 8_000_000, 8_000_000);
         assert_eq!(
             shown(Some(&standing)),
-            "open=3 blue=1 yellow=0 orange=2 red=0 unacknowledged=1 escalated=1 gravest=orange \
-             oldest_raised_at=1970-01-01T00:00:02Z latest_raised_at=1970-01-01T00:00:09Z"
+            "open=4 blue=1 yellow=0 orange=2 red=1 unacknowledged=2 escalated=1 gravest=red \
+             oldest_raised_at=1970-01-01T00:00:02Z latest_raised_at=1970-01-01T00:00:09Z \
+             unacknowledged_orange=1 unacknowledged_red=1"
         );
     }
 }

@@ -11,6 +11,8 @@
 //! taken when it first came: what was too late by the stream's clock of that time, or broke the standards, is among the
 //! [`DeadOffsets`]. So no gate is asked twice, and the rulebooks of before need not be known.
 //!
+//! A pattern is new, too, if the rule was there and waited for something else, or for another time.
+//!
 //! Windows depend on a customer's events alone. Patterns wait for time to go by: where there are new ones, all events and ticks are
 //! followed, so that whatever has been over in the past is over. Its alerts are thrown away: they were not raised when it
 //! would have been time, and a rule that is new does not begin with what is past.
@@ -57,7 +59,7 @@ impl Worker {
         let (old, new) = ((before.streams(), before.plan()), (book.streams(), book.plan()));
         let windows = Migration::missing(old, new);
         let patterns: Vec<usize> =
-            (0..book.patterns().len()).filter(|p| before.pattern_of(book.rule_of(*p)).is_none()).collect();
+            (0..book.patterns().len()).filter(|p| book.same_pattern(*p, before).is_none()).collect();
         if windows.is_empty() && patterns.is_empty() {
             return None;
         }

@@ -20,7 +20,7 @@ pub struct Crossed {
 }
 
 /// Most bytes of a customer's. What is dropped is looked at anew: rather told twice than not at all.
-const BYTES_MAX: usize = 4096;
+pub const CROSSED_BYTES_MAX: usize = 4096;
 
 const BEYOND: u32 = 1 << 31;
 const KEYED: u32 = 1 << 30;
@@ -54,7 +54,7 @@ impl Crossed {
     pub fn put(self, at: Option<usize>, sections: &mut Sections, (section, count): (usize, usize)) {
         let bytes = self.bytes();
         let at = at.or_else(|| {
-            while sections.get(section, count).len() + bytes > BYTES_MAX {
+            while sections.get(section, count).len() + bytes > CROSSED_BYTES_MAX {
                 let all = || Crossed::all(sections.get(section, count));
                 let (at, gone) = all().find(|(_, c)| !c.beyond).or_else(|| all().next())?;
                 let _ = sections.splice(section, count, at, gone.bytes(), 0)?;
@@ -107,7 +107,7 @@ mod tests {
         for i in 0..1000 {
             of(i, i % 10 == 0).put(None, &mut sections, AT);
         }
-        assert!(sections.get(1, 2).len() <= BYTES_MAX);
+        assert!(sections.get(1, 2).len() <= CROSSED_BYTES_MAX);
         let left = all(&sections);
         assert_eq!(left.iter().filter(|c| c.beyond).count(), 100, "all that were told");
         assert_eq!(left.last(), Some(&of(999, false)));

@@ -63,7 +63,7 @@ pub struct Customer {
 }
 
 /// Bytes of two texts and of their lengths.
-const IDS_MAX: usize = 512;
+pub const IDS_MAX: usize = 512;
 
 impl Customers {
     pub fn new(count: usize, identity: usize) -> Self {

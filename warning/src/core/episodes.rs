@@ -48,9 +48,10 @@ impl Episode {
         })
     }
 
-    /// Puts these episodes in the place of a section's. None, and nothing is changed: they do not fit.
+    /// Puts these episodes in the place of a section's, in `most` bytes. None, and nothing is changed: they do not fit.
     pub fn write(
         episodes: &[Episode],
+        most: usize,
         sections: &mut Sections,
         (section, count): (usize, usize),
         buffer: &mut Vec<u8>,
@@ -58,6 +59,9 @@ impl Episode {
         buffer.clear();
         for episode in episodes {
             episode.append(buffer)?;
+            if buffer.len() > most {
+                return None;
+            }
         }
         sections.replace(section, count, buffer)
     }
@@ -144,9 +148,10 @@ mod tests {
         let mut sections = Sections::new(3);
         let mut buffer = Vec::new();
         let all = [one.clone(), two, one];
-        Episode::write(&all, &mut sections, (1, 3), &mut buffer).unwrap();
+        Episode::write(&all, 1000, &mut sections, (1, 3), &mut buffer).unwrap();
+        assert!(Episode::write(&all, 200, &mut sections, (1, 3), &mut buffer).is_none());
         assert!(Episode::all(sections.get(1, 3)).eq(all));
-        Episode::write(&[], &mut sections, (1, 3), &mut buffer).unwrap();
+        Episode::write(&[], 0, &mut sections, (1, 3), &mut buffer).unwrap();
         assert!(sections.get(1, 3).is_empty());
     }
 }

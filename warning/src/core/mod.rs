@@ -21,6 +21,7 @@ mod crossed;
 mod crossing;
 mod customers;
 mod dead;
+mod ended;
 mod episodes;
 mod foresee;
 mod index;

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::rulebook::WarningBook;
 
-const MAGIC: &[u8; 8] = b"TARIMW-6";
+const MAGIC: &[u8; 8] = b"TARIMW-7";
 /// Longest version of a generation.
 const FEATURES_MAX: usize = 64;
 /// Customers that room is made for before they are read.

@@ -19,6 +19,9 @@ const STANDING_MAX: usize = 128;
 
 const BYTES: usize = 24;
 
+/// Most bytes of a customer's.
+pub const STANDING_BYTES_MAX: usize = STANDING_MAX * BYTES;
+
 impl Standing {
     pub fn all(section: &[u8]) -> impl Iterator<Item = Standing> {
         section.chunks_exact(BYTES).map(|record| {

@@ -8,6 +8,7 @@ use super::{
     backfill::Backfill,
     crossed::Crossed,
     customers::Customers,
+    ended::Ended,
     episodes::Episode,
     known::Features,
     standing::Standing,
@@ -17,7 +18,8 @@ use crate::rulebook::{Crossing, WarningBook};
 
 impl Worker {
     /// Goes on with another rulebook. Windows that take the same of the same events keep what they have, and so do patterns,
-    /// standing alerts and crossings of rules that are there still. New windows and patterns are those that history has
+    /// standing alerts and crossings of rules that are there still; a pattern that waits for something else, or for another
+    /// time, is a new one. New windows and patterns are those that history has
     /// filled; without it they begin empty. If rules read features, it is to be given rows behind it ([`Worker::know`]).
     pub fn swap(&mut self, book: Arc<WarningBook>, history: Option<Backfill>) {
         let mut worker = Worker::new(book);
@@ -78,6 +80,17 @@ impl State {
                     crossed.put(None, &mut sections, self.crossed_section());
                 }
             }
+            let ended = |section: &[u8], patterns: &[Option<u16>]| -> Vec<Ended> {
+                let still = |e: Ended| Some(Ended { pattern: patterns[usize::from(e.pattern)]?, ..e });
+                Ended::all(section).filter_map(still).collect()
+            };
+            let mut over = ended(section(old.ended_section().0), &kept);
+            if let Some((h, (state, count))) = past {
+                over.extend(ended(Sections::section_of(state, h.ended_section().0, count), &new));
+            }
+            for ended in over {
+                ended.put(&mut sections, self.ended_section(), |_| true);
+            }
             let put: Option<()> = Customers::put(self.customers_mut(), slot, now_us, sections.bytes());
             put.expect("customers come in order");
             if !episodes.is_empty() {
@@ -114,10 +127,10 @@ fn crossing(book: &WarningBook, rule: u32) -> Option<&Crossing> {
     book.crossings().iter().find(|crossing| crossing.rule == rule as usize)
 }
 
-/// Of each pattern its number in another rulebook, if that has it.
+/// Of each pattern its number in another rulebook, if that has it and means the same by it.
 fn patterns(of: &WarningBook, now: &WarningBook) -> Vec<Option<u16>> {
     let all = 0..of.patterns().len();
-    all.map(|pattern| now.pattern_of(of.rule_of(pattern)).map(|i| i as u16)).collect()
+    all.map(|pattern| of.same_pattern(pattern, now).map(|i| i as u16)).collect()
 }
 
 /// The episodes of a section, of the patterns that are there still.

@@ -6,19 +6,22 @@ use tarim_datamart::ValueRef;
 use tarim_features::{
     expr::{Answers, ExprId, Given, Scratch},
     row::{Dictionary, Row},
-    stream::{Moment, Said, Seen},
+    stream::{Moment, Plan, Said, Sections, Seen},
 };
 use tarim_proto::warning::v1::{EventRef, Evidence};
 
 use super::{
     Counts, Outbox, Position,
+    crossed::CROSSED_BYTES_MAX,
     crossing::Looked,
-    customers::{Customer, Customers},
+    customers::{Customer, Customers, IDS_MAX},
     dead::DeadOffsets,
+    ended::{ENDED_BYTES_MAX, Ended},
     episodes::{EPISODES_MAX, Episode},
     known::{Features, Met, Whose},
     letter::letter,
     raise::{Outcome, Raise, evidence},
+    standing::STANDING_BYTES_MAX,
     timers::{Timer, Timers},
 };
 use crate::{
@@ -59,6 +62,8 @@ pub(super) struct State {
     home: Option<i32>,
     counts: Counts,
     layout: StateLayout,
+    /// Most bytes of a customer's episodes.
+    episode_bytes: usize,
     pub(super) work: Work,
 }
 
@@ -68,6 +73,7 @@ struct StateLayout {
     episodes: (usize, usize),
     standing: (usize, usize),
     crossed: (usize, usize),
+    ended: (usize, usize),
 }
 
 /// Buffers that are used again and again.
@@ -95,7 +101,7 @@ pub(super) struct Work {
 impl Worker {
     pub fn new(book: Arc<WarningBook>) -> Self {
         let windows = book.plan().sections();
-        let count = windows + 4;
+        let count = windows + 5;
         let counts = Counts {
             events: vec![0; book.streams().kinds().len()],
             raised: vec![0; book.rules().len()],
@@ -112,7 +118,9 @@ impl Worker {
                     episodes: (windows + 1, count),
                     standing: (windows + 2, count),
                     crossed: (windows + 3, count),
+                    ended: (windows + 4, count),
                 },
+                episode_bytes: episode_bytes(book.plan()),
                 timers: Timers::default(),
                 clock_us: i64::MIN,
                 dead: DeadOffsets::default(),
@@ -342,6 +350,10 @@ impl State {
         self.layout.crossed
     }
 
+    pub(super) fn ended_section(&self) -> (usize, usize) {
+        self.layout.ended
+    }
+
     pub(super) fn counts(&self) -> &Counts {
         &self.counts
     }
@@ -561,10 +573,21 @@ impl State {
     /// Writes a customer's episodes; if they do not fit, the oldest give way.
     pub(super) fn write(&mut self, customer: u32, mut episodes: &[Episode]) {
         let sections = &mut self.customers.get_mut(customer).sections;
-        while Episode::write(episodes, sections, self.layout.episodes, &mut self.work.buffer).is_none() {
+        let (most, at) = (self.episode_bytes, self.layout.episodes);
+        while Episode::write(episodes, most, sections, at, &mut self.work.buffer).is_none() {
             episodes = &episodes[1..];
             self.counts.displaced += 1;
         }
+    }
+
+    /// Remembers what ended a customer's episodes.
+    pub(super) fn remember(&mut self, customer: u32, ended: Ended) {
+        let Self { book, customers, counts, layout, clock_us, .. } = self;
+        let matters = |e: &Ended| {
+            let ends = book.patterns().get(usize::from(e.pattern)).and_then(|p| p.ends.as_ref());
+            ends.is_some_and(|ends| book.ends_until_us(ends, e.at_us) >= *clock_us)
+        };
+        counts.displaced += ended.put(&mut customers.get_mut(customer).sections, layout.ended, matters);
     }
 
     /// Raises the alert of a pattern.
@@ -591,6 +614,15 @@ impl State {
         let window = |w| self.book.plan().value(w, now_us, &state.sections, count);
         evidence(show, row, window, |feature| self.features.value(feature, whose))
     }
+}
+
+/// What the windows and all else of a customer leave of a state: however many episodes are open, no event is refused for want
+/// of room.
+fn episode_bytes(plan: &Plan) -> usize {
+    // A pane that comes in before another one goes.
+    const SLACK: usize = 1 << 10;
+    let others = STANDING_BYTES_MAX + CROSSED_BYTES_MAX + ENDED_BYTES_MAX + IDS_MAX + SLACK;
+    Sections::BYTES_MAX.saturating_sub(plan.bytes_most() + others)
 }
 
 /// An episode that fires.
@@ -668,6 +700,9 @@ impl Found<'_> {
             self.state.counts.displaced += 1;
             return;
         }
+        if self.was_ended(pattern, &episode) {
+            return;
+        }
         let deadline_us = episode.deadline_us;
         let mut episodes = self.state.episodes(self.customer);
         let same = |e: &Episode| e.pattern == episode.pattern && e.key == episode.key;
@@ -708,15 +743,35 @@ impl Found<'_> {
         }
     }
 
-    /// What ends an episode has come: it does not fire.
+    /// What ends an episode has come: it does not fire, nor does one that is heard of only later.
     fn unless(&mut self, index: usize) {
+        let book = self.state.book.clone();
+        let Some(ends) = &book.patterns()[index].ends else { return };
         let mut episodes = self.state.episodes(self.customer);
         let before = episodes.len();
         let key = self.key();
-        episodes.retain(|e| !self.belongs(e, index, &key));
+        let at_us = self.event.happened_at_us;
+        let is = |e: &Episode| usize::from(e.pattern) == index && e.key == key;
+        episodes.retain(|e| !(is(e) && ends.reaches(at_us, e.started_us, e.deadline_us)));
         if episodes.len() < before {
             self.state.write(self.customer, &episodes);
         }
+        if book.ends_until_us(ends, at_us) >= self.state.clock_us {
+            self.state.remember(self.customer, Ended::new(index, &key, at_us));
+        }
+    }
+
+    /// Whether what ends an episode came before what begins it.
+    fn was_ended(&mut self, pattern: &Pattern, episode: &Episode) -> bool {
+        let Some(ends) = &pattern.ends else { return false };
+        let Episode { started_us, deadline_us, .. } = *episode;
+        let (section, count) = self.state.layout.ended;
+        let mut all = Ended::all(self.state.customers.get(self.customer).sections.get(section, count));
+        let of = Ended::new(usize::from(episode.pattern), &episode.key, 0);
+        all.any(|e| {
+            let itself = ends.by_its_like && e.at_us == started_us;
+            (Ended { at_us: 0, ..e }) == of && !itself && ends.reaches(e.at_us, started_us, deadline_us)
+        })
     }
 
     /// Something follows.

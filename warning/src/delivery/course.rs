@@ -18,20 +18,24 @@ pub struct Course {
     books: Books,
     /// What alerts say, as it would be written.
     records: InMemory,
+    /// Alerts that came twice.
+    pub known: u64,
 }
 
 impl Course {
     pub fn new(policy: Policy, managers: Managers) -> Self {
         let mut books = Books::default();
         books.stage = Some(Stage::new(policy, managers, &books.delivery, &books.lifecycle.read()));
-        Self { books, records: InMemory::default() }
+        Self { books, records: InMemory::default(), known: 0 }
     }
 
     /// Takes an alert; what was due before comes first. One that is known brings nothing.
     pub fn alert(&mut self, alert: &NewAlert, now_us: i64) -> Vec<Arc<Push>> {
         let mut done = Done::default();
         done.due(&mut self.books, now_us, |_| ());
-        done.alerts(&mut self.books, std::slice::from_ref(alert), None, now_us, &mut self.records);
+        let alerts = std::slice::from_ref(alert);
+        let taken = done.alerts(&mut self.books, alerts, None, now_us, &mut self.records);
+        self.known += taken.known;
         self.books.lifecycle.write().settle();
         done.pushes
     }

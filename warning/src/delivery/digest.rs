@@ -206,7 +206,7 @@ mod tests {
                 ..Alert::default()
             };
             self.1.push(alert.clone());
-            let alert = NewAlert::new(alert, &Inspections::default()).unwrap();
+            let alert = NewAlert::new(alert, &Inspections::default(), 0).unwrap();
             match self.0.apply_alert(&alert.head(), Place::new(self.1.len() as u64 - 1, &[])) {
                 Raised::Opened(warning) => (warning, Waited { alerts: 1, ..Waited::default() }),
                 other => panic!("{other:?}"),

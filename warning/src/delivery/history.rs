@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use super::{Course, Kind, Managers, Policy, Push, What, push_json};
 use crate::{
+    clock::Clock,
     feed::{FileError, alert_of},
     lifecycle::Inspections,
     replay::{EventFile, OutFile, ReplayError},
@@ -55,7 +56,7 @@ pub fn deliver(
     let mut history = History::default();
     let mut now_us = i64::MIN;
     while let Some((format, record)) = records.read()? {
-        let alert = alert_of(format, record, &Inspections::default());
+        let alert = alert_of(format, record, &Inspections::default(), &Clock::Fixed(0));
         let record = history.alerts + 1;
         let refused = |what| FileError::NoAlert { file: from.into(), record, what };
         let alert = alert.map_err(refused)?;
@@ -77,8 +78,7 @@ pub fn deliver(
         history.write(policy, &mut out, &pushes, &course)?;
     }
     out.finish()?;
-    let warnings: u64 = course.warnings().iter().map(|warning| u64::from(warning.count)).sum();
-    history.known = history.alerts - warnings;
+    history.known = course.known;
     progress(records.bytes());
     Ok(history)
 }

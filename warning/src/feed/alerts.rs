@@ -64,7 +64,8 @@ pub fn run(edge: &Edge) -> Result<(), FeedError> {
                 *next = message.offset() + 1;
                 count += 1;
                 let payload = message.payload().unwrap_or_default();
-                match alert_of(format_of(&message), payload, &edge.settings.inspections) {
+                match alert_of(format_of(&message), payload, &edge.settings.inspections, &edge.settings.clock)
+                {
                     Ok(alert) => alerts.push(alert),
                     // It will be no alert however often it is read.
                     Err(what) => {

@@ -7,6 +7,7 @@ use tarim_proto::warning::v1::Alert;
 
 use super::alert_of_json;
 use crate::{
+    clock::Clock,
     event::Format,
     ledger::{Failure, Ledger, Taken},
     lifecycle::{Inspections, NewAlert},
@@ -33,6 +34,7 @@ pub fn take_file(
     ledger: &Ledger,
     file: &Path,
     inspections: &Inspections,
+    clock: &Clock,
     mut progress: impl FnMut(u64),
 ) -> Result<Taken, FileError> {
     let mut records = EventFile::open(file)?;
@@ -42,7 +44,7 @@ pub fn take_file(
             None => true,
             Some((format, record)) => {
                 number += 1;
-                let alert = alert_of(format, record, inspections);
+                let alert = alert_of(format, record, inspections, clock);
                 let refused = |what| FileError::NoAlert { file: file.into(), record: number, what };
                 batch.push(alert.map_err(refused)?);
                 false
@@ -62,10 +64,15 @@ pub fn take_file(
 }
 
 /// An alert as it came, or what is wrong with it.
-pub fn alert_of(format: Format, record: &[u8], inspections: &Inspections) -> Result<NewAlert, String> {
+pub fn alert_of(
+    format: Format,
+    record: &[u8],
+    inspections: &Inspections,
+    clock: &Clock,
+) -> Result<NewAlert, String> {
     let alert = match format {
         Format::Json => alert_of_json(record)?,
         Format::Protobuf => Alert::decode(record).map_err(|e| format!("it is no Protobuf alert: {e}"))?,
     };
-    NewAlert::new(alert, inspections).map_err(|e| e.to_string())
+    NewAlert::new(alert, inspections, clock.now_us()).map_err(|e| e.to_string())
 }

@@ -16,6 +16,7 @@ use rdkafka::{ClientConfig, error::KafkaError, metadata::Metadata};
 
 use super::{alerts, changes, pushes};
 use crate::{
+    clock::Clock,
     ledger::{Failure, Ledger},
     lifecycle::Inspections,
     rulebook::Level,
@@ -39,6 +40,8 @@ pub struct Settings {
     /// Consumer group. Offsets are kept in the ledger, not in it.
     pub group: String,
     pub inspections: Inspections,
+    /// What time it is at the desk.
+    pub clock: Clock,
 }
 
 /// Why an edge stops.
@@ -208,6 +211,7 @@ mod tests {
             pushes: String::new(),
             group: String::new(),
             inspections: Inspections::default(),
+            clock: Clock::default(),
         };
         for (alerts, topic, is) in [
             ("tarim.alerts", "tarim.alerts", true),

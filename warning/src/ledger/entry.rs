@@ -172,7 +172,7 @@ mod tests {
             repeats: n as u32 / 2,
             group: ["", "g"][n % 2].into(),
         };
-        NewAlert::new(alert, &Inspections::default()).unwrap()
+        NewAlert::new(alert, &Inspections::default(), 0).unwrap()
     }
 
     /// The bytes are those that the messages have; and what is read is what was put in, with the bodies at their places.

@@ -55,9 +55,9 @@ pub enum AlertError {
 const ALERT_MAX: usize = 1 << 20;
 
 impl NewAlert {
-    /// An alert that comes in: when it is to be inspected is decided now.
-    pub fn new(alert: Alert, inspections: &Inspections) -> Result<Self, AlertError> {
-        let inspect_by_us = inspections.due_us(&alert);
+    /// An alert that comes in at a time: when it is to be inspected is decided now.
+    pub fn new(alert: Alert, inspections: &Inspections, taken_us: i64) -> Result<Self, AlertError> {
+        let inspect_by_us = inspections.due_us(&alert, taken_us);
         let id = id(&alert.alert_id)?;
         let level = level(alert.level)?;
         let new = Self { id, level, alert: Arc::new(alert), inspect_by_us };

@@ -78,10 +78,10 @@ impl Record {
         }
     }
 
-    /// One alert more.
+    /// One alert more, and those that its rule held back before it.
     pub fn repeat(&mut self, alert: &Head<'_>) {
         self.level = self.level.max(alert.level as u8);
-        self.count = self.count.saturating_add(1);
+        self.count = self.count.saturating_add(1).saturating_add(alert.repeats);
         self.first_raised_us = self.first_raised_us.min(alert.raised_at_us);
         self.last_raised_us = self.last_raised_us.max(alert.raised_at_us);
         if self.inspect_by_us == NEVER {

@@ -8,11 +8,13 @@ use tarim_features::{
 use tarim_models::scorecard::ScorecardText;
 
 use super::{
-    Ask, Asks, CONTAGION, Fires, Group, Guards, IfUnknown, Listener, Pattern, Reads, Rule, Shown, ShownFrom,
+    Ask, Asks, CONTAGION, Ends, Fires, Group, Guards, IfUnknown, Listener, Pattern, Reads, Rule, Shown,
+    ShownFrom,
     entities::Entities,
     look::Looks,
     program::{Expression, Ready, episode_scope},
     read::{AbsenceText, Head, RuleText, SequenceText, StepText, Texts},
+    window_meaning,
 };
 
 /// Indexes of relations in the scope that expressions of a kind are read in; entities come behind them.
@@ -48,6 +50,7 @@ pub fn compile(
         scopes,
         conditions: (0..kinds).map(|_| Vec::new()).collect(),
         patterns: Vec::new(),
+        meaning: String::new(),
         entities,
         reads: Reads::default(),
         cards,
@@ -150,6 +153,8 @@ pub struct Compiler<'a> {
     pub scopes: Vec<Scope>,
     pub conditions: Vec<Vec<Condition>>,
     patterns: Vec<Pattern>,
+    /// What has been said of the pattern that is being read.
+    meaning: String,
     pub entities: &'a Entities,
     pub reads: Reads,
     pub cards: &'a [ScorecardText],
@@ -187,6 +192,7 @@ impl Compiler<'_> {
                 when: Some(text.when.clone()),
                 key: text.key.clone(),
                 amount: None,
+                before_us: 0,
                 place: text.head.place.clone(),
             };
             self.step(Asks::Rule(index), &text.head, &step, Shows::Here);
@@ -195,14 +201,15 @@ impl Compiler<'_> {
 
     fn sequence(&mut self, rule: usize, text: &SequenceText) {
         let pattern = self.patterns.len();
+        self.meaning.clear();
         let head = &text.head;
         let at_end = text.then.is_none();
         let shows = if at_end { Shows::Here } else { Shows::Elsewhere };
         let first = self.step(Asks::First(pattern), head, &text.first, shows);
         let then = text.then.as_ref().map(|step| self.step(Asks::Then(pattern), head, step, Shows::Here));
-        if let Some(step) = &text.unless {
-            self.step(Asks::Unless(pattern), head, step, Shows::Elsewhere);
-        }
+        let unless = text.unless.as_ref();
+        let unless = unless
+            .map(|step| (self.step(Asks::Unless(pattern), head, step, Shows::Elsewhere), step.before_us));
         for step in [&text.then, &text.unless].into_iter().flatten() {
             if step.key.len() != text.first.key.len() {
                 self.problems.push(step.place.problem(
@@ -215,28 +222,55 @@ impl Compiler<'_> {
             (Some(sql), Some((kind, _))) => self.fires(sql, kind, head),
             _ => None,
         };
-        if let Some((_, show)) = first {
+        if let Some((kind, show)) = first {
+            let ends = unless.and_then(|(step, before_us)| {
+                let (of, _) = step?;
+                Some(Ends { before_us, first: kind, by_its_like: of == kind })
+            });
             let within_us = text.within_us;
             let steps = [Some(&text.first), text.then.as_ref()];
             let by_contagion = steps.iter().flatten().any(|step| step.event.value == CONTAGION);
-            let pattern = Pattern { rule, within_us, at_end, renewed: false, fires, show, by_contagion };
+            let pattern = Pattern {
+                rule,
+                within_us,
+                at_end,
+                renewed: false,
+                ends,
+                fires,
+                show,
+                by_contagion,
+                meaning: String::new(),
+            };
             self.pattern(head, pattern);
         }
     }
 
     fn absence(&mut self, rule: usize, text: &AbsenceText) {
         let pattern = self.patterns.len();
+        self.meaning.clear();
         if let Some((_, show)) = self.step(Asks::First(pattern), &text.head, &text.of, Shows::Here) {
             let within_us = text.after_us;
             let by_contagion = text.of.event.value == CONTAGION;
-            let pattern =
-                Pattern { rule, within_us, at_end: true, renewed: true, fires: None, show, by_contagion };
+            let pattern = Pattern {
+                rule,
+                within_us,
+                at_end: true,
+                renewed: true,
+                ends: None,
+                fires: None,
+                show,
+                by_contagion,
+                meaning: String::new(),
+            };
             self.pattern(&text.head, pattern);
         }
     }
 
     fn pattern(&mut self, head: &Head, pattern: Pattern) {
-        self.patterns.push(pattern);
+        let steps = std::mem::take(&mut self.meaning);
+        let Pattern { within_us, at_end, renewed, .. } = pattern;
+        let meaning = format!("{steps}within {within_us} {at_end} {renewed} {:?}", head.if_unknown);
+        self.patterns.push(Pattern { meaning, ..pattern });
         // An episode has two bytes for it.
         if self.patterns.len() == PATTERNS_MAX + 1 {
             self.problems.push(head.place.problem(
@@ -259,6 +293,18 @@ impl Compiler<'_> {
         let scope = self.scopes[kind].clone();
         let expr = self.boolean(step.when.as_ref().unwrap_or(&always), kind, &scope)?;
         self.note(head, &expr.parsed);
+        let turn = match of {
+            Asks::First(_) => Some("first"),
+            Asks::Then(_) => Some("then"),
+            Asks::Unless(_) => Some("unless"),
+            Asks::Rule(_) | Asks::Crossing(..) => None,
+        };
+        if let Some(turn) = turn {
+            self.mean(&format!("{turn} {}", step.event.value), &expr);
+            let names = |names: &[At<String>]| names.iter().map(|n| n.value.clone()).collect::<Vec<_>>();
+            let (key, amount) = (names(&step.key), names(step.amount.as_slice()));
+            self.meaning += &format!("key {key:?} amount {amount:?} before {}\n", step.before_us);
+        }
         let key = step.key.iter().filter_map(|name| self.field(name, kind, None)).collect();
         let amount = step.amount.as_ref().and_then(|name| self.field(name, kind, Some(Type::Int64)));
         let unknown = match of {
@@ -274,6 +320,15 @@ impl Compiler<'_> {
         let ask = Ask { of, unknown, key, amount, show: show.clone() };
         self.conditions[kind].push(Condition { ask, expr });
         Some((kind, show))
+    }
+
+    /// Says of the pattern what an expression means: windows by what they are, not by their names alone.
+    fn mean(&mut self, what: &str, expr: &Expression) {
+        self.meaning += &format!("{what}: {}\n", expr.checked.sql());
+        for column in expr.parsed.columns().iter().filter(|c| c.relation == WINDOW) {
+            let window = window_meaning(self.streams, &self.streams.windows()[column.column]);
+            self.meaning += &format!("{} is {window}\n", column.name);
+        }
     }
 
     fn boolean(&mut self, sql: &At<String>, kind: usize, scope: &Scope) -> Option<Expression> {
@@ -344,6 +399,7 @@ impl Compiler<'_> {
         let scope = episode_scope(self.streams, self.entities, kind);
         let expr = self.boolean(sql, kind, &scope)?;
         self.note(head, &expr.parsed);
+        self.mean("fires", &expr);
         let ready = self.ready(kind, &scope, &[&expr], vec![None])?;
         let relation = EPISODE_RELATION + ready.bound.entities();
         let Ready { program, bound, windows, inlets } = ready;

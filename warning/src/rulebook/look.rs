@@ -42,6 +42,7 @@ impl<'a> Compiler<'a> {
                 when: text.when.clone(),
                 key: text.key.clone(),
                 amount: None,
+                before_us: 0,
                 place: text.head.place.clone(),
             };
             let at = look.as_ref().map_or(0, |(look, _)| *look);

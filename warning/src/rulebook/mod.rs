@@ -30,7 +30,7 @@ use tarim_features::{
     expr::{Bound, Checked, Inlet, Program},
     folder::Folder,
     row::Dictionary,
-    stream::{Plan, Readings, Sections, StreamSet},
+    stream::{Plan, Readings, Sections, StreamSet, Window},
 };
 use tarim_models::scorecard::ScorecardText;
 
@@ -97,12 +97,35 @@ pub struct Pattern {
     pub at_end: bool,
     /// The first event begins the time anew: an absence.
     pub renewed: bool,
+    /// What ends it, if anything does.
+    pub ends: Option<Ends>,
     /// What must hold of all that followed; None: that something did.
     pub fires: Option<Fires>,
     /// Values that an alert shows whose time is over.
     pub show: Vec<Shown>,
     /// It begins or ends with an alert of somebody else: its alerts spread no further.
     pub by_contagion: bool,
+    /// All that its episodes depend on, as text: steps with their conditions and windows, and times. Of two rulebooks a pattern
+    /// is the same if this is.
+    pub meaning: String,
+}
+
+/// What ends a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// What came up to so long before the pattern began ends it, too, in microseconds.
+    pub before_us: i64,
+    /// Kind of the events that the pattern begins with.
+    pub first: usize,
+    /// It ends with events of the same kind: none ends what it begins itself.
+    pub by_its_like: bool,
+}
+
+impl Ends {
+    /// Whether what happened at a time ends what began at another and is over at a third.
+    pub fn reaches(&self, at_us: i64, started_us: i64, deadline_us: i64) -> bool {
+        (started_us.saturating_sub(self.before_us)..=deadline_us).contains(&at_us)
+    }
 }
 
 /// A condition on an episode of a pattern.
@@ -319,16 +342,7 @@ impl WarningBook {
             hash.update(line.as_bytes());
         };
         for w in self.streams.windows() {
-            let kind = &self.streams.kinds()[w.kind].name;
-            let sql = |e: &Option<Checked>| e.as_ref().map(Checked::sql);
-            feed(format!(
-                "window {kind:?} {:?} {:?} {:?} {:?} {}",
-                w.measure,
-                sql(&w.of),
-                sql(&w.filter),
-                w.grain,
-                w.panes
-            ));
+            feed(window_meaning(&self.streams, w));
         }
         for p in &self.patterns {
             feed(format!("pattern {:?} {} {} {}", self.rules[p.rule].id, p.within_us, p.at_end, p.renewed));
@@ -392,9 +406,11 @@ impl WarningBook {
         &self.rules[self.patterns[pattern].rule].id
     }
 
-    /// The pattern of a rule, by the rule's id; None: there is no such rule, or it waits for nothing.
-    pub fn pattern_of(&self, rule: &str) -> Option<usize> {
-        self.patterns.iter().position(|p| self.rules[p.rule].id == rule)
+    /// A pattern of this rulebook in another one, by the rule's id; None: it is not there, or means something else.
+    pub fn same_pattern(&self, pattern: usize, other: &WarningBook) -> Option<usize> {
+        let (rule, meaning) = (self.rule_of(pattern), &self.patterns[pattern].meaning);
+        let all = 0..other.patterns.len();
+        all.into_iter().find(|p| other.rule_of(*p) == rule && other.patterns[*p].meaning == *meaning)
     }
 
     /// By kind of events.
@@ -417,7 +433,10 @@ impl WarningBook {
         // What a pattern waits for, begins with an event whose condition may read windows. What is renewed may have been kept
         // from beginning by what was there before it.
         let windows = self.streams.windows().iter().map(|w| w.span_us()).max().unwrap_or(0);
-        let waits = self.patterns.iter().map(|p| p.within_us.saturating_mul(2)).max().unwrap_or(0);
+        let waits = |p: &Pattern| {
+            p.within_us.saturating_mul(2).saturating_add(p.ends.map_or(0, |ends| ends.before_us))
+        };
+        let waits = self.patterns.iter().map(waits).max().unwrap_or(0);
         windows.saturating_add(waits)
     }
 
@@ -425,6 +444,15 @@ impl WarningBook {
     /// full, from events of which some were late.
     pub fn history_us(&self) -> i64 {
         self.looks_back_us().saturating_add(self.lateness_most_us())
+    }
+
+    /// Until when what ended a pattern at a time can end what is still to come, by the stream's clock.
+    pub fn ends_until_us(&self, ends: &Ends, at_us: i64) -> i64 {
+        let lateness_us = match self.allowed_lateness_us(ends.first) {
+            i64::MAX => self.lateness_most_us(),
+            us => us,
+        };
+        at_us.saturating_add(ends.before_us).saturating_add(lateness_us)
     }
 
     /// Kinds of edges between customers.
@@ -478,6 +506,14 @@ impl WarningBook {
     pub fn codes(&self, kind: usize) -> &Dictionary {
         self.streams.kinds()[kind].layout.codes()
     }
+}
+
+/// All that the values of a window depend on, as text: its name is not among it.
+fn window_meaning(streams: &StreamSet, window: &Window) -> String {
+    let kind = &streams.kinds()[window.kind].name;
+    let sql = |e: &Option<Checked>| e.as_ref().map(Checked::sql);
+    let Window { measure, of, filter, grain, panes, .. } = window;
+    format!("window {kind:?} {measure:?} {:?} {:?} {grain:?} {panes}", sql(of), sql(filter))
 }
 
 /// Scorecards of all kinds: whoever names one of the wrong kind is told so.

@@ -80,6 +80,8 @@ pub struct StepText {
     pub key: Vec<At<String>>,
     /// Field whose value the first step keeps, or which the following ones add up.
     pub amount: Option<At<String>>,
+    /// Of what ends a sequence: what came up to so long before it began ends it, too. In microseconds.
+    pub before_us: i64,
     pub place: Place,
 }
 
@@ -248,18 +250,22 @@ fn absence(section: Section<'_>, problems: &mut Problems) -> Option<AbsenceText>
     let key = section.texts("key", problems);
     let after = section.need_text("after", problems).and_then(|a| parse_span(&a, problems));
     section.finish(problems);
-    let of = StepText { event: event?, when, key, amount: None, place };
+    let of = StepText { event: event?, when, key, amount: None, before_us: 0, place };
     Some(AbsenceText { head: head?, of, after_us: after? })
 }
 
+/// A step, and the name of its amount; what ends a sequence has none, but may come before it.
 fn step(section: Section<'_>, amount: &'static str, problems: &mut Problems) -> Option<StepText> {
     let place = section.place();
     let event = section.need_text("event", problems);
     let when = section.text("when", problems);
     let key = section.texts("key", problems);
-    let amount = if amount.is_empty() { None } else { section.text(amount, problems) };
+    let (amount, before) = match amount {
+        "" => (None, section.text("before", problems).map(|b| parse_span(&b, problems))),
+        name => (section.text(name, problems), None),
+    };
     section.finish(problems);
-    Some(StepText { event: event?, when, key, amount, place })
+    Some(StepText { event: event?, when, key, amount, before_us: before.unwrap_or(Some(0))?, place })
 }
 
 fn check_id(id: &At<String>, problems: &mut Problems) {

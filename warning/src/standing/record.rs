@@ -62,15 +62,21 @@ pub fn standing_json(standing: &Standing) -> Option<Json> {
     }
     let mut json = json!({
         "open": standing.open(),
-        "unacknowledged": standing.unacknowledged,
+        "unacknowledged": standing.unacknowledged(),
         "escalated": standing.escalated,
         "oldest_raised_us": standing.oldest_raised_us,
         "latest_raised_us": standing.latest_raised_us,
     });
     for (name, level) in LEVELS {
         json[name] = standing.by_level[level as usize].into();
+        json[unacknowledged(name)] = standing.unacknowledged[level as usize].into();
     }
     Some(json)
+}
+
+/// The count of a level that nobody has looked at.
+fn unacknowledged(level: &str) -> String {
+    format!("unacknowledged_{level}")
 }
 
 pub fn beat_json(beat: &Beat) -> Json {
@@ -109,7 +115,14 @@ pub fn read(key: &[u8], stamp: Option<&[u8]>, payload: Option<&[u8]>) -> Result<
         for (name, level) in LEVELS {
             standing.by_level[level as usize] = count(name)?;
         }
-        standing.unacknowledged = count("unacknowledged")?;
+        let all = count("unacknowledged")?;
+        for (name, level) in LEVELS {
+            let name = unacknowledged(name);
+            // A sender of before told the sum alone: as many of each level as may be.
+            let most = standing.by_level[level as usize].min(all);
+            standing.unacknowledged[level as usize] =
+                if json[&name].is_null() { most } else { count(&name)? };
+        }
         standing.escalated = count("escalated")?;
         standing.oldest_raised_us = integer(&json, "oldest_raised_us")?;
         standing.latest_raised_us = integer(&json, "latest_raised_us")?;
@@ -137,6 +150,13 @@ mod tests {
             let (member, customer) = ("001".into(), "c/1".into());
             assert_eq!(found, Ok(Record::Customer { member, customer, standing, stamp }));
         }
+        let before = r#"{"blue": 5, "yellow": 0, "orange": 1, "red": 0, "unacknowledged": 2, "escalated": 0,
+            "oldest_raised_us": 3, "latest_raised_us": 9}"#;
+        let Ok(Record::Customer { standing, .. }) = read(b"001/c1", Some(b"1-1"), Some(before.as_bytes()))
+        else {
+            panic!("a record of before is read");
+        };
+        assert_eq!(standing.unacknowledged, [2, 0, 1, 0]);
         let beat = Beat { epoch: 3, heard_us: 4, partitions: 5 };
         let payload = beat_json(&beat).to_string();
         assert_eq!(read(BEAT.as_bytes(), None, Some(payload.as_bytes())), Ok(Record::Beat(beat)));

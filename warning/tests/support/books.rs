@@ -50,8 +50,8 @@ const PATTERNS: [&str; 7] = [
     "[[sequence]]\nid = \"P-1\"\nfirst = { event = \"loan_disbursed\", keep = \"amount_fen\" }\n\
      then = { event = \"transaction\", when = \"event.direction = 'D'\", add = \"amount_fen\" }\nwithin = \"7d\"\n\
      fires = \"episode.sum >= 0.3 * episode.kept\"\n",
-    "[[sequence]]\nid = \"P-2\"\nfirst = { event = \"loan_disbursed\", when = \"window.always >= 2\", key = [\"loan_id\"] }\n\
-     then = { event = \"repayment_paid\", key = [\"loan_id\"] }\nwithin = \"9d\"\n",
+    "[[sequence]]\nid = \"P-2\"\nfirst = { event = \"loan_disbursed\", when = \"window.always >= 0\", key = [\"loan_id\"] }\n\
+     then = { event = \"repayment_paid\", key = [\"loan_id\"] }\nwithin = \"19d\"\n",
     "[[sequence]]\nid = \"P-3\"\nfirst = { event = \"transaction\", when = \"event.kind = 'cash_in'\" }\n\
      then = { event = \"transaction\", when = \"event.kind = 'transfer_out'\" }\nwithin = \"2d\"\n\
      fires = \"episode.count >= 2 AND window.always >= 1\"\n",
@@ -119,6 +119,11 @@ pub fn random(rng: &mut ChaCha8Rng) -> Arc<WarningBook> {
     let patterns = rng.random_bool(0.6);
     for pattern in PATTERNS {
         if patterns && rng.random_bool(0.6) {
+            // Of the same id in another rulebook, ten days more.
+            let pattern = match rng.random_bool(0.3) {
+                true => pattern.replace("within = \"", "within = \"1").replace("after = \"", "after = \"1"),
+                false => pattern.to_owned(),
+            };
             write!(rules, "{pattern}zh = \"序\"\nen = \"pattern\"\nlevel = \"blue\"\nquiet = \"1s\"\n")
                 .unwrap();
         }

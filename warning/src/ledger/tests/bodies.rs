@@ -13,7 +13,7 @@ fn saying(n: u64, customer: &str) -> NewAlert {
     let mut said = alert(n, "001", customer).alert().as_ref().clone();
     said.zh = format!("贷{n}").repeat(n as usize % 7);
     said.en = format!("loan {n}");
-    NewAlert::new(said, &Inspections::default()).unwrap()
+    NewAlert::new(said, &Inspections::default(), 0).unwrap()
 }
 
 /// Whatever else was written with it, and before or after a restart.

@@ -31,7 +31,7 @@ fn alert(n: u64, member: &str, customer: &str) -> NewAlert {
         raised_at_us: n as i64,
         ..Alert::default()
     };
-    NewAlert::new(alert, &Inspections::default()).unwrap()
+    NewAlert::new(alert, &Inspections::default(), 0).unwrap()
 }
 
 fn change(request: &str, warning: u64, to: State) -> NewChange {

@@ -61,7 +61,7 @@ fn readers_see_whole_groups_while_alerts_come() {
             let other = {
                 let mut alert = alert(1000 + n, "001", "c1").alert().as_ref().clone();
                 alert.rule_id = "W2".into();
-                NewAlert::new(alert, &Inspections::default()).unwrap()
+                NewAlert::new(alert, &Inspections::default(), 0).unwrap()
             };
             ledger.take_now(vec![alert(n, "001", "c1"), other], None).unwrap();
         }

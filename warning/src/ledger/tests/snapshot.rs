@@ -96,7 +96,7 @@ fn step(ledger: &Ledger, now: &AtomicI64, rng: &mut ChaCha8Rng, n: u64) {
                 alert.key = ["", "k1", "k2"][rng.random_range(0..3)].into();
                 alert.en = format!("it says {n}");
                 alert.group = ["", "g"][rng.random_range(0..2)].into();
-                NewAlert::new(alert, &Inspections::default()).unwrap()
+                NewAlert::new(alert, &Inspections::default(), 0).unwrap()
             });
             ledger.take_now(alerts.collect(), Some(at)).unwrap();
         }

@@ -23,7 +23,7 @@ fn alert(n: u64, member: &str, customer: &str, level: Level) -> Alert {
 }
 
 fn new(alert: Alert) -> NewAlert {
-    NewAlert::new(alert, &Inspections::default()).unwrap()
+    NewAlert::new(alert, &Inspections::default(), 0).unwrap()
 }
 
 /// Where its body stands is no matter here.
@@ -182,7 +182,7 @@ fn what_an_alert_must_name() {
         (Alert { level: 9, ..good.clone() }, "level: 9"),
         (Alert { en: long, ..good.clone() }, "it is 1048"),
     ] {
-        let e = NewAlert::new(bad, &Inspections::default()).unwrap_err().to_string();
+        let e = NewAlert::new(bad, &Inspections::default(), 0).unwrap_err().to_string();
         assert!(e.starts_with(said), "{e}");
     }
 }

@@ -63,7 +63,7 @@ impl Model {
             return Err("not allowed");
         }
         warning.states.push(change.to);
-        let (steps, count) = (warning.states.len() - 1, warning.alerts.len() as u32);
+        let (steps, count) = (warning.states.len() - 1, warning.count());
         let (member, request) = (change.member.clone(), change.request.clone());
         self.answers.push((member, request, change.clone(), at, steps, count));
         Ok((at, steps, count))
@@ -84,6 +84,7 @@ fn random_lives_are_as_in_the_model() {
                 let mut alert =
                     alert(rng.random_range(0..60), member, ["c1", "c2"][rng.random_range(0..2)], level);
                 alert.key = ["", "loan"][rng.random_range(0..2)].into();
+                alert.repeats = rng.random_range(0..3);
                 let did = match raise(&mut lifecycle, &new(alert.clone())) {
                     Raised::Opened(_) => "opened",
                     Raised::Repeated(_) => "repeated",
@@ -128,6 +129,11 @@ fn seen(w: &Arc<Warning>) -> Seen {
 }
 
 impl ModelWarning {
+    /// The alert that opened it, each that followed, and what was held back before those.
+    fn count(&self) -> u32 {
+        self.alerts.len() as u32 + self.alerts[1..].iter().map(|a| a.repeats).sum::<u32>()
+    }
+
     fn seen(&self) -> Seen {
         let times = || self.alerts.iter().map(|a| a.raised_at_us);
         let day = 86_400_000_000;
@@ -138,7 +144,7 @@ impl ModelWarning {
             self.alerts[0].member.clone(),
             self.alerts[0].alert_id.clone(),
             self.states.iter().map(|s| s.name()).collect(),
-            self.alerts.len() as u32,
+            self.count(),
             self.alerts.iter().map(|a| a.level).max().unwrap(),
             times().min().unwrap(),
             times().max().unwrap(),
