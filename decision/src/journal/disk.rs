@@ -40,8 +40,10 @@ pub trait DiskFile: Send + Sync {
     /// Writes at `offset`, which is not behind the end of the file: over what is there, and on. Not durable until
     /// [`DiskFile::sync`].
     fn write(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
-    /// As [`DiskFile::write`], whole pages ([`Disk::page`]) from memory that begins with one. What is written over with the same bytes is safe: if the power goes, a sector has either its old or its new
-    /// contents. (The system's own cache relies on the same when a file grows within a page.)
+    /// As [`DiskFile::write`], whole pages ([`Disk::page`]) from memory that begins with one.
+    ///
+    /// What is written over with the same bytes is safe: if the power goes, a sector has either its old or its new contents.
+    /// (The system's own cache relies on the same when a file grows within a page.)
     fn write_pages(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
     /// Fills the file with zeros from `from`, its end, to `to`. Not durable until [`DiskFile::sync`].
     fn fill(&self, from: u64, to: u64) -> io::Result<()>;

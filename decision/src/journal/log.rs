@@ -21,9 +21,9 @@ pub struct Appender {
     next: u64,
     /// A segment that has reached this length is followed by another.
     segment_bytes: u64,
-    /// What is being written: from `begin` on it is aligned to pages, and begins with `tail`.
+    /// What is being written: from `start` on it is aligned to pages, and begins with `tail`.
     buffer: Vec<u8>,
-    begin: usize,
+    start: usize,
     /// What the page that the records end in has of them.
     tail: Vec<u8>,
     page: usize,
@@ -96,7 +96,7 @@ pub fn open_from(
         next,
         segment_bytes,
         buffer: Vec::new(),
-        begin: 0,
+        start: 0,
         tail,
         page,
         piece: Some(piece),
@@ -134,7 +134,7 @@ impl Appender {
         self.begin();
         for payload in payloads {
             debug_assert!(!payload.is_empty() && payload.len() <= PAYLOAD_MAX, "the caller checks");
-            let written = self.buffer.len() - self.begin - self.tail.len();
+            let written = self.buffer.len() - self.start - self.tail.len();
             places.push(Place::new(segment, self.end + written as u64));
             Frame { sequence: self.next, durable, payload }.encode(salt, &mut self.buffer);
             self.next += 1;
@@ -201,15 +201,15 @@ impl Appender {
     fn begin(&mut self) {
         self.buffer.clear();
         self.buffer.reserve(4 * self.page);
-        self.begin = self.buffer.as_ptr().align_offset(self.page);
-        self.buffer.resize(self.begin, 0);
+        self.start = self.buffer.as_ptr().align_offset(self.page);
+        self.buffer.resize(self.start, 0);
         self.buffer.extend_from_slice(&self.tail);
     }
 
     /// Writes what was gathered, and syncs.
     fn write(&mut self) -> Result<(), JournalError> {
         let file = self.file.as_ref().expect("append starts a segment, mark needs one");
-        let (start, page) = (self.begin, self.page);
+        let (start, page) = (self.start, self.page);
         let written = self.buffer.len();
         let bytes = (written - start - self.tail.len()) as u64;
         // Over room whole pages are written, with zeros behind the records as there were.
