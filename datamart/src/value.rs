@@ -3,6 +3,7 @@
 use std::fmt;
 
 use arrow::datatypes::{DataType, TimeUnit};
+use chrono::Datelike;
 use datafusion::scalar::ScalarValue;
 use serde::{Deserialize, Serialize};
 
@@ -210,7 +211,38 @@ impl fmt::Display for Value {
     }
 }
 
+/// A Date32 as `YYYY-MM-DD`, as [`Value`] is displayed; None: it is not of the years 0 to 9999.
+pub fn date_digits(days: i32) -> Option<[u8; 10]> {
+    let day = date(days)?;
+    let year = u32::try_from(day.year()).ok().filter(|year| *year <= 9999)?;
+    let digit = |n: u32| b'0' + (n % 10) as u8;
+    let two = |n: u32| [digit(n / 10), digit(n)];
+    let ([a, b], [c, d], [e, f], [g, h]) = (two(year / 100), two(year), two(day.month()), two(day.day()));
+    Some([a, b, c, d, b'-', e, f, b'-', g, h])
+}
+
 /// The calendar day of a Date32, if the calendar reaches that far.
 pub fn date(days: i32) -> Option<chrono::NaiveDate> {
     chrono::NaiveDate::from_epoch_days(days)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_of_a_date_are_as_it_is_displayed() {
+        let mut without = 0;
+        for days in (-800_000..3_000_000).step_by(97).chain([i32::MIN, 0, i32::MAX]) {
+            let shown = Value::Date32(days).to_string();
+            match date_digits(days) {
+                Some(digits) => assert_eq!(digits, *shown.as_bytes()),
+                None => {
+                    assert!(date(days).is_none_or(|day| !(0..=9999).contains(&day.year())), "{shown}");
+                    without += 1;
+                }
+            }
+        }
+        assert!(without > 100);
+    }
 }

@@ -9,13 +9,13 @@ use prost::{
     bytes::BufMut,
     encoding::{self, WireType},
 };
-use tarim_datamart::ValueRef;
+use tarim_datamart::{ValueRef, value::date_digits};
 
 use crate::{
     convert,
     engine::Judged,
     outcome::{Score, Stage},
-    policy::{Facts, Finding, Line, Logic, Source, Told, What, Words, possible, shown, told},
+    policy::{Facts, Finding, Line, Logic, Show, Source, Told, What, Words, possible, shown, told},
 };
 
 /// Who asked, when, and what it was decided by.
@@ -37,16 +37,16 @@ pub fn encode_decision(judged: &Judged<'_>, heading: &Heading<'_>, out: &mut Vec
     let verdict = judged.verdict();
     number(4, convert::wire_outcome(verdict.outcome).into(), out);
     for (stage, outcome) in verdict.stages(judged.call()) {
-        message(5, out, |out| {
+        message(5, 0, out, |out| {
             number(1, convert::wire_stage(stage).into(), out);
             number(2, convert::wire_outcome(outcome).into(), out);
         });
     }
     for line in judged.lines() {
-        message(6, out, |out| match line {
-            Line::Found(finding) => found(judged, finding, out),
-            Line::Bare(told) => head(&told, out),
-        });
+        match line {
+            Line::Found(finding) => found(6, judged, finding, out),
+            Line::Bare(told) => message(6, 0, out, |out| head(&told, out)),
+        }
     }
     for reason in judged.exposure_reasons() {
         encoding::message::encode(6, &convert::wire_reason(&reason), out);
@@ -75,9 +75,24 @@ pub fn encode_decision(judged: &Judged<'_>, heading: &Heading<'_>, out: &mut Vec
 #[derive(Debug)]
 pub struct Heads {
     /// By [`Heads::number`]; what a step cannot find has an empty one.
-    all: Vec<Box<[u8]>>,
+    all: Vec<Head>,
     /// More than any characteristic has bins.
     bins: usize,
+}
+
+/// What a reason begins with, and what stands beside it.
+#[derive(Debug, Default)]
+struct Head {
+    bytes: Box<[u8]>,
+    shown: Box<[Shown]>,
+}
+
+/// A value that stands beside a reason.
+#[derive(Debug)]
+struct Shown {
+    /// The field that has its name.
+    name: Box<[u8]>,
+    source: Source,
 }
 
 impl Heads {
@@ -91,8 +106,9 @@ impl Heads {
             let mut bytes = Vec::new();
             head(&told(logic, stage, &Finding { step: 0, what, effect }), &mut bytes);
             let number = heads.number(what);
-            heads.all.resize_with(heads.all.len().max(number + 1), Box::default);
-            heads.all[number] = bytes.into();
+            heads.all.resize_with(heads.all.len().max(number + 1), Head::default);
+            let shown = shown(logic, what).iter().map(Shown::new).collect();
+            heads.all[number] = Head { bytes: bytes.into(), shown };
         }
         heads
     }
@@ -112,28 +128,35 @@ impl Heads {
     }
 }
 
-/// The contents of a reason of what a step found.
-fn found(judged: &Judged<'_>, finding: &Finding, out: &mut Vec<u8>) {
-    let step = &judged.plan().steps[finding.step].step;
-    out.put_slice(&step.heads.all[step.heads.number(finding.what)]);
-    for show in shown(&step.logic, finding.what) {
-        message(7, out, |out| {
-            text(1, [&show.name, "", ""], out);
-            match show.source {
+impl Shown {
+    fn new(show: &Show) -> Self {
+        let mut name = Vec::new();
+        text(1, [&show.name, "", ""], &mut name);
+        Self { name: name.into(), source: show.source }
+    }
+}
+
+/// A reason of what a step found.
+fn found(tag: u32, judged: &Judged<'_>, finding: &Finding, out: &mut Vec<u8>) {
+    let heads = &judged.plan().steps[finding.step].step.heads;
+    let Head { bytes, shown } = &heads.all[heads.number(finding.what)];
+    message(tag, bytes.len(), out, |out| {
+        out.extend_from_slice(bytes);
+        for Shown { name, source } in shown {
+            match *source {
                 Source::Column { relation, column } => {
                     let (known, stale) = judged.column(relation, column);
-                    value(2, known, out);
-                    if stale {
-                        encoding::bool::encode(3, &true, out);
-                    }
+                    named_value(7, name, known, stale, out);
                 }
-                Source::Expr(id) => value(2, judged.expr(finding.step, id).as_ref(), out),
+                Source::Expr(id) => {
+                    named_value(7, name, judged.expr(finding.step, id).as_ref(), false, out);
+                }
             }
-        });
-    }
-    if let Some(points) = finding.what.points_lost() {
-        encoding::double::encode(8, &points, out);
-    }
+        }
+        if let Some(points) = finding.what.points_lost() {
+            encoding::double::encode(8, &points, out);
+        }
+    });
 }
 
 /// The contents of a reason up to its values.
@@ -151,25 +174,56 @@ fn head(told: &Told<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// A value as the protobuf message `Value`; NULL is left out.
-fn value(tag: u32, value: ValueRef<'_>, out: &mut Vec<u8>) {
-    if value.is_null() {
-        return;
-    }
-    message(tag, out, |out| match value {
+/// A value behind its name, as the protobuf message `NamedValue`; NULL is left out. An answer has dozens of these: lengths
+/// are known before anything is written, and what is small is put together first.
+fn named_value(tag: u32, name: &[u8], value: ValueRef<'_>, stale: bool, out: &mut Vec<u8>) {
+    // The contents of `Value`, from `HEAD` on, but for a text; before them comes what the field begins with.
+    const HEAD: usize = 6;
+    const MOST: usize = HEAD + 32;
+    let mut bytes = [0; MOST];
+    let mut text = "";
+    let mut rest = &mut bytes[HEAD..];
+    match value {
         ValueRef::Null => {}
-        ValueRef::Boolean(b) => encoding::bool::encode(1, &b, out),
-        ValueRef::Int64(i) => encoding::int64::encode(2, &i, out),
-        ValueRef::Float64(x) => encoding::double::encode(3, &x, out),
+        ValueRef::Boolean(b) => encoding::bool::encode(1, &b, &mut rest),
+        ValueRef::Int64(i) => encoding::int64::encode(2, &i, &mut rest),
+        ValueRef::Float64(x) => encoding::double::encode(3, &x, &mut rest),
         ValueRef::Utf8(s) => {
-            encoding::encode_key(4, WireType::LengthDelimited, out);
-            encoding::encode_varint(s.len() as u64, out);
-            out.put_slice(s.as_bytes());
+            encoding::encode_key(4, WireType::LengthDelimited, &mut rest);
+            encoding::encode_varint(s.len() as u64, &mut rest);
+            text = s;
         }
-        ValueRef::Date32(_) => encoding::string::encode(5, &value.to_value().to_string(), out),
-        ValueRef::Timestamp(us) => encoding::message::encode(6, &convert::timestamp(us), out),
-    });
+        ValueRef::Date32(days) => match date_digits(days) {
+            Some(digits) => {
+                encoding::encode_key(5, WireType::LengthDelimited, &mut rest);
+                encoding::encode_varint(digits.len() as u64, &mut rest);
+                rest.put_slice(&digits);
+            }
+            None => encoding::string::encode(5, &value.to_value().to_string(), &mut rest),
+        },
+        ValueRef::Timestamp(us) => encoding::message::encode(6, &convert::timestamp(us), &mut rest),
+    }
+    let end = MOST - rest.len();
+    let len = end - HEAD + text.len();
+    let mut start = end;
+    if !value.is_null() {
+        let width = encoding::encoded_len_varint(len as u64);
+        start = HEAD - width - 1;
+        let mut head = &mut bytes[start..HEAD];
+        encoding::encode_key(2, WireType::LengthDelimited, &mut head);
+        encoding::encode_varint(len as u64, &mut head);
+    }
+    let stale: &[u8] = if stale { &STALE } else { &[] };
+    encoding::encode_key(tag, WireType::LengthDelimited, out);
+    encoding::encode_varint((name.len() + end - start + text.len() + stale.len()) as u64, out);
+    out.extend_from_slice(name);
+    out.extend_from_slice(&bytes[start..end]);
+    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(stale);
 }
+
+/// The field `stale`, true.
+const STALE: [u8; 2] = [3 << 3, 1];
 
 /// A text; an empty one is left out, as proto3 does.
 fn text(tag: u32, words: Words<'_>, out: &mut Vec<u8>) {
@@ -188,18 +242,19 @@ fn number(tag: u32, value: i32, out: &mut Vec<u8>) {
     }
 }
 
-/// A message within the message. Its length stands before it and is known only behind it: one byte is left
-/// for it, and what was written moves along if that is too few.
-fn message(tag: u32, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+/// A message within the message. Its length stands before it and is known only behind it: room is left for that of
+/// `least` bytes, and what was written moves along if that is too little.
+fn message(tag: u32, least: usize, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     encoding::encode_key(tag, WireType::LengthDelimited, out);
-    let at = out.len();
-    out.push(0);
+    let (at, guess) = (out.len(), encoding::encoded_len_varint(least as u64));
+    out.extend_from_slice(&[0; 10][..guess]);
     write(out);
-    let len = out.len() - at - 1;
+    let len = out.len() - at - guess;
+    debug_assert!(len >= least, "it has at least so many bytes");
     let width = encoding::encoded_len_varint(len as u64);
-    if width > 1 {
-        out.resize(out.len() + width - 1, 0);
-        out.copy_within(at + 1..at + 1 + len, at + width);
+    if width > guess {
+        out.resize(out.len() + width - guess, 0);
+        out.copy_within(at + guess..at + guess + len, at + width);
     }
     encoding::encode_varint(len as u64, &mut &mut out[at..at + width]);
 }

@@ -48,6 +48,7 @@ pub struct Judged<'a> {
     call: Call,
     course: &'a Course,
     inputs: &'a Inputs,
+    rows: Rows<'a>,
     verdict: Verdict,
     findings: &'a [Finding],
     registers: &'a Scratch,
@@ -163,7 +164,7 @@ pub(super) fn run<'a>(
         verdict = verdict.breached();
     }
     let findings = &work.findings;
-    Ok(Judged { rulebook, plan, call, course, inputs, verdict, findings, registers, results })
+    Ok(Judged { rulebook, plan, call, course, inputs, rows, verdict, findings, registers, results })
 }
 
 /// Adds a row of each relation that is given. (They are many bytes: they are written where they stay.)
@@ -182,8 +183,7 @@ fn add_rows<'a>(rulebook: &'a Rulebook, inputs: &'a Inputs, rows: &mut Rows<'a>)
 
 impl Facts for Judged<'_> {
     fn column(&self, relation: usize, column: usize) -> (ValueRef<'_>, bool) {
-        if let Some(given) = self.rulebook.given().get(relation) {
-            let row = self.inputs.row(relation, given).expect("a program has read the row");
+        if let Some(row) = self.rows.get(relation) {
             return (row.get_ref(column), row.is_stale(column));
         }
         // A result of a step that was not run is NULL.

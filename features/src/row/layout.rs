@@ -114,6 +114,8 @@ pub struct Layout {
     columns: Vec<Column>,
     groups: Vec<Group>,
     slots: Vec<Slot>,
+    /// Of each column, close together: what reads a few values of a row should not fetch whole [`Column`]s.
+    types: Vec<Type>,
     /// Columns that are texts of any kind, not codes.
     texts: Vec<usize>,
     /// The codes of all columns: the dictionary of any rows begins with them.
@@ -222,6 +224,7 @@ impl Layout {
                 group: c.group,
             })
             .collect();
+        let types = columns.iter().map(|c| c.ty).collect();
         let fingerprint = fingerprint(&columns, &groups);
         let any_text = |c: &Column| c.ty == Type::Utf8 && c.codes.is_empty();
         let texts = (0..columns.len()).filter(|i| any_text(&columns[*i])).collect();
@@ -237,6 +240,7 @@ impl Layout {
             columns,
             groups,
             slots,
+            types,
             texts,
             codes,
             own_codes,
@@ -281,6 +285,11 @@ impl Layout {
 
     /// # Panics
     /// If there is no such column.
+    pub fn ty(&self, column: usize) -> Type {
+        self.types[column]
+    }
+
+    #[inline]
     pub fn slot(&self, column: usize) -> Slot {
         self.slots[column]
     }

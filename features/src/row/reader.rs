@@ -140,7 +140,7 @@ impl<'a> Row<'a> {
     /// As [`Row::get`], with the text where it stands.
     pub fn get_ref(&self, column: usize) -> ValueRef<'a> {
         let slot = self.layout.slot(column);
-        match self.layout.columns()[column].ty {
+        match self.layout.ty(column) {
             Type::Boolean => self.bool_at(slot).map(ValueRef::Boolean),
             Type::Int64 => self.int_at(slot).map(ValueRef::Int64),
             Type::Float64 => self.float_at(slot).map(ValueRef::Float64),
@@ -180,7 +180,7 @@ impl<'a> Row<'a> {
     }
 
     fn number(&self, column: usize, ty: Type) -> Option<i64> {
-        let is = self.layout.columns()[column].ty == ty;
+        let is = self.layout.ty(column) == ty;
         is.then(|| self.int_at(self.layout.slot(column))).flatten()
     }
 
