@@ -7,7 +7,7 @@ use tarim_datamart::{Tokeniser, gate::dates::iso_timestamp};
 use tarim_decision::{
     exposure::KEYS_KEPT,
     journal::Journal,
-    service::{self, Clock, Config, ExposureSource, GroupSource, Running, Sources, Tls},
+    service::{self, Clock, Config, ExposureSource, GroupSource, Idle, Running, Sources, Tls},
 };
 use tarim_features::store::{EmbeddedStore, OnlineStore};
 use tokio::signal::unix::{SignalKind, signal};
@@ -91,7 +91,7 @@ pub struct Args {
 }
 
 impl Args {
-    fn config(&self) -> Config {
+    fn config(&self, idle: Idle) -> Config {
         let tls = self.tls_cert.clone().zip(self.tls_key.clone());
         Config {
             metrics: (!self.no_metrics).then_some(self.metrics),
@@ -101,6 +101,7 @@ impl Args {
             max_streams: self.max_streams,
             stream_window: self.stream_window,
             poll: Duration::from_secs(self.look_every),
+            idle: Some(idle),
             ..Config::on(self.listen)
         }
     }
@@ -137,11 +138,8 @@ fn time(text: &str) -> Result<i64, String> {
 }
 
 pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    if let Some(threads) = args.threads {
-        runtime.worker_threads(threads.get());
-    }
-    runtime.enable_all().build()?.block_on(async {
+    let (runtime, idle) = Idle::runtime(args.threads)?;
+    runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut reload = signal(SignalKind::hangup())?;
         let shutdown = async move {
@@ -151,7 +149,7 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
                 Ok(()) = tokio::signal::ctrl_c() => {}
             }
         };
-        let (running, _hearing) = start(home, &args, shutdown).await?;
+        let (running, _hearing) = start(home, &args, idle, shutdown).await?;
         say(&running, &args)?;
         let reloader = running.reloader();
         tokio::spawn(async move {
@@ -165,11 +163,12 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     })
 }
 
-/// Starts the service of an installation; it ends when `shutdown` completes. It knows of warnings as long as what hears of
+/// Starts the service of an installation, on the runtime that `idle` is of; it ends when `shutdown` completes. It knows of warnings as long as what hears of
 /// them is held.
 pub async fn start(
     home: &Home,
     args: &Args,
+    idle: Idle,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<(Running, Option<Hearing>)> {
     let tokeniser = Tokeniser::open(&home.token_key())?;
@@ -187,7 +186,7 @@ pub async fn start(
     }
     let folder = home.journal();
     let journal = tokio::task::spawn_blocking(move || Journal::open(&folder)).await??;
-    Ok((service::serve(args.config(), sources, journal, shutdown).await?, hearing))
+    Ok((service::serve(args.config(idle), sources, journal, shutdown).await?, hearing))
 }
 
 fn say(running: &Running, args: &Args) -> anyhow::Result<()> {

@@ -17,7 +17,7 @@ use prost::Message;
 use tarim_benches::fixture::{NOW_US, bank::tokeniser};
 use tarim_decision::{
     journal::Journal,
-    service::{self, Clock, Config, Sources},
+    service::{self, Clock, Config, Idle, Sources},
 };
 use tarim_features::store::{EmbeddedStore, OnlineStore};
 use tarim_proto::encoded::{Decision, decision_service_server::DecisionServiceServer};
@@ -49,7 +49,7 @@ enum What {
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     // As many threads as `tarim serve` has.
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let (runtime, idle) = Idle::runtime(None)?;
     runtime.block_on(async {
         let (stop, stopped) = oneshot::channel();
         std::thread::spawn(move || {
@@ -62,20 +62,29 @@ fn main() -> anyhow::Result<()> {
             let _ = stopped.await;
         };
         match args.what {
-            What::Decide => decide(&args.folder, shutdown).await,
+            What::Decide => decide(&args.folder, idle, shutdown).await,
             What::Echo => echo(&args.folder, shutdown).await,
         }
     })
 }
 
-async fn decide(folder: &Path, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
+async fn decide(
+    folder: &Path,
+    idle: Idle,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
     let store = folder.join("store");
     let open =
         move |features| EmbeddedStore::open(&store, features).map(|s| Arc::new(s) as Arc<dyn OnlineStore>);
     let sources = Sources::new(&folder.join("published"), Box::new(open), tokeniser());
     let journal = Journal::open(&folder.join("journal"))?;
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-    let config = Config { clock: Clock::Fixed(NOW_US), metrics: Some(loopback), ..Config::on(loopback) };
+    let config = Config {
+        clock: Clock::Fixed(NOW_US),
+        metrics: Some(loopback),
+        idle: Some(idle),
+        ..Config::on(loopback)
+    };
     let running = service::serve(config, sources, journal, shutdown).await?;
     tell(running.address())?;
     Ok(running.ended().await?)

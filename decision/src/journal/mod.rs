@@ -34,6 +34,7 @@ mod index;
 pub(crate) mod log;
 #[cfg(test)]
 pub(crate) mod power;
+mod queue;
 mod record;
 pub mod replay;
 pub(crate) mod scan;
@@ -48,7 +49,6 @@ use std::{
     sync::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering},
-        mpsc,
     },
     thread::JoinHandle,
 };
@@ -72,7 +72,8 @@ pub use self::{
 use self::{
     index::Index,
     log::Log,
-    writer::{Ended, Order, Shared, Write},
+    queue::Queue,
+    writer::{Ended, Shared, Write},
 };
 
 /// A segment that has reached this length is followed by another.
@@ -82,7 +83,6 @@ const SEGMENT_BYTES: u64 = 64 << 20;
 pub struct Journal {
     log: Arc<Log>,
     shared: Arc<Shared>,
-    orders: mpsc::Sender<Order>,
     writer: Mutex<Option<JoinHandle<Ended>>>,
     /// Held as long as the journal is open.
     _lock: Option<File>,
@@ -146,15 +146,14 @@ impl Journal {
             );
         }
         let log = appender.log().clone();
-        let (orders, taken) = mpsc::channel();
         let writer = std::thread::Builder::new().name("journal".into());
         let (open, stats, teller) = (AtomicBool::new(true), Stats::new(), OnceLock::new());
-        let shared = Arc::new(Shared { index, open, stats, teller });
+        let shared = Arc::new(Shared { queue: Queue::default(), index, open, stats, teller });
         let with = shared.clone();
         let writer = writer
-            .spawn(move || writer::run(appender, &with, &taken))
+            .spawn(move || writer::run(appender, &with))
             .map_err(JournalError::io("start the writer of", disk.path("")))?;
-        Ok(Self { log, shared, orders, writer: Mutex::new(Some(writer)), _lock: None })
+        Ok(Self { log, shared, writer: Mutex::new(Some(writer)), _lock: None })
     }
 
     /// From now on what is to be done once records are durable is handed to `teller`, all of a group in one, instead of
@@ -162,6 +161,16 @@ impl Journal {
     pub fn tell_through(&self, teller: impl Fn(Telling) + Send + Sync + 'static) {
         // Fails on a second call.
         let _ = self.shared.teller.set(Box::new(teller));
+    }
+
+    /// From now on somebody calls [`Journal::urge`]: records may wait for each other until then, a millisecond at most.
+    pub fn will_be_urged(&self) {
+        self.shared.queue.will_be_urged();
+    }
+
+    /// Nobody is busy who might submit more before somebody is answered: what was submitted is written now.
+    pub fn urge(&self) {
+        self.shared.queue.urge();
     }
 
     /// Hands records over to be written together, and returns at once. `done` is called on the writer's thread (or
@@ -177,7 +186,7 @@ impl Journal {
         debug_assert!(!records.is_empty(), "there is a first");
         self.shared.stats.submitted(records.len());
         let write = Write { records, done: Box::new(done) };
-        if let Err(mpsc::SendError(Order::Write(write))) = self.orders.send(Order::Write(write)) {
+        if let Err(write) = self.shared.queue.push(write) {
             (write.done)(Err(Arc::new(JournalError::Closed("the service is shutting down".into()))));
         }
     }
@@ -273,8 +282,7 @@ impl Journal {
             return Ok(());
         };
         self.shared.open.store(false, Ordering::Release);
-        // If nobody takes the order, the writer has ended by itself; joining tells how.
-        let _ = self.orders.send(Order::Close);
+        self.shared.queue.close();
         writer.join().unwrap_or_else(|_| Err(Arc::new(JournalError::Closed("its writer panicked".into()))))
     }
 }

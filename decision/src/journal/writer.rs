@@ -1,16 +1,11 @@
 //! The thread that writes: it takes what is queued, syncs once, and tells everyone.
 
-use std::{
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-        mpsc,
-    },
-    thread,
-    time::Duration,
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
 };
 
-use super::{JournalError, Records, Stats, index::Index, log::Appender};
+use super::{JournalError, Records, Stats, index::Index, log::Appender, queue::Queue};
 
 /// Told of the number of the first of its records once all are durable, or why they never will be.
 pub type Done = Box<dyn FnOnce(Result<u64, Arc<JournalError>>) + Send>;
@@ -20,6 +15,7 @@ pub type Telling = Box<dyn FnOnce() + Send>;
 
 /// What the writer's thread and the others look at.
 pub struct Shared {
+    pub queue: Queue,
     pub index: Index,
     /// False once nothing more is taken.
     pub open: AtomicBool,
@@ -31,37 +27,40 @@ pub struct Shared {
 /// How the writer ended: in order, or with the error after which it took nothing more.
 pub type Ended = Result<(), Arc<JournalError>>;
 
-/// What the writer is asked to do.
-pub enum Order {
-    /// Write records, one after the other in one batch.
-    Write(Write),
-    /// Mark the end and stop.
-    Close,
-}
-
 /// Records that are written together, and who is told.
 pub struct Write {
     pub records: Records,
     pub done: Done,
 }
 
-/// A batch ends with the order that reaches this many bytes: what waits for one sync has a bound.
-const BATCH_BYTES: usize = 8 << 20;
+impl Write {
+    /// Bytes of its records.
+    pub fn bytes(&self) -> usize {
+        self.records.iter().map(|record| record.payload.len()).sum()
+    }
+}
 
-/// Longest that is waited for others to join a group.
-const PAUSE_MAX: Duration = Duration::from_micros(250);
+/// When it goes, nothing more is taken.
+struct Abandoned<'a>(&'a Queue);
 
-/// Writes batch by batch until told to close (or until nobody is left to tell it).
+impl Drop for Abandoned<'_> {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
+/// Writes group by group until the queue is closed.
 ///
 /// After an error it goes on taking orders, and refuses each; `open` is false from then on.
-pub fn run(mut appender: Appender, shared: &Shared, orders: &mpsc::Receiver<Order>) -> Ended {
-    let Shared { index, open, stats, teller } = shared;
+pub fn run(mut appender: Appender, shared: &Shared) -> Ended {
+    let Shared { queue, index, open, stats, teller } = shared;
+    // However this ends, nobody waits for it any more.
+    let _abandoned = Abandoned(queue);
     let mut batch = Vec::new();
     let mut places = Vec::new();
     let mut failed: Ended = Ok(());
-    let mut pause = Duration::ZERO;
     loop {
-        let more = take(orders, pause, &mut batch);
+        let more = queue.take(&mut batch);
         let mut number = appender.next();
         places.clear();
         if !batch.is_empty() {
@@ -76,8 +75,6 @@ pub fn run(mut appender: Appender, shared: &Shared, orders: &mpsc::Receiver<Orde
             }
             let bytes = failed.is_ok().then(|| payloads().map(<[u8]>::len).sum());
             stats.written(since, payloads().count(), bytes);
-            // Where several share a sync more would, had it waited for them: a sync costs the processor, too.
-            pause = if batch.len() > 1 { since.elapsed().min(PAUSE_MAX) } else { Duration::ZERO };
         }
         let mut places = places.iter();
         let told = batch.drain(..).map(|Write { records, done }| {
@@ -109,32 +106,6 @@ pub fn run(mut appender: Appender, shared: &Shared, orders: &mpsc::Receiver<Orde
         if !more {
             failed?;
             return appender.mark().map_err(Arc::new);
-        }
-    }
-}
-
-/// Waits for one order, and for `pause` longer, then takes those that wait already. False: it is time to stop.
-fn take(orders: &mpsc::Receiver<Order>, pause: Duration, batch: &mut Vec<Write>) -> bool {
-    let mut bytes = 0;
-    let mut next = orders.recv().ok();
-    if !pause.is_zero() && matches!(next, Some(Order::Write(_))) {
-        thread::sleep(pause);
-    }
-    loop {
-        match next {
-            Some(Order::Write(write)) => {
-                bytes += write.records.iter().map(|record| record.payload.len()).sum::<usize>();
-                batch.push(write);
-            }
-            Some(Order::Close) | None => return false,
-        }
-        if bytes >= BATCH_BYTES {
-            return true;
-        }
-        match orders.try_recv() {
-            Ok(order) => next = Some(order),
-            Err(mpsc::TryRecvError::Empty) => return true,
-            Err(mpsc::TryRecvError::Disconnected) => return false,
         }
     }
 }

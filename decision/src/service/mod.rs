@@ -29,6 +29,7 @@ mod exporter;
 mod exposing;
 mod exposition;
 mod exposure;
+mod idle;
 mod interception;
 mod metrics;
 mod pending;
@@ -39,6 +40,7 @@ mod server;
 mod serving;
 #[cfg(test)]
 mod tests;
+mod transport;
 mod watcher;
 
 use self::deadline::Deadline;
@@ -46,7 +48,9 @@ pub use self::{
     clock::Clock,
     exporter::Exporter,
     exposure::{EventSink, ExposureError, ExposureSource, GroupSource, OpenLedger, Outbox},
+    idle::Idle,
     refusal::Refusal,
-    server::{Config, Running, ServeError, Tls, serve},
+    server::{Config, Running, ServeError, serve},
     serving::{LoadError, OpenStore, Serving, Sources},
+    transport::{Tls, TlsError},
 };

@@ -178,7 +178,10 @@ impl DecisionService for Rpc {
             let what = format!("there are {}; send 1 to {BATCH_MAX}", requests.len());
             return Err(refuse(Refusal::invalid("requests", what)));
         }
-        let answers = self.clone().many(requests, deadline, slot).await;
+        // A task of its own: the connection, and its other requests, go on meanwhile.
+        let answers = tokio::spawn(self.clone().many(requests, deadline, slot)).await;
+        // An error: it panicked, which no request should be able to cause.
+        let answers = answers.map_err(|e| Status::internal(e.to_string()))?;
         Ok(Response::new(BatchDecideResponse { answers }))
     }
 

@@ -1,6 +1,6 @@
 //! Starts the service, and ends it in order.
 
-use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use tarim_datamart::Tokeniser;
@@ -14,23 +14,18 @@ use tokio::{
     sync::{Notify, Semaphore, watch},
     task::JoinHandle,
 };
-use tonic::{
-    service::InterceptorLayer,
-    transport::{
-        Certificate, Identity, Server, ServerTlsConfig,
-        server::{Router, TcpIncoming},
-    },
-};
+use tonic::service::{Routes, interceptor::InterceptedService};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use super::{
-    Clock, Deadline, ExposureError, LoadError, Serving, Sources,
+    Clock, Deadline, ExposureError, Idle, LoadError, Serving, Sources,
     desk::Desk,
     exporter::Exporter,
     exposition::Exposition,
     exposure, interception,
     pending::Pending,
     rpc::Rpc,
+    transport::{Tls, TlsError, Transport},
     watcher::{self, Reloads},
 };
 use crate::journal::{Journal, JournalError};
@@ -56,6 +51,9 @@ pub struct Config {
     pub max_message_bytes: usize,
     /// How often to look for a new rulebook or new features.
     pub poll: Duration,
+    /// Of the runtime that it is served on: decisions share syncs of the journal while its threads are busy. None: each
+    /// is written as soon as it can be.
+    pub idle: Option<Idle>,
     /// How long a shutdown waits, at most, for answers to be made and taken.
     pub drain: Duration,
 }
@@ -73,20 +71,10 @@ impl Config {
             stream_window: 256,
             max_message_bytes: 1 << 20,
             poll: Duration::from_secs(1),
+            idle: None,
             drain: Duration::from_secs(30),
         }
     }
-}
-
-/// Files of PEM text.
-#[derive(Clone, Debug)]
-pub struct Tls {
-    /// The server's certificate and those that lead to its authority.
-    pub cert: PathBuf,
-    /// Its private key.
-    pub key: PathBuf,
-    /// Authority of client certificates; given, every client must have one.
-    pub client_ca: Option<PathBuf>,
 }
 
 /// Why the service does not start, or how it ended.
@@ -113,22 +101,9 @@ pub enum ServeError {
         /// What the system said.
         source: io::Error,
     },
-    /// A certificate or key cannot be read.
-    #[error("cannot read {}: {source}", file.display())]
-    TlsFile {
-        /// The file.
-        file: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The certificates make no sense, or the server broke down.
-    #[error("{what}: {source}")]
-    Transport {
-        /// What was tried.
-        what: &'static str,
-        /// What tonic said.
-        source: tonic::transport::Error,
-    },
+    /// There is no TLS from these files.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The descriptors of our own calls cannot be reflected.
     #[error("reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -220,13 +195,19 @@ pub async fn serve(
     // One task wakes all callers of a group: from the journal's thread each would be a call to the system.
     let runtime = tokio::runtime::Handle::current();
     journal.tell_through(move |tell| _ = runtime.spawn(async { tell() }));
+    if let Some(idle) = &config.idle {
+        journal.will_be_urged();
+        // Not for ever: whoever is idle does not keep the journal open.
+        let journal = Arc::downgrade(&journal);
+        idle.tell(move || _ = journal.upgrade().map(|journal| journal.urge()));
+    }
     let (rpc, stop) = rpc(&config, serving.clone(), sources.tokeniser(), journal.clone());
     let stopping = rpc.stopping.clone();
     let exposures = rpc.desk.exposures.clone();
     let drained = drained(rpc.clone(), exposures.clone(), config.clone());
     let exposed = rpc.clone();
     let health = HealthReporter::new();
-    let router = router(&config, rpc, exposures.clone(), &health)?;
+    let transport = transport(&config, rpc, exposures.clone(), &health)?;
     let mut keeper = None;
     if let Some(source) = sources.exposures() {
         let of = (source.clone(), exposures.clone(), config.clock, health.clone());
@@ -276,10 +257,7 @@ pub async fn serve(
         swapped,
         stopping.clone(),
     ));
-    let server = router.serve_with_incoming_shutdown(
-        TcpIncoming::from(listener).with_nodelay(Some(true)),
-        stopped(stopping),
-    );
+    let server = transport.serve(listener, stopping);
     let metrics = exported.as_ref().map(|(address, _)| *address);
     let task = tokio::spawn(async move {
         let helpers = Helpers { watcher, keeper, health };
@@ -353,29 +331,18 @@ pub(super) fn rpc(
 /// Name of the service, for health checks.
 pub(super) const SERVICE: &str = "tarim.decision.v1.DecisionService";
 
-type Layers = tower_layer::Stack<InterceptorLayer<Stamp>, tower_layer::Identity>;
-type Stamp = fn(tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status>;
+pub(super) type Stamp = fn(tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status>;
 
-fn router(
+fn transport(
     config: &Config,
     rpc: Rpc,
     exposures: exposure::Desk,
     health: &HealthReporter,
-) -> Result<Router<Layers>, ServeError> {
+) -> Result<Transport, ServeError> {
     // More than are decided at once: what is too much is refused here, not queued by the caller's client, and one
     // connection cannot fill the memory. Windows are hyper's 1 MiB, fixed: on any network that a lender's
     // systems share with this one they hold more than is under way.
-    let per_connection = u32::try_from(2 * config.max_in_flight + config.max_streams).unwrap_or(u32::MAX);
-    let mut server = Server::builder()
-        .max_concurrent_streams(per_connection)
-        .http2_keepalive_interval(Some(Duration::from_secs(30)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(20)));
-    if let Some(tls) = &config.tls {
-        let tls = tls_config(tls)?;
-        server = server
-            .tls_config(tls)
-            .map_err(|source| ServeError::Transport { what: "the TLS certificate or key", source })?;
-    }
+    let max_requests = u32::try_from(2 * config.max_in_flight + config.max_streams).unwrap_or(u32::MAX);
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(tarim_proto::DESCRIPTORS)
@@ -383,8 +350,7 @@ fn router(
             // The details of errors, which are in no call's signature.
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
-    Ok(server
-        .layer(InterceptorLayer::new(Deadline::stamp as Stamp))
+    let routes = Routes::default()
         .add_service(
             InterceptionServiceServer::new(rpc.clone()).max_decoding_message_size(config.max_message_bytes),
         )
@@ -398,24 +364,14 @@ fn router(
         ))
         .add_service(reflection().build_v1()?)
         // What grpcurl and older clients ask for.
-        .add_service(reflection().build_v1alpha()?))
+        .add_service(reflection().build_v1alpha()?)
+        .prepare();
+    let calls = InterceptedService::new(routes, Deadline::stamp as Stamp);
+    let tls = config.tls.as_ref().map(Tls::acceptor).transpose()?;
+    Ok(Transport { calls, max_requests, tls })
 }
 
-fn tls_config(tls: &Tls) -> Result<ServerTlsConfig, ServeError> {
-    // Two of our dependencies bring a provider of cryptography each, so one must be named. Whoever named one
-    // before has decided it.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let read = |file: &PathBuf| {
-        std::fs::read(file).map_err(|source| ServeError::TlsFile { file: file.clone(), source })
-    };
-    let config = ServerTlsConfig::new().identity(Identity::from_pem(read(&tls.cert)?, read(&tls.key)?));
-    Ok(match &tls.client_ca {
-        Some(ca) => config.client_ca_root(Certificate::from_pem(read(ca)?)),
-        None => config,
-    })
-}
-
-async fn stopped(mut stopping: watch::Receiver<bool>) {
+pub(super) async fn stopped(mut stopping: watch::Receiver<bool>) {
     // An error means that the sender is gone, and the service with it.
     let _ = stopping.wait_for(|stopping| *stopping).await;
 }
@@ -450,7 +406,7 @@ struct Helpers {
 
 /// Runs the server, then shuts down in order.
 async fn run(
-    server: impl Future<Output = Result<(), tonic::transport::Error>>,
+    server: impl Future<Output = ()>,
     shutdown: impl Future<Output = ()>,
     stop: watch::Sender<bool>,
     drained: impl Future<Output = ()>,
@@ -459,23 +415,21 @@ async fn run(
     exposures: exposure::Desk,
 ) -> Result<(), ServeError> {
     let mut server = std::pin::pin!(server);
-    let broken = tokio::select! {
-        ended = &mut server => Some(ended),
-        () = shutdown => None,
-    };
+    // The server itself ends only when it is told to stop.
+    tokio::select! {
+        () = &mut server => {}
+        () = shutdown => {}
+    }
     stop.send_replace(true);
     // Ends the health checks that watch, which would keep their connections open for ever.
     for service in ["", SERVICE, interception::SERVICE, exposure::SERVICE] {
         helpers.health.set_service_status(service, ServingStatus::NotServing).await;
         helpers.health.clear_service_status(service).await;
     }
-    let ended = match broken {
-        Some(ended) => ended,
-        None => tokio::select! {
-            ended = server => ended,
-            () = drained => Ok(()),
-        },
-    };
+    tokio::select! {
+        () = server => {}
+        () = drained => {}
+    }
     helpers.watcher.await?;
     if let Some(keeper) = helpers.keeper {
         keeper.await?;
@@ -486,6 +440,5 @@ async fn run(
         journal.close().map_err(ServeError::Journal)?;
         exposures.map_err(|e| ServeError::Exposure(e.into()))
     };
-    tokio::task::spawn_blocking(close).await??;
-    ended.map_err(|source| ServeError::Transport { what: "the server broke down", source })
+    tokio::task::spawn_blocking(close).await?
 }

@@ -1,0 +1,225 @@
+//! What waits to be written, and when it is.
+//!
+//! ```text
+//!  dozing ──first record: woken──► write it at once ──► alert ──nothing came for a while──► dozing
+//!                                        ▲                │
+//!                                        └────────────────┘ who hands over is idle · enough bytes · long enough
+//! ```
+//!
+//! A sync costs the processor about as much as a decision does, so records had better share it; but nobody should wait
+//! for company that does not come. Whether it comes is known: as long as a thread that decides is busy it may hand more
+//! over, and once all are idle ([`Queue::urge`]) nobody will before somebody is answered.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use super::writer::Write;
+
+/// A group is written once it has this many bytes: more would share little more of a sync.
+const ENOUGH_BYTES: usize = 128 << 10;
+
+/// No group has more, but for its last order.
+const GROUP_BYTES: usize = 8 << 20;
+
+/// Longest that an alert writer waits: for a group to gather, or for the first record of one.
+const GATHER_MAX: Duration = Duration::from_millis(1);
+
+/// Orders in the order in which they came.
+#[derive(Default)]
+pub struct Queue {
+    state: Mutex<State>,
+    wake: Condvar,
+    /// Somebody says when nobody is busy; else every record is written as soon as it can be.
+    urged_by_somebody: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    writes: VecDeque<Write>,
+    bytes: usize,
+    /// Nothing more is taken.
+    closed: bool,
+    /// The writer waits for the first record.
+    dozing: bool,
+    /// Nobody is busy who might hand more over.
+    urged: bool,
+}
+
+impl Queue {
+    /// Hands an order over; gives it back if the queue is closed.
+    pub fn push(&self, write: Write) -> Result<(), Write> {
+        let mut state = self.state();
+        if state.closed {
+            return Err(write);
+        }
+        state.bytes += write.bytes();
+        state.writes.push_back(write);
+        if state.dozing || state.bytes >= ENOUGH_BYTES || !self.urged_by_somebody.load(Ordering::Relaxed) {
+            self.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// From now on somebody calls [`Queue::urge`].
+    pub fn will_be_urged(&self) {
+        self.urged_by_somebody.store(true, Ordering::Relaxed);
+    }
+
+    /// Nobody is busy who might hand more over before somebody is answered.
+    pub fn urge(&self) {
+        let mut state = self.state();
+        if !state.writes.is_empty() && !state.urged {
+            state.urged = true;
+            self.wake.notify_one();
+        }
+    }
+
+    /// Takes nothing more. What waits is still written.
+    pub fn close(&self) {
+        self.state().closed = true;
+        self.wake.notify_one();
+    }
+
+    /// Nobody takes anything more: what waits is dropped.
+    pub fn abandon(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.closed = true;
+        state.writes.clear();
+    }
+
+    /// Waits for a group, and puts it into `group`, which is empty. False: it is closed, and this is the last one (or
+    /// none).
+    pub fn take(&self, group: &mut Vec<Write>) -> bool {
+        let gathers = self.urged_by_somebody.load(Ordering::Relaxed);
+        let mut state = self.state();
+        // After a group another one is likely.
+        let mut alert = gathers;
+        loop {
+            let now = state.urged || !alert || state.bytes >= ENOUGH_BYTES;
+            if state.closed || (now && !state.writes.is_empty()) {
+                break;
+            }
+            if alert {
+                let waited = self.wake.wait_timeout(state, GATHER_MAX);
+                let (back, time) = waited.expect("not poisoned");
+                state = back;
+                alert = !time.timed_out();
+            } else {
+                state.dozing = true;
+                state = self.wake.wait(state).expect("not poisoned");
+                state.dozing = false;
+            }
+        }
+        state.urged = false;
+        let mut bytes = 0;
+        while bytes < GROUP_BYTES
+            && let Some(write) = state.writes.pop_front()
+        {
+            bytes += write.bytes();
+            group.push(write);
+        }
+        state.bytes -= bytes;
+        !state.closed || !state.writes.is_empty()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("not poisoned")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use smallvec::smallvec;
+
+    use super::*;
+    use crate::journal::Record;
+
+    fn write(bytes: usize) -> Write {
+        let record = Record::new(7, Bytes::from(vec![1; bytes])).expect("short enough");
+        Write { records: smallvec![record], done: Box::new(|_| {}) }
+    }
+
+    fn push(queue: &Queue, bytes: usize) {
+        assert!(queue.push(write(bytes)).is_ok(), "it is open");
+    }
+
+    /// Bytes of the orders of a group, and whether more may follow.
+    fn taken(queue: &Queue) -> (Vec<usize>, bool) {
+        let mut group = Vec::new();
+        let more = queue.take(&mut group);
+        (group.iter().map(Write::bytes).collect(), more)
+    }
+
+    #[test]
+    fn what_waits_is_one_group_whoever_says_so() {
+        for urged in [false, true] {
+            let queue = Queue::default();
+            if urged {
+                queue.will_be_urged();
+            }
+            push(&queue, 1);
+            push(&queue, 2);
+            // Without it an alert writer waits a little.
+            queue.urge();
+            assert_eq!(taken(&queue), (vec![1, 2], true));
+            // Nobody says anything, and it is written all the same.
+            push(&queue, 3);
+            assert_eq!(taken(&queue), (vec![3], true));
+            push(&queue, ENOUGH_BYTES);
+            assert_eq!(taken(&queue), (vec![ENOUGH_BYTES], true));
+        }
+    }
+
+    #[test]
+    fn a_group_has_a_bound() {
+        let queue = Queue::default();
+        for _ in 0..3 {
+            push(&queue, GROUP_BYTES / 2);
+        }
+        assert_eq!(taken(&queue), (vec![GROUP_BYTES / 2; 2], true));
+        assert_eq!(taken(&queue), (vec![GROUP_BYTES / 2], true));
+    }
+
+    #[test]
+    fn what_waits_when_it_closes_is_taken_and_nothing_else() {
+        let queue = Queue::default();
+        for _ in 0..3 {
+            push(&queue, GROUP_BYTES / 2);
+        }
+        queue.close();
+        assert!(queue.push(write(1)).is_err());
+        assert_eq!(taken(&queue), (vec![GROUP_BYTES / 2; 2], true));
+        assert_eq!(taken(&queue), (vec![GROUP_BYTES / 2], false));
+        assert_eq!(taken(&queue), (vec![], false));
+    }
+
+    #[test]
+    fn what_is_abandoned_is_dropped() {
+        let queue = Queue::default();
+        let (told, heard) = std::sync::mpsc::channel::<()>();
+        let Write { records, .. } = write(1);
+        let done = Box::new(move |_| drop(told));
+        assert!(queue.push(Write { records, done }).is_ok());
+        queue.abandon();
+        assert!(heard.recv().is_err(), "dropped uncalled");
+        assert!(queue.push(write(1)).is_err());
+    }
+
+    #[test]
+    fn a_dozing_writer_is_woken_by_the_first_record() {
+        let queue = Queue::default();
+        queue.will_be_urged();
+        std::thread::scope(|threads| {
+            let writer = threads.spawn(|| taken(&queue));
+            push(&queue, 1);
+            assert_eq!(writer.join().expect("no panic"), (vec![1], true));
+        });
+    }
+}

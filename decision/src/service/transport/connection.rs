@@ -1,0 +1,151 @@
+//! One connection, one task: its frames and all requests that came on it.
+
+use std::{
+    collections::VecDeque,
+    future::Future,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+};
+
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use hyper::rt::Executor;
+
+use super::socket::Socket;
+
+/// A request on its way to its answer, which it writes itself.
+type Request = BoxFuture<'static, ()>;
+
+/// New requests that are begun before answers to others are sent: a caller who has some of his answers has something to do.
+const BEGUN_AT_ONCE: usize = 16;
+
+/// New requests that are begun in one turn, at most: then other connections of this thread have theirs.
+const TURN: usize = 64;
+
+/// Where HTTP/2 puts requests that have come.
+#[derive(Clone, Default)]
+pub struct Arrivals(Arc<Mutex<VecDeque<Request>>>);
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Arrivals {
+    fn execute(&self, request: F) {
+        // A panic, which no request should be able to cause, ends that request and no other; the log has it.
+        let request = AssertUnwindSafe(request).catch_unwind().map(drop);
+        self.0.lock().expect("not poisoned").push_back(Box::pin(request));
+    }
+}
+
+/// A connection; `http` reads and writes its frames.
+pub struct Connection<H> {
+    http: Pin<Box<H>>,
+    socket: Socket,
+    arrivals: Arrivals,
+    begun: FuturesUnordered<Request>,
+}
+
+impl<H> Connection<H> {
+    /// `http` writes to `socket` (perhaps by way of TLS), and puts requests among `arrivals`.
+    pub fn new(http: H, socket: Socket, arrivals: Arrivals) -> Self {
+        socket.gather();
+        Self { http: Box::pin(http), socket, arrivals, begun: FuturesUnordered::new() }
+    }
+
+    pub fn http(&mut self) -> Pin<&mut H> {
+        self.http.as_mut()
+    }
+}
+
+impl<H: Future<Output = hyper::Result<()>>> Future for Connection<H> {
+    type Output = hyper::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { http, socket, arrivals, begun } = &mut *self;
+        let mut left = TURN;
+        loop {
+            // Requests first: what they answer is there when frames are written.
+            while let Poll::Ready(Some(())) = begun.poll_next_unpin(context) {}
+            if let Poll::Ready(ended) = http.as_mut().poll(context) {
+                return Poll::Ready(ended);
+            }
+            // If that fails so does whoever reads next, who ends the connection.
+            let _ = socket.poll_flush_all(context);
+            let mut arrived = arrivals.0.lock().expect("not poisoned");
+            if arrived.is_empty() {
+                return Poll::Pending;
+            }
+            let some = arrived.len().min(BEGUN_AT_ONCE).min(left);
+            begun.extend(arrived.drain(..some));
+            left -= some;
+            if left == 0 {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+
+    async fn pair() -> (Socket, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let there =
+            TcpStream::connect(listener.local_addr().expect("it is bound")).await.expect("it listens");
+        let (here, _) = listener.accept().await.expect("a connection");
+        (Socket::new(here), there)
+    }
+
+    #[tokio::test]
+    async fn what_requests_write_leaves_together_and_none_ends_another() {
+        let (socket, mut there) = pair().await;
+        let arrivals = Arrivals::default();
+        for byte in 0..100 {
+            let mut socket = socket.clone();
+            arrivals.execute(async move {
+                assert_ne!(byte, 3, "the test wants a request that panics");
+                socket.write_all(&[byte]).await.expect("written");
+                socket.flush().await.expect("flushed");
+            });
+        }
+        let mut connection = Connection::new(pending(), socket.clone(), arrivals.clone());
+        let expected: Vec<u8> = (0..100).filter(|byte| *byte != 3).collect();
+        let mut read = vec![0; expected.len()];
+        tokio::select! {
+            ended = &mut connection => panic!("{ended:?}"),
+            all = there.read_exact(&mut read) => drop(all.expect("all of them")),
+        }
+        assert_eq!(read, expected);
+    }
+
+    #[tokio::test]
+    async fn a_flush_by_whoever_writes_does_nothing_until_its_turn_is_over() {
+        let (mut socket, mut there) = pair().await;
+        socket.write_all(b"a").await.expect("written");
+        socket.flush().await.expect("flushed");
+        assert_eq!(there.read_u8().await.expect("it has left"), b'a');
+        socket.gather();
+        for byte in [b"b", b"c"] {
+            socket.write_all(byte).await.expect("gathered");
+            socket.flush().await.expect("does nothing");
+        }
+        assert_eq!(socket.gathered(), 2);
+        std::future::poll_fn(|context| socket.poll_flush_all(context)).await.expect("flushed");
+        assert_eq!(socket.gathered(), 0);
+        let mut both = [0; 2];
+        there.read_exact(&mut both).await.expect("both");
+        assert_eq!(&both, b"bc");
+        socket.write_all(b"d").await.expect("gathered");
+        socket.shutdown().await.expect("what was gathered leaves first");
+        let mut rest = Vec::new();
+        there.read_to_end(&mut rest).await.expect("to the end");
+        assert_eq!(rest, b"d");
+    }
+}

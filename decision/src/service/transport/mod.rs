@@ -1,0 +1,126 @@
+//! HTTP/2 for the calls: a task for each connection, in which everything that came on it is answered.
+//!
+//! ```text
+//!  accept ─► TLS ─► connection, one task:  frames in ─► requests that can go on ─► frames out ─► one write
+//!                                             ▲                  │ wait for the journal
+//!                                             └──────────────────┘ woken once for a whole group
+//! ```
+//!
+//! tonic's own server makes a task of each request, which any thread may take, and writes each answer by itself. Of
+//! calls that take microseconds that is most of what they cost: threads wake each other, fight over the connection's
+//! state, and enter the system for every answer. Here single calls of one connection share a thread; a caller who
+//! wants more than one thread gives opens more connections, or a stream, or sends batches: the work of those is spread.
+
+mod connection;
+mod socket;
+mod tls;
+
+use std::time::Duration;
+
+use hyper::server::conn::http2;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+};
+use tokio_rustls::TlsAcceptor;
+use tonic::service::{Routes, interceptor::InterceptedService};
+
+pub use self::tls::{Tls, TlsError};
+use self::{
+    connection::{Arrivals, Connection},
+    socket::Socket,
+};
+use super::server::{Stamp, stopped};
+
+/// What every request goes through.
+pub type Calls = InterceptedService<Routes, Stamp>;
+
+/// What connections have in common.
+#[derive(Clone)]
+pub struct Transport {
+    pub calls: Calls,
+    /// Requests of one connection that are in flight at once, streams among them.
+    pub max_requests: u32,
+    /// None: in clear.
+    pub tls: Option<TlsAcceptor>,
+}
+
+/// How often a connection is asked whether anybody is there, and how long an answer is waited for.
+const PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(20));
+
+/// Longest time that a caller has for TLS.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+impl Transport {
+    /// Serves until `stopping`, and then until every caller has his answers and is gone.
+    pub async fn serve(self, listener: TcpListener, stopping: watch::Receiver<bool>) {
+        let mut connections = JoinSet::new();
+        {
+            let mut stop = std::pin::pin!(stopped(stopping.clone()));
+            loop {
+                while connections.try_join_next().is_some() {}
+                tokio::select! {
+                    () = &mut stop => break,
+                    accepted = listener.accept() => match accepted {
+                        Ok((stream, _)) => drop(connections.spawn(self.clone().talk(stream, stopping.clone()))),
+                        // Too many open files, for instance.
+                        Err(e) => {
+                            tracing::warn!("no connection can be accepted: {e}");
+                            tokio::time::sleep(Duration::from_millis(100)).await;
+                        }
+                    },
+                }
+            }
+        }
+        // New callers are refused from here on, instead of waiting for a turn that does not come.
+        drop(listener);
+        while connections.join_next().await.is_some() {}
+    }
+
+    async fn talk(self, stream: TcpStream, stopping: watch::Receiver<bool>) {
+        if let Err(e) = stream.set_nodelay(true) {
+            tracing::debug!("a connection has gone: {e}");
+            return;
+        }
+        let socket = Socket::new(stream);
+        let Some(tls) = &self.tls else { return self.http(socket.clone(), socket, stopping).await };
+        match tokio::time::timeout(HANDSHAKE, tls.accept(socket.clone())).await {
+            Ok(Ok(stream)) => self.http(stream, socket, stopping).await,
+            Ok(Err(e)) => tracing::debug!("a connection has no TLS: {e}"),
+            Err(_) => tracing::debug!("a connection has no TLS after {HANDSHAKE:?}"),
+        }
+    }
+
+    async fn http(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        socket: Socket,
+        stopping: watch::Receiver<bool>,
+    ) {
+        let arrivals = Arrivals::default();
+        let mut http = http2::Builder::new(arrivals.clone());
+        http.timer(TokioTimer::new())
+            .max_concurrent_streams(self.max_requests)
+            .keep_alive_interval(PING.0)
+            .keep_alive_timeout(PING.1);
+        let http = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.calls));
+        let mut connection = Connection::new(http, socket, arrivals);
+        let ended = tokio::select! {
+            biased;
+            ended = &mut connection => ended,
+            () = stopped(stopping) => {
+                connection.http().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(e) = ended {
+            tracing::debug!("a connection broke: {e}");
+        }
+    }
+}
