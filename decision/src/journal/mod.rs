@@ -8,8 +8,8 @@
 //!
 //! Group commit: one thread takes what is queued, writes it, syncs once, and tells everyone. While it syncs the next
 //! group gathers, so one caller waits for one sync and a thousand callers share it. A lone record is written at
-//! once; where records come in company, a group is given as long to gather as the one before took to write (and no
-//! longer than a quarter of a millisecond), since a sync costs the processor too.
+//! once; where records come in company a group gathers as long as threads that decide are busy (and no longer than a
+//! millisecond), since a sync costs the processor too ([`queue`]).
 //!
 //! Syncing bytes that are on the disk already costs less than syncing a file that grows, so between two groups what lies
 //! behind the records is filled with zeros ([`log::Appender::make_room`]). The exposure ledger writes the same log.
@@ -174,8 +174,9 @@ impl Journal {
     }
 
     /// Hands records over to be written together, and returns at once. `done` is called on the writer's thread (or
-    /// where [`Journal::tell_through`] has it called): once all are durable and found by [`Journal::find`], with the number of the first (the others follow),
-    /// or with the reason why they never will be. (When the journal has been closed it may be dropped uncalled.)
+    /// where [`Journal::tell_through`] has it called): once all are durable and found by [`Journal::find`], with the
+    /// number of the first (the others follow), or with the reason why they never will be. (When the journal has been
+    /// closed it may be dropped uncalled.)
     ///
     /// The queue has no bound of its own: callers bound what they have in flight.
     pub fn submit(

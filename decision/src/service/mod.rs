@@ -1,9 +1,9 @@
 //! The decision service: gRPC in, decisions out, each on disk before it is answered.
 //!
 //! ```text
-//!            tonic ── Rpc ── Desk ── Engine (rulebook + features, swapped as one) ── Journal
-//!  deadline, slot ──┘         └── Pending (repeats in flight)                          └── index (repeats)
-//!  health, reflection                     metrics ──► Exposition ──► Prometheus
+//!  transport ─ tonic ── Rpc ── Desk ── Engine (rulebook + features, swapped as one) ── Journal
+//!     deadline, slot ──┘         └── Pending (repeats in flight)                          └── index (repeats)
+//!     health, reflection                     metrics ──► Exposition ──► Prometheus
 //! ```
 //!
 //! - **Idempotent**: (member, request id) is decided once. A repeat, also one in flight or after a restart,
@@ -20,6 +20,8 @@
 //! - **Interceptions** go the same way, and so do overrides, each of a subject in its turn ([`interception`]).
 //! - **Exposure limits** are a service of their own beside it ([`exposure`]); where the rulebook says what an application's exposure
 //!   is, decisions ask it, and reserve in the same call ([`exposing`]).
+//! - **Few calls to the system**: a connection is one task, whose answers leave together ([`transport`]); the journal
+//!   writes for all that wait ([`idle`]).
 //! - **Not in the open**: another address than loopback needs TLS.
 
 mod clock;

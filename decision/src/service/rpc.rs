@@ -132,8 +132,8 @@ impl DecisionService for Rpc {
     type DecideStreamStream = Pin<Box<dyn Stream<Item = Result<StreamedDecision, Status>> + Send>>;
 
     /// Requests are decided as they have come in: what has arrived is decided and handed to the journal together,
-    /// up to half a window, and while it waits for the disk the next half is. Then the stream is not read:
-    /// the caller feels it by HTTP/2 flow control.
+    /// up to a quarter of the window, and while it waits for the disk the next quarter is, perhaps on another thread.
+    /// When the window is full the stream is not read: the caller feels it by HTTP/2 flow control.
     async fn decide_stream(
         &self,
         request: Request<Streaming<DecisionRequest>>,
@@ -143,7 +143,7 @@ impl DecisionService for Rpc {
         let deadline = Deadline::of(request.extensions());
         let rpc = self.clone();
         let answers = Accepted::new(request.into_inner(), deadline, self.stopping.clone())
-            .try_ready_chunks(self.stream_window.div_ceil(2))
+            .try_ready_chunks(self.stream_window.div_ceil(PARTS))
             .map(move |arrived| {
                 let (rpc, slot) = (rpc.clone(), slot.clone());
                 let (requests, ended) = match arrived {
@@ -151,7 +151,7 @@ impl DecisionService for Rpc {
                     Err(TryReadyChunksError(requests, status)) => (requests, Some(Err(status))),
                 };
                 async move {
-                    // A task of its own: one half of the window is decided while the other is.
+                    // A task of its own: one part of the window is decided while others are.
                     let answers = tokio::spawn(rpc.many(requests, deadline, slot)).await;
                     // An error: it panicked, which no request should be able to cause.
                     let (answers, broken) = match answers {
@@ -161,7 +161,7 @@ impl DecisionService for Rpc {
                     futures::stream::iter(answers.into_iter().map(Ok).chain(broken).chain(ended))
                 }
             })
-            .buffered(2)
+            .buffered(PARTS)
             .flatten();
         Ok(Response::new(Box::pin(answers)))
     }
@@ -192,6 +192,10 @@ impl DecisionService for Rpc {
         Ok(Response::new(self.desk.find(member, request_id).await.map_err(refuse)?))
     }
 }
+
+/// Parts of a stream's window that are under way side by side: two of them would wait for the disk at the same time,
+/// now and then, and nobody decide.
+const PARTS: usize = 4;
 
 /// Said to whoever comes too late.
 const STOPPING: &str = "the service is shutting down; send what has no answer to another one";
