@@ -64,6 +64,19 @@ impl Contestant {
         Ok(self.line()?.trim().parse()?)
     }
 
+    /// Nanoseconds that its threads have been on a processor.
+    pub fn processor_ns(&self) -> anyhow::Result<f64> {
+        let threads = format!("/proc/{}/task", self.child.id());
+        let threads = std::fs::read_dir(threads).context("no /proc of Linux")?;
+        let mut all = 0.0;
+        for thread in threads {
+            let told = std::fs::read_to_string(thread?.path().join("schedstat"))?;
+            let first = told.split_whitespace().next().context("schedstat says nothing")?;
+            all += first.parse::<f64>()?;
+        }
+        Ok(all)
+    }
+
     fn line(&mut self) -> anyhow::Result<String> {
         let mut line = String::new();
         let read = self.from.read_line(&mut line)?;

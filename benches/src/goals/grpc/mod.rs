@@ -10,7 +10,7 @@
 mod disk;
 mod server;
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, ensure};
 use tarim_benches::{
@@ -72,7 +72,7 @@ struct Arena<'a> {
     setting: &'a Setting,
 }
 
-/// Throughput of both servers, and their latencies' 99th percentile.
+/// A figure of both servers.
 struct Pair {
     ours: f64,
     echo: f64,
@@ -95,6 +95,7 @@ impl Arena<'_> {
 
     fn lines(&self, folder: &Path, requests: &[DecisionRequest], answer: f64) -> anyhow::Result<Vec<Line>> {
         let unary = self.throughput(requests, Mode::Unary, UNARY)?;
+        let cost = self.cost(requests)?;
         let stream = self.throughput(requests, Mode::Stream, STREAM)?;
         let batch = self.throughput(requests, Mode::Batch(BATCH.0), BATCH.1)?;
         let rate = (unary.ours / 2.0).round();
@@ -115,6 +116,12 @@ impl Arena<'_> {
                 Wanted::AtMost(Quantity::Time(bound)),
             )
             .beside("empty echo", Quantity::Time(late.echo)),
+            Line::new(
+                "Decide, processor time of the server for each",
+                Quantity::Time(cost.ours),
+                Wanted::Told,
+            )
+            .beside("empty echo", Quantity::Time(cost.echo)),
             Line::new(
                 format!("DecideStream, {STREAM} in flight"),
                 Quantity::Rate(stream.ours),
@@ -137,6 +144,18 @@ impl Arena<'_> {
         self.rounds(requests, mode, Pace::InFlight(in_flight), Measured::throughput)
     }
 
+    /// Nanoseconds that each server is on a processor for a single call. (It does not say how well the two processors
+    /// are used: server and callers share them.)
+    fn cost(&self, requests: &[DecisionRequest]) -> anyhow::Result<Pair> {
+        // Without a warm-up: what is used for it would not be told apart.
+        let plan = Plan { warmup: Duration::ZERO, ..self.plan(Mode::Unary, Pace::InFlight(UNARY)) };
+        self.take_turns(|server, round| {
+            let before = server.processor_ns()?;
+            let measured = self.once(server, requests, &plan, &format!("cost-{round}"))?;
+            Ok((server.processor_ns()? - before) / measured.answered as f64)
+        })
+    }
+
     /// 99th percentile of the latency at a rate, in nanoseconds. Of a round in which requests were refused, since the
     /// disk had stood still for too long, it is without end.
     fn late(&self, requests: &[DecisionRequest], rate: f64) -> anyhow::Result<Pair> {
@@ -153,13 +172,25 @@ impl Arena<'_> {
         pace: Pace,
         figure: fn(&Measured) -> f64,
     ) -> anyhow::Result<Pair> {
-        let echo = self.echo.as_ref().context("the echo was started")?;
+        let plan = self.plan(mode, pace);
+        self.take_turns(|server, round| {
+            let run = format!("{}-{}-{round}", plan.mode, plan.pace);
+            Ok(figure(&self.once(server, requests, &plan, &run)?))
+        })
+    }
+
+    fn plan(&self, mode: Mode, pace: Pace) -> Plan {
         let duration = self.setting.budget() / 4;
-        let plan = Plan { mode, pace, warmup: duration / 4, duration };
+        Plan { mode, pace, warmup: duration / 4, duration }
+    }
+
+    /// Of each server the median of rounds.
+    fn take_turns(&self, figure: impl Fn(&Server, usize) -> anyhow::Result<f64>) -> anyhow::Result<Pair> {
+        let echo = self.echo.as_ref().context("the echo was started")?;
         let (mut ours, mut echoed) = (Vec::new(), Vec::new());
         for round in 0..if self.setting.quick { 1 } else { 5 } {
-            ours.push(figure(&self.once(&self.decide, requests, &plan, round)?));
-            echoed.push(figure(&self.once(echo, requests, &plan, round)?));
+            ours.push(figure(&self.decide, round)?);
+            echoed.push(figure(echo, round)?);
         }
         Ok(Pair { ours: median(ours), echo: median(echoed) })
     }
@@ -169,10 +200,9 @@ impl Arena<'_> {
         server: &Server,
         requests: &[DecisionRequest],
         plan: &Plan,
-        round: usize,
+        run: &str,
     ) -> anyhow::Result<Measured> {
-        let run = format!("{}-{}-{round}", plan.mode, plan.pace);
-        let requests = Arc::new(Requests::new(requests.iter().cloned(), &run).context("there are requests")?);
+        let requests = Arc::new(Requests::new(requests.iter().cloned(), run).context("there are requests")?);
         let measured = self.runtime.block_on(async {
             let clients: [Client; 1] = [server.connect().await?];
             load::run(&clients, &requests, plan, &mut |_| {}).await

@@ -31,7 +31,7 @@ pub fn build(setting: &Setting) -> anyhow::Result<PathBuf> {
 /// A server that runs; it is ended when this is dropped.
 pub struct Server {
     address: SocketAddr,
-    _process: Contestant,
+    process: Contestant,
 }
 
 impl Server {
@@ -56,10 +56,12 @@ impl Server {
     fn start(executable: &Path, what: &str, folder: &Path) -> anyhow::Result<Self> {
         let arguments = [what.as_ref(), folder.as_os_str()];
         let (process, address) = Contestant::start(executable, &arguments)?;
-        Ok(Self {
-            address: address.trim().parse().context("a server prints its address")?,
-            _process: process,
-        })
+        Ok(Self { address: address.trim().parse().context("a server prints its address")?, process })
+    }
+
+    /// Nanoseconds that it has been on a processor.
+    pub fn processor_ns(&self) -> anyhow::Result<f64> {
+        self.process.processor_ns()
     }
 
     pub async fn connect(&self) -> anyhow::Result<Client> {
