@@ -218,6 +218,9 @@ mod tests {
         queue.will_be_urged();
         std::thread::scope(|threads| {
             let writer = threads.spawn(|| taken(&queue));
+            while !queue.state().dozing {
+                std::thread::yield_now();
+            }
             push(&queue, 1);
             assert_eq!(writer.join().expect("no panic"), (vec![1], true));
         });

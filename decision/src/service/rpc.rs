@@ -142,8 +142,9 @@ impl DecisionService for Rpc {
         let slot = Arc::new(slot.map_err(|refusal| self.refuse("DecideStream", refusal))?);
         let deadline = Deadline::of(request.extensions());
         let rpc = self.clone();
+        let (parts, each) = parts(self.stream_window);
         let answers = Accepted::new(request.into_inner(), deadline, self.stopping.clone())
-            .try_ready_chunks(self.stream_window.div_ceil(PARTS))
+            .try_ready_chunks(each)
             .map(move |arrived| {
                 let (rpc, slot) = (rpc.clone(), slot.clone());
                 let (requests, ended) = match arrived {
@@ -161,7 +162,7 @@ impl DecisionService for Rpc {
                     futures::stream::iter(answers.into_iter().map(Ok).chain(broken).chain(ended))
                 }
             })
-            .buffered(PARTS)
+            .buffered(parts)
             .flatten();
         Ok(Response::new(Box::pin(answers)))
     }
@@ -196,6 +197,12 @@ impl DecisionService for Rpc {
 /// Parts of a stream's window that are under way side by side: two of them would wait for the disk at the same time,
 /// now and then, and nobody decide.
 const PARTS: usize = 4;
+
+/// In how many parts a window of at least one request is under way, and of how many each: never more than the window.
+fn parts(window: usize) -> (usize, usize) {
+    let parts = PARTS.min(window);
+    (parts, window / parts)
+}
 
 /// Said to whoever comes too late.
 const STOPPING: &str = "the service is shutting down; send what has no answer to another one";
@@ -279,4 +286,18 @@ fn note(counters: &Counters, request: &DecisionRequest, call: Call, answer: &Res
 /// The first `bytes` of a text, or nearly.
 fn start(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_never_exceed_the_window() {
+        for window in 1..=1000 {
+            let (parts, each) = parts(window);
+            assert!(parts >= 1 && each >= 1 && parts * each <= window, "{parts} of {each} for {window}");
+        }
+        assert_eq!(parts(256), (4, 64));
+    }
 }

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_requests_write_leaves_together_and_none_ends_another() {
+    async fn all_requests_go_on_and_one_that_panics_ends_no_other() {
         let (socket, mut there) = pair().await;
         let arrivals = Arrivals::default();
         for byte in 0..100 {

@@ -118,3 +118,31 @@ fn verifier(
     }
     Ok(WebPkiClientVerifier::builder(Arc::new(roots)).build()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn error(cert: &str, key: &str, client_ca: Option<&str>) -> TlsError {
+        let pem = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("src/service/tests/tls").join(name);
+        let tls = Tls { cert: pem(cert), key: pem(key), client_ca: client_ca.map(pem) };
+        tls.acceptor().map(drop).expect_err("these files make no TLS")
+    }
+
+    #[test]
+    fn an_error_names_the_file_that_is_wrong() {
+        let named = |error: TlsError, file: &str| assert!(error.to_string().contains(file), "{error}");
+        named(error("none.pem", "server.key", None), "none.pem");
+        named(error("server.pem", "none.key", None), "none.key");
+        named(error("server.pem", "server.key", Some("none.pem")), "none.pem");
+        for (cert, client_ca) in [("server.key", None), ("server.pem", Some("server.key"))] {
+            assert!(matches!(error(cert, "server.key", client_ca), TlsError::NoCertificate(_)));
+        }
+        assert!(
+            matches!(error("server.pem", "client.key", None), TlsError::Certificate { .. }),
+            "of another"
+        );
+    }
+}
