@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use clap::Parser;
 use comfy_table::{Table, presets};
 use serde_json::Value as Json;
-use tarim_decision::service::Idle;
+use tarim_decision::service::Threads;
 
 use crate::{Cli, Verb, home::Home, serve};
 
@@ -121,9 +121,9 @@ impl Demo {
         announce("The service, with its clock on the bank's last day", &command);
         let Verb::Serve(args) = self.cli(&command)?.verb else { unreachable!("the command is serve") };
         let home = Home::at(&self.home, &self.rulebook);
-        let (runtime, idle) = Idle::runtime(None)?;
+        let (runtime, threads) = Threads::start(None)?;
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let (running, _hearing) = runtime.block_on(serve::start(&home, &args, idle, async {
+        let (running, _hearing) = runtime.block_on(serve::start(&home, &args, threads, async {
             // Either way, told to stop or forgotten, it stops.
             let _ = stopped.await;
         }))?;

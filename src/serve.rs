@@ -7,7 +7,7 @@ use tarim_datamart::{Tokeniser, gate::dates::iso_timestamp};
 use tarim_decision::{
     exposure::KEYS_KEPT,
     journal::Journal,
-    service::{self, Clock, Config, ExposureSource, GroupSource, Idle, Running, Sources, Tls},
+    service::{self, Clock, Config, ExposureSource, GroupSource, Running, Sources, Threads, Tls},
 };
 use tarim_features::store::{EmbeddedStore, OnlineStore};
 use tokio::signal::unix::{SignalKind, signal};
@@ -64,7 +64,7 @@ pub struct Args {
     /// Requests of one stream in flight at once
     #[arg(long, default_value_t = 256, value_name = "N")]
     stream_window: usize,
-    /// Threads that decide; default: one a processor
+    /// Threads that have connections, and as many again that decide batches and streams; default: one of each a processor
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
     /// Seconds from one look for a new rulebook or new features to the next
@@ -91,7 +91,7 @@ pub struct Args {
 }
 
 impl Args {
-    fn config(&self, idle: Idle) -> Config {
+    fn config(&self, threads: Threads) -> Config {
         let tls = self.tls_cert.clone().zip(self.tls_key.clone());
         Config {
             metrics: (!self.no_metrics).then_some(self.metrics),
@@ -101,7 +101,7 @@ impl Args {
             max_streams: self.max_streams,
             stream_window: self.stream_window,
             poll: Duration::from_secs(self.look_every),
-            idle: Some(idle),
+            threads: Some(threads),
             ..Config::on(self.listen)
         }
     }
@@ -138,7 +138,7 @@ fn time(text: &str) -> Result<i64, String> {
 }
 
 pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
-    let (runtime, idle) = Idle::runtime(args.threads)?;
+    let (runtime, threads) = Threads::start(args.threads)?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut reload = signal(SignalKind::hangup())?;
@@ -149,7 +149,7 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
                 Ok(()) = tokio::signal::ctrl_c() => {}
             }
         };
-        let (running, _hearing) = start(home, &args, idle, shutdown).await?;
+        let (running, _hearing) = start(home, &args, threads, shutdown).await?;
         say(&running, &args)?;
         let reloader = running.reloader();
         tokio::spawn(async move {
@@ -163,12 +163,12 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     })
 }
 
-/// Starts the service of an installation, on the runtime that `idle` is of; it ends when `shutdown` completes. It knows of warnings as long as what hears of
-/// them is held.
+/// Starts the service of an installation, on the runtime that `threads` has; it ends when `shutdown` completes. It knows
+/// of warnings as long as what hears of them is held.
 pub async fn start(
     home: &Home,
     args: &Args,
-    idle: Idle,
+    threads: Threads,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<(Running, Option<Hearing>)> {
     let tokeniser = Tokeniser::open(&home.token_key())?;
@@ -186,7 +186,7 @@ pub async fn start(
     }
     let folder = home.journal();
     let journal = tokio::task::spawn_blocking(move || Journal::open(&folder)).await??;
-    Ok((service::serve(args.config(idle), sources, journal, shutdown).await?, hearing))
+    Ok((service::serve(args.config(threads), sources, journal, shutdown).await?, hearing))
 }
 
 fn say(running: &Running, args: &Args) -> anyhow::Result<()> {

@@ -17,7 +17,7 @@ use prost::Message;
 use tarim_benches::fixture::{NOW_US, bank::tokeniser};
 use tarim_decision::{
     journal::Journal,
-    service::{self, Clock, Config, Idle, Sources},
+    service::{self, Clock, Config, Sources, Threads},
 };
 use tarim_features::store::{EmbeddedStore, OnlineStore};
 use tarim_proto::encoded::{Decision, decision_service_server::DecisionServiceServer};
@@ -49,7 +49,7 @@ enum What {
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     // As many threads as `tarim serve` has.
-    let (runtime, idle) = Idle::runtime(None)?;
+    let (runtime, threads) = Threads::start(None)?;
     runtime.block_on(async {
         let (stop, stopped) = oneshot::channel();
         std::thread::spawn(move || {
@@ -62,7 +62,7 @@ fn main() -> anyhow::Result<()> {
             let _ = stopped.await;
         };
         match args.what {
-            What::Decide => decide(&args.folder, idle, shutdown).await,
+            What::Decide => decide(&args.folder, threads, shutdown).await,
             What::Echo => echo(&args.folder, shutdown).await,
         }
     })
@@ -70,7 +70,7 @@ fn main() -> anyhow::Result<()> {
 
 async fn decide(
     folder: &Path,
-    idle: Idle,
+    threads: Threads,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let store = folder.join("store");
@@ -82,7 +82,7 @@ async fn decide(
     let config = Config {
         clock: Clock::Fixed(NOW_US),
         metrics: Some(loopback),
-        idle: Some(idle),
+        threads: Some(threads),
         ..Config::on(loopback)
     };
     let running = service::serve(config, sources, journal, shutdown).await?;

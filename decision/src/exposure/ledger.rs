@@ -33,10 +33,10 @@ use super::{
     machine::{self, Machine},
     operation::{Answer, Operation, Prepared, Refusal},
     scheme::SchemeSet,
-    syncer::Teller,
+    syncer::{Teller, Telling},
     writer::{Done, Order, Writer},
 };
-use crate::journal::{Disk, Folder, JournalError, Stats, Telling};
+use crate::journal::{Disk, Folder, JournalError, Stats};
 
 /// Microseconds since 1970.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;

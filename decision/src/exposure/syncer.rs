@@ -23,7 +23,10 @@ use super::{
     operation::Answer,
     writer::{Done, Look},
 };
-use crate::journal::{Stats, Telling};
+use crate::journal::Stats;
+
+/// Tells everyone who has an operation in a group.
+pub type Telling = Box<dyn FnOnce() + Send>;
 
 /// Whoever tells callers in its stead.
 pub type Teller = OnceLock<Box<dyn Fn(Telling) + Send + Sync>>;

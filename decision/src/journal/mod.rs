@@ -47,7 +47,7 @@ use std::{
     fs::File,
     path::Path,
     sync::{
-        Arc, Mutex, OnceLock,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
@@ -67,7 +67,6 @@ pub use self::{
     index::Place,
     record::{APPLICATION, EncodedEntry, EntryHead, Record, Records},
     stats::Stats,
-    writer::Telling,
 };
 use self::{
     index::Index,
@@ -147,20 +146,13 @@ impl Journal {
         }
         let log = appender.log().clone();
         let writer = std::thread::Builder::new().name("journal".into());
-        let (open, stats, teller) = (AtomicBool::new(true), Stats::new(), OnceLock::new());
-        let shared = Arc::new(Shared { queue: Queue::default(), index, open, stats, teller });
+        let (open, stats) = (AtomicBool::new(true), Stats::new());
+        let shared = Arc::new(Shared { queue: Queue::default(), index, open, stats });
         let with = shared.clone();
         let writer = writer
             .spawn(move || writer::run(appender, &with))
             .map_err(JournalError::io("start the writer of", disk.path("")))?;
         Ok(Self { log, shared, writer: Mutex::new(Some(writer)), _lock: None })
-    }
-
-    /// From now on what is to be done once records are durable is handed to `teller`, all of a group in one, instead of
-    /// being done on the writer's thread. A second call changes nothing.
-    pub fn tell_through(&self, teller: impl Fn(Telling) + Send + Sync + 'static) {
-        // Fails on a second call.
-        let _ = self.shared.teller.set(Box::new(teller));
     }
 
     /// From now on somebody calls [`Journal::urge`]: records may wait for each other until then, a millisecond at most.
@@ -173,8 +165,8 @@ impl Journal {
         self.shared.queue.urge();
     }
 
-    /// Hands records over to be written together, and returns at once. `done` is called on the writer's thread (or
-    /// where [`Journal::tell_through`] has it called): once all are durable and found by [`Journal::find`], with the
+    /// Hands records over to be written together, and returns at once. `done` is called, quickly and on the writer's thread,
+    /// once all are durable and found by [`Journal::find`], with the
     /// number of the first (the others follow), or with the reason why they never will be. (When the journal has been
     /// closed it may be dropped uncalled.)
     ///

@@ -1,7 +1,7 @@
 //! The thread that writes: it takes what is queued, syncs once, and tells everyone.
 
 use std::sync::{
-    Arc, OnceLock,
+    Arc,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -10,9 +10,6 @@ use super::{JournalError, Records, Stats, index::Index, log::Appender, queue::Qu
 /// Told of the number of the first of its records once all are durable, or why they never will be.
 pub type Done = Box<dyn FnOnce(Result<u64, Arc<JournalError>>) + Send>;
 
-/// Tells everyone who has a record in a group.
-pub type Telling = Box<dyn FnOnce() + Send>;
-
 /// What the writer's thread and the others look at.
 pub struct Shared {
     pub queue: Queue,
@@ -20,8 +17,6 @@ pub struct Shared {
     /// False once nothing more is taken.
     pub open: AtomicBool,
     pub stats: Stats,
-    /// Who does the telling; nobody: the writer's thread.
-    pub teller: OnceLock<Box<dyn Fn(Telling) + Send + Sync>>,
 }
 
 /// How the writer ended: in order, or with the error after which it took nothing more.
@@ -53,7 +48,7 @@ impl Drop for Abandoned<'_> {
 ///
 /// After an error it goes on taking orders, and refuses each; `open` is false from then on.
 pub fn run(mut appender: Appender, shared: &Shared) -> Ended {
-    let Shared { queue, index, open, stats, teller } = shared;
+    let Shared { queue, index, open, stats } = shared;
     // However this ends, nobody waits for it any more.
     let _abandoned = Abandoned(queue);
     let mut batch = Vec::new();
@@ -92,16 +87,12 @@ pub fn run(mut appender: Appender, shared: &Shared) -> Ended {
             };
             (done, durable)
         });
+        // All are found before the first is told: whoever hears of one may ask for another.
         let told: Vec<_> = told.collect();
-        if !told.is_empty() {
-            let tell = move || told.into_iter().for_each(|(done, durable)| done(durable));
-            match teller.get() {
-                Some(teller) => teller(Box::new(tell)),
-                None => tell(),
-            }
-            if failed.is_ok() {
-                appender.make_room();
-            }
+        let some = !told.is_empty();
+        told.into_iter().for_each(|(done, durable)| done(durable));
+        if some && failed.is_ok() {
+            appender.make_room();
         }
         if !more {
             failed?;

@@ -20,8 +20,8 @@
 //! - **Interceptions** go the same way, and so do overrides, each of a subject in its turn ([`interception`]).
 //! - **Exposure limits** are a service of their own beside it ([`exposure`]); where the rulebook says what an application's exposure
 //!   is, decisions ask it, and reserve in the same call ([`exposing`]).
-//! - **Few calls to the system**: a connection is one task, whose answers leave together ([`transport`]); the journal
-//!   writes for all that wait ([`idle`]).
+//! - **Few calls to the system**: a connection is one task, whose answers leave together ([`transport`]), on a thread
+//!   that does not change ([`threads`]); the journal writes for all that wait.
 //! - **Not in the open**: another address than loopback needs TLS.
 
 mod clock;
@@ -31,7 +31,6 @@ mod exporter;
 mod exposing;
 mod exposition;
 mod exposure;
-mod idle;
 mod interception;
 mod metrics;
 mod pending;
@@ -42,6 +41,7 @@ mod server;
 mod serving;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod transport;
 mod watcher;
 
@@ -50,9 +50,9 @@ pub use self::{
     clock::Clock,
     exporter::Exporter,
     exposure::{EventSink, ExposureError, ExposureSource, GroupSource, OpenLedger, Outbox},
-    idle::Idle,
     refusal::Refusal,
     server::{Config, Running, ServeError, serve},
     serving::{LoadError, OpenStore, Serving, Sources},
+    threads::Threads,
     transport::{Tls, TlsError},
 };

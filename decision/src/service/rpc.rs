@@ -15,7 +15,10 @@ use tarim_proto::{
         decision_service_server::DecisionService, streamed_decision,
     },
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
@@ -35,6 +38,8 @@ pub struct Rpc {
     pub streams: Arc<Semaphore>,
     /// Requests of one stream that are in flight at once.
     pub stream_window: usize,
+    /// Where batches and parts of streams are decided: calls beside them go on meanwhile.
+    pub workers: Handle,
     /// True once the service is shutting down.
     pub stopping: watch::Receiver<bool>,
 }
@@ -153,7 +158,8 @@ impl DecisionService for Rpc {
                 };
                 async move {
                     // A task of its own: one part of the window is decided while others are.
-                    let answers = tokio::spawn(rpc.many(requests, deadline, slot)).await;
+                    let workers = rpc.workers.clone();
+                    let answers = workers.spawn(rpc.many(requests, deadline, slot)).await;
                     // An error: it panicked, which no request should be able to cause.
                     let (answers, broken) = match answers {
                         Ok(answers) => (answers, None),
@@ -180,7 +186,7 @@ impl DecisionService for Rpc {
             return Err(refuse(Refusal::invalid("requests", what)));
         }
         // A task of its own: the connection, and its other requests, go on meanwhile.
-        let answers = tokio::spawn(self.clone().many(requests, deadline, slot)).await;
+        let answers = self.workers.spawn(self.clone().many(requests, deadline, slot)).await;
         // An error: it panicked, which no request should be able to cause.
         let answers = answers.map_err(|e| Status::internal(e.to_string()))?;
         Ok(Response::new(BatchDecideResponse { answers }))

@@ -11,6 +11,7 @@ use tarim_proto::{
 };
 use tokio::{
     net::TcpListener,
+    runtime::Handle,
     sync::{Notify, Semaphore, watch},
     task::JoinHandle,
 };
@@ -18,7 +19,7 @@ use tonic::service::{Routes, interceptor::InterceptedService};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use super::{
-    Clock, Deadline, ExposureError, Idle, LoadError, Serving, Sources,
+    Clock, Deadline, ExposureError, LoadError, Serving, Sources, Threads,
     desk::Desk,
     exporter::Exporter,
     exposition::Exposition,
@@ -51,9 +52,9 @@ pub struct Config {
     pub max_message_bytes: usize,
     /// How often to look for a new rulebook or new features.
     pub poll: Duration,
-    /// Of the runtime that it is served on: decisions share syncs of the journal while its threads are busy. None: each
-    /// is written as soon as it can be.
-    pub idle: Option<Idle>,
+    /// Whose runtime it is served on: connections are dealt out to their lanes, and decisions share syncs of the journal
+    /// while they are busy. None: connections are tasks of the runtime, and each decision is written as soon as it can be.
+    pub threads: Option<Threads>,
     /// How long a shutdown waits, at most, for answers to be made and taken.
     pub drain: Duration,
 }
@@ -71,7 +72,7 @@ impl Config {
             stream_window: 256,
             max_message_bytes: 1 << 20,
             poll: Duration::from_secs(1),
-            idle: None,
+            threads: None,
             drain: Duration::from_secs(30),
         }
     }
@@ -192,14 +193,11 @@ pub async fn serve(
     let first = tokio::task::spawn_blocking(move || loader.load()).await??;
     let serving = Arc::new(ArcSwap::from_pointee(first));
     let journal = Arc::new(journal);
-    // One task wakes all callers of a group: from the journal's thread each would be a call to the system.
-    let runtime = tokio::runtime::Handle::current();
-    journal.tell_through(move |tell| _ = runtime.spawn(async { tell() }));
-    if let Some(idle) = &config.idle {
+    if let Some(threads) = &config.threads {
         journal.will_be_urged();
         // Not for ever: whoever is idle does not keep the journal open.
         let journal = Arc::downgrade(&journal);
-        idle.tell(move || _ = journal.upgrade().map(|journal| journal.urge()));
+        threads.idle().tell(move || _ = journal.upgrade().map(|journal| journal.urge()));
     }
     let (rpc, stop) = rpc(&config, serving.clone(), sources.tokeniser(), journal.clone());
     let stopping = rpc.stopping.clone();
@@ -257,7 +255,7 @@ pub async fn serve(
         swapped,
         stopping.clone(),
     ));
-    let server = transport.serve(listener, stopping);
+    let server = transport.serve(listener, config.threads, stopping);
     let metrics = exported.as_ref().map(|(address, _)| *address);
     let task = tokio::spawn(async move {
         let helpers = Helpers { watcher, keeper, health };
@@ -323,6 +321,7 @@ pub(super) fn rpc(
         slots: Arc::new(Semaphore::new(config.max_in_flight)),
         streams: Arc::new(Semaphore::new(config.max_streams)),
         stream_window: config.stream_window.max(1),
+        workers: Handle::current(),
         stopping,
     };
     (rpc, stop)

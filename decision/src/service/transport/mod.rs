@@ -15,7 +15,7 @@ mod connection;
 mod socket;
 mod tls;
 
-use std::time::Duration;
+use std::{net, time::Duration};
 
 use hyper::server::conn::http2;
 use hyper_util::{
@@ -36,7 +36,10 @@ use self::{
     connection::{Arrivals, Connection},
     socket::Socket,
 };
-use super::server::{Stamp, stopped};
+use super::{
+    Threads,
+    server::{Stamp, stopped},
+};
 
 /// What every request goes through.
 pub type Calls = InterceptedService<Routes, Stamp>;
@@ -59,7 +62,14 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 
 impl Transport {
     /// Serves until `stopping`, and then until every caller has his answers and is gone.
-    pub async fn serve(self, listener: TcpListener, stopping: watch::Receiver<bool>) {
+    ///
+    /// Connections are dealt out to the lanes of `threads`; None: they are tasks of this runtime.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        threads: Option<Threads>,
+        stopping: watch::Receiver<bool>,
+    ) {
         let mut connections = JoinSet::new();
         {
             let mut stop = std::pin::pin!(stopped(stopping.clone()));
@@ -67,8 +77,14 @@ impl Transport {
                 while connections.try_join_next().is_some() {}
                 tokio::select! {
                     () = &mut stop => break,
-                    accepted = listener.accept() => match accepted {
-                        Ok((stream, _)) => drop(connections.spawn(self.clone().talk(stream, stopping.clone()))),
+                    accepted = listener.accept() => match accepted.and_then(|(stream, _)| stream.into_std()) {
+                        Ok(stream) => {
+                            let talk = self.clone().talk(stream, stopping.clone());
+                            match &threads {
+                                Some(threads) => threads.lane().begin(&mut connections, talk),
+                                None => drop(connections.spawn(talk)),
+                            }
+                        }
                         // Too many open files, for instance.
                         Err(e) => {
                             tracing::warn!("no connection can be accepted: {e}");
@@ -83,11 +99,13 @@ impl Transport {
         while connections.join_next().await.is_some() {}
     }
 
-    async fn talk(self, stream: TcpStream, stopping: watch::Receiver<bool>) {
-        if let Err(e) = stream.set_nodelay(true) {
-            tracing::debug!("a connection has gone: {e}");
-            return;
-        }
+    /// Talks to a caller, on the thread that this is run by.
+    async fn talk(self, stream: net::TcpStream, stopping: watch::Receiver<bool>) {
+        let stream = TcpStream::from_std(stream).and_then(|stream| stream.set_nodelay(true).map(|()| stream));
+        let stream = match stream {
+            Ok(stream) => stream,
+            Err(e) => return tracing::debug!("a connection has gone: {e}"),
+        };
         let socket = Socket::new(stream);
         let Some(tls) = &self.tls else { return self.http(socket.clone(), socket, stopping).await };
         match tokio::time::timeout(HANDSHAKE, tls.accept(socket.clone())).await {

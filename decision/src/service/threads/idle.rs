@@ -1,18 +1,16 @@
-//! Knows when no thread of a runtime has anything to do.
+//! Knows when no thread of some runtimes has anything to do.
 
 use std::{
-    fmt, io,
-    num::NonZero,
+    fmt,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
-    thread::available_parallelism,
 };
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
-/// Tells when all worker threads of its runtime wait. Clones are of one runtime.
+/// Tells when all threads of the runtimes that it watches wait. Clones are of the same.
 #[derive(Clone)]
 pub struct Idle(Arc<State>);
 
@@ -22,23 +20,20 @@ struct State {
 }
 
 impl Idle {
-    /// A runtime with so many worker threads (None: one for each processor), and what knows when all of them wait.
-    pub fn runtime(threads: Option<NonZero<usize>>) -> io::Result<(Runtime, Self)> {
-        let threads = threads.map_or_else(available_parallelism, Ok)?.get();
-        let idle = Self(Arc::new(State { busy: AtomicUsize::new(threads), told: OnceLock::new() }));
-        let (parks, wakes) = (idle.clone(), idle.clone());
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(threads)
-            .on_thread_park(move || parks.parks())
-            .on_thread_unpark(move || wakes.wakes())
-            .enable_all()
-            .build()?;
-        Ok((runtime, idle))
+    /// Of so many threads in all, each of which begins busy.
+    pub fn of(threads: usize) -> Self {
+        Self(Arc::new(State { busy: AtomicUsize::new(threads), told: OnceLock::new() }))
     }
 
-    /// From now on `told` is called, quickly and on a worker thread, whenever the last of them is about to wait. A second
+    /// Watches the threads of a runtime that is being built.
+    pub fn watch<'b>(&self, builder: &'b mut Builder) -> &'b mut Builder {
+        let (parks, wakes) = (self.clone(), self.clone());
+        builder.on_thread_park(move || parks.parks()).on_thread_unpark(move || wakes.wakes())
+    }
+
+    /// From now on `told` is called, quickly and on one of the threads, whenever the last of them is about to wait. A second
     /// call changes nothing.
-    pub(super) fn tell(&self, told: impl Fn() + Send + Sync + 'static) {
+    pub fn tell(&self, told: impl Fn() + Send + Sync + 'static) {
         // Fails on a second call.
         let _ = self.0.told.set(Box::new(told));
     }
@@ -67,12 +62,21 @@ impl fmt::Debug for Idle {
 mod tests {
     use std::sync::{Barrier, mpsc};
 
+    use tokio::runtime::Runtime;
+
     use super::*;
+
+    /// So many threads, and what knows when all of them wait.
+    fn runtime(threads: usize) -> (Runtime, Idle) {
+        let idle = Idle::of(threads);
+        let runtime = idle.watch(Builder::new_multi_thread().worker_threads(threads)).build();
+        (runtime.expect("threads"), idle)
+    }
 
     #[test]
     fn it_tells_when_all_threads_wait_and_not_before() {
         for threads in [1, 2] {
-            let (runtime, idle) = Idle::runtime(NonZero::new(threads)).expect("threads");
+            let (runtime, idle) = runtime(threads);
             let (waits, waited) = mpsc::channel();
             idle.tell(move || _ = waits.send(()));
             let all = Arc::new(Barrier::new(threads));
@@ -94,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_busy_thread_is_not_idle() {
-        let (runtime, idle) = Idle::runtime(NonZero::new(1)).expect("a thread");
+        let (runtime, idle) = runtime(1);
         let (waits, waited) = mpsc::channel();
         idle.tell(move || _ = waits.send(()));
         let (end, ends) = mpsc::channel::<()>();
