@@ -3,7 +3,7 @@
 use std::{hint::black_box, time::Instant};
 
 use hdrhistogram::Histogram;
-use tarim_benches::fixture::{Bank, NOW_US, book::Book};
+use tarim_benches::fixture::{APPLICATIONS, Bank, NOW_US, book::Book};
 use tarim_decision::{
     engine::{Application, DecisionScratch, Inputs},
     outcome::Call,
@@ -27,7 +27,7 @@ impl Goal for FullDecision {
             (Book::full(5, 200, 200, setting.size(100_000, 4096)), setting.folder("full_decision")?);
         book.write(&folder.join("rulebook"))?;
         let bank = Bank::open(&folder.join("rulebook"), &folder.join("store"), &mut &book)?;
-        let applications = book.applications(16_384);
+        let applications = book.applications(APPLICATIONS);
         let mut decider = Decider { bank: &bank, inputs: Inputs::new(), scratch: DecisionScratch::default() };
         let mut reasons = 0;
         for application in &applications {

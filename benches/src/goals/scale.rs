@@ -2,7 +2,7 @@
 
 use std::{hint::black_box, time::Instant};
 
-use tarim_benches::fixture::{Bank, bank::read, book::Book};
+use tarim_benches::fixture::{APPLICATIONS, Bank, bank::read, book::Book};
 use tarim_decision::{
     engine::{DecisionScratch, Inputs},
     outcome::{Call, Stage},
@@ -98,7 +98,7 @@ impl Federation {
         let book = Book { members, products, ..Book::of_rules(50, 200, rules) };
         book.write(&folder.join("rulebook"))?;
         let bank = Bank::open(&folder.join("rulebook"), &folder.join("store"), &mut &book)?;
-        let inputs = bank.gather(&book.applications(4096))?;
+        let inputs = bank.gather(&book.applications(APPLICATIONS))?;
         Ok(Self { bank, inputs })
     }
 

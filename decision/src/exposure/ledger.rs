@@ -33,7 +33,6 @@ use super::{
     machine::{self, Machine},
     operation::{Answer, Operation, Prepared, Refusal},
     scheme::SchemeSet,
-    syncer::{Teller, Telling},
     writer::{Done, Order, Writer},
 };
 use crate::journal::{Disk, Folder, JournalError, Stats};
@@ -81,7 +80,6 @@ pub struct Ledger {
     disk: Arc<dyn Disk>,
     open: Arc<AtomicBool>,
     stats: Arc<Stats>,
-    teller: Arc<Teller>,
     queue: u64,
     writer: Mutex<Option<JoinHandle<Result<(), LedgerError>>>>,
     /// Held as long as the ledger is open.
@@ -113,14 +111,14 @@ impl Ledger {
         let (orders, taken) = mpsc::sync_channel(config.queue.max(1));
         let open = Arc::new(AtomicBool::new(true));
         let stats = Arc::new(Stats::new());
-        let (queue, teller) = (config.queue.max(1) as u64, Arc::<Teller>::default());
-        let writer = Writer::new(machine, config, open.clone(), stats.clone(), teller.clone());
+        let queue = config.queue.max(1) as u64;
+        let writer = Writer::new(machine, config, open.clone(), stats.clone());
         let mut writer = writer.map_err(LedgerError::io("start the writer of", disk.path("")))?;
         let thread = std::thread::Builder::new().name("exposure".into());
         let writer = thread
             .spawn(move || writer.run(&taken))
             .map_err(LedgerError::io("start the writer of", disk.path("")))?;
-        Ok(Self { orders, disk, open, stats, teller, queue, writer: Mutex::new(Some(writer)), _lock: None })
+        Ok(Self { orders, disk, open, stats, queue, writer: Mutex::new(Some(writer)), _lock: None })
     }
 
     /// Hands an operation over and returns at once. `done` is told once it is durable, or why it was not done. Refused
@@ -142,12 +140,6 @@ impl Ledger {
             },
             _ => self.send(Order::Do(Box::new(prepared), Box::new(done))),
         }
-    }
-
-    /// From now on what is to be done once operations are durable is handed to `teller`, all of a group in one, instead of being
-    /// done on the ledger's own thread. To be said once.
-    pub fn tell_through(&self, teller: impl Fn(Telling) + Send + Sync + 'static) {
-        let _ = self.teller.set(Box::new(teller));
     }
 
     /// As [`Ledger::submit`], and waits: not for an async thread.

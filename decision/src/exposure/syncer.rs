@@ -25,12 +25,6 @@ use super::{
 };
 use crate::journal::Stats;
 
-/// Tells everyone who has an operation in a group.
-pub type Telling = Box<dyn FnOnce() + Send>;
-
-/// Whoever tells callers in its stead.
-pub type Teller = OnceLock<Box<dyn Fn(Telling) + Send + Sync>>;
-
 /// Most groups that are on their way to the disk.
 const AHEAD: usize = 1024;
 
@@ -55,18 +49,13 @@ pub struct Syncer {
 
 impl Syncer {
     /// `open` is false once something could not be written.
-    pub fn start(
-        log: Log,
-        stats: Arc<Stats>,
-        teller: Arc<Teller>,
-        open: Arc<AtomicBool>,
-    ) -> std::io::Result<Self> {
+    pub fn start(log: Log, stats: Arc<Stats>, open: Arc<AtomicBool>) -> std::io::Result<Self> {
         let (sender, work) = mpsc::sync_channel(AHEAD);
         let failed = Arc::<OnceLock<LedgerError>>::default();
         let ahead = Arc::<AtomicU64>::default();
         let (told, done) = (failed.clone(), ahead.clone());
         let thread = std::thread::Builder::new().name("exposure-sync".into());
-        let thread = thread.spawn(move || run(log, &work, &stats, &teller, (&told, &open, &done)))?;
+        let thread = thread.spawn(move || run(log, &work, &stats, (&told, &open, &done)))?;
         Ok(Self { work: Some(sender), failed, ahead, thread })
     }
 
@@ -115,7 +104,6 @@ fn run(
     mut log: Log,
     work: &mpsc::Receiver<Work>,
     stats: &Stats,
-    teller: &Teller,
     (failed, open, ahead): (&OnceLock<LedgerError>, &AtomicBool, &AtomicU64),
 ) -> Result<(), LedgerError> {
     while let Ok(first) = work.recv() {
@@ -144,27 +132,20 @@ fn run(
             open.store(false, Ordering::Release);
         }
         ahead.fetch_sub(taken, Ordering::Release);
-        let durable = written.clone();
-        let tell = move || {
-            for (Group { mut answers, .. }, dones) in groups.into_iter().zip(told) {
-                // Before those that somebody asked for is what was due.
-                let answers = answers.drain(answers.len() - dones.len()..);
-                for (done, answer) in dones.into_iter().zip(answers) {
-                    done(match &written {
-                        Ok(()) => answer.map_err(LedgerError::Refused),
-                        Err(e) => Err(e.clone()),
-                    });
-                }
+        for (Group { mut answers, .. }, dones) in groups.into_iter().zip(told) {
+            // Before those that somebody asked for is what was due.
+            let answers = answers.drain(answers.len() - dones.len()..);
+            for (done, answer) in dones.into_iter().zip(answers) {
+                done(match &written {
+                    Ok(()) => answer.map_err(LedgerError::Refused),
+                    Err(e) => Err(e.clone()),
+                });
             }
-        };
-        match teller.get().filter(|_| count > 0) {
-            Some(teller) => teller(Box::new(tell)),
-            None => tell(),
         }
         for (core, look) in looks {
-            look(durable.as_ref().map(|()| &*core).map_err(Clone::clone));
+            look(written.as_ref().map(|()| &*core).map_err(Clone::clone));
         }
-        flushed.into_iter().for_each(|sender| _ = sender.send(durable.clone()));
+        flushed.into_iter().for_each(|sender| _ = sender.send(written.clone()));
         log.make_room();
     }
     match failed.get() {

@@ -32,7 +32,7 @@ use super::{
     operation::{Adopt, Answer, Operation, Prepared, Tick},
     scheme::SchemeSet,
     snapshot,
-    syncer::{Syncer, Teller},
+    syncer::Syncer,
 };
 use crate::journal::{Disk, Stats};
 
@@ -98,13 +98,12 @@ impl Writer {
         config: Config,
         open: Arc<AtomicBool>,
         stats: Arc<Stats>,
-        teller: Arc<Teller>,
     ) -> std::io::Result<Self> {
         let (disk, mut core, log) = machine.split();
         core.keep_keys(
             config.keys_kept.map_or(i64::MAX, |kept| kept.as_micros().try_into().unwrap_or(i64::MAX)),
         );
-        let (snapshot_at, syncer) = (core.sequence(), Some(Syncer::start(log, stats, teller, open.clone())?));
+        let (snapshot_at, syncer) = (core.sequence(), Some(Syncer::start(log, stats, open.clone())?));
         let (adopting, snapshot, asked, closing) = (None, None, i64::MIN, false);
         Ok(Self { disk, core, syncer, config, open, adopting, snapshot, snapshot_at, asked, closing })
     }

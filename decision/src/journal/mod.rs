@@ -165,10 +165,10 @@ impl Journal {
         self.shared.queue.urge();
     }
 
-    /// Hands records over to be written together, and returns at once. `done` is called, quickly and on the writer's thread,
-    /// once all are durable and found by [`Journal::find`], with the
-    /// number of the first (the others follow), or with the reason why they never will be. (When the journal has been
-    /// closed it may be dropped uncalled.)
+    /// Hands records over to be written together, and returns at once. `done` is called on the writer's thread, so it is
+    /// to be quick and not to wait: once all are durable and found by [`Journal::find`], with the number of the first
+    /// (the others follow), or with the reason why they never will be. (When the journal has been closed it is called
+    /// here, or dropped uncalled.)
     ///
     /// The queue has no bound of its own: callers bound what they have in flight.
     pub fn submit(

@@ -311,6 +311,15 @@ fn entries_are_found_by_key_also_after_a_restart() {
     }
 }
 
+#[test]
+fn who_panics_when_told_keeps_nobody_waiting() {
+    let journal = open(&Power::default());
+    journal.submit_entry(&entry("panics"), |_| panic!("the test wants one that panics"));
+    let number = submit(&journal, "waits").recv().expect("an answer").expect("durable");
+    assert_eq!((number, journal.is_open()), (2, true));
+    journal.close().expect("closes in order");
+}
+
 /// While one sync runs everything else queues up, and shares the next.
 #[test]
 fn one_sync_serves_everything_that_waited() {

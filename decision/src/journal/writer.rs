@@ -1,8 +1,11 @@
 //! The thread that writes: it takes what is queued, syncs once, and tells everyone.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use super::{JournalError, Records, Stats, index::Index, log::Appender, queue::Queue};
@@ -35,12 +38,13 @@ impl Write {
     }
 }
 
-/// When it goes, nothing more is taken.
-struct Abandoned<'a>(&'a Queue);
+/// When it goes, nothing more is taken, and it is known.
+struct Abandoned<'a>(&'a Shared);
 
 impl Drop for Abandoned<'_> {
     fn drop(&mut self) {
-        self.0.abandon();
+        self.0.open.store(false, Ordering::Release);
+        self.0.queue.abandon();
     }
 }
 
@@ -50,7 +54,7 @@ impl Drop for Abandoned<'_> {
 pub fn run(mut appender: Appender, shared: &Shared) -> Ended {
     let Shared { queue, index, open, stats } = shared;
     // However this ends, nobody waits for it any more.
-    let _abandoned = Abandoned(queue);
+    let _abandoned = Abandoned(shared);
     let mut batch = Vec::new();
     let mut places = Vec::new();
     let mut failed: Ended = Ok(());
@@ -90,7 +94,12 @@ pub fn run(mut appender: Appender, shared: &Shared) -> Ended {
         // All are found before the first is told: whoever hears of one may ask for another.
         let told: Vec<_> = told.collect();
         let some = !told.is_empty();
-        told.into_iter().for_each(|(done, durable)| done(durable));
+        for (done, durable) in told {
+            // A panic, which nobody who is told should be able to cause, is not to keep the others waiting.
+            if catch_unwind(AssertUnwindSafe(|| done(durable))).is_err() {
+                tracing::error!("somebody could not be told that a record is durable");
+            }
+        }
         if some && failed.is_ok() {
             appender.make_room();
         }

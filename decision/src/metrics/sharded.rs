@@ -14,8 +14,9 @@ impl<T> Sharded<T> {
     /// About as many as threads can run at once.
     pub fn new(make: impl Fn() -> T) -> Self {
         let threads = std::thread::available_parallelism().map_or(4, usize::from);
-        // A few more, since the journal and the runtime's helpers have threads as well.
-        Self((0..(2 * threads).next_power_of_two()).map(|_| Line(make())).collect())
+        // Connections and long work have one for each processor (`service::threads`), and the journal and the runtime's
+        // helpers have some as well.
+        Self((0..(4 * threads).next_power_of_two()).map(|_| Line(make())).collect())
     }
 
     /// The one of this thread.

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Everything up to the journal takes microseconds and runs on the caller's task. The rest is waiting for
-//! the disk; what follows it is a task of its own for each group, so a caller that goes away changes nothing.
+//! the disk; what follows it is done by the journal's thread, so a caller that goes away changes nothing.
 
 use std::{cell::RefCell, sync::Arc, time::Instant};
 

@@ -160,7 +160,7 @@ impl DecisionService for Rpc {
                     // A task of its own: one part of the window is decided while others are.
                     let workers = rpc.workers.clone();
                     let answers = workers.spawn(rpc.many(requests, deadline, slot)).await;
-                    // An error: it panicked, which no request should be able to cause.
+                    // An error: it panicked, which no request should be able to cause, or the workers have ended.
                     let (answers, broken) = match answers {
                         Ok(answers) => (answers, None),
                         Err(e) => (Vec::new(), Some(Err(Status::internal(e.to_string())))),
@@ -187,7 +187,7 @@ impl DecisionService for Rpc {
         }
         // A task of its own: the connection, and its other requests, go on meanwhile.
         let answers = self.workers.spawn(self.clone().many(requests, deadline, slot)).await;
-        // An error: it panicked, which no request should be able to cause.
+        // An error: it panicked, which no request should be able to cause, or the workers have ended.
         let answers = answers.map_err(|e| Status::internal(e.to_string()))?;
         Ok(Response::new(BatchDecideResponse { answers }))
     }

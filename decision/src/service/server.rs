@@ -52,8 +52,8 @@ pub struct Config {
     pub max_message_bytes: usize,
     /// How often to look for a new rulebook or new features.
     pub poll: Duration,
-    /// Whose runtime it is served on: connections are dealt out to their lanes, and decisions share syncs of the journal
-    /// while they are busy. None: connections are tasks of the runtime, and each decision is written as soon as it can be.
+    /// Connections are dealt out to their lanes, and decisions share syncs of the journal while they are busy; it is
+    /// served on their workers' runtime, and ends them. None: connections are tasks of the runtime, and each decision is written as soon as it can be.
     pub threads: Option<Threads>,
     /// How long a shutdown waits, at most, for answers to be made and taken.
     pub drain: Duration,
@@ -194,15 +194,16 @@ pub async fn serve(
     let serving = Arc::new(ArcSwap::from_pointee(first));
     let journal = Arc::new(journal);
     if let Some(threads) = &config.threads {
-        journal.will_be_urged();
         // Not for ever: whoever is idle does not keep the journal open.
-        let journal = Arc::downgrade(&journal);
-        threads.idle().tell(move || _ = journal.upgrade().map(|journal| journal.urge()));
+        let of = Arc::downgrade(&journal);
+        if threads.idle().tell(move || _ = of.upgrade().map(|journal| journal.urge())) {
+            journal.will_be_urged();
+        }
     }
     let (rpc, stop) = rpc(&config, serving.clone(), sources.tokeniser(), journal.clone());
     let stopping = rpc.stopping.clone();
     let exposures = rpc.desk.exposures.clone();
-    let drained = drained(rpc.clone(), exposures.clone(), config.clone());
+    let answered = answered(rpc.clone(), exposures.clone(), [config.max_in_flight, config.max_streams]);
     let exposed = rpc.clone();
     let health = HealthReporter::new();
     let transport = transport(&config, rpc, exposures.clone(), &health)?;
@@ -255,11 +256,15 @@ pub async fn serve(
         swapped,
         stopping.clone(),
     ));
-    let server = transport.serve(listener, config.threads, stopping);
+    let server = transport.serve(listener, config.threads.clone(), stopping);
     let metrics = exported.as_ref().map(|(address, _)| *address);
     let task = tokio::spawn(async move {
         let helpers = Helpers { watcher, keeper, health };
-        let ended = run(server, shutdown, stop, drained, helpers, journal, exposures).await;
+        let ended = run(server, shutdown, stop, (answered, config.drain), helpers, journal, exposures).await;
+        if let Some(threads) = config.threads {
+            // A panic of one of them is in the log.
+            let _ = tokio::task::spawn_blocking(move || threads.end()).await;
+        }
         // Told until the very end: a shutdown is worth watching, too.
         if let Some((_, exporter)) = exported {
             exporter.abort();
@@ -379,20 +384,13 @@ pub(super) async fn stopped(mut stopping: watch::Receiver<bool>) {
 /// read, or keeps an idle connection open, is not waited for.
 const FLUSH: Duration = Duration::from_secs(1);
 
-/// Returns when nothing is in flight any more, or the time for it is over.
-async fn drained(rpc: Rpc, exposures: exposure::Desk, config: Config) {
-    let idle = async {
-        // All of them are free, and nobody gets one any more.
-        let (single, streams) = (config.max_in_flight, config.max_streams);
-        let decisions = [(&rpc.slots, single), (&rpc.streams, streams)];
-        let exposures = [(&exposures.slots, single), (&exposures.streams, streams)];
-        for (slots, all) in decisions.into_iter().chain(exposures) {
-            drop(slots.acquire_many(u32::try_from(all).unwrap_or(u32::MAX)).await);
-        }
-        tokio::time::sleep(FLUSH).await;
-    };
-    if tokio::time::timeout(config.drain, idle).await.is_err() {
-        tracing::warn!("some callers have not taken their answers after {:?}; they can repeat", config.drain);
+/// Returns when nothing is in flight any more, whoever has gone away meanwhile: all slots are free, and nobody gets one
+/// any more.
+async fn answered(rpc: Rpc, exposures: exposure::Desk, [single, streams]: [usize; 2]) {
+    let decisions = [(&rpc.slots, single), (&rpc.streams, streams)];
+    let exposures = [(&exposures.slots, single), (&exposures.streams, streams)];
+    for (slots, all) in decisions.into_iter().chain(exposures) {
+        drop(slots.acquire_many(u32::try_from(all).unwrap_or(u32::MAX)).await);
     }
 }
 
@@ -408,7 +406,7 @@ async fn run(
     server: impl Future<Output = ()>,
     shutdown: impl Future<Output = ()>,
     stop: watch::Sender<bool>,
-    drained: impl Future<Output = ()>,
+    (answered, patience): (impl Future<Output = ()>, Duration),
     mut helpers: Helpers,
     journal: Arc<Journal>,
     exposures: exposure::Desk,
@@ -425,9 +423,17 @@ async fn run(
         helpers.health.set_service_status(service, ServingStatus::NotServing).await;
         helpers.health.clear_service_status(service).await;
     }
-    tokio::select! {
-        () = server => {}
-        () = drained => {}
+    let drained = async {
+        let mut answered = std::pin::pin!(answered);
+        tokio::select! {
+            // Callers are gone; what they have asked for may still be on its way to the disk.
+            () = &mut server => answered.await,
+            // Some leave their connections open.
+            () = &mut answered => drop(tokio::time::timeout(FLUSH, &mut server).await),
+        }
+    };
+    if tokio::time::timeout(patience, drained).await.is_err() {
+        tracing::warn!("some callers have not taken their answers after {patience:?}; they can repeat");
     }
     helpers.watcher.await?;
     if let Some(keeper) = helpers.keeper {

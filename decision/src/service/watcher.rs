@@ -45,6 +45,8 @@ pub async fn watch(
     mut stopping: watch::Receiver<bool>,
 ) {
     let mut logged = String::new();
+    // What was served before, for as long as a decision is still made by it.
+    let mut former: Vec<Arc<Serving>> = Vec::new();
     loop {
         let asked = tokio::select! {
             _ = stopping.wait_for(|stopping| *stopping) => return,
@@ -56,13 +58,21 @@ pub async fn watch(
                 watched.health.set_service_status(service, ServingStatus::NotServing).await;
             }
         }
+        // A rulebook and a generation of features are much to give back: not on a thread that has connections, which is
+        // where the last decision by them would do it.
+        let unused: Vec<_> = former.extract_if(.., |serving| Arc::strong_count(serving) == 1).collect();
+        if !unused.is_empty() {
+            tokio::task::spawn_blocking(move || drop(unused));
+        }
         let refreshed = watched.refresh().await;
         watched.reloads.failing.store(refreshed.is_err(), Ordering::Relaxed);
         match refreshed {
-            Ok(swap) => {
-                watched.reloads.swaps.fetch_add(u64::from(swap), Ordering::Relaxed);
+            Ok(replaced) => {
+                let swap = u64::from(replaced.is_some());
+                former.extend(replaced);
+                watched.reloads.swaps.fetch_add(swap, Ordering::Relaxed);
                 logged.clear();
-                swapped.send_modify(|count| *count += u64::from(swap));
+                swapped.send_modify(|count| *count += swap);
             }
             Err(e) if asked || e != logged => {
                 let engine = &watched.serving.load().engine;
@@ -79,19 +89,18 @@ pub async fn watch(
 }
 
 impl Watched {
-    /// Swaps in what is new, if anything is.
-    async fn refresh(&self) -> Result<bool, String> {
+    /// Swaps in what is new, if anything is; gives what it replaced.
+    async fn refresh(&self) -> Result<Option<Arc<Serving>>, String> {
         let (sources, present) = (self.sources.clone(), self.serving.load_full());
         let refresh = move || sources.refresh(&present);
         let refreshed = tokio::task::spawn_blocking(refresh).await.map_err(|panic| panic.to_string())?;
-        let Some(next) = refreshed.map_err(|e: LoadError| e.to_string())? else { return Ok(false) };
+        let Some(next) = refreshed.map_err(|e: LoadError| e.to_string())? else { return Ok(None) };
         let engine = &next.engine;
         tracing::info!(
             "serving rulebook {} with features {}",
             engine.rulebook().version(),
             engine.snapshot().version()
         );
-        self.serving.store(Arc::new(next));
-        Ok(true)
+        Ok(Some(self.serving.swap(Arc::new(next))))
     }
 }

@@ -1,7 +1,7 @@
 //! The server's side of the wire: what it reads and writes without the ordinary messages in between.
 //!
 //! ```text
-//!  bytes ──► DecisionRequest: its parts, in two pieces of memory
+//!  bytes ──► DecisionRequest: all its texts in one piece of memory
 //!               │
 //!            decide ──► encode once ──► bytes ─┬─► field `decision` of the journal's entry, on disk
 //!                                              └─► the answer: the same bytes, and behind them its `decision_id`

@@ -9,6 +9,10 @@ use std::{hint::black_box, io::Write, time::Instant};
 use anyhow::Context;
 use zen_engine::{Decision, Variable, model::GraphContent};
 
+/// As Tarim's own programs: an evaluation allocates a great deal.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> anyhow::Result<()> {
     let mut files = std::env::args().skip(1);
     let mut file = |what: &str| -> anyhow::Result<String> {

@@ -12,7 +12,7 @@ use std::{fmt::Write, hint::black_box, path::Path};
 
 use anyhow::ensure;
 use tarim_benches::fixture::{
-    Bank,
+    APPLICATIONS, Bank,
     book::{Book, Kind, column, rule_id},
 };
 use tarim_decision::{
@@ -50,7 +50,7 @@ impl Goal for Rules200 {
         );
         book.write(&folder.join("rulebook"))?;
         let bank = Bank::open(&folder.join("rulebook"), &folder.join("store"), &mut &book)?;
-        let applications = book.applications(4096);
+        let applications = book.applications(APPLICATIONS);
         let inputs = bank.gather(&applications)?;
         let row = |customer| Features::of(&book.values(0, customer).collect::<Vec<_>>());
         let rows: Vec<Features> = book.customers(applications.len()).map(row).collect();

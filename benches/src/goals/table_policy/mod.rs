@@ -8,7 +8,7 @@ use std::hint::black_box;
 use anyhow::{Context, ensure};
 use rand::SeedableRng;
 use serde_json::Value as Json;
-use tarim_benches::fixture::{Bank, Dice, bank};
+use tarim_benches::fixture::{APPLICATIONS, Bank, Dice, bank};
 use tarim_decision::{
     engine::DecisionScratch,
     outcome::{Call, Decision, Outcome, Stage},
@@ -41,7 +41,7 @@ impl Goal for TablePolicy {
     fn run(&self, setting: &Setting) -> anyhow::Result<Vec<Line>> {
         let mut dice = Dice::seed_from_u64(26);
         let mut draw =
-            |unknown| -> Vec<Applicant> { (0..4096).map(|_| inputs::draw(&mut dice, unknown)).collect() };
+            |unknown| -> Vec<_> { (0..APPLICATIONS).map(|_| inputs::draw(&mut dice, unknown)).collect() };
         // What zen-engine means by unknown is another thing, so it is timed on what is all known.
         let (known, gaps) = (draw(0.0), draw(0.05));
         let fixture = |name: &str, applicants: &[Applicant]| {

@@ -79,9 +79,6 @@ impl Keeper {
         let open =
             move || (source.open)(Config { keys_kept, ..Config::new(Arc::new(move || clock.now_us())) });
         let ledger = tokio::task::spawn_blocking(open).await.map_err(thread)??;
-        // One task wakes all callers of a group: from the ledger's thread each would be a call to the system.
-        let runtime = tokio::runtime::Handle::current();
-        ledger.tell_through(move |tell| _ = runtime.spawn(async { tell() }));
         let ledger = Arc::new(ledger);
         let outbox = self.source.events.lock().expect("not poisoned").take();
         let (of, metrics) = (ledger.clone(), self.desk.metrics.clone());

@@ -55,6 +55,8 @@ impl Rpc {
         let as_of_us = wire::optional_time("as_of", as_of)?;
         let core = self.desk.view(as_of_us, deadline).await?;
         if core.schemes().members.binary_search_by(|code| code.as_str().cmp(member)).is_err() {
+            // A ledger as it was is as large as that of today: it is not to go on a thread that has connections.
+            tokio::task::spawn_blocking(move || drop(core));
             return Err(Refusal::NotFound(format!("`{member}` is not a member of the federation")).into());
         }
         let (sender, receiver) = mpsc::channel(AHEAD);

@@ -32,7 +32,7 @@ use tonic::{Request, Status, transport::Channel};
 use crate::{
     journal::{Journal, power::Power},
     rulebook::{Rulebook, publish},
-    service::{Clock, Config, Running, ServeError, Sources, serve, server},
+    service::{Clock, Config, Running, ServeError, Sources, Threads, serve, server},
 };
 
 /// A customer: id, city, salary.
@@ -137,9 +137,19 @@ impl Bank {
 
     /// Serves over gRPC from these sources, or says why not.
     pub async fn serve_with(&self, journal: Journal, sources: Sources) -> Result<Served, ServeError> {
+        self.serve_over(None, journal, sources).await
+    }
+
+    /// The same, with connections on the lanes of `threads`.
+    pub async fn serve_over(
+        &self,
+        threads: Option<Threads>,
+        journal: Journal,
+        sources: Sources,
+    ) -> Result<Served, ServeError> {
         let (stop, stopped) = oneshot::channel();
         let shutdown = async { drop(stopped.await) };
-        let running = serve(config(), sources, journal, shutdown).await?;
+        let running = serve(Config { threads, ..config() }, sources, journal, shutdown).await?;
         let endpoint = Channel::from_shared(format!("http://{}", running.address())).expect("a URL");
         let channel = endpoint.connect().await.expect("it listens");
         Ok(Served::on(running, channel, stop))
@@ -207,6 +217,11 @@ impl Served {
     /// Begins to shut down.
     pub fn stop(&mut self) {
         drop(self.stop.take());
+    }
+
+    /// What runs, and its connection.
+    pub fn into_parts(self) -> (Running, Channel) {
+        (self.running, self.channel)
     }
 
     /// Shuts down and waits for the end.

@@ -9,6 +9,7 @@ mod edges;
 mod exposing;
 mod exposures;
 mod interceptions;
+mod lanes;
 mod once;
 mod swaps;
 mod watched;

@@ -31,11 +31,10 @@ impl Idle {
         builder.on_thread_park(move || parks.parks()).on_thread_unpark(move || wakes.wakes())
     }
 
-    /// From now on `told` is called, quickly and on one of the threads, whenever the last of them is about to wait. A second
-    /// call changes nothing.
-    pub fn tell(&self, told: impl Fn() + Send + Sync + 'static) {
-        // Fails on a second call.
-        let _ = self.0.told.set(Box::new(told));
+    /// From now on `told` is called, quickly and on one of the threads, whenever the last of them is about to wait. False:
+    /// another one is, and this one never will be.
+    pub fn tell(&self, told: impl Fn() + Send + Sync + 'static) -> bool {
+        self.0.told.set(Box::new(told)).is_ok()
     }
 
     fn parks(&self) {
@@ -78,7 +77,7 @@ mod tests {
         for threads in [1, 2] {
             let (runtime, idle) = runtime(threads);
             let (waits, waited) = mpsc::channel();
-            idle.tell(move || _ = waits.send(()));
+            assert!(idle.tell(move || _ = waits.send(())));
             let all = Arc::new(Barrier::new(threads));
             let busy: Vec<_> = (0..threads).map(|_| runtime.spawn(hold(all.clone()))).collect();
             let waited = runtime.block_on(async move {
@@ -100,7 +99,7 @@ mod tests {
     fn a_busy_thread_is_not_idle() {
         let (runtime, idle) = runtime(1);
         let (waits, waited) = mpsc::channel();
-        idle.tell(move || _ = waits.send(()));
+        assert!(idle.tell(move || _ = waits.send(())));
         let (end, ends) = mpsc::channel::<()>();
         let busy = runtime.spawn(async move {
             // What came before does not count. From here on the only thread is busy.

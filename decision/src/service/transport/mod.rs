@@ -74,7 +74,9 @@ impl Transport {
         {
             let mut stop = std::pin::pin!(stopped(stopping.clone()));
             loop {
-                while connections.try_join_next().is_some() {}
+                while let Some(ended) = connections.try_join_next() {
+                    note(ended);
+                }
                 tokio::select! {
                     () = &mut stop => break,
                     accepted = listener.accept() => match accepted.and_then(|(stream, _)| stream.into_std()) {
@@ -96,15 +98,17 @@ impl Transport {
         }
         // New callers are refused from here on, instead of waiting for a turn that does not come.
         drop(listener);
-        while connections.join_next().await.is_some() {}
+        while let Some(ended) = connections.join_next().await {
+            note(ended);
+        }
     }
 
-    /// Talks to a caller, on the thread that this is run by.
+    /// Talks to a caller, on the thread that runs it.
     async fn talk(self, stream: net::TcpStream, stopping: watch::Receiver<bool>) {
         let stream = TcpStream::from_std(stream).and_then(|stream| stream.set_nodelay(true).map(|()| stream));
         let stream = match stream {
             Ok(stream) => stream,
-            Err(e) => return tracing::debug!("a connection has gone: {e}"),
+            Err(e) => return tracing::warn!("a connection cannot be served: {e}"),
         };
         let socket = Socket::new(stream);
         let Some(tls) = &self.tls else { return self.http(socket.clone(), socket, stopping).await };
@@ -140,5 +144,12 @@ impl Transport {
         if let Err(e) = ended {
             tracing::debug!("a connection broke: {e}");
         }
+    }
+}
+
+/// A connection has ended. It should do so by itself: else its thread has ended before the service, or it panicked.
+fn note(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(e) = ended {
+        tracing::error!("a connection was cut off: {e}");
     }
 }
