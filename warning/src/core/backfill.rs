@@ -24,7 +24,8 @@ use tarim_features::{store::KeptRows, stream::Migration};
 use super::{
     Outbox, Position,
     dead::DeadOffsets,
-    worker::{AHEAD_MAX_US, State, Worker},
+    state::State,
+    worker::{AHEAD_MAX_US, Worker},
 };
 use crate::{
     event::{Format, Taken},
@@ -53,9 +54,9 @@ pub struct Backfill {
 impl Worker {
     /// What is to be filled from history before a rulebook comes into force; None: nothing.
     pub fn backfill(&self, book: &WarningBook) -> Option<Backfill> {
-        let state = self.state();
-        let before = state.book();
-        let until_us = Some(state.clock_us()).filter(|clock| *clock > i64::MIN)?;
+        let state = &self.state;
+        let before = &state.book;
+        let until_us = Some(state.clock_us).filter(|clock| *clock > i64::MIN)?;
         let (old, new) = ((before.streams(), before.plan()), (book.streams(), book.plan()));
         let windows = Migration::missing(old, new);
         let patterns: Vec<usize> =
@@ -71,8 +72,8 @@ impl Worker {
             (window.name.clone(), window.span_us())
         };
         Some(Backfill {
-            dead: state.dead().clone(),
-            home: state.home(),
+            dead: state.dead.clone(),
+            home: state.home,
             out: Outbox::default(),
             until_us,
             from_us: until_us.saturating_sub(need_us),
@@ -108,9 +109,9 @@ impl Backfill {
         if self.home == Some(at.partition) && self.dead.has(at.offset) {
             return;
         }
-        let (reader, state) = self.worker.parts();
+        let Worker { reader, state, .. } = &mut self.worker;
         // What has spread is not taken to be ahead of the stream's clock, which is followed for that.
-        let book = state.book();
+        let book = &state.book;
         let hears_contagion = book.contagion().is_some_and(|kind| book.plan().listens(kind));
         let follows_all = hears_contagion || !book.patterns().is_empty();
         let is_idle = |kind| !book.plan().listens(kind);
@@ -119,7 +120,7 @@ impl Backfill {
         }
         match reader.read(format, payload) {
             Ok(Taken::Event(event)) => {
-                let lateness_us = state.book().allowed_lateness_us(event.kind);
+                let lateness_us = state.book.allowed_lateness_us(event.kind);
                 self.began_us = self.began_us.min(event.happened_at_us.saturating_add(lateness_us));
                 // The new standards, or what can be summed, are stricter than what it was taken by.
                 if state.admit(&event, at, &mut self.out).is_err() {
@@ -149,9 +150,9 @@ impl Backfill {
 
     /// The state that history has filled: all customers are closed, and time is that of the swap.
     pub(super) fn into_state(mut self) -> State {
-        let (_, state) = self.worker.parts();
+        let mut state = self.worker.state;
         state.advance(self.until_us, &mut self.out);
-        state.customers_mut().close();
-        self.worker.into_state()
+        state.customers.close();
+        state
     }
 }

@@ -19,9 +19,9 @@ use tarim_proto::warning::v1::Evidence;
 
 use super::{
     crossed::Crossed,
-    known::Met,
+    found::Found,
+    known::{Met, whose},
     raise::{Outcome, Raise},
-    worker::{Found, whose},
 };
 use crate::rulebook::{Binding, Card, Crossing, Measure, Shown, WarningBook};
 
@@ -43,15 +43,15 @@ pub struct Looked {
 impl Found<'_> {
     /// A number is looked at. `unsure`: it is unknown whether it should be.
     pub(super) fn crossing(&mut self, crossing: usize, look: usize, unsure: bool) {
-        let book = self.state.book().clone();
+        let book = self.state.book.clone();
         let Crossing { rule, line, .. } = book.crossings()[crossing];
         let value = self.look(&book, look);
         let mut key_text = std::mem::take(&mut self.state.work.key);
         self.write_key(&mut key_text);
         let key = (!self.ask.key.is_empty()).then(|| twox_hash::XxHash3_64::oneshot(key_text.as_bytes()));
-        let (section, count) = self.state.crossed_section();
+        let (section, count) = self.state.layout.crossed;
         let before = {
-            let sections = &self.state.customers_mut().get(self.customer).sections;
+            let sections = &self.state.customers.get(self.customer).sections;
             let is = |c: &Crossed| c.rule as usize == rule && c.key == key;
             Crossed::all(sections.get(section, count)).find(|(_, crossed)| is(crossed))
         };
@@ -79,7 +79,7 @@ impl Found<'_> {
             let now = Crossed { rule: rule as u32, key, beyond, value };
             if last != Some(now) {
                 let at = before.map(|(at, _)| at);
-                let sections = &mut self.state.customers_mut().get_mut(self.customer).sections;
+                let sections = &mut self.state.customers.get_mut(self.customer).sections;
                 now.put(at, sections, (section, count));
             }
         }
@@ -98,10 +98,11 @@ impl Found<'_> {
         }
         let mut looked = std::mem::take(&mut looks[look]);
         let found = &book.looks()[look];
-        let (_, count) = self.state.crossed_section();
+        let count = self.state.layout.count;
         let mut seen = std::mem::take(&mut self.state.work.seen);
         {
-            let (state, features) = self.state.looked_at(self.customer);
+            let state = self.state.customers.get(self.customer);
+            let features = &self.state.features;
             let whose = whose(book, self.event, self.row, state.now_us);
             let mut met = Met::default();
             let (plain, known);

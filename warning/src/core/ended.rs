@@ -8,6 +8,8 @@
 
 use tarim_features::stream::Sections;
 
+use super::state::State;
+
 /// Something that ends the episodes of a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
@@ -73,6 +75,18 @@ impl Ended {
         record[4..12].copy_from_slice(&self.key.to_le_bytes());
         record[12..].copy_from_slice(&self.at_us.to_le_bytes());
         record
+    }
+}
+
+impl State {
+    /// Remembers what ended a customer's episodes.
+    pub(super) fn remember(&mut self, customer: u32, ended: Ended) {
+        let Self { book, customers, counts, layout, clock_us, .. } = self;
+        let matters = |e: &Ended| {
+            let ends = book.patterns().get(usize::from(e.pattern)).and_then(|p| p.ends.as_ref());
+            ends.is_some_and(|ends| book.ends_until_us(ends, e.at_us) >= *clock_us)
+        };
+        counts.displaced += ended.put(&mut customers.get_mut(customer).sections, layout.ended, matters);
     }
 }
 

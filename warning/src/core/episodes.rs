@@ -4,6 +4,9 @@
 //! order.
 
 use tarim_features::stream::Sections;
+use tarim_proto::warning::v1::EventRef;
+
+use super::state::State;
 
 /// A pattern that has begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +74,12 @@ impl Episode {
         self.bytes() <= usize::from(u16::MAX)
     }
 
+    /// The event that it began with.
+    pub(super) fn first_event(&self) -> EventRef {
+        let Episode { partition, offset, .. } = *self;
+        EventRef { event_id: self.event_id.clone(), partition, offset }
+    }
+
     fn bytes(&self) -> usize {
         (FIXED + self.event_id.len() + self.key.len()).next_multiple_of(4)
     }
@@ -116,6 +125,24 @@ impl Episode {
         out.extend(self.key.bytes());
         out.resize(end, 0);
         Some(())
+    }
+}
+
+impl State {
+    /// A customer's episodes.
+    pub(super) fn episodes(&mut self, customer: u32) -> Vec<Episode> {
+        let (section, count) = self.layout.episodes;
+        Episode::all(self.customers.get(customer).sections.get(section, count)).collect()
+    }
+
+    /// Writes a customer's episodes; if they do not fit, the oldest give way.
+    pub(super) fn write_episodes(&mut self, customer: u32, mut episodes: &[Episode]) {
+        let sections = &mut self.customers.get_mut(customer).sections;
+        let (most, at) = (self.layout.episode_bytes, self.layout.episodes);
+        while Episode::write(episodes, most, sections, at, &mut self.work.buffer).is_none() {
+            episodes = &episodes[1..];
+            self.counts.displaced += 1;
+        }
     }
 }
 

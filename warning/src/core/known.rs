@@ -14,8 +14,11 @@ use smallvec::SmallVec;
 use tarim_datamart::Value;
 use tarim_features::{expr::Bound, row::Row, store::KeptRows, view::FeatureSet};
 
-use super::worker::Worker;
-use crate::rulebook::{Binding, Key, Knows, Named, WarningBook};
+use super::{state::State, worker::Worker};
+use crate::{
+    event::Event,
+    rulebook::{Binding, Key, Knows, Named, WarningBook},
+};
 
 /// Rows of the event, and of entities behind it: what a program reads.
 pub type Rows<'a> = SmallVec<[Row<'a>; 4]>;
@@ -54,28 +57,28 @@ pub struct Whose<'a> {
 impl Worker {
     /// From here on the generation of this version is read, whose rows these are: of all entities that rules read.
     pub fn know(&mut self, version: &str, rows: Arc<KeptRows>) {
-        let state = self.state_mut();
-        let bounds = state.book().bind(&rows);
+        let state = &mut self.state;
+        let bounds = state.book.bind(&rows);
         let (version, generation) = (Some(version.to_owned()), Some(Generation { rows, bounds }));
-        *state.features_mut() = Features { version, generation };
-        state.see();
+        state.features = Features { version, generation };
+        state.set_blind();
     }
 
     /// The same where rules read no features: those of another rulebook may.
     pub fn know_of(&mut self, version: &str) {
-        let state = self.state_mut();
-        *state.features_mut() = Features::named(Some(version.to_owned()));
-        state.see();
+        let state = &mut self.state;
+        state.features = Features::named(Some(version.to_owned()));
+        state.set_blind();
     }
 
     /// The generation of features that is in force, by its version: the worker has its rows, or waits for them.
     pub fn features(&self) -> Option<&str> {
-        self.state().features().version()
+        self.state.features.version()
     }
 
     /// Whether rules read features and the worker has no rows: no event can be taken.
     pub fn is_blind(&self) -> bool {
-        self.state().is_blind()
+        self.state.blind
     }
 }
 
@@ -132,6 +135,24 @@ impl Generation {
         let row = Row::new(&entity.layout, bytes, self.rows.dictionary(named.entity), whose.now_us);
         row.expect("the rows of a store are whole")
     }
+}
+
+impl State {
+    /// Finds out anew whether it is blind: rules read features, and there are none.
+    pub(super) fn set_blind(&mut self) {
+        self.blind = self.book.reads().first.is_some() && !self.features.has_rows();
+    }
+}
+
+/// Whose features an event reads.
+pub(super) fn whose<'a>(
+    book: &'a WarningBook,
+    event: &'a Event<'_>,
+    row: &'a Row<'_>,
+    now_us: i64,
+) -> Whose<'a> {
+    let Event { member, customer, .. } = *event;
+    Whose { set: book.entities().set(), member, customer, event: Some(row), now_us }
 }
 
 impl WarningBook {

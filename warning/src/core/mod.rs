@@ -1,35 +1,43 @@
 //! The pipeline without its edges: records in; alerts, dead letters and timers out.
 //!
 //! ```text
-//!  record ─► Reader ─► is it late, or from the future? ─► dead letter
+//!  record ─► Reader ─► is it late, or from the future? ─► dead letter                          worker, admit
 //!                │
-//!            the stream's clock goes on ─► timers that are due ─► alerts
+//!            the stream's clock goes on ─► timers that are due ─► alerts                        deadlines
 //!                │
-//!            the customer's state: windows are updated            (features::stream)
+//!            the customer's state: windows are updated                                          conditions, features::stream
 //!                │
-//!            conditions of the kind: one row program
+//!            conditions of the kind: one row program                                            conditions
 //!                │
-//!            what ends patterns, what follows, what begins them, rules and crossings ─► alerts
+//!            what ends patterns, what follows, what begins them, rules and crossings ─► alerts  found, patterns, crossing, raise
 //! ```
 //!
 //! There is no I/O here, no clock but the stream's own (the latest event time or tick), no chance, and no order but that of the records. So the
 //! same records give the same alerts, with the same ids.
 
+mod admit;
 mod arena;
 mod backfill;
+mod conditions;
 mod crossed;
 mod crossing;
 mod customers;
 mod dead;
+mod deadlines;
 mod ended;
 mod episodes;
+mod evidence;
 mod foresee;
+mod found;
 mod index;
 mod known;
+mod layout;
 mod letter;
+mod patterns;
 mod raise;
 mod snapshot;
 mod standing;
+mod state;
 mod swap;
 mod timers;
 mod worker;

@@ -1,16 +1,9 @@
 //! From a rule that fires to an alert, or to none.
 
-use tarim_datamart::Value;
-use tarim_features::{expr::Given, row::Row};
 use tarim_proto::warning::v1::{Alert, EventRef, Evidence};
 
-use super::{
-    Counts, Outbox,
-    customers::Customers,
-    letter::{EVIDENCE_MAX, shortened},
-    standing::Standing,
-};
-use crate::rulebook::{Named, Shown, ShownFrom, WarningBook};
+use super::{Counts, Outbox, customers::Customers, episodes::Episode, standing::Standing, state::State};
+use crate::rulebook::{Pattern, WarningBook};
 
 /// Why an alert is raised.
 pub struct Raise<'a> {
@@ -23,6 +16,16 @@ pub struct Raise<'a> {
     pub events: Vec<EventRef>,
     /// One of them is an alert of somebody else that has spread.
     pub by_contagion: bool,
+}
+
+/// An episode that fires.
+pub(super) struct Fired<'a> {
+    pub(super) customer: u32,
+    pub(super) episode: &'a Episode,
+    pub(super) at_us: i64,
+    pub(super) events: Vec<EventRef>,
+    pub(super) values: Vec<Evidence>,
+    pub(super) unknown: bool,
 }
 
 /// What became of it.
@@ -112,43 +115,18 @@ impl Raise<'_> {
     }
 }
 
+impl State {
+    /// Raises the alert of a pattern.
+    pub(super) fn raise(&mut self, pattern: &Pattern, fired: Fired<'_>, out: &mut Outbox) {
+        let Fired { customer, episode, at_us, events, values, unknown } = fired;
+        let (rule, by_contagion) = (pattern.rule, pattern.by_contagion);
+        let raise = Raise { rule, customer, key: &episode.key, at_us, unknown, values, events, by_contagion };
+        let Self { book, customers, counts, layout, .. } = self;
+        raise.raise(book, customers, layout.standing, counts, out);
+    }
+}
+
 /// Does an alert still stand? One that is raised by a late event stands as if it had come in time.
 fn stands(standing: &Standing, quiet_us: i64, at_us: i64) -> bool {
     at_us < standing.since_us.saturating_add(quiet_us)
-}
-
-/// The values that an alert shows. Fields of the event are left out where there is none, and so are features of what only it
-/// names.
-pub fn evidence(
-    show: &[Shown],
-    row: Option<&Row<'_>>,
-    window: impl Fn(usize) -> Given,
-    feature: impl Fn((Named, usize)) -> Option<Value>,
-) -> Vec<Evidence> {
-    let value = |shown: &Shown| {
-        Some(match shown.from {
-            ShownFrom::Event(column) => row?.get(column),
-            ShownFrom::Feature(named, column) => feature((named, column))?,
-            ShownFrom::Window(w) => match window(w) {
-                Given::Null => Value::Null,
-                Given::Boolean(b) => Value::Boolean(b),
-                Given::Int64(n) => Value::Int64(n),
-                Given::Float64(x) => Value::Float64(x),
-                Given::Date32(day) => Value::Date32(day),
-                Given::Timestamp(us) => Value::Timestamp(us),
-                Given::Text(_) => unreachable!("no window is a text"),
-            },
-        })
-    };
-    let told = show.iter().filter_map(|shown| Some((shown, value(shown)?)));
-    // What is read by people: nothing that rests on it is computed from it.
-    let mut room = EVIDENCE_MAX;
-    told.map(|(shown, value)| {
-        let text = if value.is_null() { String::new() } else { value.to_string() };
-        let len = text.len();
-        let value = shortened(text, room);
-        room = room.saturating_sub(len);
-        Evidence { name: shown.name.clone(), value }
-    })
-    .collect()
 }

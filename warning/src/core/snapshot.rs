@@ -18,13 +18,7 @@ use std::{
 use crc32fast::Hasher as Crc;
 use tarim_features::stream::Sections;
 
-use super::{
-    dead::Run,
-    episodes::Episode,
-    known::Features,
-    timers::Timer,
-    worker::{State, Worker},
-};
+use super::{dead::Run, known::Features, state::State, worker::Worker};
 use crate::rulebook::WarningBook;
 
 const MAGIC: &[u8; 8] = b"TARIMW-7";
@@ -66,34 +60,34 @@ impl Worker {
     /// Writes a snapshot of a partition's state at offset `to`: what has changed since offset `from`, at which the last
     /// one was written; or all of it. Gives its bytes.
     pub fn write_snapshot(&mut self, partition: i32, span: Span, out: impl Write) -> io::Result<u64> {
-        let state = self.state_mut();
-        state.customers_mut().close();
+        let state = &mut self.state;
+        state.customers.close();
         let mut out = Hashed { inner: out, hash: Crc::new(), bytes: 0 };
         out.write_all(MAGIC)?;
-        out.write_all(&state.book().state_version())?;
-        out.write_all(state.book().version().as_bytes())?;
-        out.write_all(&[u8::from(state.is_swapped())])?;
-        let features = state.features().version().unwrap_or_default();
+        out.write_all(&state.book.state_version())?;
+        out.write_all(state.book.version().as_bytes())?;
+        out.write_all(&[u8::from(state.swapped)])?;
+        let features = state.features.version().unwrap_or_default();
         out.write_all(&(features.len() as u32).to_le_bytes())?;
         out.write_all(features.as_bytes())?;
         out.write_all(&partition.to_le_bytes())?;
         out.write_all(&span.from.unwrap_or(NOTHING).to_le_bytes())?;
         out.write_all(&span.to.to_le_bytes())?;
-        out.write_all(&state.clock_us().to_le_bytes())?;
-        let dead: Vec<Run> = state.dead().since(span.from.unwrap_or(NOTHING)).collect();
+        out.write_all(&state.clock_us.to_le_bytes())?;
+        let dead: Vec<Run> = state.dead.since(span.from.unwrap_or(NOTHING)).collect();
         out.write_all(&(dead.len() as u64).to_le_bytes())?;
         for run in dead {
             out.write_all(&run.from.to_le_bytes())?;
             out.write_all(&run.to.to_le_bytes())?;
         }
-        out.write_all(&(state.customers().len() as u64).to_le_bytes())?;
-        let changed = state.customers_mut().take_changed();
+        out.write_all(&(state.customers.len() as u64).to_le_bytes())?;
+        let changed = state.customers.take_changed();
         let all = span.from.is_none();
-        for slot in 0..state.customers().len() as u32 {
+        for slot in 0..state.customers.len() as u32 {
             if !all && !changed.has(slot) {
                 continue;
             }
-            let (now_us, bytes) = state.customers().state(slot);
+            let (now_us, bytes) = state.customers.state(slot);
             out.write_all(&(slot + 1).to_le_bytes())?;
             out.write_all(&now_us.to_le_bytes())?;
             out.write_all(&(bytes.len() as u32).to_le_bytes())?;
@@ -116,11 +110,11 @@ impl Worker {
         let mut worker = Worker::new(book);
         let mut at = NOTHING;
         for snapshot in snapshots {
-            at = worker.state_mut().apply(partition, at, snapshot)?;
+            at = worker.state.apply(partition, at, snapshot)?;
         }
-        let state = worker.state_mut();
-        state.customers_mut().take_changed();
-        state.set_home(Some(partition));
+        let state = &mut worker.state;
+        state.customers.take_changed();
+        state.home = Some(partition);
         state.set_timers();
         Ok((worker, at.max(0)))
     }
@@ -133,22 +127,22 @@ impl State {
         if &input.array::<8>()? != MAGIC {
             return Err(SnapshotError::Version);
         }
-        let same = input.array::<32>()? == self.book().state_version();
+        let same = input.array::<32>()? == self.book.state_version();
         let version = String::from_utf8_lossy(&input.array::<64>()?).into_owned();
         let swapped = input.array::<1>()? == [1];
         // Whoever starts with the rulebook of before the change must not undo it.
-        if swapped && version != self.book().version() {
+        if swapped && version != self.book.version() {
             return Err(SnapshotError::InForce(version));
         }
         if !same {
             return Err(SnapshotError::Rulebook(version));
         }
-        self.set_swapped(swapped);
+        self.swapped = swapped;
         let len = u32::from_le_bytes(input.array()?) as usize;
         let features = String::from_utf8(input.bytes(len.min(FEATURES_MAX))?.to_vec());
         let features =
             features.map_err(|_| SnapshotError::Damaged("the version of its features is no text"))?;
-        *self.features_mut() = Features::named(Some(features).filter(|version| !version.is_empty()));
+        self.features = Features::named(Some(features).filter(|version| !version.is_empty()));
         if i32::from_le_bytes(input.array()?) != partition {
             return Err(SnapshotError::Damaged("it is of another partition"));
         }
@@ -157,18 +151,18 @@ impl State {
         if from != at {
             return Err(SnapshotError::Gap { from, to: at });
         }
-        self.set_clock(i64::from_le_bytes(input.array()?));
+        self.clock_us = i64::from_le_bytes(input.array()?);
         for _ in 0..u64::from_le_bytes(input.array()?) {
             let (from, to) = (i64::from_le_bytes(input.array()?), i64::from_le_bytes(input.array()?));
             if from >= to {
                 return Err(SnapshotError::Damaged("a run of dead letters has no end"));
             }
-            self.dead_mut().add(Run { from, to });
+            self.dead.add(Run { from, to });
         }
         let customers = u64::from_le_bytes(input.array()?);
         // A number that is damaged asks for no more than is ever meant.
-        self.customers_mut().reserve(customers.min(RESERVE_MAX) as usize);
-        let count = self.sections();
+        self.customers.reserve(customers.min(RESERVE_MAX) as usize);
+        let count = self.layout.count;
         loop {
             let slot = u32::from_le_bytes(input.array()?);
             let Some(slot) = slot.checked_sub(1) else { break };
@@ -179,33 +173,17 @@ impl State {
             }
             let sections = Sections::from_bytes(input.bytes(len)?, count)
                 .map_err(|_| SnapshotError::Damaged("a state has other sections"))?;
-            let put = self.customers_mut().put(slot, now_us, sections.bytes());
+            let put = self.customers.put(slot, now_us, sections.bytes());
             put.ok_or(SnapshotError::Damaged("a customer is missing"))?;
         }
         let hash = input.hash();
         if u32::from_le_bytes(input.array()?) != hash {
             return Err(SnapshotError::Damaged("its checksum is another one"));
         }
-        if self.customers().len() as u64 != customers {
+        if self.customers.len() as u64 != customers {
             return Err(SnapshotError::Damaged("customers are missing"));
         }
         Ok(to)
-    }
-
-    /// Sets the timers of all episodes that wait.
-    pub(super) fn set_timers(&mut self) {
-        let book = self.book().clone();
-        for slot in 0..self.customers().len() as u32 {
-            let (section, count) = self.episodes_section();
-            let episodes: Vec<Timer> =
-                Episode::all(Sections::section_of(self.customers().state(slot).1, section, count))
-                    .filter(|e| book.patterns().get(usize::from(e.pattern)).is_some_and(|p| p.at_end))
-                    .map(|e| Timer { deadline_us: e.deadline_us, customer: slot, pattern: e.pattern.into() })
-                    .collect();
-            for timer in episodes {
-                self.timers_mut().set(timer);
-            }
-        }
     }
 }
 
