@@ -49,7 +49,8 @@ impl State {
         })?;
         let book = self.book.clone();
         let kind = &book.streams().kinds()[event.kind];
-        let row = Row::new(&kind.layout, event.row, book.codes(event.kind), 0).map_err(|e| e.to_string())?;
+        let row = Row::new(&kind.layout, event.row, book.codes(event.kind), 0).map_err(|e| e.to_string());
+        let row = row.inspect_err(|_| self.counts.rejected += 1)?;
         self.listen(event, &row, customer).inspect_err(|_| self.counts.rejected += 1)?;
         self.counts.events[event.kind] += 1;
         self.work.event += 1;
