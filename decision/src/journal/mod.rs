@@ -8,7 +8,7 @@
 //!
 //! Group commit: one thread takes what is queued, writes it, syncs once, and tells everyone. While it syncs the next
 //! group gathers, so one caller waits for one sync and a thousand callers share it. A lone record is written at
-//! once; where records come in company a group gathers as long as threads that decide are busy (and no longer than a
+//! once; where records come in company a group gathers as long as all threads that decide are busy (and no longer than a
 //! millisecond), since a sync costs the processor too ([`queue`]).
 //!
 //! Syncing bytes that are on the disk already costs less than syncing a file that grows, so between two groups what lies
@@ -160,7 +160,7 @@ impl Journal {
         self.shared.queue.will_be_urged();
     }
 
-    /// Nobody is busy who might submit more before somebody is answered: what was submitted is written now.
+    /// A thread that decides has nothing to do: what was submitted is written now.
     pub fn urge(&self) {
         self.shared.queue.urge();
     }

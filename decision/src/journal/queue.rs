@@ -3,12 +3,12 @@
 //! ```text
 //!  dozing ──first record: woken──► write it at once ──► alert ──nothing came for a while──► dozing
 //!                                        ▲                │
-//!                                        └────────────────┘ who hands over is idle · enough bytes · long enough
+//!                                        └────────────────┘ a thread has nothing to do · enough bytes · long enough
 //! ```
 //!
 //! A sync costs the processor about as much as a decision does, so records had better share it; but nobody should wait
-//! for company that does not come. Whether it comes is known: as long as a thread that decides is busy it may hand more
-//! over, and once all are idle ([`Queue::urge`]) nobody will before somebody is answered.
+//! for company that does not come. So a group gathers only as long as all threads that decide are busy: once one of them
+//! has nothing to do ([`Queue::urge`]) there is time for a sync, and perhaps that thread waits for it.
 
 use std::{
     collections::VecDeque,
@@ -35,7 +35,7 @@ const GATHER_MAX: Duration = Duration::from_millis(1);
 pub struct Queue {
     state: Mutex<State>,
     wake: Condvar,
-    /// Somebody says when nobody is busy; else every record is written as soon as it can be.
+    /// Somebody says when a thread has nothing to do; else every record is written as soon as it can be.
     urged_by_somebody: AtomicBool,
 }
 
@@ -47,7 +47,7 @@ struct State {
     closed: bool,
     /// The writer waits for the first record.
     dozing: bool,
-    /// Nobody is busy who might hand more over.
+    /// A thread has nothing to do.
     urged: bool,
 }
 
@@ -71,7 +71,7 @@ impl Queue {
         self.urged_by_somebody.store(true, Ordering::Relaxed);
     }
 
-    /// Nobody is busy who might hand more over before somebody is answered.
+    /// A thread that decides has nothing to do.
     pub fn urge(&self) {
         let mut state = self.state();
         if !state.writes.is_empty() && !state.urged {

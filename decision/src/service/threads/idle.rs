@@ -1,114 +1,83 @@
-//! Knows when no thread of some runtimes has anything to do.
+//! Tells when a thread has nothing to do.
 
 use std::{
     fmt,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, OnceLock},
 };
 
 use tokio::runtime::Builder;
 
-/// Tells when all threads of the runtimes that it watches wait. Clones are of the same.
-#[derive(Clone)]
-pub struct Idle(Arc<State>);
-
-struct State {
-    busy: AtomicUsize,
-    told: OnceLock<Box<dyn Fn() + Send + Sync>>,
-}
+/// Tells whenever a thread of the runtimes that it watches is about to wait. Clones are of the same.
+#[derive(Clone, Default)]
+pub struct Idle(Arc<OnceLock<Box<dyn Fn() + Send + Sync>>>);
 
 impl Idle {
-    /// Of so many threads in all, each of which begins busy.
-    pub fn of(threads: usize) -> Self {
-        Self(Arc::new(State { busy: AtomicUsize::new(threads), told: OnceLock::new() }))
-    }
-
     /// Watches the threads of a runtime that is being built.
     pub fn watch<'b>(&self, builder: &'b mut Builder) -> &'b mut Builder {
-        let (parks, wakes) = (self.clone(), self.clone());
-        builder.on_thread_park(move || parks.parks()).on_thread_unpark(move || wakes.wakes())
+        let idle = self.0.clone();
+        builder.on_thread_park(move || {
+            if let Some(told) = idle.get() {
+                told();
+            }
+        })
     }
 
-    /// From now on `told` is called, quickly and on one of the threads, whenever the last of them is about to wait. False:
-    /// another one is, and this one never will be.
+    /// From now on `told` is called, quickly and on the thread that is about to wait. False: another one is, and this one
+    /// never will be.
     pub fn tell(&self, told: impl Fn() + Send + Sync + 'static) -> bool {
-        self.0.told.set(Box::new(told)).is_ok()
-    }
-
-    fn parks(&self) {
-        // What the others have handed over before they waited is seen by the last one.
-        if self.0.busy.fetch_sub(1, Ordering::AcqRel) == 1
-            && let Some(told) = self.0.told.get()
-        {
-            told();
-        }
-    }
-
-    fn wakes(&self) {
-        self.0.busy.fetch_add(1, Ordering::AcqRel);
+        self.0.set(Box::new(told)).is_ok()
     }
 }
 
 impl fmt::Debug for Idle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Idle").field("busy", &self.0.busy).finish_non_exhaustive()
+        f.debug_struct("Idle").finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Barrier, mpsc};
-
-    use tokio::runtime::Runtime;
+    use std::{sync::mpsc, thread};
 
     use super::*;
 
-    /// So many threads, and what knows when all of them wait.
-    fn runtime(threads: usize) -> (Runtime, Idle) {
-        let idle = Idle::of(threads);
-        let runtime = idle.watch(Builder::new_multi_thread().worker_threads(threads)).build();
-        (runtime.expect("threads"), idle)
-    }
-
     #[test]
-    fn it_tells_when_all_threads_wait_and_not_before() {
-        for threads in [1, 2] {
-            let (runtime, idle) = runtime(threads);
-            let (waits, waited) = mpsc::channel();
-            assert!(idle.tell(move || _ = waits.send(())));
-            let all = Arc::new(Barrier::new(threads));
-            let busy: Vec<_> = (0..threads).map(|_| runtime.spawn(hold(all.clone()))).collect();
-            let waited = runtime.block_on(async move {
-                for task in busy {
-                    task.await.expect("no panic");
-                }
-                waited
-            });
-            waited.recv().expect("all wait");
-        }
-    }
-
-    /// Holds its thread until all are held. (As far as the runtime knows it is busy.)
-    async fn hold(all: Arc<Barrier>) {
-        all.wait();
-    }
-
-    #[test]
-    fn a_busy_thread_is_not_idle() {
-        let (runtime, idle) = runtime(1);
+    fn it_tells_when_a_thread_waits_and_not_before() {
+        let idle = Idle::default();
+        let workers = idle.watch(Builder::new_multi_thread().worker_threads(1)).build().expect("a thread");
+        let lane = idle.watch(&mut Builder::new_current_thread()).build().expect("a runtime");
         let (waits, waited) = mpsc::channel();
-        assert!(idle.tell(move || _ = waits.send(())));
+        assert!(idle.tell(move || waits.send(thread::current().id()).expect("the test listens")));
+        assert!(!idle.tell(|| {}), "there is one already");
+
         let (end, ends) = mpsc::channel::<()>();
-        let busy = runtime.spawn(async move {
-            // What came before does not count. From here on the only thread is busy.
-            while waited.try_recv().is_ok() {}
+        let (begun, begins) = mpsc::channel();
+        // As far as the runtime knows it is busy.
+        let busy = workers.spawn(async move {
+            begun.send(thread::current().id()).expect("the test waits");
             // An error: nobody sends, as it should be.
             let _ = ends.recv();
-            waited.try_recv()
         });
-        drop(end);
-        assert_eq!(runtime.block_on(busy).expect("no panic"), Err(mpsc::TryRecvError::Empty));
+        let worker = begins.recv().expect("it runs");
+        // What came before it was begun does not count.
+        while waited.try_recv().is_ok() {}
+        let here = thread::current().id();
+        lane.block_on(async {
+            assert_eq!(waited.try_recv(), Err(mpsc::TryRecvError::Empty), "both have something to do");
+            drop(end);
+            busy.await.expect("no panic");
+        });
+        // The lane has waited for the worker, or found it done already; the worker has nothing more to do in any case.
+        let told = waited.iter().find(|thread| *thread == worker);
+        assert!(told.is_some());
+        let (wake, woken) = tokio::sync::oneshot::channel::<()>();
+        let waker = thread::spawn(move || {
+            let told = waited.iter().find(|thread| *thread == here);
+            drop(wake);
+            told
+        });
+        // An error: nobody sends.
+        let _ = lane.block_on(woken);
+        assert!(waker.join().expect("no panic").is_some());
     }
 }

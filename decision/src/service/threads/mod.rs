@@ -3,7 +3,7 @@
 //! ```text
 //!  lanes, one a processor:    connections, each on one of them from its first byte to its last
 //!  workers, one a processor:  parts of streams, batches, all else; any of them takes any piece
-//!                             all of these wait ─► Idle
+//!                             one of these waits ─► Idle
 //! ```
 //!
 //! A single call takes microseconds. Threads that share such work spend as much again on waking each other to look
@@ -55,7 +55,7 @@ impl Threads {
     /// what is served over these lanes is served on it.
     pub fn start(threads: Option<NonZero<usize>>) -> io::Result<(Runtime, Self)> {
         let threads = threads.map_or_else(available_parallelism, Ok)?.get();
-        let idle = Idle::of(2 * threads);
+        let idle = Idle::default();
         let workers = idle.watch(Builder::new_multi_thread().worker_threads(threads)).enable_all().build()?;
         let (ended, ends) = watch::channel(false);
         let lanes = (0..threads).map(|_| Lane::start(&idle, ends.clone())).collect::<io::Result<Vec<_>>>()?;
@@ -87,7 +87,7 @@ impl Threads {
         self.0.lanes.iter().map(|lane| Arc::strong_count(&lane.connections) - 1).sum()
     }
 
-    /// Knows when all of them wait.
+    /// Knows when one of them has nothing to do.
     pub(super) fn idle(&self) -> &Idle {
         &self.0.idle
     }
