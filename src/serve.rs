@@ -163,7 +163,7 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     })
 }
 
-/// Starts the service of an installation, on the runtime that `threads` has; it ends when `shutdown` completes. It knows
+/// Starts the service of an installation, on the runtime that was started with `threads`; it ends when `shutdown` completes. It knows
 /// of warnings as long as what hears of them is held.
 pub async fn start(
     home: &Home,

@@ -23,7 +23,7 @@ use super::{
     operation::Answer,
     writer::{Done, Look},
 };
-use crate::journal::Stats;
+use crate::journal::{Stats, tell};
 
 /// Most groups that are on their way to the disk.
 const AHEAD: usize = 1024;
@@ -136,10 +136,11 @@ fn run(
             // Before those that somebody asked for is what was due.
             let answers = answers.drain(answers.len() - dones.len()..);
             for (done, answer) in dones.into_iter().zip(answers) {
-                done(match &written {
+                let answer = match &written {
                     Ok(()) => answer.map_err(LedgerError::Refused),
                     Err(e) => Err(e.clone()),
-                });
+                };
+                tell(|| done(answer));
             }
         }
         for (core, look) in looks {

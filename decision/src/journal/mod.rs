@@ -60,7 +60,6 @@ use tarim_proto::{
     encoded,
 };
 
-pub(crate) use self::frame::PAYLOAD_MAX;
 pub use self::{
     disk::{Disk, DiskFile, Folder},
     error::JournalError,
@@ -68,6 +67,7 @@ pub use self::{
     record::{APPLICATION, EncodedEntry, EntryHead, Record, Records},
     stats::Stats,
 };
+pub(crate) use self::{frame::PAYLOAD_MAX, writer::tell};
 use self::{
     index::Index,
     log::Log,

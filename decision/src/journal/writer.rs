@@ -48,6 +48,14 @@ impl Drop for Abandoned<'_> {
     }
 }
 
+/// Tells one of those who wait. A panic, which nobody who is told should be able to cause, is not to keep the others
+/// waiting.
+pub(crate) fn tell(one: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(one)).is_err() {
+        tracing::error!("somebody could not be told what became of what he handed over");
+    }
+}
+
 /// Writes group by group until the queue is closed.
 ///
 /// After an error it goes on taking orders, and refuses each; `open` is false from then on.
@@ -94,12 +102,7 @@ pub fn run(mut appender: Appender, shared: &Shared) -> Ended {
         // All are found before the first is told: whoever hears of one may ask for another.
         let told: Vec<_> = told.collect();
         let some = !told.is_empty();
-        for (done, durable) in told {
-            // A panic, which nobody who is told should be able to cause, is not to keep the others waiting.
-            if catch_unwind(AssertUnwindSafe(|| done(durable))).is_err() {
-                tracing::error!("somebody could not be told that a record is durable");
-            }
-        }
+        told.into_iter().for_each(|(done, durable)| tell(|| done(durable)));
         if some && failed.is_ok() {
             appender.make_room();
         }

@@ -52,8 +52,9 @@ pub struct Config {
     pub max_message_bytes: usize,
     /// How often to look for a new rulebook or new features.
     pub poll: Duration,
-    /// Connections are dealt out to their lanes, and decisions share syncs of the journal while they are busy; it is
-    /// served on their workers' runtime, and ends them. None: connections are tasks of the runtime, and each decision is written as soon as it can be.
+    /// Connections are dealt out to their lanes, and decisions share syncs of the journal while they are busy. What is
+    /// served by them is served on their workers' runtime, and ends the lanes with itself. None: connections are tasks of
+    /// the runtime that it is served on, and each decision is written as soon as it can be.
     pub threads: Option<Threads>,
     /// How long a shutdown waits, at most, for answers to be made and taken.
     pub drain: Duration,
@@ -196,7 +197,7 @@ pub async fn serve(
     if let Some(threads) = &config.threads {
         // Not for ever: whoever is idle does not keep the journal open.
         let of = Arc::downgrade(&journal);
-        if threads.idle().tell(move || _ = of.upgrade().map(|journal| journal.urge())) {
+        if threads.tell_when_idle(move || _ = of.upgrade().map(|journal| journal.urge())) {
             journal.will_be_urged();
         }
     }
@@ -394,6 +395,17 @@ async fn answered(rpc: Rpc, exposures: exposure::Desk, [single, streams]: [usize
     }
 }
 
+/// Returns when all is answered and every caller is gone, or has had the time to take his answer.
+async fn drained(server: impl Future<Output = ()>, answered: impl Future<Output = ()>) {
+    let (mut server, mut answered) = (std::pin::pin!(server), std::pin::pin!(answered));
+    tokio::select! {
+        // Callers are gone; what they have asked for may still be on its way to the disk.
+        () = &mut server => answered.await,
+        // Some leave their connections open.
+        () = &mut answered => drop(tokio::time::timeout(FLUSH, server).await),
+    }
+}
+
 /// What runs beside the server.
 struct Helpers {
     watcher: JoinHandle<()>,
@@ -423,16 +435,7 @@ async fn run(
         helpers.health.set_service_status(service, ServingStatus::NotServing).await;
         helpers.health.clear_service_status(service).await;
     }
-    let drained = async {
-        let mut answered = std::pin::pin!(answered);
-        tokio::select! {
-            // Callers are gone; what they have asked for may still be on its way to the disk.
-            () = &mut server => answered.await,
-            // Some leave their connections open.
-            () = &mut answered => drop(tokio::time::timeout(FLUSH, &mut server).await),
-        }
-    };
-    if tokio::time::timeout(patience, drained).await.is_err() {
+    if tokio::time::timeout(patience, drained(server, answered)).await.is_err() {
         tracing::warn!("some callers have not taken their answers after {patience:?}; they can repeat");
     }
     helpers.watcher.await?;
@@ -446,4 +449,27 @@ async fn run(
         exposures.map_err(|e| ServeError::Exposure(e.into()))
     };
     tokio::task::spawn_blocking(close).await?
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{FutureExt, poll};
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn it_is_drained_when_all_is_answered_whoever_has_gone() {
+        let (answer, answered) = oneshot::channel::<()>();
+        let mut all_gone = std::pin::pin!(drained(std::future::ready(()), answered.map(drop)));
+        assert!(poll!(&mut all_gone).is_pending(), "somebody has asked for what is not yet written");
+        drop(answer);
+        assert!(poll!(&mut all_gone).is_ready());
+
+        let (leave, left) = oneshot::channel::<()>();
+        let mut all_answered = std::pin::pin!(drained(left.map(drop), std::future::ready(())));
+        assert!(poll!(&mut all_answered).is_pending(), "the last answer is on its way");
+        drop(leave);
+        assert!(poll!(&mut all_answered).is_ready());
+    }
 }

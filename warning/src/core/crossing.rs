@@ -23,7 +23,7 @@ use super::{
     known::{Met, whose},
     raise::{Outcome, Raise},
 };
-use crate::rulebook::{Binding, Card, Crossing, Measure, Shown, WarningBook};
+use crate::rulebook::{Card, Crossing, Measure, Shown, WarningBook};
 
 /// So many characteristics are told that lost most points.
 const LOSSES: usize = 4;
@@ -104,20 +104,9 @@ impl Found<'_> {
             let state = self.state.customers.get(self.customer);
             let features = &self.state.features;
             let whose = whose(book, self.event, self.row, state.now_us);
-            let mut met = Met::default();
-            let (plain, known);
-            let (bound, rows) = match &found.bound {
-                Binding::Event(bound) => {
-                    plain = [*self.row];
-                    (bound, &plain[..])
-                }
-                Binding::Known(knows) => {
-                    known = features.start(knows, &mut met, whose);
-                    (known.0, &known.1[..])
-                }
-            };
+            let (bound, rows) = features.of(&found.bound, &mut Met::default(), whose);
             let none = Dictionary::none();
-            let mut evaluation = found.program.start(bound, rows, none, &mut looked.scratch);
+            let mut evaluation = found.program.start(bound, &rows, none, &mut looked.scratch);
             let now = Moment::at(state.now_us);
             book.plan().read(&found.windows, &now, &state.sections, count, &mut seen);
             for (window, inlet) in &found.inlets {

@@ -96,7 +96,20 @@ impl Features {
         self.generation.is_some()
     }
 
-    /// The bound of a program, and the rows that it reads: the event's, then those of entities.
+    /// The bound of a program, and the rows that it reads, whether features are among them or not.
+    pub fn of<'a>(
+        &'a self,
+        binding: &'a Binding,
+        met: &mut Met<'a>,
+        whose: Whose<'a>,
+    ) -> (&'a Bound, Rows<'a>) {
+        match binding {
+            Binding::Event(bound) => (bound, whose.event.copied().into_iter().collect()),
+            Binding::Known(knows) => self.start(knows, met, whose),
+        }
+    }
+
+    /// The same of one that reads features: rows of the event, then those of entities.
     ///
     /// # Panics
     /// If there are no rows: whoever is blind takes no event.

@@ -24,7 +24,7 @@ use super::{
     state::State,
     timers::Timer,
 };
-use crate::rulebook::{Binding, EPISODE, Pattern};
+use crate::rulebook::{EPISODE, Pattern};
 
 impl Found<'_> {
     /// An episode begins, or begins anew.
@@ -178,19 +178,9 @@ impl Found<'_> {
         let Some(fires) = &pattern.fires else { return Some(true) };
         let State { book, customers, work, layout, features, .. } = &mut *self.state;
         let state = customers.get(self.customer);
-        let mut met = Met::default();
-        let (plain, known);
-        let (bound, rows) = match &fires.bound {
-            Binding::Event(bound) => {
-                plain = [*self.row];
-                (bound, &plain[..])
-            }
-            Binding::Known(knows) => {
-                known = features.start(knows, &mut met, whose(book, self.event, self.row, state.now_us));
-                (known.0, &known.1[..])
-            }
-        };
-        let mut evaluation = fires.program.start(bound, rows, Dictionary::none(), &mut work.episode_scratch);
+        let whose = whose(book, self.event, self.row, state.now_us);
+        let (bound, rows) = features.of(&fires.bound, &mut Met::default(), whose);
+        let mut evaluation = fires.program.start(bound, &rows, Dictionary::none(), &mut work.episode_scratch);
         let plan = book.plan();
         let now = Moment::at(state.now_us);
         plan.read(&fires.windows, &now, &state.sections, layout.count, &mut work.seen);

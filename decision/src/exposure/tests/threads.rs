@@ -164,6 +164,19 @@ fn a_full_queue_refuses_at_once_and_a_failed_disk_closes_the_ledger() {
     assert!(!ledger.is_open());
 }
 
+#[test]
+fn who_panics_when_told_keeps_nobody_waiting() {
+    let clock = Arc::new(AtomicI64::new(MINUTE));
+    let ledger = Ledger::open_on(Arc::new(Power::default()), config(&clock)).unwrap();
+    ledger.adopt(world::schemes(0, &mut ChaCha8Rng::seed_from_u64(0))).unwrap();
+    let next = |of| operation(of, 0, &mut ChaCha8Rng::seed_from_u64(0));
+    ledger.submit(Prepared::new(next(0)), |_| panic!("the test wants one that panics"));
+    let answer = ledger.call(next(1));
+    assert!(matches!(answer, Ok(_) | Err(LedgerError::Refused(_))), "{answer:?}");
+    assert!(ledger.is_open());
+    ledger.close().unwrap();
+}
+
 /// Whoever forgets the schemes must not free everybody of every limit.
 #[test]
 fn no_schemes_are_not_schemes_without_limits() {

@@ -1,6 +1,6 @@
 //! New rulebooks and features while decisions are made; and old decisions made again.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use prost::Message;
 use tarim_proto::decision::v1::{Decision, DecisionRequest, JournalEntry, streamed_decision};
@@ -48,6 +48,7 @@ async fn rulebook_and_features_change_while_a_stream_runs() {
     let first = stream.decide(request("1", "c1", [])).await;
     assert_eq!((first.limit_fen, first.grade.as_str()), (Some(5_000_000), "A"));
 
+    let former = Arc::downgrade(&served.running.serving());
     bank.edit("federation.toml", "value = 10000000", "value = 3000000");
     let version = bank.publish();
     served.reload().await;
@@ -58,6 +59,10 @@ async fn rulebook_and_features_change_while_a_stream_runs() {
 
     let features = bank.materialise(&[("c1", "Nanning", Some(100.0))]).await;
     served.reload().await;
+    // What nobody decides by any more is given back at the next look.
+    while former.strong_count() > 0 {
+        tokio::task::yield_now().await;
+    }
     let third = stream.decide(request("3", "c1", [])).await;
     assert_eq!((third.limit_fen, third.grade.as_str()), (Some(3_000_000), "B"));
     assert_eq!((third.rulebook_version, third.feature_version), (version, features));

@@ -1,14 +1,11 @@
 //! Tells when a thread has nothing to do.
 
-use std::{
-    fmt,
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
 use tokio::runtime::Builder;
 
-/// Tells whenever a thread of the runtimes that it watches is about to wait. Clones are of the same.
-#[derive(Clone, Default)]
+/// Tells whenever a thread of the runtimes that it watches is about to wait.
+#[derive(Default)]
 pub struct Idle(Arc<OnceLock<Box<dyn Fn() + Send + Sync>>>);
 
 impl Idle {
@@ -26,12 +23,6 @@ impl Idle {
     /// never will be.
     pub fn tell(&self, told: impl Fn() + Send + Sync + 'static) -> bool {
         self.0.set(Box::new(told)).is_ok()
-    }
-}
-
-impl fmt::Debug for Idle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Idle").finish_non_exhaustive()
     }
 }
 

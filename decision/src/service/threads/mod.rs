@@ -25,7 +25,7 @@ use tokio::{
     task::JoinSet,
 };
 
-pub use self::idle::Idle;
+use self::idle::Idle;
 
 /// The threads of a service. Clones are of the same; with the last one the lanes end, and what is left on them.
 #[derive(Clone)]
@@ -87,9 +87,10 @@ impl Threads {
         self.0.lanes.iter().map(|lane| Arc::strong_count(&lane.connections) - 1).sum()
     }
 
-    /// Knows when one of them has nothing to do.
-    pub(super) fn idle(&self) -> &Idle {
-        &self.0.idle
+    /// From now on `told` is called whenever one of them has nothing to do, by itself and quickly. False: somebody else
+    /// is told already.
+    pub(super) fn tell_when_idle(&self, told: impl Fn() + Send + Sync + 'static) -> bool {
+        self.0.idle.tell(told)
     }
 }
 
@@ -175,7 +176,7 @@ mod tests {
     /// One that is busy for ever does not keep a lane from those whom another thread wakes, or a socket.
     #[test]
     fn who_is_woken_waits_for_a_few_turns_of_others_at_most() {
-        let (workers, threads) = Threads::start(NonZero::new(1)).expect("threads");
+        let (_workers, threads) = Threads::start(NonZero::new(1)).expect("threads");
         let mut connections = JoinSet::new();
         let turns = Arc::new(AtomicU64::new(0));
         let count = turns.clone();
@@ -212,7 +213,6 @@ mod tests {
                 assert!(after <= before + 2 * u64::from(LOOK_EVERY), "{} turns", after - before);
             }
         }
-        drop(workers);
     }
 
     #[test]
