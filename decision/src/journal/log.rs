@@ -29,8 +29,9 @@ pub struct Appender {
     page: usize,
     /// So many bytes of room are made at a time; None: none any more.
     piece: Option<u64>,
-    /// Bytes appended since it was opened.
+    /// Bytes appended since it was opened, and by the last batch.
     appended: u64,
+    last: u64,
 }
 
 /// Room is made in pieces of this length.
@@ -101,6 +102,7 @@ pub fn open_from(
         page,
         piece: Some(piece),
         appended: 0,
+        last: 0,
     };
     Ok((appender, torn))
 }
@@ -146,12 +148,15 @@ impl Appender {
     /// waits: it is for speed alone.
     ///
     /// A file that grows with each write makes the file system write something of its own at each sync: the new length,
-    /// the new blocks. One that is written over has none of that.
+    /// the new blocks. One that is written over has none of that. (Where batches are long it would be more to write
+    /// every byte twice: they grow the file, and are written past the system's cache all the same.)
     pub fn make_room(&mut self) {
         let (Some(file), Some(piece)) = (&self.file, self.piece) else { return };
         // A log of a few records stays as small as they are; a segment that is nearly full is left to end.
-        let wanted =
-            self.appended >= piece && self.end + piece / 2 > self.room && self.end < self.segment_bytes;
+        let wanted = self.appended >= piece
+            && self.end + piece / 2 > self.room
+            && self.end < self.segment_bytes
+            && !self.is_long(self.last);
         if !wanted {
             return;
         }
@@ -170,6 +175,11 @@ impl Appender {
                 self.give_back();
             }
         }
+    }
+
+    /// Is a batch of so many bytes more than there is room for, in general?
+    fn is_long(&self, bytes: u64) -> bool {
+        self.piece.is_some_and(|piece| bytes > piece / 2)
     }
 
     /// Cuts what was made behind the records and is not needed. Where that fails zeros stay, which are read as the end.
@@ -212,13 +222,15 @@ impl Appender {
         let (start, page) = (self.start, self.page);
         let written = self.buffer.len();
         let bytes = (written - start - self.tail.len()) as u64;
-        // Over room whole pages are written, with zeros behind the records as there were.
+        // Over room whole pages are written, with zeros behind the records as there were; and so is what is long.
         let pages = (written - start).next_multiple_of(page);
         let at = self.end - self.tail.len() as u64;
         self.buffer.resize(start + pages, 0);
         // While it grew to its size it may have moved.
         let aligned = self.buffer.as_ptr().align_offset(page) == start % page;
-        let result = match aligned && at + pages as u64 <= self.room {
+        let to = at + pages as u64;
+        let whole = aligned && (to <= self.room || self.is_long(bytes));
+        let result = match whole {
             true => file.write_pages(&self.buffer[start..], at),
             false => file.write(&self.buffer[start + self.tail.len()..written], self.end),
         };
@@ -234,6 +246,10 @@ impl Appender {
         }
         self.end += bytes;
         self.appended += bytes;
+        self.last = bytes;
+        if whole {
+            self.room = self.room.max(to);
+        }
         self.tail.clear();
         self.tail.extend_from_slice(&self.buffer[written - (self.end % page as u64) as usize..written]);
         Ok(())

@@ -12,7 +12,8 @@
 //! millisecond), since a sync costs the processor too ([`queue`]).
 //!
 //! Syncing bytes that are on the disk already costs less than syncing a file that grows, so between two groups what lies
-//! behind the records is filled with zeros ([`log::Appender::make_room`]). The exposure ledger writes the same log.
+//! behind the records is filled with zeros ([`log::Appender::make_room`]); but for groups so long that it would be more to
+//! write their bytes twice. The exposure ledger writes the same log.
 //!
 //! - **What was answered is there.** A record is reported durable only after its sync. If a write or a
 //!   sync fails, everything waiting is told so and nothing more is taken: after a failed sync only a

@@ -15,7 +15,7 @@ use super::{
     scan::scan,
 };
 
-const SEGMENT: u64 = 200;
+const SEGMENT: u64 = 600;
 
 /// Reads all records of a disk.
 fn contents(disk: &Power) -> Result<Vec<Vec<u8>>, JournalError> {
@@ -64,10 +64,15 @@ fn some_batches(count: usize, rng: &mut ChaCha8Rng) -> Vec<Vec<Vec<u8>>> {
 /// A crash after each byte and each operation of a script, and in each of several states of the disk.
 #[test]
 fn a_power_cut_at_every_byte_loses_nothing_that_was_durable() {
-    let batches = some_batches(8, &mut ChaCha8Rng::seed_from_u64(11));
+    let batches = some_batches(14, &mut ChaCha8Rng::seed_from_u64(11));
     let whole = Power::default();
     let all = append(&whole, &batches).0;
     assert!(whole.files().len() > 1, "the script crosses a segment");
+    // A segment has room for a quarter of its length at a time.
+    let is_long =
+        |batch: &Vec<Vec<u8>>| batch.iter().map(|r| FRAME + r.len()).sum::<usize>() > SEGMENT as usize / 8;
+    let long = batches.iter().filter(|batch| is_long(batch)).count();
+    assert!((3..batches.len() - 2).contains(&long), "some are longer than their room, some are not: {long}");
     for budget in 0..whole.used() {
         for seed in 0..4 {
             let disk = Power::default();
@@ -112,7 +117,7 @@ fn a_journal_survives_any_sequence_of_faults() {
 #[test]
 fn corruption_is_never_taken_for_a_torn_tail() {
     let disk = Power::default();
-    let batches = some_batches(8, &mut ChaCha8Rng::seed_from_u64(11));
+    let batches = some_batches(24, &mut ChaCha8Rng::seed_from_u64(11));
     append(&disk, &batches);
     let all = contents(&disk).expect("whole");
     let (mut appender, _) = log::open(Arc::new(disk.clone()), SEGMENT, &mut |_, _, _| Ok(())).expect("whole");
@@ -145,7 +150,7 @@ fn corruption_is_never_taken_for_a_torn_tail() {
 #[test]
 fn room_that_was_made_is_used_and_given_back() {
     let disk = Power::default();
-    let batches = vec![vec![vec![7; 60]]];
+    let batches = vec![vec![vec![7; 50]]; 3];
     append(&disk, &batches);
     let (name, bytes) = disk.files().pop().expect("a segment");
     assert!(bytes.ends_with(&[0; 40]), "there is room behind the records");
@@ -161,19 +166,39 @@ fn room_that_was_made_is_used_and_given_back() {
     assert_eq!(contents(&disk).expect("whole"), [batches.concat(), vec![b"x".to_vec()]].concat());
 }
 
+/// A batch that is longer than the room there is grows the file by whole pages, and no room is made for more of the kind.
+#[test]
+fn a_long_batch_makes_its_own_room() {
+    let disk = Power::default();
+    let (mut appender, _) = log::open(Arc::new(disk.clone()), 4000, &mut |_, _, _| Ok(())).expect("empty");
+    let mut sizes = Vec::new();
+    for bytes in [700, 900, 10] {
+        appender.append([&vec![7; bytes][..]].into_iter(), &mut Vec::new()).expect("a whole disk");
+        appender.make_room();
+        let (_, segment) = disk.files().pop().expect("a segment");
+        sizes.push((segment.len(), segment.iter().rev().take_while(|byte| **byte == 0).count()));
+    }
+    let page = disk.page();
+    let [(first, no_room), (second, none_again), (_, room)] = sizes[..] else { panic!("three batches") };
+    assert!(first.is_multiple_of(page) && no_room < page, "{first} bytes end in {no_room} zeros");
+    assert!(second.is_multiple_of(page) && none_again < page, "{second} bytes end in {none_again} zeros");
+    assert!(room > 10 * page, "there is room again for short ones: {room}");
+    assert_eq!(contents(&disk).expect("whole").len(), 3);
+}
+
 /// A segment that is followed by another does not keep its room.
 #[test]
 fn a_segment_that_ends_gives_its_room_back() {
     let disk = Power::default();
     let (mut appender, _) = log::open(Arc::new(disk.clone()), 1000, &mut |_, _, _| Ok(())).expect("empty");
-    for _ in 0..4 {
-        appender.append([&[7; 400][..]].into_iter(), &mut Vec::new()).expect("a whole disk");
+    for _ in 0..14 {
+        appender.append([&[7; 80][..]].into_iter(), &mut Vec::new()).expect("a whole disk");
         appender.make_room();
     }
     let files = disk.files();
     assert_eq!(files.len(), 2);
     assert!(!files[0].1.ends_with(&[0; 40]) && files[1].1.ends_with(&[0; 40]));
-    assert_eq!(contents(&disk).expect("whole").len(), 4);
+    assert_eq!(contents(&disk).expect("whole").len(), 14);
 }
 
 /// On a full disk there is no room to be made: what was begun is given back, and what is left takes records, to the last
@@ -252,7 +277,11 @@ fn reading_beside_a_writer_sees_a_prefix() {
                 log::open(disk(), 1 << 20, &mut |_, _, _| Ok(())).expect("an empty folder");
             for i in 0..2_000_u32 {
                 let record = vec![i as u8; 3_000];
-                appender.append(std::iter::repeat_n(&record[..], 3), &mut Vec::new()).expect("a whole disk");
+                // Now and then a long batch, which is written in another way.
+                let count = if i % 20 == 0 { 60 } else { 3 };
+                appender
+                    .append(std::iter::repeat_n(&record[..], count), &mut Vec::new())
+                    .expect("a whole disk");
                 appender.make_room();
             }
             appender.next() - 1
@@ -270,7 +299,7 @@ fn reading_beside_a_writer_sees_a_prefix() {
         }
         writer.join().expect("the writer writes")
     });
-    assert_eq!(written, 6_000);
+    assert_eq!(written, 11_700);
 }
 
 fn entry(request_id: &str) -> JournalEntry {
