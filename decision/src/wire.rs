@@ -83,15 +83,18 @@ pub struct Heads {
 /// What a reason begins with, and what stands beside it.
 #[derive(Debug, Default)]
 struct Head {
+    /// What it begins with, then the names of what stands beside it: in one piece, for none of it is in the cache.
     bytes: Box<[u8]>,
+    /// Where the names begin.
+    names: usize,
     shown: Box<[Shown]>,
 }
 
 /// A value that stands beside a reason.
 #[derive(Debug)]
 struct Shown {
-    /// The field that has its name.
-    name: Box<[u8]>,
+    /// Length of the field that has its name.
+    name: usize,
     source: Source,
 }
 
@@ -107,8 +110,9 @@ impl Heads {
             head(&told(logic, stage, &Finding { step: 0, what, effect }), &mut bytes);
             let number = heads.number(what);
             heads.all.resize_with(heads.all.len().max(number + 1), Head::default);
-            let shown = shown(logic, what).iter().map(Shown::new).collect();
-            heads.all[number] = Head { bytes: bytes.into(), shown };
+            let names = bytes.len();
+            let shown = shown(logic, what).iter().map(|show| Shown::new(show, &mut bytes)).collect();
+            heads.all[number] = Head { bytes: bytes.into(), names, shown };
         }
         heads
     }
@@ -129,20 +133,25 @@ impl Heads {
 }
 
 impl Shown {
-    fn new(show: &Show) -> Self {
-        let mut name = Vec::new();
-        text(1, [&show.name, "", ""], &mut name);
-        Self { name: name.into(), source: show.source }
+    /// Appends its name to `names`.
+    fn new(show: &Show, names: &mut Vec<u8>) -> Self {
+        let before = names.len();
+        text(1, [&show.name, "", ""], names);
+        Self { name: names.len() - before, source: show.source }
     }
 }
 
 /// A reason of what a step found.
 fn found(tag: u32, judged: &Judged<'_>, finding: &Finding, out: &mut Vec<u8>) {
     let heads = &judged.plan().steps[finding.step].step.heads;
-    let Head { bytes, shown } = &heads.all[heads.number(finding.what)];
-    message(tag, bytes.len(), out, |out| {
-        out.extend_from_slice(bytes);
+    let Head { bytes, names, shown } = &heads.all[heads.number(finding.what)];
+    let (head, mut names) = bytes.split_at(*names);
+    // Each value is at least its name, what stands before it, and the length.
+    message(tag, bytes.len() + 2 * shown.len(), out, |out| {
+        out.extend_from_slice(head);
         for Shown { name, source } in shown {
+            let (name, rest) = names.split_at(*name);
+            names = rest;
             match *source {
                 Source::Column { relation, column } => {
                     let (known, stale) = judged.column(relation, column);
@@ -175,50 +184,48 @@ fn head(told: &Told<'_>, out: &mut Vec<u8>) {
 }
 
 /// A value behind its name, as the protobuf message `NamedValue`; NULL is left out. An answer has dozens of these: lengths
-/// are known before anything is written, and what is small is put together first.
+/// are known before anything is written.
 fn named_value(tag: u32, name: &[u8], value: ValueRef<'_>, stale: bool, out: &mut Vec<u8>) {
-    // The contents of `Value`, from `HEAD` on, but for a text; before them comes what the field begins with.
-    const HEAD: usize = 6;
-    const MOST: usize = HEAD + 32;
+    // The contents of `Value`, but for a text.
+    const MOST: usize = 32;
     let mut bytes = [0; MOST];
+    let mut rest = &mut bytes[..];
     let mut text = "";
-    let mut rest = &mut bytes[HEAD..];
     match value {
         ValueRef::Null => {}
-        ValueRef::Boolean(b) => encoding::bool::encode(1, &b, &mut rest),
+        ValueRef::Boolean(b) => rest.put_slice(&[key(1, WireType::Varint), b.into()]),
         ValueRef::Int64(i) => encoding::int64::encode(2, &i, &mut rest),
-        ValueRef::Float64(x) => encoding::double::encode(3, &x, &mut rest),
+        ValueRef::Float64(x) => {
+            rest.put_u8(key(3, WireType::SixtyFourBit));
+            rest.put_f64_le(x);
+        }
         ValueRef::Utf8(s) => {
-            encoding::encode_key(4, WireType::LengthDelimited, &mut rest);
+            rest.put_u8(key(4, WireType::LengthDelimited));
             encoding::encode_varint(s.len() as u64, &mut rest);
             text = s;
         }
         ValueRef::Date32(days) => match date_digits(days) {
             Some(digits) => {
-                encoding::encode_key(5, WireType::LengthDelimited, &mut rest);
-                encoding::encode_varint(digits.len() as u64, &mut rest);
+                rest.put_slice(&[key(5, WireType::LengthDelimited), digits.len() as u8]);
                 rest.put_slice(&digits);
             }
             None => encoding::string::encode(5, &value.to_value().to_string(), &mut rest),
         },
         ValueRef::Timestamp(us) => encoding::message::encode(6, &convert::timestamp(us), &mut rest),
     }
-    let end = MOST - rest.len();
-    let len = end - HEAD + text.len();
-    let mut start = end;
-    if !value.is_null() {
-        let width = encoding::encoded_len_varint(len as u64);
-        start = HEAD - width - 1;
-        let mut head = &mut bytes[start..HEAD];
-        encoding::encode_key(2, WireType::LengthDelimited, &mut head);
-        encoding::encode_varint(len as u64, &mut head);
-    }
+    let head = MOST - rest.len();
+    let len = head + text.len();
+    let field = if value.is_null() { 0 } else { 1 + encoding::encoded_len_varint(len as u64) + len };
     let stale: &[u8] = if stale { &STALE } else { &[] };
-    encoding::encode_key(tag, WireType::LengthDelimited, out);
-    encoding::encode_varint((name.len() + end - start + text.len() + stale.len()) as u64, out);
+    out.push(key(tag, WireType::LengthDelimited));
+    varint(name.len() + field + stale.len(), out);
     out.extend_from_slice(name);
-    out.extend_from_slice(&bytes[start..end]);
-    out.extend_from_slice(text.as_bytes());
+    if field > 0 {
+        out.push(key(2, WireType::LengthDelimited));
+        varint(len, out);
+        out.extend_from_slice(&bytes[..head]);
+        out.extend_from_slice(text.as_bytes());
+    }
     out.extend_from_slice(stale);
 }
 
@@ -229,8 +236,8 @@ const STALE: [u8; 2] = [3 << 3, 1];
 fn text(tag: u32, words: Words<'_>, out: &mut Vec<u8>) {
     let len: usize = words.iter().map(|w| w.len()).sum();
     if len > 0 {
-        encoding::encode_key(tag, WireType::LengthDelimited, out);
-        encoding::encode_varint(len as u64, out);
+        out.push(key(tag, WireType::LengthDelimited));
+        varint(len, out);
         words.iter().filter(|w| !w.is_empty()).for_each(|w| out.put_slice(w.as_bytes()));
     }
 }
@@ -245,7 +252,7 @@ fn number(tag: u32, value: i32, out: &mut Vec<u8>) {
 /// A message within the message. Its length stands before it and is known only behind it: room is left for that of
 /// `least` bytes, and what was written moves along if that is too little.
 fn message(tag: u32, least: usize, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
-    encoding::encode_key(tag, WireType::LengthDelimited, out);
+    out.push(key(tag, WireType::LengthDelimited));
     let (at, guess) = (out.len(), encoding::encoded_len_varint(least as u64));
     out.extend_from_slice(&[0; 10][..guess]);
     write(out);
@@ -257,4 +264,18 @@ fn message(tag: u32, least: usize, out: &mut Vec<u8>, write: impl FnOnce(&mut Ve
         out.copy_within(at + guess..at + guess + len, at + width);
     }
     encoding::encode_varint(len as u64, &mut &mut out[at..at + width]);
+}
+
+/// What a field begins with whose number is below 16.
+const fn key(tag: u32, wire: WireType) -> u8 {
+    debug_assert!(tag < 16);
+    (tag << 3) as u8 | wire as u8
+}
+
+/// A length, which mostly is one byte.
+fn varint(len: usize, out: &mut Vec<u8>) {
+    match u8::try_from(len) {
+        Ok(byte @ ..0x80) => out.push(byte),
+        _ => encoding::encode_varint(len as u64, out),
+    }
 }
