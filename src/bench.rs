@@ -82,9 +82,8 @@ impl Args {
 pub fn run(_home: &Home, args: Args) -> anyhow::Result<()> {
     let plan = args.plan()?;
     let requests = decide::read_requests(&args.file)?.collect::<anyhow::Result<Vec<_>>>()?;
-    let Some(requests) = Requests::new(requests, &decide::new_id(0)) else {
-        bail!("{}: it has no request", args.file.display());
-    };
+    let requests =
+        Requests::new(requests, &decide::new_id(0)).with_context(|| args.file.display().to_string())?;
     let measured = tokio::runtime::Runtime::new()?.block_on(send(&args, &plan, &Arc::new(requests)))?;
     println!("{}", table(&plan, &measured));
     for (why, n) in &measured.refused {

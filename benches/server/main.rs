@@ -1,5 +1,5 @@
 //! Servers that the goal `grpc` measures: the decision service, and an empty echo of the same messages. Each prints
-//! its address, and ends with its standard input.
+//! its address, the service that of its metrics behind it, and ends with its standard input.
 
 mod echo;
 
@@ -11,6 +11,7 @@ use std::{
     sync::Arc,
 };
 
+use anyhow::Context;
 use bytes::Bytes;
 use clap::Parser;
 use prost::Message;
@@ -23,6 +24,7 @@ use tarim_features::store::{EmbeddedStore, OnlineStore};
 use tarim_proto::encoded::{Decision, decision_service_server::DecisionServiceServer};
 use tokio::{net::TcpListener, sync::oneshot};
 use tonic::transport::server::TcpIncoming;
+use tracing_subscriber::{Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 use self::echo::Echo;
 
@@ -48,6 +50,7 @@ enum What {
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    log();
     // As many threads as `tarim serve` has.
     let (runtime, threads) = Threads::start(None)?;
     runtime.block_on(async {
@@ -86,7 +89,8 @@ async fn decide(
         ..Config::on(loopback)
     };
     let running = service::serve(config, sources, journal, shutdown).await?;
-    tell(running.address())?;
+    let metrics = running.metrics().context("it tells how it fares")?;
+    tell(&format!("{} {metrics}", running.address()))?;
     Ok(running.ended().await?)
 }
 
@@ -97,7 +101,7 @@ async fn echo(folder: &Path, shutdown: impl Future<Output = ()>) -> anyhow::Resu
         answers.push(Decision::decode_length_delimited(&mut file)?.encode_to_vec().into());
     }
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
-    tell(listener.local_addr()?)?;
+    tell(&listener.local_addr()?.to_string())?;
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     tonic::transport::Server::builder()
         .add_service(DecisionServiceServer::new(Echo::new(answers)))
@@ -106,8 +110,14 @@ async fn echo(folder: &Path, shutdown: impl Future<Output = ()>) -> anyhow::Resu
     Ok(())
 }
 
-fn tell(address: SocketAddr) -> anyhow::Result<()> {
+/// The log of `tarim serve`. Without one, what runs would cost more: libraries that trace then ask each time where to.
+fn log() {
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(lines.with_filter(LevelFilter::WARN)).init();
+}
+
+fn tell(addresses: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{address}")?;
+    writeln!(out, "{addresses}")?;
     Ok(out.flush()?)
 }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use anyhow::ensure;
 use prost::{
     Message,
     bytes::{BufMut, Bytes, BytesMut},
@@ -11,6 +12,9 @@ use tarim_proto::decision::v1::DecisionRequest;
 
 /// Number of the field `request_id`, and of `requests` in a batch.
 const FIRST: u32 = 1;
+
+/// Longest name of a run, in characters: an id has 64 at most, a dash and a number of up to twenty digits behind it.
+const RUN_MAX: usize = 43;
 
 /// What is sent, in turn. Ids never repeat: a repeated one would get the answer that it had before.
 pub struct Requests {
@@ -22,8 +26,9 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// None if there is no request to send. `run` is part of every id, at most 40 characters of it.
-    pub fn new(requests: impl IntoIterator<Item = DecisionRequest>, run: &str) -> Option<Self> {
+    /// `run` is part of every id. An error if it is so long that ids would be, or if there is no request to send.
+    pub fn new(requests: impl IntoIterator<Item = DecisionRequest>, run: &str) -> anyhow::Result<Self> {
+        ensure!(run.chars().count() <= RUN_MAX, "the run `{run}` has more than {RUN_MAX} characters");
         let bodies: Vec<Bytes> = requests
             .into_iter()
             .map(|mut request| {
@@ -31,8 +36,8 @@ impl Requests {
                 request.encode_to_vec().into()
             })
             .collect();
-        let run = run.chars().take(40).collect();
-        (!bodies.is_empty()).then_some(Self { bodies, run, next: AtomicU64::new(0) })
+        ensure!(!bodies.is_empty(), "there is no request to send");
+        Ok(Self { bodies, run: run.to_owned(), next: AtomicU64::new(0) })
     }
 
     /// How many different ones there are.
@@ -98,6 +103,15 @@ mod tests {
 
     #[test]
     fn nothing_cannot_be_sent() {
-        assert!(Requests::new([], "run").is_none());
+        let refused = Requests::new([], "run").err().expect("nothing");
+        assert_eq!(refused.to_string(), "there is no request to send");
+    }
+
+    /// Two runs whose names differ only in what is cut off would ask for the same decisions.
+    #[test]
+    fn the_name_of_a_run_is_not_cut_off() {
+        let run = |characters| Requests::new([request("a")], &"场".repeat(characters));
+        assert!(run(43).is_ok());
+        assert!(run(44).err().expect("too long").to_string().ends_with("has more than 43 characters"));
     }
 }

@@ -5,9 +5,11 @@
 //!    one thread         └─► server `echo`: decodes the same requests, answers with the same bytes
 //! ```
 //!
-//! Both servers are processes of their own, with as many threads as `tarim serve` has, and take turns.
+//! Both servers are processes of their own, with as many threads and the log that `tarim serve` has, and take turns. The
+//! service's metrics are read every second.
 
 mod disk;
+mod scraper;
 mod server;
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -82,7 +84,7 @@ impl Arena<'_> {
     /// What the service answers to each of the first requests.
     fn first_answers(&self, requests: &[DecisionRequest]) -> anyhow::Result<Vec<Vec<u8>>> {
         let some = requests.iter().take(1024).cloned();
-        let requests = Requests::new(some, "answers").context("there are requests")?;
+        let requests = Requests::new(some, "answers")?;
         self.runtime.block_on(async {
             let mut client = self.decide.connect().await?;
             let mut answers = Vec::with_capacity(requests.len());
@@ -94,12 +96,14 @@ impl Arena<'_> {
     }
 
     fn lines(&self, folder: &Path, requests: &[DecisionRequest], answer: f64) -> anyhow::Result<Vec<Line>> {
+        let watched = self.decide.watch().context("the service has metrics")?;
         let unary = self.throughput(requests, Mode::Unary, UNARY)?;
         let cost = self.cost(requests)?;
         let stream = self.throughput(requests, Mode::Stream, STREAM)?;
         let batch = self.throughput(requests, Mode::Batch(BATCH.0), BATCH.1)?;
         let rate = (unary.ours / 2.0).round();
         let late = self.late(requests, rate)?;
+        watched.end()?;
         let record = disk::bytes_per_record(&folder.join("journal"))?;
         let commit = disk::commit_ns(folder, record, rate)?;
         let bound = SLOWER * late.echo + commit;
@@ -202,7 +206,7 @@ impl Arena<'_> {
         plan: &Plan,
         run: &str,
     ) -> anyhow::Result<Measured> {
-        let requests = Arc::new(Requests::new(requests.iter().cloned(), run).context("there are requests")?);
+        let requests = Arc::new(Requests::new(requests.iter().cloned(), run)?);
         let measured = self.runtime.block_on(async {
             let clients: [Client; 1] = [server.connect().await?];
             load::run(&clients, &requests, plan, &mut |_| {}).await

@@ -12,6 +12,7 @@ use tarim_benches::load::Client;
 use tarim_proto::decision::v1 as wire;
 use tonic::transport::Endpoint;
 
+use super::scraper::Scraper;
 use crate::goals::{
     Setting,
     peer::{Contestant, build_ours},
@@ -31,6 +32,8 @@ pub fn build(setting: &Setting) -> anyhow::Result<PathBuf> {
 /// A server that runs; it is ended when this is dropped.
 pub struct Server {
     address: SocketAddr,
+    /// Where it tells how it fares, if it does.
+    metrics: Option<SocketAddr>,
     process: Contestant,
 }
 
@@ -55,8 +58,15 @@ impl Server {
 
     fn start(executable: &Path, what: &str, folder: &Path) -> anyhow::Result<Self> {
         let arguments = [what.as_ref(), folder.as_os_str()];
-        let (process, address) = Contestant::start(executable, &arguments)?;
-        Ok(Self { address: address.trim().parse().context("a server prints its address")?, process })
+        let (process, told) = Contestant::start(executable, &arguments)?;
+        let mut addresses = told.split_whitespace().map(str::parse);
+        let address = addresses.next().context("a server prints its address")??;
+        Ok(Self { address, metrics: addresses.next().transpose()?, process })
+    }
+
+    /// Has its metrics read, if it has any, until what is given ends.
+    pub fn watch(&self) -> Option<Scraper> {
+        self.metrics.map(Scraper::start)
     }
 
     /// Nanoseconds that it has been on a processor.
