@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use prometheus_client::metrics::MetricType;
+use prometheus_client::{metrics::MetricType, registry::Unit};
 
-use super::Metrics;
+use super::{Metrics, metrics::PointCall};
 use crate::{
+    metrics::Totals,
     outcome::{Clearance, Stage},
-    service::exposition::{Tell, counter},
+    service::exposition::{Tell, counter, histogram},
 };
 
 impl Metrics {
@@ -24,6 +25,12 @@ impl Metrics {
         let mut family = tell.family("tarim_overrides", help, None, MetricType::Counter)?;
         for point in Stage::POINTS {
             counter(&mut family, &[("point", point.to_string())], self.overrides(point))?;
+        }
+        let help = "Time of a call at a control point, from its arrival to its answer.";
+        let mut family = tell.family("tarim_point_call", help, Some(Unit::Seconds), MetricType::Histogram)?;
+        for call in PointCall::ALL {
+            let totals = Totals::of([self.times(call)], 1e-9);
+            histogram(&mut family.encode_family(&[("call", call.name())])?, &totals)?;
         }
         Ok(())
     }

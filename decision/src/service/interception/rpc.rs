@@ -1,11 +1,14 @@
 //! The calls, as tonic has them.
 
+use std::time::Instant;
+
 use tarim_proto::decision::v1::{
     GetInterceptionRequest, InterceptRequest, Interception, OverrideRequest,
     interception_service_server::InterceptionService,
 };
 use tonic::{Request, Response, Status};
 
+use super::metrics::PointCall;
 use crate::service::{Deadline, Refusal, rpc::Rpc};
 
 type Answer = Result<Response<Interception>, Status>;
@@ -13,16 +16,18 @@ type Answer = Result<Response<Interception>, Status>;
 #[tonic::async_trait]
 impl InterceptionService for Rpc {
     async fn intercept(&self, request: Request<InterceptRequest>) -> Answer {
+        let arrived = Instant::now();
         let deadline = Deadline::of(request.extensions());
         let request = request.into_inner();
         let answer = match self.slot(&self.slots, "requests") {
             Ok(slot) => self.desk.intercept(&request, deadline, slot).await,
             Err(refusal) => Err(refusal),
         };
-        self.told("Intercept", &request.member, &request.request_id, answer)
+        self.told(PointCall::Intercept, arrived, &request.member, &request.request_id, answer)
     }
 
     async fn r#override(&self, request: Request<OverrideRequest>) -> Answer {
+        let arrived = Instant::now();
         let deadline = Deadline::of(request.extensions());
         let request = request.into_inner();
         let answer = match self.slot(&self.slots, "requests") {
@@ -38,7 +43,7 @@ impl InterceptionService for Rpc {
                 interception.interception_id
             );
         }
-        self.told("Override", &request.member, &request.request_id, answer)
+        self.told(PointCall::Override, arrived, &request.member, &request.request_id, answer)
     }
 
     async fn get_interception(&self, request: Request<GetInterceptionRequest>) -> Answer {
@@ -51,14 +56,17 @@ impl InterceptionService for Rpc {
 }
 
 impl Rpc {
-    /// Counts and logs a refusal, as one of a decision is.
+    /// Takes the time of a call, counts and logs a refusal, as of a decision.
     fn told(
         &self,
-        call: &str,
+        call: PointCall,
+        arrived: Instant,
         member: &str,
         request_id: &str,
         answer: Result<Interception, Refusal>,
     ) -> Answer {
+        self.desk.intercepted.times(call).time(arrived.elapsed());
+        let call = call.name();
         // A caller chooses these; until they are checked they may be of any length.
         let (member, request_id) = (start(member), start(request_id));
         answer.map(Response::new).map_err(|refusal| {

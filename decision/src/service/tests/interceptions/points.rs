@@ -38,6 +38,8 @@ async fn a_contract_passes_is_warned_of_or_is_blocked_with_every_reason() {
         (r#"tarim_interceptions_total{point="disbursement",verdict="BLOCK"}"#, 0.0),
         (r#"tarim_rule_hits_total{rule="C1",effect="block"}"#, 1.0),
         (r#"tarim_rule_hits_total{rule="C3",effect="warn"}"#, 1.0),
+        (r#"tarim_point_call_seconds_count{call="Intercept"}"#, 3.0),
+        (r#"tarim_point_call_seconds_count{call="Override"}"#, 0.0),
     ] {
         assert_eq!(seen.get(name), Some(&value), "{name} in {seen:#?}");
     }
