@@ -110,7 +110,7 @@ async fn echo(folder: &Path, shutdown: impl Future<Output = ()>) -> anyhow::Resu
     Ok(())
 }
 
-/// The log of `tarim serve`. Without one, what runs would cost more: libraries that trace then ask each time where to.
+/// The log of `tarim serve`. (Without one a call would cost more: each span that a library traces would ask where to.)
 fn log() {
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     tracing_subscriber::registry().with(lines.with_filter(LevelFilter::WARN)).init();

@@ -344,6 +344,10 @@ impl DiskFile for Open {
         let before = self.disk.state().file(&self.name)?.now[offset as usize..].to_vec();
         // What is written over with the same stays, whatever happens.
         let same = bytes.iter().zip(&before).take_while(|(new, old)| new == old).count();
+        assert!(
+            before[same..].iter().all(|byte| *byte == 0),
+            "a log writes over the same, over room, or on from its end"
+        );
         self.write(&bytes[same..], offset + same as u64)
     }
 

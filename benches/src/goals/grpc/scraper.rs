@@ -13,6 +13,9 @@ use anyhow::{Context, anyhow, ensure};
 /// From one read to the next. Prometheus takes 15 seconds if nobody says otherwise.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// How long it waits for a part of an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// A thread that reads metrics until this goes.
 pub struct Scraper {
     end: Sender<()>,
@@ -42,6 +45,7 @@ impl Scraper {
 
 fn read(metrics: SocketAddr) -> anyhow::Result<()> {
     let mut stream = TcpStream::connect(metrics)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     write!(stream, "GET /metrics HTTP/1.1\r\nHost: {metrics}\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;

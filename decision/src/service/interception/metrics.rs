@@ -1,4 +1,4 @@
-//! What is counted at control points. Rules are counted with those of decisions.
+//! What is counted at control points, and the time that calls take. Rules are counted with those of decisions.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

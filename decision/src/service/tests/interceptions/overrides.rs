@@ -34,6 +34,7 @@ async fn an_override_turns_a_block_into_a_warning_and_outlives_a_restart() {
     assert_eq!(overridden(&served, &rest).await.expect("known"), now, "a repeat");
     let seen = samples(&served).await;
     assert_eq!(seen[r#"tarim_overrides_total{point="contract"}"#], 2.0);
+    assert_eq!(seen[r#"tarim_point_call_seconds_count{call="Override"}"#], 3.0, "a repeat takes time, too");
     served.end().await.expect("in order");
 
     let served = bank.serve(&disk).await;
