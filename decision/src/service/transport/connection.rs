@@ -17,8 +17,12 @@ use super::socket::Socket;
 /// A request on its way to its answer, which it writes itself.
 type Request = BoxFuture<'static, ()>;
 
-/// New requests that are begun before answers to others are sent: a caller who has some of his answers has something to do.
-const BEGUN_AT_ONCE: usize = 16;
+/// Requests that are begun, and requests that are answered, before what was answered is sent: a caller who has some of his
+/// answers has something to do meanwhile, and so has the journal's disk.
+const AT_ONCE: usize = 16;
+
+/// Bytes that are read before what they ask for is begun, for the same reason: those of about as many requests.
+const READ_AT_ONCE: usize = 16 << 10;
 
 /// New requests that are begun in one turn, at most: then other connections of this thread have theirs.
 const TURN: usize = 64;
@@ -63,17 +67,24 @@ impl<H: Future<Output = hyper::Result<()>>> Future for Connection<H> {
         let mut left = TURN;
         loop {
             // Requests first: what they answer is there when frames are written.
-            while let Poll::Ready(Some(())) = begun.poll_next_unpin(context) {}
+            let mut answered = 0;
+            while answered < AT_ONCE
+                && let Poll::Ready(Some(())) = begun.poll_next_unpin(context)
+            {
+                answered += 1;
+            }
+            socket.allow(READ_AT_ONCE);
             if let Poll::Ready(ended) = http.as_mut().poll(context) {
                 return Poll::Ready(ended);
             }
             // If that fails so does whoever reads next, who ends the connection.
             let _ = socket.poll_flush_all(context);
             let mut arrived = arrivals.0.lock().expect("not poisoned");
-            if arrived.is_empty() {
+            // Nobody wakes this task for what it has not looked at itself.
+            if arrived.is_empty() && answered < AT_ONCE && !socket.has_held_back() {
                 return Poll::Pending;
             }
-            let some = arrived.len().min(BEGUN_AT_ONCE).min(left);
+            let some = arrived.len().min(AT_ONCE).min(left);
             begun.extend(arrived.drain(..some));
             left -= some;
             if left == 0 {
@@ -86,10 +97,13 @@ impl<H: Future<Output = hyper::Result<()>>> Future for Connection<H> {
 
 #[cfg(test)]
 mod tests {
-    use std::future::pending;
+    use std::{
+        future::pending,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
 
     use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
+        io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf},
         net::{TcpListener, TcpStream},
     };
 
@@ -123,6 +137,85 @@ mod tests {
             all = there.read_exact(&mut read) => drop(all.expect("all of them")),
         }
         assert_eq!(read, expected);
+    }
+
+    #[tokio::test]
+    async fn answers_leave_in_pieces_when_many_are_there_at_once() {
+        let (socket, mut there) = pair().await;
+        let arrivals = Arrivals::default();
+        let (wake, woken) = tokio::sync::watch::channel(false);
+        let most = Arc::new(AtomicUsize::new(0));
+        let count = TURN - 1;
+        for _ in 0..count {
+            let (mut socket, mut woken, most) = (socket.clone(), woken.clone(), most.clone());
+            arrivals.execute(async move {
+                woken.wait_for(|woken| *woken).await.expect("the test wakes it");
+                socket.write_all(b"x").await.expect("gathered");
+                most.fetch_max(socket.gathered(), Ordering::Relaxed);
+            });
+        }
+        let mut connection = Connection::new(pending(), socket, arrivals);
+        assert!(futures::poll!(&mut connection).is_pending(), "all are begun, and wait");
+        wake.send(true).expect("they wait");
+        assert!(futures::poll!(&mut connection).is_pending());
+        there.read_exact(&mut vec![0; count]).await.expect("all of them");
+        assert_eq!(most.load(Ordering::Relaxed), AT_ONCE);
+    }
+
+    #[tokio::test]
+    async fn more_than_may_be_read_is_held_back_until_it_may() {
+        let (mut socket, mut there) = pair().await;
+        there.write_all(b"abcdef").await.expect("written");
+        let mut two = [0; 2];
+        socket.allow(3);
+        socket.read_exact(&mut two).await.expect("allowed");
+        assert_eq!(&two, b"ab");
+        // What is left of it is more than nothing.
+        socket.read_exact(&mut two).await.expect("allowed");
+        assert!(!socket.has_held_back());
+        assert!(futures::poll!(std::pin::pin!(socket.read_u8())).is_pending());
+        assert!(socket.has_held_back());
+        socket.allow(1);
+        assert!(!socket.has_held_back());
+        assert_eq!(socket.read_u8().await.expect("allowed"), b'e');
+    }
+
+    /// One that reads, and is never done.
+    struct Reader(Socket, Arc<AtomicUsize>);
+
+    impl Future for Reader {
+        type Output = hyper::Result<()>;
+
+        fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+            let mut bytes = [0; 1024];
+            let mut into = ReadBuf::new(&mut bytes);
+            while let Poll::Ready(read) = Pin::new(&mut self.0).poll_read(context, &mut into) {
+                read.expect("it can be read");
+                self.1.fetch_add(into.filled().len(), Ordering::Relaxed);
+                into.clear();
+            }
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn all_that_came_is_read_though_not_at_once() {
+        let (socket, mut there) = pair().await;
+        let read = Arc::new(AtomicUsize::new(0));
+        let reader = Reader(socket.clone(), read.clone());
+        let mut connection = Connection::new(reader, socket, Arrivals::default());
+        let all = 5 * READ_AT_ONCE + 1;
+        let sent = async {
+            there.write_all(&vec![0; all]).await.expect("written");
+            while read.load(Ordering::Relaxed) < all {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            ended = &mut connection => panic!("{ended:?}"),
+            () = sent => {}
+        }
+        assert_eq!(read.load(Ordering::Relaxed), all);
     }
 
     #[tokio::test]

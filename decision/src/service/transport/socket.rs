@@ -26,11 +26,29 @@ struct State {
     written: usize,
     /// Whoever writes does not flush.
     gathers: bool,
+    /// So many bytes may be read.
+    allowed: usize,
+    /// Somebody wanted to read more than that.
+    held_back: bool,
 }
 
 impl Socket {
     pub fn new(stream: TcpStream) -> Self {
-        Self(Arc::new(Mutex::new(State { stream, out: Vec::new(), written: 0, gathers: false })))
+        let (allowed, held_back) = (usize::MAX, false);
+        let state = State { stream, out: Vec::new(), written: 0, gathers: false, allowed, held_back };
+        Self(Arc::new(Mutex::new(state)))
+    }
+
+    /// From now on about so many bytes are read. Whoever wants more is told to wait, as if there were none, and is not
+    /// woken: who allows looks at [`Socket::has_held_back`], and comes again.
+    pub fn allow(&self, bytes: usize) {
+        let mut state = self.state();
+        (state.allowed, state.held_back) = (bytes, false);
+    }
+
+    /// There may be more to read than was allowed.
+    pub fn has_held_back(&self) -> bool {
+        self.state().held_back
     }
 
     /// From now on a flush by whoever writes does nothing, and [`Socket::poll_flush_all`] is what flushes: HTTP/2
@@ -76,7 +94,15 @@ impl AsyncRead for Socket {
         context: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.state().stream).poll_read(context, into)
+        let mut state = self.state();
+        if state.allowed == 0 {
+            state.held_back = true;
+            return Poll::Pending;
+        }
+        let before = into.filled().len();
+        let read = Pin::new(&mut state.stream).poll_read(context, into);
+        state.allowed = state.allowed.saturating_sub(into.filled().len() - before);
+        read
     }
 }
 
