@@ -100,11 +100,13 @@ mod tests {
     use std::{
         future::pending,
         sync::atomic::{AtomicUsize, Ordering},
+        time::Duration,
     };
 
     use tokio::{
         io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf},
         net::{TcpListener, TcpStream},
+        sync::oneshot,
     };
 
     use super::*;
@@ -158,6 +160,7 @@ mod tests {
         assert!(futures::poll!(&mut connection).is_pending(), "all are begun, and wait");
         wake.send(true).expect("they wait");
         assert!(futures::poll!(&mut connection).is_pending());
+        assert!(connection.begun.is_empty(), "all are answered");
         there.read_exact(&mut vec![0; count]).await.expect("all of them");
         assert_eq!(most.load(Ordering::Relaxed), AT_ONCE);
     }
@@ -180,8 +183,12 @@ mod tests {
         assert_eq!(socket.read_u8().await.expect("allowed"), b'e');
     }
 
-    /// One that reads, and is never done.
-    struct Reader(Socket, Arc<AtomicUsize>);
+    /// Reads, is never done, and says when it has read so many bytes.
+    struct Reader {
+        socket: Socket,
+        left: usize,
+        done: Option<oneshot::Sender<()>>,
+    }
 
     impl Future for Reader {
         type Output = hyper::Result<()>;
@@ -189,33 +196,30 @@ mod tests {
         fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
             let mut bytes = [0; 1024];
             let mut into = ReadBuf::new(&mut bytes);
-            while let Poll::Ready(read) = Pin::new(&mut self.0).poll_read(context, &mut into) {
+            while let Poll::Ready(read) = Pin::new(&mut self.socket).poll_read(context, &mut into) {
                 read.expect("it can be read");
-                self.1.fetch_add(into.filled().len(), Ordering::Relaxed);
+                self.left -= into.filled().len();
                 into.clear();
+                if self.left == 0 {
+                    self.done.take().expect("nothing is sent after it").send(()).expect("the test waits");
+                }
             }
             Poll::Pending
         }
     }
 
+    /// Nothing but the connection itself comes back for what was held back.
     #[tokio::test]
     async fn all_that_came_is_read_though_not_at_once() {
         let (socket, mut there) = pair().await;
-        let read = Arc::new(AtomicUsize::new(0));
-        let reader = Reader(socket.clone(), read.clone());
-        let mut connection = Connection::new(reader, socket, Arrivals::default());
-        let all = 5 * READ_AT_ONCE + 1;
-        let sent = async {
-            there.write_all(&vec![0; all]).await.expect("written");
-            while read.load(Ordering::Relaxed) < all {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::select! {
-            ended = &mut connection => panic!("{ended:?}"),
-            () = sent => {}
-        }
-        assert_eq!(read.load(Ordering::Relaxed), all);
+        let left = 5 * READ_AT_ONCE + 1;
+        let (done, all_read) = oneshot::channel();
+        let reader = Reader { socket: socket.clone(), left, done: Some(done) };
+        let connection = tokio::spawn(Connection::new(reader, socket, Arrivals::default()));
+        there.write_all(&vec![0; left]).await.expect("written");
+        let read = tokio::time::timeout(Duration::from_secs(30), all_read).await;
+        read.expect("it does not stop in the middle").expect("it has read all");
+        connection.abort();
     }
 
     #[tokio::test]

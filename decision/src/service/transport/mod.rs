@@ -9,8 +9,9 @@
 //! tonic's own server makes a task of each request, which any thread may take, and writes each answer by itself. Of
 //! calls that take microseconds that is most of what they cost: threads wake each other, fight over the connection's
 //! state, and enter the system for every answer. Here single calls of one connection share a thread, which reads,
-//! begins and answers some of them at a time: the caller has work again, and the disk, while others are decided. A caller who
-//! wants more than one thread gives opens more connections, or a stream, or sends batches: the work of those is spread.
+//! begins and answers some of them at a time: the caller and the disk have work again while others are decided. A
+//! caller who wants more than one thread gives opens more connections, or a stream, or sends batches: the work of those
+//! is spread.
 
 mod connection;
 mod socket;
