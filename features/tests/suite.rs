@@ -8,6 +8,7 @@ mod expr_common;
 mod expr_keys;
 mod expr_no_alloc;
 mod expr_parity;
+mod expr_puts;
 mod materialise;
 mod plans;
 mod point_in_time;

@@ -330,7 +330,7 @@ impl<'a> Builder<'a> {
         self.known_columns.insert(key, to);
         let relation = column.relation as u32;
         if column.relation >= self.given {
-            self.draft.inlets.insert(key, Inlet { relation, bank, to });
+            self.draft.inlets.insert(key, Inlet { relation, bank, to, widened: false });
         } else {
             self.part.columns.push(Column { relation, slot, to, widened: false });
         }

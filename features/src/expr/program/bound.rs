@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use super::{Program, keys::CodeKeys};
+use super::{Program, reads::CodeKeys};
 use crate::row::Dictionary;
 
 /// A program's text constants as codes of the dictionaries in use.

@@ -4,7 +4,7 @@ use tarim_datamart::Type;
 
 use super::{
     Bound, Constants, dictionary,
-    predicate::has_code,
+    reads::has_code,
     registers::{Registers, Text, Truth},
     schedule::Step,
 };

@@ -1,9 +1,9 @@
 //! The row program: what many expressions compile to, and how it runs.
 //!
 //! ```text
-//!  part 0: packed rows ─┬─► predicates, keys ─┬─► runs of operations ─► answers ─┐
-//!                       └─► loads ────────────┘                                  │
-//!          ┌──────── results of what asked, by `put` ◄────────────── policy logic┘
+//!  start:  packed rows ─► reads: predicates, keys, loads
+//!  part 0:                └─► runs of operations ─► answers ─────────┐
+//!          ┌──────── results of what asked, by `put` ◄── policy logic┘
 //!  part 1: └─► runs of operations ─► answers …
 //! ```
 //!
@@ -13,10 +13,8 @@
 //! run with the first part that can. [`schedule`] puts equal operations together, [`runs`] says why.
 
 mod bound;
-mod keys;
-mod load;
 mod machine;
-mod predicate;
+mod reads;
 mod registers;
 mod runs;
 mod schedule;
@@ -26,15 +24,16 @@ use std::ops::Range;
 use tarim_datamart::Type;
 
 pub use self::bound::Bound;
-pub(super) use self::{
-    keys::Names,
-    registers::{Registers, Start, Text, Truth},
-    schedule::{Column, Draft, PartDraft, Step},
-};
 use self::{
     machine::Machine,
+    reads::Reads,
     registers::{Int, known_or_nan},
     runs::Runs,
+};
+pub(super) use self::{
+    reads::Names,
+    registers::{Registers, Start, Text, Truth},
+    schedule::{Column, Draft, PartDraft, Step},
 };
 use super::{
     answers::RowAnswers,
@@ -53,6 +52,7 @@ pub struct Program {
     relations: Relations,
     /// So many relations are given as rows, the first ones; others are computed between parts.
     given: usize,
+    reads: Reads,
     parts: Vec<Part>,
     start: Start,
     /// By relation and column.
@@ -95,6 +95,8 @@ pub struct Inlet {
     pub(super) relation: u32,
     pub(super) bank: Bank,
     pub(super) to: Reg,
+    /// It is an integer, and taken as a float.
+    pub(super) widened: bool,
 }
 
 /// Constants that operations refer to by index.
@@ -173,9 +175,9 @@ impl Number {
 }
 
 impl Program {
-    /// Number of operations run for one row of each relation, loads included.
+    /// Number of operations run for one row of each relation, reading included.
     pub fn len(&self) -> usize {
-        self.parts.iter().map(|p| p.runs.len()).sum()
+        self.reads.len() + self.parts.iter().map(|p| p.runs.len()).sum::<usize>()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -187,7 +189,7 @@ impl Program {
         self.inlets.iter().find(|(of, _)| *of == (relation, column)).map(|(_, inlet)| *inlet)
     }
 
-    /// Begins to evaluate over one row of each relation that is given, in the order of the scope. `texts` is the
+    /// Begins to evaluate: reads one row of each relation that is given, in the order of the scope. `texts` is the
     /// dictionary of whatever is put between parts. Allocates nothing once the scratch is warm (but see [`super`]:
     /// `lower` of Greek), and nor do the parts.
     ///
@@ -217,6 +219,7 @@ impl Program {
         }
         scratch.prepare(self);
         let Scratch { registers: r, work, .. } = scratch;
+        self.reads.run(rows, &self.constants, bound, r);
         Evaluation {
             program: self,
             machine: Machine { constants: &self.constants, bound, rows, texts, r, work },
@@ -268,7 +271,8 @@ impl Evaluation<'_> {
         match (inlet.bank, value) {
             (bank, Given::Null) => r.set_null(bank, inlet.to),
             (Bank::Boolean, Given::Boolean(b)) => r.booleans[at] = b.into(),
-            (Bank::Float, Given::Float64(x)) => r.floats[at] = x,
+            (Bank::Float, Given::Float64(x)) if !inlet.widened => r.floats[at] = x,
+            (Bank::Float, Given::Int64(i)) if inlet.widened => r.floats[at] = i as f64,
             (Bank::Int, Given::Int64(i) | Given::Timestamp(i)) => r.ints[at] = Some(i).into(),
             (Bank::Int, Given::Date32(d)) => r.ints[at] = Some(i64::from(d)).into(),
             (Bank::Text, Given::Text(code)) => {
@@ -286,6 +290,7 @@ impl Evaluation<'_> {
     pub fn put_number(&mut self, inlet: Inlet, Number { bits, known }: Number) {
         let (r, at) = (&mut *self.machine.r, inlet.to as usize);
         match inlet.bank {
+            Bank::Float if inlet.widened => r.floats[at] = known_or_nan((bits as f64).to_bits(), known),
             Bank::Float => r.floats[at] = known_or_nan(bits as u64, known),
             Bank::Int => r.ints[at] = Int { value: if known { bits } else { 0 }, known },
             bank => panic!("a number was put where a {bank:?} is read"),
@@ -308,7 +313,7 @@ impl Scratch {
             self.registers.begin(&program.start);
             self.program = program.id;
         }
-        self.registers.buffer.truncate(program.start.unwritten.buffer.len());
+        self.registers.buffer.truncate(program.start.buffer.len());
         // Nothing of the row before is seen, even by a part whose step was left out.
         self.registers.set_nulls(&program.puts);
     }

@@ -128,32 +128,40 @@ pub struct Registers {
     pub buffer: String,
 }
 
-/// What the registers of a program are before anything is read: constants, then what is put and what is computed.
+/// What the registers of a program are before anything is read: its constants.
 #[derive(Debug)]
 pub struct Start {
-    /// Only those registers that nothing writes but [`super::Evaluation::put`], which are the first of each bank.
-    pub unwritten: Registers,
+    pub booleans: Box<[(Reg, Truth)]>,
+    pub floats: Box<[(Reg, f64)]>,
+    pub ints: Box<[(Reg, Int)]>,
+    pub texts: Box<[(Reg, Option<Text>)]>,
+    /// What the texts point into.
+    pub buffer: String,
     /// Number of all registers, by bank.
     pub lens: [usize; 4],
 }
 
 impl Registers {
-    /// They become those of a program. Only what nothing computes is written: a program computes every other register
-    /// before it reads it. (A thread that works for a hundred programs in turn would else copy more than it computes.)
+    /// They become those of a program. Only constants are written: a program computes every other register, or has it
+    /// put, before it reads it. (A thread that works for a hundred programs in turn would else copy more than it
+    /// computes.)
     pub fn begin(&mut self, start: &Start) {
-        fn begin<T: Copy>(bank: &mut Vec<T>, unwritten: &[T], len: usize, null: T) {
+        // One by one: they are few, and to copy them as a block is a call.
+        fn begin<T: Copy>(bank: &mut Vec<T>, constants: &[(Reg, T)], len: usize, null: T) {
             if bank.len() < len {
                 bank.resize(len, null);
             }
-            bank[..unwritten.len()].copy_from_slice(unwritten);
+            for (to, constant) in constants {
+                bank[*to as usize] = *constant;
+            }
         }
-        let Start { unwritten, lens: [booleans, floats, ints, texts] } = start;
-        begin(&mut self.booleans, &unwritten.booleans, *booleans, Truth::UNKNOWN);
-        begin(&mut self.floats, &unwritten.floats, *floats, f64::NAN);
-        begin(&mut self.ints, &unwritten.ints, *ints, Int::default());
-        begin(&mut self.texts, &unwritten.texts, *texts, None);
+        let [booleans, floats, ints, texts] = start.lens;
+        begin(&mut self.booleans, &start.booleans, booleans, Truth::UNKNOWN);
+        begin(&mut self.floats, &start.floats, floats, f64::NAN);
+        begin(&mut self.ints, &start.ints, ints, Int::default());
+        begin(&mut self.texts, &start.texts, texts, None);
         self.buffer.clear();
-        self.buffer.push_str(&unwritten.buffer);
+        self.buffer.push_str(&start.buffer);
     }
 
     /// Adds a register that holds NULL.

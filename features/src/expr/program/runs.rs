@@ -5,10 +5,7 @@
 //! is a loop. Each says which register it writes, so that the answers of a part can lie side by side.
 
 use super::{
-    keys::{KeyOf, Keys},
-    load::{Load, Source},
     machine::Machine,
-    predicate::{Predicate, Predicates},
     registers::{Int, Registers, Truth, known_or_nan},
     schedule::Step,
 };
@@ -43,9 +40,6 @@ pub struct Thresholds {
 /// One operation many times; on what, stands in [`Runs`].
 #[derive(Clone, Copy, Debug)]
 pub enum Run {
-    Predicates(Predicates),
-    Keys(Keys),
-    Load(Load),
     /// Of booleans.
     Copy,
     Not,
@@ -83,14 +77,10 @@ impl Span {
     }
 }
 
-/// The runs of a part, in order, and what they work on: all of a kind in one list. (A program is one of hundreds, and
-/// none of it is in the cache: it is read forwards, from a few places.)
+/// The runs of a part, in order, and what they work on: all of a kind in one list.
 #[derive(Debug, Default)]
 pub struct Runs {
     runs: Vec<(Run, Span)>,
-    predicates: Vec<Predicate>,
-    keys: Vec<KeyOf>,
-    cells: Vec<(Source, Reg)>,
     unary: Vec<Unary>,
     binary: Vec<Binary>,
     floats: Vec<(Reg, f64)>,
@@ -101,9 +91,6 @@ pub struct Runs {
 /// What a run works on, while a program is made.
 #[derive(Debug)]
 pub enum Operands {
-    Predicates(Vec<Predicate>),
-    Keys(Vec<KeyOf>),
-    Cells(Vec<(Source, Reg)>),
     Unary(Vec<Unary>),
     Binary(Vec<Binary>),
     Floats(Vec<(Reg, f64)>),
@@ -130,9 +117,6 @@ impl Runs {
             Span { start, end: list.len() as u32 }
         }
         let span = match on {
-            Operands::Predicates(of) => add(&mut self.predicates, of),
-            Operands::Keys(of) => add(&mut self.keys, of),
-            Operands::Cells(of) => add(&mut self.cells, of),
             Operands::Unary(of) => add(&mut self.unary, of),
             Operands::Binary(of) => add(&mut self.binary, of),
             Operands::Floats(of) => add(&mut self.floats, of),
@@ -154,14 +138,6 @@ impl Machine<'_> {
     #[inline(always)]
     fn run_each(&mut self, run: Run, span: Span, on: &Runs) {
         match run {
-            Run::Predicates(predicates) => {
-                let of = span.of(&on.predicates);
-                predicates.run(of, self.rows, self.constants, self.bound, &mut self.r.booleans);
-            }
-            Run::Keys(keys) => {
-                keys.run(span.of(&on.keys), self.rows, self.constants, self.bound, &mut self.r.ints);
-            }
-            Run::Load(load) => load.run(span.of(&on.cells), self.rows, self.bound, self.r),
             Run::Copy => inside(&mut self.r.booleans, span.of(&on.unary), |a| a),
             Run::Not => inside(&mut self.r.booleans, span.of(&on.unary), |a| !a),
             Run::And => pairs(&mut self.r.booleans, span.of(&on.binary), Truth::and),

@@ -1,12 +1,12 @@
 //! From operations in the order in which they were compiled to runs of equal ones.
 //!
 //! ```text
-//!   constants, results of steps | part 0: predicates, loads, level 1, level 2, … | part 1: level 1, …
+//!   constants, results of steps | reads | part 0: level 1, level 2, … | part 1: level 1, …
 //! ```
 //!
-//! - Columns that are held against constants become [predicates](super::predicate), texts whose key alone is asked for
-//!   [keys](super::keys), integers that are widened are loaded as floats, and a column that nothing else looks at is not
-//!   loaded.
+//! - What is looked at in rows is [read](super::reads) before anything is computed: columns that are held against constants
+//!   as predicates, texts whose key alone is asked for as keys; integers that are widened are loaded as floats, and a column
+//!   that nothing else looks at is not loaded.
 //! - An operation runs with the first part that has all of its operands, whichever part asks for it: what depends on
 //!   rows alone runs at once, however many steps there are.
 //! - Its level is one more than the highest among its operands of the same part, so those of one level can run in
@@ -24,10 +24,8 @@ use tarim_datamart::Type;
 
 use super::{
     Constants, Inlet, Output, Part, Program,
-    keys::{KeyOf, Keys},
-    load::{Kind as LoadKind, Load, Source},
-    predicate::{Against, Kind as PredicateKind, Predicate, Predicates},
-    registers::{Int, Registers, Start, Truth},
+    reads::{Against, KeyOf, Load, Predicate, Reads, RowReads},
+    registers::{Registers, Start},
     runs::{Binary, Operands, Run, Runs, Thresholds, Unary},
 };
 use crate::{
@@ -37,7 +35,7 @@ use crate::{
         op::{Arithmetic, Bank, Comparison, Op, Reg},
         scope::Relations,
     },
-    row::Slot,
+    row::{Cell, Slot},
 };
 
 /// One operation and the register that it writes.
@@ -58,8 +56,14 @@ pub struct Column {
 }
 
 impl Column {
-    fn kind(&self) -> LoadKind {
-        if self.widened { LoadKind::Widened } else { LoadKind::of(self.slot.cell) }
+    /// The bank that it is read to.
+    fn bank(&self) -> Bank {
+        match self.slot.cell {
+            Cell::Boolean { .. } => Bank::Boolean,
+            Cell::Int { .. } if !self.widened => Bank::Int,
+            Cell::Int { .. } | Cell::Float { .. } => Bank::Float,
+            Cell::Text { .. } => Bank::Text,
+        }
     }
 }
 
@@ -196,17 +200,23 @@ impl Numbers {
         Conditions { at: first..self.next[Bank::Boolean as usize], copies }
     }
 
-    fn registers(&self, draft: &Registers) -> Registers {
-        fn take<T: Copy>(order: &[Option<Reg>], from: &[T], null: T) -> Vec<T> {
-            order.iter().map(|old| old.map_or(null, |old| from[old as usize])).collect()
-        }
-        let [booleans, floats, ints, texts] = &self.order.0;
-        Registers {
-            booleans: take(booleans, &draft.booleans, Truth::UNKNOWN),
-            floats: take(floats, &draft.floats, f64::NAN),
-            ints: take(ints, &draft.ints, Int::default()),
-            texts: take(texts, &draft.texts, None),
+    /// The registers that have numbers and are constants.
+    fn constants(&self, draft: &Registers, variable: &PerBank<bool>) -> Start {
+        let constants = |bank: Bank| {
+            let numbered = self.order.0[bank as usize].iter().zip(0..);
+            numbered
+                .filter_map(move |(old, new)| Some((new, (*old)?)))
+                .filter(move |(_, old)| !variable.get(bank, *old))
+        };
+        Start {
+            booleans: constants(Bank::Boolean)
+                .map(|(new, old)| (new, draft.booleans[old as usize]))
+                .collect(),
+            floats: constants(Bank::Float).map(|(new, old)| (new, draft.floats[old as usize])).collect(),
+            ints: constants(Bank::Int).map(|(new, old)| (new, draft.ints[old as usize])).collect(),
+            texts: constants(Bank::Text).map(|(new, old)| (new, draft.texts[old as usize])).collect(),
             buffer: draft.buffer.clone(),
+            lens: self.next.map(|len| len as usize),
         }
     }
 }
@@ -228,10 +238,10 @@ impl PartDraft {
 impl Draft {
     /// Puts equal operations together.
     pub fn schedule(mut self, relations: Relations, given: usize) -> Program {
+        self.widen_inlets();
         let (written, variable) = (self.written(), self.variable());
-        let Taken { predicates, keys } = self.take();
+        let mut rows = self.take();
         let mut numbers = Numbers::new(&self, &written);
-        let unwritten = numbers.registers(&self.registers);
         self.advance();
         let drafts = std::mem::take(&mut self.parts);
         // Before anything else has a number: their places are theirs, whenever they are computed.
@@ -239,26 +249,20 @@ impl Draft {
             drafts.iter().map(|part| numbers.conditions(part.conditions())).collect();
         let mut levels = PerBank::of(&self.registers, 0_u32);
         let mut parts = Vec::with_capacity(drafts.len());
-        let mut runs = Runs::default();
-        for ((kind, relation), mut of) in predicates {
-            of.sort_by_key(Predicate::at);
-            of.iter_mut().for_each(|p| p.to = numbers.of(Bank::Boolean, p.to));
-            runs.push(Run::Predicates(Predicates { kind, relation }), Operands::Predicates(of));
+        for row in rows.values_mut() {
+            for of in row.predicates.values_mut() {
+                of.sort_by_key(Predicate::at);
+                of.iter_mut().for_each(|p| p.to = numbers.of(Bank::Boolean, p.to));
+            }
+            row.keys.iter_mut().for_each(|key| key.to = numbers.of(Bank::Int, key.to));
         }
-        for (relation, mut of) in keys {
-            of.iter_mut().for_each(|key| key.to = numbers.of(Bank::Int, key.to));
-            runs.push(Run::Keys(Keys { relation }), Operands::Keys(of));
+        for c in drafts.iter().flat_map(|part| &part.columns) {
+            let to = numbers.of(c.bank(), c.to);
+            let (kind, load) = Load::of(c.slot, c.widened, to).expect("a boolean is a predicate");
+            rows.entry(c.relation).or_default().loads.entry(kind).or_default().push(load);
         }
         for (part, Conditions { at, copies }) in drafts.into_iter().zip(conditions) {
-            let mut loads: BTreeMap<(u32, LoadKind), Vec<(Source, Reg)>> = BTreeMap::new();
-            for c in part.columns {
-                let kind = c.kind();
-                let cell = (c.slot.into(), numbers.of(kind.bank(), c.to));
-                loads.entry((c.relation, kind)).or_default().push(cell);
-            }
-            for ((relation, kind), cells) in loads {
-                runs.push(Run::Load(Load { relation, kind }), Operands::Cells(cells));
-            }
+            let mut runs = Runs::default();
             let mut steps: BTreeMap<(u32, Kind), Vec<Step>> = BTreeMap::new();
             for step in part.steps {
                 let mut level = 0;
@@ -309,7 +313,7 @@ impl Draft {
             let mut texts: Vec<Reg> = read.map(|o| o.from).collect();
             texts.sort_unstable();
             texts.dedup();
-            parts.push(Part { runs: std::mem::take(&mut runs), outputs, conditions: at, texts });
+            parts.push(Part { runs, outputs, conditions: at, texts });
         }
         let inlets = self
             .inlets
@@ -324,15 +328,45 @@ impl Draft {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             given: given.min(relations.len()),
             relations,
+            reads: Reads::new(rows),
             parts,
             inlets,
             puts,
-            start: Start { unwritten, lens: numbers.next.map(|len| len as usize) },
+            start: numbers.constants(&self.registers, &variable),
             constants: self.constants,
         }
     }
 
-    /// Moves each operation to the first part that has its operands, and columns to the very first.
+    /// Integers that are put, and that nothing looks at but as floats, are put as floats.
+    fn widen_inlets(&mut self) {
+        let mut floats: HashMap<Reg, Reg> = HashMap::new();
+        let mut integers: BTreeSet<Reg> = BTreeSet::new();
+        for part in &self.parts {
+            for step in &part.steps {
+                if let Op::Widen(a) = step.op
+                    && *floats.entry(a).or_insert(step.to) == step.to
+                {
+                    continue;
+                }
+                step.op.map(|bank, register| {
+                    if bank == Bank::Int {
+                        integers.insert(register);
+                    }
+                    register
+                });
+            }
+            integers.extend(part.outputs.iter().filter(|o| o.bank() == Bank::Int).map(|o| o.from));
+        }
+        for inlet in self.inlets.values_mut().filter(|i| i.bank == Bank::Int && !integers.contains(&i.to)) {
+            let Some(float) = floats.get(&inlet.to).copied() else { continue };
+            *inlet = Inlet { bank: Bank::Float, to: float, widened: true, ..*inlet };
+            for part in &mut self.parts {
+                part.steps.retain(|s| s.op.bank() != Bank::Float || s.to != float);
+            }
+        }
+    }
+
+    /// Moves each operation to the first part that has its operands.
     fn advance(&mut self) {
         let mut since = PerBank::of(&self.registers, 0_usize);
         for (part, draft) in self.parts.iter().enumerate() {
@@ -341,10 +375,7 @@ impl Draft {
             }
         }
         for part in 0..self.parts.len() {
-            let PartDraft { columns, steps, .. } = &mut self.parts[part];
-            let (columns, steps) = (std::mem::take(columns), std::mem::take(steps));
-            self.parts[0].columns.extend(columns);
-            for step in steps {
+            for step in std::mem::take(&mut self.parts[part].steps) {
                 let mut first = 0;
                 step.op.map(|bank, register| {
                     first = first.max(since.get(bank, register));
@@ -362,7 +393,7 @@ impl Draft {
         let mut written = PerBank::of(&self.registers, false);
         for part in &self.parts {
             for c in &part.columns {
-                written.set(c.kind().bank(), c.to, true);
+                written.set(c.bank(), c.to, true);
             }
             for s in &part.steps {
                 written.set(s.op.bank(), s.to, true);
@@ -405,11 +436,12 @@ impl Draft {
         }
     }
 
-    /// Takes predicates and keys out of the steps, and columns that nothing looks at any more out of what is loaded.
-    fn take(&mut self) -> Taken {
+    /// Takes predicates and keys, which read rows by themselves, out of the steps, and columns that nothing looks at any more
+    /// out of what is loaded; by relation.
+    fn take(&mut self) -> BTreeMap<u32, RowReads> {
         let variable = self.variable();
         let columns = self.parts.iter().flat_map(|part| &part.columns);
-        let columns: HashMap<(Bank, Reg), Column> = columns.map(|c| ((c.kind().bank(), c.to), *c)).collect();
+        let columns: HashMap<(Bank, Reg), Column> = columns.map(|c| ((c.bank(), c.to), *c)).collect();
         let against = |op: Op| -> Option<(Column, Against)> {
             let constant = |bank, register| !variable.get(bank, register);
             let registers = &self.registers;
@@ -429,11 +461,12 @@ impl Draft {
                 _ => None,
             }
         };
-        let Taken { mut predicates, mut keys } = Taken::default();
+        let mut rows: BTreeMap<u32, RowReads> = BTreeMap::new();
         for part in &mut self.parts {
             let mut take = |column: &Column, against, to| {
                 let Some((kind, predicate)) = Predicate::of(column.slot, against, to) else { return false };
-                predicates.entry((kind, column.relation)).or_default().push(predicate);
+                let row = rows.entry(column.relation).or_default();
+                row.predicates.entry(kind).or_default().push(predicate);
                 true
             };
             part.columns.retain(|c| !take(c, Against::Itself, c.to));
@@ -442,8 +475,8 @@ impl Draft {
             part.steps.retain(|s| {
                 let Op::TextKey(a, names) = s.op else { return true };
                 let Some(column) = columns.get(&(Bank::Text, a)) else { return true };
-                let key = KeyOf { source: column.slot.into(), names, to: s.to };
-                keys.entry(column.relation).or_default().push(key);
+                let row = rows.entry(column.relation).or_default();
+                row.keys.push(KeyOf::new(column.slot, names, s.to));
                 false
             });
             let PartDraft { columns: loads, steps, .. } = part;
@@ -456,19 +489,10 @@ impl Draft {
         }
         let read = self.read();
         for part in &mut self.parts {
-            part.columns.retain(|c| read.contains(&(c.kind().bank(), c.to)));
+            part.columns.retain(|c| read.contains(&(c.bank(), c.to)));
         }
-        Taken { predicates, keys }
+        rows
     }
-}
-
-/// What is computed from the bytes of rows, before anything is loaded.
-#[derive(Default)]
-struct Taken {
-    /// By kind and relation.
-    predicates: BTreeMap<(PredicateKind, u32), Vec<Predicate>>,
-    /// By relation.
-    keys: BTreeMap<u32, Vec<KeyOf>>,
 }
 
 /// A run of steps of one kind and level, their registers numbered.

@@ -1,13 +1,16 @@
 //! Predicates: a column of a row held against a constant, straight from the row's bytes.
 //!
 //! Most conditions of lenders are of this kind. The value goes to no register, and one loop does all those that read
-//! numbers, whatever their width. All comparisons of order are one, `value > constant`, taken as it is or the other way
-//! round: `a < 18` is "not `a > 17`".
+//! numbers of a kind, whatever their width. All comparisons of order are one, `value > constant`, taken as it is or the
+//! other way round: `a < 18` is "not `a > 17`".
 
-use super::{Bound, Constants, registers::Truth};
+use super::{Presence, Source};
 use crate::{
-    expr::op::{Comparison, Reg},
-    row::{Cell, Row, Slot, TextCell, Uint},
+    expr::{
+        op::{Comparison, Reg},
+        program::registers::Truth,
+    },
+    row::{Cell, Slot, TextCell, Uint},
 };
 
 /// One predicate. Small, for a program with thousands of them is read from memory at each decision.
@@ -30,26 +33,31 @@ pub struct Predicate {
     other_way: bool,
 }
 
-/// Predicates that share a loop.
+/// Predicates that share a loop, in the order of the loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// Is TRUE.
     Flag,
     /// Is more than the constant.
-    Over(Number),
+    OverFloat,
+    OverInt,
     /// Is the constant.
-    Is(Number),
+    IsFloat,
+    IsInt,
     /// A text is the constant.
     TextIs,
     /// A text is among those of a set.
     TextIn,
 }
 
-/// Cells that hold a number, or what is compared as one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Number {
-    Float,
-    Int,
+impl Kind {
+    pub const COUNT: usize = 7;
+}
+
+impl From<Kind> for usize {
+    fn from(kind: Kind) -> Self {
+        kind as usize
+    }
 }
 
 /// What a column is held against.
@@ -63,13 +71,6 @@ pub enum Against {
     Text(u32),
     /// An index of [`Constants::text_sets`].
     Set(u32),
-}
-
-/// Predicates of one kind, over the row of one relation.
-#[derive(Clone, Copy, Debug)]
-pub struct Predicates {
-    pub kind: Kind,
-    pub relation: u32,
 }
 
 impl Predicate {
@@ -88,12 +89,12 @@ impl Predicate {
         };
         let int = |of: Uint, c: Comparison, i: i64| {
             let (kind, i, other_way) = match c {
-                Comparison::Gt => (Kind::Over(Number::Int), i, false),
-                Comparison::LtEq => (Kind::Over(Number::Int), i, true),
-                Comparison::GtEq => (Kind::Over(Number::Int), i.checked_sub(1)?, false),
-                Comparison::Lt => (Kind::Over(Number::Int), i.checked_sub(1)?, true),
-                Comparison::Eq => (Kind::Is(Number::Int), i, false),
-                Comparison::NotEq => (Kind::Is(Number::Int), i, true),
+                Comparison::Gt => (Kind::OverInt, i, false),
+                Comparison::LtEq => (Kind::OverInt, i, true),
+                Comparison::GtEq => (Kind::OverInt, i.checked_sub(1)?, false),
+                Comparison::Lt => (Kind::OverInt, i.checked_sub(1)?, true),
+                Comparison::Eq => (Kind::IsInt, i, false),
+                Comparison::NotEq => (Kind::IsInt, i, true),
                 // They have an answer for NULL.
                 Comparison::Distinct | Comparison::NotDistinct => return None,
             };
@@ -105,14 +106,13 @@ impl Predicate {
             }
             // Nothing lies below −∞; to be at least that needs another loop.
             (Cell::Float { of }, Against::Float(c, x)) if x > f64::NEG_INFINITY => {
-                let number = Number::Float;
                 let (kind, x, other_way) = match c {
-                    Comparison::Gt => (Kind::Over(number), x, false),
-                    Comparison::LtEq => (Kind::Over(number), x, true),
-                    Comparison::GtEq => (Kind::Over(number), x.next_down(), false),
-                    Comparison::Lt => (Kind::Over(number), x.next_down(), true),
-                    Comparison::Eq => (Kind::Is(number), x, false),
-                    Comparison::NotEq => (Kind::Is(number), x, true),
+                    Comparison::Gt => (Kind::OverFloat, x, false),
+                    Comparison::LtEq => (Kind::OverFloat, x, true),
+                    Comparison::GtEq => (Kind::OverFloat, x.next_down(), false),
+                    Comparison::Lt => (Kind::OverFloat, x.next_down(), true),
+                    Comparison::Eq => (Kind::IsFloat, x, false),
+                    Comparison::NotEq => (Kind::IsFloat, x, true),
                     Comparison::Distinct | Comparison::NotDistinct => return None,
                 };
                 Some((kind, predicate(of, x.to_bits(), other_way)))
@@ -136,6 +136,11 @@ impl Predicate {
         Uint { at: self.at, shift: self.shift }
     }
 
+    #[inline]
+    fn presence(&self) -> Presence {
+        Presence { byte: self.present, mask: self.mask, group: self.group }
+    }
+
     /// Without a branch: neither values nor whether they are known can be foreseen.
     #[inline]
     fn truth(&self, known: bool, holds: bool) -> Truth {
@@ -143,19 +148,18 @@ impl Predicate {
     }
 
     /// A text by what is to be said of its code, or of itself where the row keeps it. A code that the dictionary
-    /// (of so many texts) lacks is a damaged row: it reads as NULL, as [`Row`] does.
+    /// lacks is a damaged row: it reads as NULL, as [`Row`](crate::row::Row) does.
     #[inline]
     fn text(
         &self,
-        row: &Row<'_>,
         known: bool,
-        texts: usize,
+        from: &Source<'_, '_>,
         by_code: impl FnOnce(u32) -> bool,
         by_text: impl FnOnce(&str) -> bool,
     ) -> Truth {
-        match row.text_cell(self.cell()) {
+        match from.row.text_cell(self.cell()) {
             Some(TextCell::Code(code)) => {
-                let known = known & ((code as usize) < texts);
+                let known = known & ((code as usize) < from.bound.texts(from.relation));
                 Truth::of(known, known & by_code(code))
             }
             Some(TextCell::Text(text)) if known => by_text(text).into(),
@@ -164,78 +168,54 @@ impl Predicate {
     }
 }
 
-impl Predicates {
-    /// Computes all of them; they are in the order of their cells, so that the row is read forwards.
-    #[inline(never)]
-    pub fn run(
-        self,
-        of: &[Predicate],
-        rows: &[Row<'_>],
-        constants: &Constants,
-        bound: &Bound,
-        out: &mut [Truth],
-    ) {
-        let relation = self.relation as usize;
-        let each = Each { of, row: &rows[relation], out };
-        match self.kind {
-            Kind::Flag => each.run(|p, row, known| {
-                let byte = row.bytes()[p.at as usize];
-                Truth::of(known, known & (u64::from(byte) & p.constant != 0))
-            }),
-            Kind::Over(number) => each.numbers(number, |value, constant| value > constant, |a, b| a > b),
-            Kind::Is(number) => each.numbers(number, |value, constant| value == constant, |a, b| a == b),
-            Kind::TextIs => each.run(|p, row, known| {
-                let text = p.constant as usize;
-                let code = bound.code(text, relation);
-                p.text(row, known, bound.texts(relation), |c| c == code, |t| t == constants.texts[text])
-            }),
-            Kind::TextIn => each.run(|p, row, known| {
-                let set = p.constant as usize;
-                let codes = bound.set(set, relation);
-                let by_text = |text: &str| constants.has_text(set, text);
-                p.text(row, known, bound.texts(relation), |code| has_code(codes, code), by_text)
-            }),
-        }
-    }
+/// Computes the predicates of one row, which are in the order of their cells: the row is read forwards.
+#[inline]
+pub fn run(
+    [flags, over_floats, over_ints, are_floats, are_ints, text_is, text_in]: [&[Predicate]; Kind::COUNT],
+    from: &Source<'_, '_>,
+    is_known: impl Fn(Presence) -> bool + Copy,
+    out: &mut [Truth],
+) {
+    let (bytes, relation) = (from.row.bytes(), from.relation);
+    let float = |p: &Predicate| f64::from_bits(p.cell().read(bytes));
+    let int = |p: &Predicate| p.cell().read(bytes) as i64;
+    // A comparison with NaN is unknown.
+    let of_float = |p: &Predicate, known: bool, value: f64, holds| p.truth(known & !value.is_nan(), holds);
+    each(flags, is_known, out, |p, known| {
+        Truth::of(known, known & (u64::from(bytes[p.at as usize]) & p.constant != 0))
+    });
+    each(over_floats, is_known, out, |p, known| {
+        let value = float(p);
+        of_float(p, known, value, value > f64::from_bits(p.constant))
+    });
+    each(over_ints, is_known, out, |p, known| p.truth(known, int(p) > p.constant as i64));
+    each(are_floats, is_known, out, |p, known| {
+        let value = float(p);
+        of_float(p, known, value, value == f64::from_bits(p.constant))
+    });
+    each(are_ints, is_known, out, |p, known| p.truth(known, int(p) == p.constant as i64));
+    each(text_is, is_known, out, |p, known| {
+        let text = p.constant as usize;
+        let code = from.bound.code(text, relation);
+        p.text(known, from, |c| c == code, |t| t == from.constants.texts[text])
+    });
+    each(text_in, is_known, out, |p, known| {
+        let set = p.constant as usize;
+        let codes = from.bound.set(set, relation);
+        p.text(known, from, |code| has_code(codes, code), |text| from.constants.has_text(set, text))
+    });
 }
 
-/// Predicates over one row.
-struct Each<'a, 'r> {
-    of: &'a [Predicate],
-    row: &'a Row<'r>,
-    out: &'a mut [Truth],
-}
-
-impl Each<'_, '_> {
-    /// `truth` is told whether there is a value that is not stale.
-    #[inline]
-    fn run(self, truth: impl Fn(&Predicate, &Row<'_>, bool) -> Truth) {
-        let (row, stale) = (self.row, self.row.stale());
-        let is_set = |p: &Predicate| row.bytes()[p.present as usize] & p.mask != 0;
-        // Rows are rarely stale.
-        if stale == 0 {
-            for p in self.of {
-                self.out[p.to as usize] = truth(p, row, is_set(p));
-            }
-        } else {
-            for p in self.of {
-                self.out[p.to as usize] = truth(p, row, is_set(p) & (stale >> p.group & 1 == 0));
-            }
-        }
-    }
-
-    #[inline]
-    fn numbers(self, number: Number, ints: impl Fn(i64, i64) -> bool, floats: impl Fn(f64, f64) -> bool) {
-        match number {
-            Number::Float => self.run(|p, row, known| {
-                let value = f64::from_bits(p.cell().read(row.bytes()));
-                p.truth(known & !value.is_nan(), floats(value, f64::from_bits(p.constant)))
-            }),
-            Number::Int => self.run(|p, row, known| {
-                let value = p.cell().read(row.bytes()) as i64;
-                p.truth(known, ints(value, p.constant as i64))
-            }),
-        }
+/// `truth` is told whether there is a value.
+#[inline]
+fn each(
+    of: &[Predicate],
+    is_known: impl Fn(Presence) -> bool,
+    out: &mut [Truth],
+    truth: impl Fn(&Predicate, bool) -> Truth,
+) {
+    for p in of {
+        out[p.to as usize] = truth(p, is_known(p.presence()));
     }
 }
 
@@ -256,7 +236,14 @@ mod tests {
     use std::cmp::Ordering;
 
     use super::*;
-    use crate::row::{Column, Dictionary, Layout, RowBuilder};
+    use crate::{
+        expr::program::{
+            Bound, Constants,
+            reads::{Reads, RowReads},
+            registers::Registers,
+        },
+        row::{Column, Dictionary, Layout, Row, RowBuilder},
+    };
     use tarim_datamart::{Type, Value};
 
     const ALL: [Comparison; 6] = [
@@ -275,11 +262,10 @@ mod tests {
         builder.set(0, value).expect("a value of the column's type");
         let (kind, predicate) = Predicate::of(layout.slot(0), against, 0)?;
         let row = Row::new(&layout, builder.finish(), Dictionary::none(), 0).expect("a whole row");
-        let mut out = [Truth::UNKNOWN];
-        let bound = Bound::none();
-        let predicates = Predicates { kind, relation: 0 };
-        predicates.run(&[predicate], &[row], &Constants::default(), &bound, &mut out);
-        Some(out[0])
+        let of_row = RowReads { predicates: [(kind, vec![predicate])].into(), ..RowReads::default() };
+        let mut registers = Registers { booleans: vec![Truth::UNKNOWN], ..Registers::default() };
+        Reads::new([(0, of_row)].into()).run(&[row], &Constants::default(), &Bound::none(), &mut registers);
+        Some(registers.booleans[0])
     }
 
     fn holds(c: Comparison, ordering: Option<Ordering>) -> Option<bool> {
