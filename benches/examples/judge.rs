@@ -4,7 +4,7 @@
 //! ```text
 //!   cargo build --release -p tarim -p tarim-benches --example judge
 //!   valgrind --tool=callgrind --toggle-collect='tarim_decision::engine::Engine::judge' \
-//!       target/release/examples/judge table_policy 1000       (or rules_200, full_decision)
+//!       target/release/examples/judge table_policy 1000       (or rules_50, rules_200, scale, full_decision)
 //! ```
 
 #[allow(dead_code)]
@@ -26,7 +26,8 @@ use tarim_decision::{
 
 fn main() -> anyhow::Result<()> {
     let mut args = std::env::args().skip(1);
-    let goal = args.next().context("which goal: table_policy, rules_200 or full_decision?")?;
+    let goal =
+        args.next().context("which goal: table_policy, rules_50, rules_200, scale or full_decision?")?;
     let count: usize = args.next().map_or(Ok(1000), |n| n.parse())?;
     let folder = tempfile::tempdir()?;
     let store = folder.path().join("store");
@@ -45,6 +46,11 @@ fn main() -> anyhow::Result<()> {
             ((bank, applications), Call::One(Stage::Limit))
         }
         "rules_200" => (of_book(&Book::of_rules(200, 200, 200))?, Call::One(Stage::Admission)),
+        "scale" => {
+            let book = Book { products: 100, ..Book::of_rules(50, 200, 5000) };
+            (of_book(&book)?, Call::One(Stage::Admission))
+        }
+        "rules_50" => (of_book(&Book::of_rules(50, 200, 50))?, Call::One(Stage::Admission)),
         "full_decision" => (of_book(&Book::full(5, 200, 200, 4096))?, Call::All),
         other => bail!("`{other}` is no goal that can be profiled here"),
     };
