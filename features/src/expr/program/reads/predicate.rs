@@ -67,9 +67,9 @@ pub enum Against {
     Itself,
     Float(Comparison, f64),
     Int(Comparison, i64),
-    /// An index of [`Constants::texts`].
+    /// An index of [`Constants::texts`](crate::expr::program::Constants::texts).
     Text(u32),
-    /// An index of [`Constants::text_sets`].
+    /// An index of [`Constants::text_sets`](crate::expr::program::Constants::text_sets).
     Set(u32),
 }
 
