@@ -33,7 +33,7 @@ use super::{
 };
 use crate::row::Dictionary;
 
-const MAGIC: &[u8; 8] = b"TARIM-3\n";
+const MAGIC: &[u8; 8] = b"TARIM-4\n";
 /// How files of every version begin.
 const FAMILY: &[u8] = b"TARIM-";
 

@@ -9,6 +9,20 @@ use std::{
 
 use crate::pages::Pages;
 
+/// Bytes that are read at a time.
+const PIECE: usize = 16 << 20;
+
+/// Tells the operating system that it need not keep a piece of a file: nobody reads it again. A file of gigabytes that it
+/// kept would take the memory that the large pages of this one, and of the next generation, are made of.
+#[cfg(target_os = "linux")]
+fn let_go(file: &File, at: u64, len: usize) {
+    if let Err(e) =
+        rustix::fs::fadvise(file, at, std::num::NonZeroU64::new(len as u64), rustix::fs::Advice::DontNeed)
+    {
+        tracing::debug!("a file that was read stays in the cache: {e}");
+    }
+}
+
 /// The contents of a file. (Not a map of the file: its pages are small, and whoever changes the file would change what was
 /// checked.)
 pub(super) struct Memory {
@@ -22,7 +36,11 @@ impl Memory {
         let mut file = File::open(path)?;
         let len = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
         let mut pages = Pages::new(len)?;
-        file.read_exact(&mut pages[..len])?;
+        for (i, piece) in pages[..len].chunks_mut(PIECE).enumerate() {
+            file.read_exact(piece)?;
+            #[cfg(target_os = "linux")]
+            let_go(&file, (i * PIECE) as u64, piece.len());
+        }
         Ok(Self { pages, len })
     }
 

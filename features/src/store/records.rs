@@ -11,7 +11,7 @@
 use std::{hint::black_box, ops::Range};
 
 use super::{
-    index::{BUCKET_LEN, Bucket, Slot},
+    index::{BUCKET_LEN, BUCKETS_MAX, Bucket, Slot, next_bucket, own_bucket},
     key::strip,
     memory::Memory,
 };
@@ -35,8 +35,7 @@ pub(super) struct Records {
     bytes: Pages,
     /// The first bucket, in buckets from the beginning of `bytes`.
     first: usize,
-    /// Buckets − 1.
-    mask: u64,
+    buckets: u64,
     /// From the beginning of a record to its last byte, on average: where to expect its end.
     last: usize,
 }
@@ -44,31 +43,37 @@ pub(super) struct Records {
 impl Records {
     /// Of a file whose index is at `index`. None: no index can be there.
     pub fn new(bytes: Memory, index: Range<usize>, record_len: usize) -> Option<Self> {
-        let buckets = index.len() / BUCKET_LEN;
+        let buckets = (index.len() / BUCKET_LEN) as u64;
         let whole = [index.start, index.len()].iter().all(|n| n.is_multiple_of(BUCKET_LEN))
             && index.end <= bytes.len();
-        (whole && buckets.is_power_of_two()).then(|| Self {
+        (whole && (1..=BUCKETS_MAX).contains(&buckets)).then(|| Self {
             bytes: bytes.into_pages(),
             first: index.start / BUCKET_LEN,
-            mask: buckets as u64 - 1,
+            buckets,
             last: record_len.clamp(1, index.end) - 1,
         })
     }
 
     /// More records than this are not in it: some bucket has room.
     pub fn room(&self) -> u64 {
-        (self.mask + 1) * (BUCKET_LEN as u64 / 8 - 1) - 1
+        self.buckets * (BUCKET_LEN as u64 / 8 - 1) - 1
     }
 
     #[inline]
     fn bucket(&self, number: u64) -> Bucket<'_> {
-        Bucket::of(&self.bytes.as_chunks().0[self.first + (number & self.mask) as usize])
+        Bucket::of(&self.bytes.as_chunks().0[self.first + number as usize])
+    }
+
+    /// The bucket that a key of this hash is in, if it has room.
+    #[inline]
+    fn own(&self, hash: u64) -> Bucket<'_> {
+        self.bucket(own_bucket(hash, self.buckets))
     }
 
     /// The slot that a key of this hash has, if it is in its own bucket: reading it fetches it from memory.
     #[inline]
     pub fn first_slot(&self, hash: u64) -> Option<Slot> {
-        self.bucket(hash).first_alike(hash)
+        self.own(hash).first_alike(hash)
     }
 
     /// A byte of each line that the beginning and the end of a slot's record are expected in: reading them fetches them
@@ -92,7 +97,7 @@ impl Records {
     #[inline(always)]
     pub fn find<const N: usize>(&self, hash: u64, key: [&str; N]) -> Option<&[u8]> {
         // Nearly always it is the first that looks like it: nothing else is in the way of the look-ups that follow.
-        let bucket = self.bucket(hash);
+        let bucket = self.own(hash);
         if let Some(slot) = bucket.first_alike(hash) {
             black_box(self.end(slot));
             if let Some(payload) = self.record(slot, key) {
@@ -108,7 +113,7 @@ impl Records {
     #[cold]
     #[inline(never)]
     fn find_on<const N: usize>(&self, hash: u64, key: [&str; N]) -> Option<&[u8]> {
-        let mut number = hash;
+        let mut number = own_bucket(hash, self.buckets);
         loop {
             let bucket = self.bucket(number);
             if let Some(payload) = bucket.alike(hash).find_map(|slot| self.record(slot, key)) {
@@ -117,7 +122,7 @@ impl Records {
             if bucket.has_room() {
                 return None;
             }
-            number = number.wrapping_add(1);
+            number = next_bucket(number, self.buckets);
         }
     }
 
