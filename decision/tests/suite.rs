@@ -4,5 +4,6 @@
 mod broken;
 mod fail_closed;
 mod members;
+mod recorded;
 mod rulebook;
 mod wire;

@@ -62,7 +62,7 @@ fn bytes_are_those_of_the_message() {
 }
 
 /// Random values, some of them unknown, some views stale.
-fn fill(builder: &mut InputsBuilder<'_>, random: &mut ChaCha8Rng) {
+pub fn fill(builder: &mut InputsBuilder<'_>, random: &mut ChaCha8Rng) {
     let relations: Vec<_> = builder.relations().iter().map(|r| r.layout.clone()).collect();
     for (i, layout) in relations.iter().enumerate() {
         for (j, column) in layout.columns().iter().enumerate() {

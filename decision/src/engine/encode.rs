@@ -1,8 +1,8 @@
 //! Inputs as bytes: what the journal keeps of a decision, enough to make it again years later.
 //!
 //! ```text
-//!   "TI1" | member | product | at_us i64
-//!   rows: count u32, each: name | layout fingerprint [32] | bytes
+//!   "TI2" | member | product | at_us i64
+//!   rows: count u32, each: tag of its relation [8] | bytes
 //!   hits: count u32, each: list | entry_id | reason | source
 //!   exposure, if the ledger told something beside its row: a protobuf message, `Exposed`
 //! ```
@@ -12,13 +12,10 @@
 use prost::Message;
 use tarim_features::row::Row;
 
-use super::{
-    Exposed,
-    inputs::{Inputs, ListHit},
-};
+use super::{Exposed, hits::ListHit, inputs::Inputs};
 use crate::rulebook::Rulebook;
 
-const MAGIC: &[u8; 3] = b"TI1";
+const MAGIC: &[u8; 3] = b"TI2";
 
 /// Why bytes are not the inputs of a decision of this rulebook.
 #[derive(Debug, thiserror::Error)]
@@ -28,10 +25,12 @@ pub enum DecodeError {
     #[error("the recorded inputs are of another format than this program writes")]
     Format,
     #[error(
-        "the recorded inputs have rows of {found}, the rulebook reads {expected}: replay with the version that decided"
+        "the recorded inputs have {found} rows, the rulebook reads those of {expected}: replay with the version that decided"
     )]
-    Relations { found: String, expected: String },
-    #[error("the row of `{0}` was recorded in another layout: replay with the rulebook version that decided")]
+    Relations { found: usize, expected: String },
+    #[error(
+        "where the row of `{0}` should be, another or one in another layout was recorded: replay with the rulebook version that decided"
+    )]
     Layout(String),
     #[error("the recorded row of `{relation}` is damaged: {source}")]
     Row { relation: String, source: tarim_features::row::RowError },
@@ -49,8 +48,7 @@ impl Inputs {
         out.extend_from_slice(&self.at_us.to_le_bytes());
         put_len(out, rulebook.given().len());
         for (i, relation) in rulebook.given().iter().enumerate() {
-            put(out, relation.name.as_bytes());
-            out.extend_from_slice(&relation.layout.fingerprint());
+            out.extend_from_slice(&relation.tag);
             let damaged = |source| DecodeError::Row { relation: relation.name.clone(), source };
             let row = self.row(i, relation).map_err(damaged)?;
             let length = out.len();
@@ -59,11 +57,10 @@ impl Inputs {
             let written = (out.len() - length - 4) as u32;
             out[length..length + 4].copy_from_slice(&written.to_le_bytes());
         }
-        put_len(out, self.hits.len());
-        for hit in &self.hits {
-            for text in [&hit.list, &hit.entry_id, &hit.reason, &hit.source] {
-                put(out, text.as_bytes());
-            }
+        let hits = self.hits.iter();
+        put_len(out, hits.len());
+        for hit in hits {
+            hit.texts().into_iter().for_each(|text| put(out, text.as_bytes()));
         }
         if let Some(exposed) = &self.exposed {
             put(out, &exposed.encode_to_vec());
@@ -77,34 +74,33 @@ impl Inputs {
         if from.take(MAGIC.len())? != MAGIC {
             return Err(DecodeError::Format);
         }
-        let mut inputs =
-            Self { member: from.text()?, product: from.text()?, at_us: from.int()?, ..Self::default() };
+        let mut inputs = Self {
+            member: from.str()?.to_owned(),
+            product: from.str()?.to_owned(),
+            at_us: from.int()?,
+            ..Self::default()
+        };
         let relations = rulebook.given();
-        let mut names = Vec::new();
-        let mut fingerprints = Vec::new();
-        for _ in 0..from.len()? {
-            names.push(from.text()?);
-            fingerprints.push(from.take(32)?.to_vec());
-            inputs.rows.push(from.bytes()?);
-        }
-        if !names.iter().eq(relations.iter().map(|r| &r.name)) {
+        let found = from.len()?;
+        if found != relations.len() {
             let expected = relations.iter().map(|r| r.name.as_str()).collect::<Vec<_>>().join(", ");
-            return Err(DecodeError::Relations { found: names.join(", "), expected });
+            return Err(DecodeError::Relations { found, expected });
         }
-        for (i, (relation, fingerprint)) in relations.iter().zip(&fingerprints).enumerate() {
-            if *fingerprint != relation.layout.fingerprint() {
+        for (i, relation) in relations.iter().enumerate() {
+            if from.take(relation.tag.len())? != relation.tag {
                 return Err(DecodeError::Layout(relation.name.clone()));
             }
+            inputs.rows.push(from.bytes()?);
             Row::new(&relation.layout, inputs.rows.get(i), relation.layout.codes(), inputs.at_us)
                 .and_then(|row| row.verify())
                 .map_err(|source| DecodeError::Row { relation: relation.name.clone(), source })?;
         }
         for _ in 0..from.len()? {
             inputs.hits.push(ListHit {
-                list: from.text()?,
-                entry_id: from.text()?,
-                reason: from.text()?,
-                source: from.text()?,
+                list: from.str()?,
+                entry_id: from.str()?,
+                reason: from.str()?,
+                source: from.str()?,
             });
         }
         if from.at < bytes.len() {
@@ -159,9 +155,8 @@ impl<'a> Reader<'a> {
         self.take(len)
     }
 
-    fn text(&mut self) -> Result<String, DecodeError> {
+    fn str(&mut self) -> Result<&'a str, DecodeError> {
         let at = self.at;
-        let bytes = self.bytes()?;
-        String::from_utf8(bytes.to_vec()).map_err(|_| DecodeError::Damaged(at))
+        std::str::from_utf8(self.bytes()?).map_err(|_| DecodeError::Damaged(at))
     }
 }

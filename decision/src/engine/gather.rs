@@ -10,7 +10,8 @@ use tarim_features::{
 };
 
 use super::{
-    Application, Engine, Inputs, ListHit,
+    Application, Engine, Inputs,
+    hits::{ListHit, ListHits},
     inputs::Tools,
     intake::{Intake, IntakeField, Origin},
 };
@@ -68,8 +69,7 @@ impl Engine {
 
     /// Checks the fields by the standard, tokenises personal ones, and reads what is known at `at_us`
     /// (microseconds since 1970-01-01T00:00:00Z). `inputs` is overwritten; it is of no use after an error.
-    /// Allocates nothing once it is warm, unless a list is hit or a rule over the whole application looks at
-    /// something that is known.
+    /// Allocates nothing once it is warm, unless a rule over the whole application looks at something that is known.
     pub fn gather_fields<'v, S: Sent<'v>>(
         &self,
         member: &str,
@@ -247,7 +247,7 @@ impl Engine {
         values: &[ValueRef<'_>],
         at_us: i64,
         row: &mut RowBuilder,
-        hits: &mut Vec<ListHit>,
+        hits: &mut ListHits,
     ) {
         for (i, list) in self.rulebook.features().lists().iter().enumerate() {
             // Without the field that is looked up, nothing is known.
@@ -257,10 +257,10 @@ impl Engine {
             let answer = self.snapshot.list_hit(i, member, value, at_us);
             if let ListAnswer::Hit(entry) = answer {
                 hits.push(ListHit {
-                    list: list.name.clone(),
-                    entry_id: entry.entry_id.to_owned(),
-                    reason: entry.reason.unwrap_or_default().to_owned(),
-                    source: entry.source.unwrap_or_default().to_owned(),
+                    list: &list.name,
+                    entry_id: entry.entry_id,
+                    reason: entry.reason.unwrap_or_default(),
+                    source: entry.source.unwrap_or_default(),
                 });
             }
             if let Some(hit) = answer.truth() {

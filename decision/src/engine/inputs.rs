@@ -9,7 +9,7 @@ use tarim_features::{
     store::Snapshot,
 };
 
-use super::Exposed;
+use super::{Exposed, hits::ListHits};
 use crate::{
     outcome::NamedValue,
     rulebook::{Relation, Rulebook, Source},
@@ -30,7 +30,7 @@ pub struct Inputs {
     /// Packed rows of the relations that are given, in order: application, entities, lists, warnings, exposure.
     pub(super) rows: Packed,
     /// Entries of lists that were hit.
-    pub(super) hits: Vec<ListHit>,
+    pub(super) hits: ListHits,
     /// What the ledger told of the exposure beside its row; None: it was not asked, or knew of nothing to tell.
     pub(super) exposed: Option<Box<Exposed>>,
     /// Whose dictionaries the entities' rows use; None: the rows carry their texts.
@@ -124,15 +124,6 @@ impl Tools {
     }
 }
 
-/// An entry of a list that was hit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListHit {
-    pub list: String,
-    pub entry_id: String,
-    pub reason: String,
-    pub source: String,
-}
-
 impl Inputs {
     pub fn new() -> Self {
         Self::default()
@@ -149,11 +140,6 @@ impl Inputs {
     /// When the decision is made, microseconds since 1970-01-01T00:00:00Z.
     pub fn at_us(&self) -> i64 {
         self.at_us
-    }
-
-    /// Entries of lists that were hit.
-    pub fn hits(&self) -> &[ListHit] {
-        &self.hits
     }
 
     /// Version of the features that were read; None when the inputs were read back.
@@ -189,13 +175,11 @@ impl Inputs {
                 });
             }
         }
-        for hit in &self.hits {
-            for (what, text) in
-                [("entry_id", &hit.entry_id), ("reason", &hit.reason), ("source", &hit.source)]
-            {
+        for hit in self.hits.iter() {
+            for (what, text) in [("entry_id", hit.entry_id), ("reason", hit.reason), ("source", hit.source)] {
                 values.push(NamedValue {
                     name: format!("list.{}.{what}", hit.list),
-                    value: Value::Utf8(text.clone()),
+                    value: Value::Utf8(text.to_owned()),
                     stale: false,
                 });
             }

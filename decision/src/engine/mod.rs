@@ -21,6 +21,7 @@ mod course;
 mod encode;
 mod exposed;
 mod gather;
+mod hits;
 mod inputs;
 mod intake;
 
@@ -41,7 +42,7 @@ pub use self::{
     encode::DecodeError,
     exposed::{Exposed, Short, Unexposed},
     gather::{FieldError, Sent},
-    inputs::{Inputs, ListHit},
+    inputs::Inputs,
 };
 use crate::{
     outcome::{Call, Decision},

@@ -45,6 +45,18 @@ pub struct Relation {
     pub name: String,
     pub layout: Arc<Layout>,
     pub source: Source,
+    /// What a row is written down under: the beginning of BLAKE3 of its name and its layout's fingerprint.
+    pub tag: [u8; 8],
+}
+
+impl Relation {
+    fn new(name: &str, layout: Arc<Layout>, source: Source) -> Self {
+        let mut hash = blake3::Hasher::new();
+        hash.update(&layout.fingerprint());
+        hash.update(name.as_bytes());
+        let tag = hash.finalize().as_bytes()[..8].try_into().expect("eight of 32");
+        Self { name: name.to_owned(), layout, source, tag }
+    }
 }
 
 /// Where the row comes from. Indices are into the feature set, or into the rulebook's lists of definitions.
@@ -183,7 +195,7 @@ impl Relations<'_> {
                 "rename one of them",
             ));
         } else {
-            self.list.push(Relation { name: name.to_owned(), layout, source });
+            self.list.push(Relation::new(name, layout, source));
             self.places.push(place.clone());
         }
     }

@@ -10,6 +10,7 @@ mod exposing;
 mod exposures;
 mod interceptions;
 mod lanes;
+mod no_alloc;
 mod once;
 mod swaps;
 mod watched;
