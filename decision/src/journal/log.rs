@@ -5,6 +5,7 @@ use std::sync::{Arc, RwLock};
 use super::{
     Disk, DiskFile, JournalError, Place,
     frame::{FRAME, Frame, HEADER, Header, PAYLOAD_MAX},
+    reserve::Reserve,
     scan::{Scan, Segment, Torn, Visit, scan_from, segment_name},
 };
 
@@ -29,6 +30,8 @@ pub struct Appender {
     page: usize,
     /// So many bytes of room are made at a time; None: none any more.
     piece: Option<u64>,
+    /// Segments that are made ahead.
+    reserve: Reserve,
     /// Bytes appended since it was opened, and by the last batch.
     appended: u64,
     last: u64,
@@ -71,6 +74,11 @@ pub fn open_from(
         repair().map_err(JournalError::io("cut the torn tail of", disk.path(&torn.name)))?;
     }
     let page = disk.page();
+    let piece = PIECE_BYTES.min(segment_bytes / 4).next_multiple_of(page as u64);
+    // The last batch of a segment goes beyond its length.
+    let spare_bytes = (segment_bytes + piece).next_multiple_of(page as u64);
+    let reserve = Reserve::new(disk.clone(), spare_bytes, piece);
+    let reserve = reserve.map_err(JournalError::io("remove old spares from", disk.path("")))?;
     let mut tail = vec![0; (end % page as u64) as usize];
     let (file, size) = match segments.last() {
         None => (None, 0),
@@ -88,7 +96,6 @@ pub fn open_from(
     };
     disk.sync().map_err(JournalError::io("sync", disk.path("")))?;
     let log = Arc::new(Log { disk, segments: RwLock::new(segments) });
-    let piece = PIECE_BYTES.min(segment_bytes / 4).next_multiple_of(page as u64);
     let appender = Appender {
         log,
         file,
@@ -101,6 +108,7 @@ pub fn open_from(
         tail,
         page,
         piece: Some(piece),
+        reserve,
         appended: 0,
         last: 0,
     };
@@ -177,6 +185,18 @@ impl Appender {
         }
     }
 
+    /// Has [`Appender::rest`] something to do?
+    pub fn wants_rest(&self) -> bool {
+        self.reserve.lacks()
+    }
+
+    /// Does a little of what is better done before more records come: [`Reserve::grow`].
+    pub fn rest(&mut self) {
+        if self.reserve.lacks() {
+            self.reserve.grow();
+        }
+    }
+
     /// Is a batch of so many bytes more than there is room for, in general?
     fn is_long(&self, bytes: u64) -> bool {
         self.piece.is_some_and(|piece| bytes > piece / 2)
@@ -194,6 +214,7 @@ impl Appender {
     /// Says on disk that everything before is durable, so that nothing of it can be taken for a torn tail. Gives room
     /// back that was not needed. To be done last.
     pub fn mark(&mut self) -> Result<(), JournalError> {
+        self.reserve.clear();
         if self.file.is_none() {
             return Ok(());
         }
@@ -264,15 +285,25 @@ impl Appender {
         if self.file.is_some() && self.room > self.end {
             self.give_back();
         }
+        // That there is none before the first is no lack of spares.
+        let spare = if self.file.is_some() { self.reserve.take() } else { None };
         let create = || {
-            let file = disk.create(&name)?;
+            let file = match &spare {
+                Some(spare) => disk.open(spare)?,
+                None => disk.create(&name)?,
+            };
             file.write(&header.encode(), 0)?;
             file.sync()?;
+            let file = match &spare {
+                Some(spare) => disk.rename(spare, &name).and_then(|()| disk.open(&name))?,
+                None => file,
+            };
             disk.sync()?;
             Ok(file)
         };
         let file = create().map_err(JournalError::io("create", disk.path(&name)))?;
-        (self.file, self.room, self.end) = (Some(file), 0, HEADER as u64);
+        let room = if spare.is_some() { self.reserve.spare_bytes() } else { 0 };
+        (self.file, self.room, self.end) = (Some(file), room, HEADER as u64);
         self.tail = header.encode()[HEADER - HEADER % self.page..].to_vec();
         self.log.segments.write().expect("not poisoned").push(Segment { name, header });
         Ok(())

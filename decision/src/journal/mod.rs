@@ -13,7 +13,8 @@
 //!
 //! Syncing bytes that are on the disk already costs less than syncing a file that grows, so between two groups what lies
 //! behind the records is filled with zeros ([`log::Appender::make_room`]); but for groups so long that it would be more to
-//! write their bytes twice. The exposure ledger writes the same log.
+//! write their bytes twice. And where bursts have filled segments, the next ones are made ahead at rest ([`reserve`]). The
+//! exposure ledger writes the same log, without a reserve.
 //!
 //! - **What was answered is there.** A record is reported durable only after its sync. If a write or a
 //!   sync fails, everything waiting is told so and nothing more is taken: after a failed sync only a
@@ -38,6 +39,7 @@ pub(crate) mod power;
 mod queue;
 mod record;
 pub mod replay;
+mod reserve;
 pub(crate) mod scan;
 mod stats;
 #[cfg(test)]

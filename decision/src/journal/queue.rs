@@ -6,6 +6,8 @@
 //!                                        └────────────────┘ a thread has nothing to do · enough bytes · long enough
 //! ```
 //!
+//! (A writer that has something to do at rest is told instead of dozing, and is alert again afterwards.)
+//!
 //! A sync costs the processor about as much as a decision does, so records had better share it; but nobody should wait
 //! for company that does not come. So a group gathers only as long as all threads that decide are busy: once one of them
 //! has nothing to do ([`Queue::urge`]) there is time for a sync, and perhaps that thread waits for it.
@@ -29,6 +31,17 @@ const GROUP_BYTES: usize = 8 << 20;
 
 /// Longest that an alert writer waits: for a group to gather, or for the first record of one.
 const GATHER_MAX: Duration = Duration::from_millis(1);
+
+/// What a writer was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// Orders that are to be written together.
+    Group,
+    /// The same, or none: the queue is closed, and no more will come.
+    Last,
+    /// Nothing came for a while.
+    Nothing,
+}
 
 /// Orders in the order in which they came.
 #[derive(Default)]
@@ -93,9 +106,9 @@ impl Queue {
         state.writes.clear();
     }
 
-    /// Waits for a group, and puts it into `group`, which is empty. False: it is closed, and this is the last one (or
-    /// none).
-    pub fn take(&self, group: &mut Vec<Write>) -> bool {
+    /// Waits for a group, and puts it into `group`, which is empty. With `rests_after`, not for ever: only until nothing came
+    /// for so long.
+    pub fn take(&self, group: &mut Vec<Write>, rests_after: Option<Duration>) -> Taken {
         let gathers = self.urged_by_somebody.load(Ordering::Relaxed);
         let mut state = self.state();
         // After a group another one is likely.
@@ -112,8 +125,19 @@ impl Queue {
                 alert = !time.timed_out();
             } else {
                 state.dozing = true;
-                state = self.wake.wait(state).expect("not poisoned");
+                let mut rested = false;
+                state = match rests_after {
+                    None => self.wake.wait(state).expect("not poisoned"),
+                    Some(quiet) => {
+                        let (back, time) = self.wake.wait_timeout(state, quiet).expect("not poisoned");
+                        rested = time.timed_out();
+                        back
+                    }
+                };
                 state.dozing = false;
+                if rested && state.writes.is_empty() && !state.closed {
+                    return Taken::Nothing;
+                }
             }
         }
         state.urged = false;
@@ -125,7 +149,10 @@ impl Queue {
             group.push(write);
         }
         state.bytes -= bytes;
-        !state.closed || !state.writes.is_empty()
+        match state.closed && state.writes.is_empty() {
+            true => Taken::Last,
+            false => Taken::Group,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -151,10 +178,10 @@ mod tests {
     }
 
     /// Bytes of the orders of a group, and whether more may follow.
-    fn taken(queue: &Queue) -> (Vec<usize>, bool) {
+    fn taken(queue: &Queue) -> (Vec<usize>, Taken) {
         let mut group = Vec::new();
-        let more = queue.take(&mut group);
-        (group.iter().map(Write::bytes).collect(), more)
+        let taken = queue.take(&mut group, None);
+        (group.iter().map(Write::bytes).collect(), taken)
     }
 
     #[test]
@@ -168,12 +195,12 @@ mod tests {
             push(&queue, 2);
             // Without it an alert writer waits a little.
             queue.urge();
-            assert_eq!(taken(&queue), (vec![1, 2], true));
+            assert_eq!(taken(&queue), (vec![1, 2], Taken::Group));
             // Nobody says anything, and it is written all the same.
             push(&queue, 3);
-            assert_eq!(taken(&queue), (vec![3], true));
+            assert_eq!(taken(&queue), (vec![3], Taken::Group));
             push(&queue, ENOUGH_BYTES);
-            assert_eq!(taken(&queue), (vec![ENOUGH_BYTES], true));
+            assert_eq!(taken(&queue), (vec![ENOUGH_BYTES], Taken::Group));
         }
     }
 
@@ -183,8 +210,8 @@ mod tests {
         for _ in 0..3 {
             push(&queue, GROUP_BYTES / 2);
         }
-        assert_eq!(taken(&queue), (vec![GROUP_BYTES / 2; 2], true));
-        assert_eq!(taken(&queue), (vec![GROUP_BYTES / 2], true));
+        assert_eq!(taken(&queue), (vec![GROUP_BYTES / 2; 2], Taken::Group));
+        assert_eq!(taken(&queue), (vec![GROUP_BYTES / 2], Taken::Group));
     }
 
     #[test]
@@ -195,9 +222,9 @@ mod tests {
         }
         queue.close();
         assert!(queue.push(write(1)).is_err());
-        assert_eq!(taken(&queue), (vec![GROUP_BYTES / 2; 2], true));
-        assert_eq!(taken(&queue), (vec![GROUP_BYTES / 2], false));
-        assert_eq!(taken(&queue), (vec![], false));
+        assert_eq!(taken(&queue), (vec![GROUP_BYTES / 2; 2], Taken::Group));
+        assert_eq!(taken(&queue), (vec![GROUP_BYTES / 2], Taken::Last));
+        assert_eq!(taken(&queue), (vec![], Taken::Last));
     }
 
     #[test]
@@ -213,6 +240,23 @@ mod tests {
     }
 
     #[test]
+    fn who_rests_is_told_that_nothing_came() {
+        for urged in [false, true] {
+            let queue = Queue::default();
+            if urged {
+                queue.will_be_urged();
+            }
+            let mut group = Vec::new();
+            assert_eq!(queue.take(&mut group, Some(Duration::ZERO)), Taken::Nothing);
+            push(&queue, 1);
+            assert_eq!(queue.take(&mut group, Some(Duration::ZERO)), Taken::Group);
+            assert_eq!(group.drain(..).count(), 1);
+            queue.close();
+            assert_eq!(queue.take(&mut group, Some(Duration::ZERO)), Taken::Last);
+        }
+    }
+
+    #[test]
     fn a_dozing_writer_is_woken_by_the_first_record() {
         let queue = Queue::default();
         queue.will_be_urged();
@@ -222,7 +266,7 @@ mod tests {
                 std::thread::yield_now();
             }
             push(&queue, 1);
-            assert_eq!(writer.join().expect("no panic"), (vec![1], true));
+            assert_eq!(writer.join().expect("no panic"), (vec![1], Taken::Group));
         });
     }
 }

@@ -41,6 +41,7 @@ fn append(disk: &Power, batches: &[Vec<Vec<u8>>]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>
         }
         durable.extend(batch.clone());
         appender.make_room();
+        appender.rest();
     }
     // The power may have gone while room was made for more.
     let places = if disk.is_dead() { Vec::new() } else { places };
@@ -64,10 +65,16 @@ fn some_batches(count: usize, rng: &mut ChaCha8Rng) -> Vec<Vec<Vec<u8>>> {
 /// A crash after each byte and each operation of a script, and in each of several states of the disk.
 #[test]
 fn a_power_cut_at_every_byte_loses_nothing_that_was_durable() {
-    let batches = some_batches(14, &mut ChaCha8Rng::seed_from_u64(11));
+    let batches = some_batches(24, &mut ChaCha8Rng::seed_from_u64(11));
     let whole = Power::default();
     let all = append(&whole, &batches).0;
-    assert!(whole.files().len() > 1, "the script crosses a segment");
+    let files = whole.files();
+    let segments: Vec<_> = files.iter().filter(|(name, _)| name.ends_with(".segment")).collect();
+    assert!(
+        segments.len() > 2 && files.len() > segments.len(),
+        "the script crosses segments, and makes spares"
+    );
+    assert!(segments.last().expect("two").1.len() as u64 > SEGMENT, "it goes on in a spare");
     // A segment has room for a quarter of its length at a time.
     let is_long =
         |batch: &Vec<Vec<u8>>| batch.iter().map(|r| FRAME + r.len()).sum::<usize>() > SEGMENT as usize / 8;
@@ -218,6 +225,82 @@ fn a_full_disk_takes_records_without_room() {
     assert!(!bytes.ends_with(&[0; 40]), "not all of the room could be made");
     write(1000).expect_err("the disk is full");
     assert_eq!(contents(&disk).expect("whole").len(), 1);
+}
+
+/// Names of the spares of a disk.
+fn spares(disk: &Power) -> Vec<String> {
+    disk.files().into_iter().map(|(name, _)| name).filter(|name| name.ends_with(".room")).collect()
+}
+
+/// Each segment that begins without a spare makes it one more; they are used, made again, and gone in the end.
+#[test]
+fn as_many_segments_are_made_ahead_as_were_lacking() {
+    let disk = Power::default();
+    let (mut appender, _) = log::open(Arc::new(disk.clone()), SEGMENT, &mut |_, _, _| Ok(())).expect("empty");
+    let segment = |appender: &mut log::Appender| {
+        let before = disk.files().len();
+        for _ in 0..9 {
+            appender.append([&[7; 40][..]].into_iter(), &mut Vec::new()).expect("a whole disk");
+        }
+        disk.files().len() - before
+    };
+    let rest = |appender: &mut log::Appender| {
+        while appender.wants_rest() {
+            appender.rest()
+        }
+    };
+    segment(&mut appender);
+    assert!(!appender.wants_rest(), "it has its first segment");
+    segment(&mut appender);
+    segment(&mut appender);
+    rest(&mut appender);
+    assert_eq!(spares(&disk), ["spare-1.room", "spare-2.room"]);
+    assert_eq!(segment(&mut appender), 0, "a spare became a segment");
+    let (_, last) =
+        disk.files().into_iter().rfind(|(name, _)| name.ends_with(".segment")).expect("a segment");
+    assert!(last.len() as u64 > SEGMENT, "it has room to its end");
+    appender.append([&[7; 40][..]].into_iter(), &mut Vec::new()).expect("a whole disk");
+    let used = disk.used();
+    appender.make_room();
+    assert_eq!(disk.used(), used, "no room is made where there is");
+    rest(&mut appender);
+    assert_eq!(spares(&disk), ["spare-3.room", "spare-4.room"]);
+    for _ in 0..20 {
+        segment(&mut appender);
+    }
+    rest(&mut appender);
+    assert_eq!(spares(&disk).len(), 8, "there is a bound");
+    appender.mark().expect("a whole disk");
+    assert_eq!(spares(&disk), [""; 0]);
+    assert_eq!(contents(&disk).expect("whole").len(), 24 * 9 + 1);
+}
+
+/// A process that dies leaves its spares; the next removes them.
+#[test]
+fn spares_of_another_process_are_removed() {
+    let disk = Power::with(&[("spare-1.room".into(), vec![0; 700]), ("spare-7.room".into(), vec![9; 20])]);
+    append(&disk, &vec![vec![vec![7; 80]]; 3]);
+    assert_eq!(disk.files().len(), 1);
+    assert_eq!(contents(&disk).expect("whole").len(), 3);
+}
+
+/// On a full disk there are no spares to be made: what was begun is given back, and records go on.
+#[test]
+fn a_full_disk_takes_records_without_spares() {
+    let disk = Power::default();
+    let (mut appender, _) = log::open(Arc::new(disk.clone()), SEGMENT, &mut |_, _, _| Ok(())).expect("empty");
+    let write = |appender: &mut log::Appender| {
+        appender.append([&[7; 500][..]].into_iter(), &mut Vec::new()).expect("there is as much left");
+    };
+    (0..4).for_each(|_| write(&mut appender));
+    assert!(appender.wants_rest());
+    disk.fail_after(700, Fault::Full);
+    while appender.wants_rest() {
+        appender.rest();
+    }
+    assert_eq!(spares(&disk), [""; 0]);
+    write(&mut appender);
+    assert_eq!(contents(&disk).expect("whole").len(), 5);
 }
 
 /// Files of a real folder are filled whatever their length, past the system's cache and through it.

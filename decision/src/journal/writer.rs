@@ -6,9 +6,19 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
-use super::{JournalError, Records, Stats, index::Index, log::Appender, queue::Queue};
+use super::{
+    JournalError, Records, Stats,
+    index::Index,
+    log::Appender,
+    queue::{Queue, Taken},
+};
+
+/// The writer rests once nothing came for so long: then it does what nobody should wait for ([`Appender::rest`]), a little
+/// at a time.
+const REST_AFTER: Duration = Duration::from_millis(20);
 
 /// Told of the number of the first of its records once all are durable, or why they never will be.
 pub type Done = Box<dyn FnOnce(Result<u64, Arc<JournalError>>) + Send>;
@@ -66,8 +76,16 @@ pub fn run(mut appender: Appender, shared: &Shared) -> Ended {
     let mut batch = Vec::new();
     let mut places = Vec::new();
     let mut failed: Ended = Ok(());
+    let mut rest_after = REST_AFTER;
     loop {
-        let more = queue.take(&mut batch);
+        let rests = failed.is_ok() && appender.wants_rest();
+        let taken = queue.take(&mut batch, rests.then_some(rest_after));
+        if taken == Taken::Nothing {
+            appender.rest();
+            rest_after = Duration::ZERO;
+            continue;
+        }
+        rest_after = REST_AFTER;
         let mut number = appender.next();
         places.clear();
         if !batch.is_empty() {
@@ -106,7 +124,7 @@ pub fn run(mut appender: Appender, shared: &Shared) -> Ended {
         if some && failed.is_ok() {
             appender.make_room();
         }
-        if !more {
+        if taken == Taken::Last {
             failed?;
             return appender.mark().map_err(Arc::new);
         }

@@ -194,6 +194,7 @@ impl Arena<'_> {
         let (mut ours, mut echoed) = (Vec::new(), Vec::new());
         for round in 0..if self.setting.quick { 1 } else { 5 } {
             ours.push(figure(&self.decide, round)?);
+            self.decide.settle()?;
             echoed.push(figure(echo, round)?);
         }
         Ok(Pair { ours: median(ours), echo: median(echoed) })

@@ -4,9 +4,10 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use prost::Message;
 use tarim_benches::load::Client;
 use tarim_proto::decision::v1 as wire;
@@ -23,6 +24,10 @@ const NAME: &str = "tarim-benches-server";
 
 /// The file of answers for the echo: each behind its length, as protobuf delimits messages.
 const ANSWERS: &str = "answers";
+
+/// How long a server is watched to see whether it is at rest, and how long it may take to be.
+const SETTLING: Duration = Duration::from_millis(100);
+const SETTLED_AT_LATEST: Duration = Duration::from_secs(30);
 
 /// Builds the servers' executable.
 pub fn build(setting: &Setting) -> anyhow::Result<PathBuf> {
@@ -72,6 +77,19 @@ impl Server {
     /// Nanoseconds that it has been on a processor.
     pub fn processor_ns(&self) -> anyhow::Result<f64> {
         self.process.processor_ns()
+    }
+
+    /// Returns once it is hardly ever on a processor: what it puts off until it is at rest is not to be in the way of another.
+    pub fn settle(&self) -> anyhow::Result<()> {
+        let start = Instant::now();
+        loop {
+            let before = self.processor_ns()?;
+            std::thread::sleep(SETTLING);
+            if self.processor_ns()? - before < SETTLING.as_nanos() as f64 / 50.0 {
+                return Ok(());
+            }
+            ensure!(start.elapsed() < SETTLED_AT_LATEST, "a server that nobody asks anything is busy");
+        }
     }
 
     pub async fn connect(&self) -> anyhow::Result<Client> {
