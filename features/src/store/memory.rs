@@ -16,9 +16,8 @@ const PIECE: usize = 16 << 20;
 /// kept would take the memory that the large pages of this one, and of the next generation, are made of.
 #[cfg(target_os = "linux")]
 fn let_go(file: &File, at: u64, len: usize) {
-    if let Err(e) =
-        rustix::fs::fadvise(file, at, std::num::NonZeroU64::new(len as u64), rustix::fs::Advice::DontNeed)
-    {
+    let len = std::num::NonZeroU64::new(len as u64);
+    if let Err(e) = rustix::fs::fadvise(file, at, len, rustix::fs::Advice::DontNeed) {
         tracing::debug!("a file that was read stays in the cache: {e}");
     }
 }
