@@ -28,7 +28,7 @@ use super::{
     StoreError,
     index::{self, BUCKET_LEN, Built, OFFSET_MAX, Slot},
     key::hash_of,
-    memory::Memory,
+    memory::{Memory, let_go},
     records::{LINE, MOST_PARTS, Records, head_len},
 };
 use crate::row::Dictionary;
@@ -185,6 +185,8 @@ impl FileWriter {
         let sync = |e| StoreError::io("write", &self.path, e);
         self.out.flush().map_err(sync)?;
         self.out.get_ref().sync_all().map_err(sync)?;
+        // It is read once, into memory that the cache would take.
+        let_go(self.out.get_ref(), 0, self.at);
         Ok(Written { records: self.entries.len() as u64, bytes: self.at, blake3: hash.to_hex().to_string() })
     }
 

@@ -12,14 +12,17 @@ use crate::pages::Pages;
 /// Bytes that are read at a time.
 const PIECE: usize = 16 << 20;
 
-/// Tells the operating system that it need not keep a piece of a file: nobody reads it again. A file of gigabytes that it
-/// kept would take the memory that the large pages of this one, and of the next generation, are made of.
-#[cfg(target_os = "linux")]
-fn let_go(file: &File, at: u64, len: usize) {
-    let len = std::num::NonZeroU64::new(len as u64);
-    if let Err(e) = rustix::fs::fadvise(file, at, len, rustix::fs::Advice::DontNeed) {
-        tracing::debug!("a file that was read stays in the cache: {e}");
+/// Tells the operating system that it need not keep a piece of a file in its cache. A file of gigabytes that it kept would
+/// take the memory that large pages are made of, for this generation and the next.
+pub(super) fn let_go(file: &File, at: u64, len: u64) {
+    #[cfg(target_os = "linux")]
+    if let Some(len) = std::num::NonZeroU64::new(len)
+        && let Err(e) = rustix::fs::fadvise(file, at, Some(len), rustix::fs::Advice::DontNeed)
+    {
+        tracing::debug!("a file stays in the cache: {e}");
     }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (file, at, len);
 }
 
 /// The contents of a file. (Not a map of the file: its pages are small, and whoever changes the file would change what was
@@ -37,8 +40,8 @@ impl Memory {
         let mut pages = Pages::new(len)?;
         for (i, piece) in pages[..len].chunks_mut(PIECE).enumerate() {
             file.read_exact(piece)?;
-            #[cfg(target_os = "linux")]
-            let_go(&file, (i * PIECE) as u64, piece.len());
+            // Nobody reads it again.
+            let_go(&file, (i * PIECE) as u64, piece.len() as u64);
         }
         Ok(Self { pages, len })
     }
