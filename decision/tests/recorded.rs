@@ -9,14 +9,16 @@ use tarim_decision::{
     rulebook::Rulebook,
 };
 
-use crate::wire::fill;
+use crate::wire::{AT_US, fill};
 
-const AT_US: i64 = 1_780_000_000_000_000;
+fn example() -> Rulebook {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/rulebook");
+    Rulebook::read(&folder).unwrap_or_else(|e| panic!("{e}"))
+}
 
 #[test]
 fn inputs_are_read_back_as_they_were_or_refused() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/rulebook");
-    let rulebook = Rulebook::read(&folder).unwrap_or_else(|e| panic!("{e}"));
+    let rulebook = example();
     let mut random = ChaCha8Rng::seed_from_u64(2);
     let mut builder = InputsBuilder::new(&rulebook);
     let member = &rulebook.members()[0];
@@ -65,9 +67,7 @@ fn inputs_are_read_back_as_they_were_or_refused() {
 /// Rows that are packed alike are told apart by whose they are.
 #[test]
 fn a_row_is_written_down_under_its_name_and_layout() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/rulebook");
-    let read = || Rulebook::read(&folder).unwrap_or_else(|e| panic!("{e}"));
-    let (one, other) = (read(), read());
+    let (one, other) = (example(), example());
     let tags: Vec<_> = one.relations().iter().map(|relation| relation.tag).collect();
     assert!(other.relations().iter().map(|relation| relation.tag).eq(tags.iter().copied()));
     for (i, tag) in tags.iter().enumerate() {

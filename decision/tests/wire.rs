@@ -15,7 +15,7 @@ use tarim_decision::{
 };
 use tarim_proto::decision::v1 as wire;
 
-const AT_US: i64 = 1_780_000_000_000_000;
+pub const AT_US: i64 = 1_780_000_000_000_000;
 
 #[test]
 fn bytes_are_those_of_the_message() {

@@ -288,16 +288,16 @@ impl Appender {
         // That there is none before the first is no lack of spares.
         let spare = if self.file.is_some() { self.reserve.take() } else { None };
         let create = || {
-            let file = match &spare {
-                Some(spare) => disk.open(spare)?,
+            let mut file = match &spare {
+                Some((_, spare)) => spare.clone(),
                 None => disk.create(&name)?,
             };
             file.write(&header.encode(), 0)?;
             file.sync()?;
-            let file = match &spare {
-                Some(spare) => disk.rename(spare, &name).and_then(|()| disk.open(&name))?,
-                None => file,
-            };
+            if let Some((spare, _)) = &spare {
+                disk.rename(spare, &name)?;
+                file = disk.open(&name)?;
+            }
             disk.sync()?;
             Ok(file)
         };

@@ -57,13 +57,19 @@ impl Reserve {
         self.len
     }
 
-    /// Name of a spare, which is the caller's from now on. None is ready: there will be one more.
-    pub fn take(&mut self) -> Option<String> {
-        let spare = self.ready.pop_front();
-        if let (None, Some(wanted)) = (&spare, &mut self.wanted) {
+    /// A spare and its name, which are the caller's from now on. None is ready: there will be one more.
+    pub fn take(&mut self) -> Option<(String, Arc<dyn DiskFile>)> {
+        while let Some(name) = self.ready.pop_front() {
+            match self.disk.open(&name) {
+                Ok(file) => return Some((name, file)),
+                // Somebody tidied up. They are for speed alone: records do without.
+                Err(e) => tracing::warn!("{} is passed over: {e}", self.disk.path(&name).display()),
+            }
+        }
+        if let Some(wanted) = &mut self.wanted {
             *wanted = SPARES_MAX.min(*wanted + 1);
         }
-        spare
+        None
     }
 
     /// Are there fewer than are wanted?

@@ -284,6 +284,30 @@ fn spares_of_another_process_are_removed() {
     assert_eq!(contents(&disk).expect("whole").len(), 3);
 }
 
+/// Spares are for speed alone: where somebody removed one, records go on without it.
+#[test]
+fn a_spare_that_is_gone_is_passed_over() {
+    let disk = Power::default();
+    let (mut appender, _) = log::open(Arc::new(disk.clone()), SEGMENT, &mut |_, _, _| Ok(())).expect("empty");
+    let write = |appender: &mut log::Appender| {
+        appender.append([&[7; 600][..]].into_iter(), &mut Vec::new()).expect("a whole disk");
+    };
+    (0..3).for_each(|_| write(&mut appender));
+    while appender.wants_rest() {
+        appender.rest();
+    }
+    assert_eq!(spares(&disk), ["spare-1.room", "spare-2.room"]);
+    disk.remove("spare-1.room").expect("it is there");
+    write(&mut appender);
+    assert_eq!(spares(&disk), [""; 0], "the other one was taken");
+    while appender.wants_rest() {
+        appender.rest();
+    }
+    spares(&disk).iter().for_each(|name| disk.remove(name).expect("it is there"));
+    write(&mut appender);
+    assert_eq!(contents(&disk).expect("whole").len(), 5);
+}
+
 /// On a full disk there are no spares to be made: what was begun is given back, and records go on.
 #[test]
 fn a_full_disk_takes_records_without_spares() {
