@@ -18,7 +18,7 @@ use prost::Message;
 use tarim_benches::fixture::{NOW_US, bank::tokeniser};
 use tarim_decision::{
     journal::Journal,
-    service::{self, Clock, Config, Sources, Threads},
+    service::{self, Clock, Config, ExposureSource, Sources, Threads},
 };
 use tarim_features::store::{EmbeddedStore, OnlineStore};
 use tarim_proto::encoded::{Decision, decision_service_server::DecisionServiceServer};
@@ -38,7 +38,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 struct Args {
     #[arg(value_enum)]
     what: What,
-    /// Of `decide`: has published/ and store/, and gets journal/. Of `echo`: has answers
+    /// Of `decide`: has published/ and store/, and gets journal/ and, of a rulebook with limits, exposures/. Of `echo`:
+    /// has answers
     folder: PathBuf,
 }
 
@@ -79,7 +80,8 @@ async fn decide(
     let store = folder.join("store");
     let open =
         move |features| EmbeddedStore::open(&store, features).map(|s| Arc::new(s) as Arc<dyn OnlineStore>);
-    let sources = Sources::new(&folder.join("published"), Box::new(open), tokeniser());
+    let sources = Sources::new(&folder.join("published"), Box::new(open), tokeniser())
+        .with_exposures(ExposureSource::of_folder(&folder.join("exposures")));
     let journal = Journal::open(&folder.join("journal"))?;
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
     let config = Config {

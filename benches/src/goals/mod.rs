@@ -42,6 +42,7 @@ fn all() -> Vec<Box<dyn Goal>> {
         Box::new(rules_200::Rules200),
         Box::new(full_decision::FullDecision),
         Box::new(grpc::Grpc),
+        Box::new(grpc::GrpcExposed),
         Box::new(row_read::RowRead),
         Box::new(scale::Scale),
         Box::new(exposure::ExposureReserve),

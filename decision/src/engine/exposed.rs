@@ -1,7 +1,7 @@
 //! From what was gathered to the exposure that would come of it, and from the ledger's answer to the row `exposure`.
 //!
 //! ```text
-//!  gather ─► Inputs ─► Engine::reserve ─► Prepared ─► Core::outlook (the ledger's thread)
+//!  gather ─► Inputs ─► Engine::reserve ─► Prepared ─► Core::outlook (at a glance, or asked)
 //!              ▲                                          │ counters, or nothing
 //!              └───────────── Engine::expose ◄────────────┘        then: judge
 //! ```

@@ -5,6 +5,7 @@
 //!  caller ─► submit ─┼─► queue, bounded ───► │         │ ──► │  of all that was      │ ─► answers
 //!  caller ─► ask ────┤      full: Busy       └─────────┘     └─ done meanwhile       ┘    and what is asked, of what is durable
 //!  caller ─► peek ───┘                          └─► what is in memory, at once
+//!  caller ─► glance ──────────────────────────────► the same, if nothing is being changed, on the caller's own thread
 //!                                               between groups: what expired, some of a re-count, keys that nobody needs,
 //!                                               a copy for the snapshot thread
 //! ```
@@ -19,7 +20,7 @@ use std::{
     fs::File,
     path::Path,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, RwLock,
         atomic::{AtomicBool, Ordering},
         mpsc::{self, TrySendError},
     },
@@ -77,6 +78,8 @@ impl Config {
 /// A ledger that is open. One per folder.
 pub struct Ledger {
     orders: mpsc::SyncSender<Order>,
+    core: Arc<RwLock<Core>>,
+    clock: Clock,
     disk: Arc<dyn Disk>,
     open: Arc<AtomicBool>,
     stats: Arc<Stats>,
@@ -112,13 +115,16 @@ impl Ledger {
         let open = Arc::new(AtomicBool::new(true));
         let stats = Arc::new(Stats::new());
         let queue = config.queue.max(1) as u64;
+        let clock = config.clock.clone();
         let writer = Writer::new(machine, config, open.clone(), stats.clone());
         let mut writer = writer.map_err(LedgerError::io("start the writer of", disk.path("")))?;
+        let core = writer.shared();
         let thread = std::thread::Builder::new().name("exposure".into());
         let writer = thread
             .spawn(move || writer.run(&taken))
             .map_err(LedgerError::io("start the writer of", disk.path("")))?;
-        Ok(Self { orders, disk, open, stats, queue, writer: Mutex::new(Some(writer)), _lock: None })
+        let writer = Mutex::new(Some(writer));
+        Ok(Self { orders, core, clock, disk, open, stats, queue, writer, _lock: None })
     }
 
     /// Hands an operation over and returns at once. `done` is told once it is durable, or why it was not done. Refused
@@ -176,6 +182,24 @@ impl Ledger {
     /// durable yet. For who looks before a reservation, not for who reports (see `writer`). Keep it short.
     pub fn peek(&self, look: impl FnOnce(Result<&Core, LedgerError>) + Send + 'static) {
         self.send(Order::Peek(Box::new(look)));
+    }
+
+    /// Looks at what is in memory, on the caller's own thread, and is told what time it is. As [`Ledger::peek`], but that it is in
+    /// no queue: what another caller has handed over may not be seen yet. None: the ledger is closed, or something is being
+    /// changed, or has expired and must be; then peek.
+    pub fn glance<T>(&self, look: impl FnOnce(&Core, i64) -> T) -> Option<T> {
+        if !self.is_open() {
+            return None;
+        }
+        let core = self.core.try_read().ok()?;
+        let now_us = (self.clock)().max(core.now_us());
+        (!core.is_due(now_us)).then(|| look(&core, now_us))
+    }
+
+    /// As if something were being changed for as long as what is given is held.
+    #[cfg(test)]
+    pub fn hold(&self) -> impl Drop + '_ {
+        self.core.write().expect("its thread runs")
     }
 
     /// What is counted of its writing.

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! - **Who asks** is told what is durable: people, and events that are put out. What they read no power cut takes back.
-//! - **Who peeks** is told what is in memory, at once: decisions. If the process dies before the sync, a decision was made and
+//! - **Who peeks**, or glances, is told what is in memory, at once: decisions. If the process dies before the sync, a decision was made and
 //!   journaled with room, or want of room, that never came to be. That is harmless, since to look takes nothing and promises nothing:
 //!   whatever was looked at may have changed a moment later anyway. The reservation (or draw) that follows is the check that
 //!   counts, it is durable before it is answered, and it stands behind everything that was seen in the same log. A replay
@@ -16,7 +16,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, RwLock, RwLockReadGuard,
         atomic::{AtomicBool, Ordering},
         mpsc::{self, RecvTimeoutError},
     },
@@ -76,7 +76,8 @@ const NAP: Duration = Duration::from_secs(1);
 /// The ledger's thread.
 pub struct Writer {
     disk: Arc<dyn Disk>,
-    core: Core,
+    /// Only this thread changes it. Others glance at it between two changes, which nobody waits for long.
+    core: Arc<RwLock<Core>>,
     /// None: it was ended.
     syncer: Option<Syncer>,
     config: Config,
@@ -104,8 +105,22 @@ impl Writer {
             config.keys_kept.map_or(i64::MAX, |kept| kept.as_micros().try_into().unwrap_or(i64::MAX)),
         );
         let (snapshot_at, syncer) = (core.sequence(), Some(Syncer::start(log, stats, open.clone())?));
+        let core = Arc::new(RwLock::new(core));
         let (adopting, snapshot, asked, closing) = (None, None, i64::MIN, false);
         Ok(Self { disk, core, syncer, config, open, adopting, snapshot, snapshot_at, asked, closing })
+    }
+
+    /// What others glance at.
+    pub fn shared(&self) -> Arc<RwLock<Core>> {
+        self.core.clone()
+    }
+
+    fn core(&self) -> RwLockReadGuard<'_, Core> {
+        self.core.read().expect("whoever changes it is this thread, and it runs")
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Core) -> T) -> T {
+        change(&mut self.core.write().expect("whoever changes it is this thread, and it runs"))
     }
 
     pub fn run(&mut self, orders: &mpsc::Receiver<Order>) -> Result<(), LedgerError> {
@@ -164,9 +179,10 @@ impl Writer {
             }
             if !(peeks.is_empty() && others.is_empty()) {
                 // Whoever looks sees the limits that are in force now, not those of the last operation.
-                self.core.tell_time((self.config.clock)());
+                let now_us = (self.config.clock)();
+                self.change(|core| core.tell_time(now_us));
             }
-            peeks.into_iter().for_each(|look| look(Ok(&self.core)));
+            peeks.into_iter().for_each(|look| look(Ok(&self.core())));
             for other in others {
                 self.other(other)?;
             }
@@ -184,42 +200,42 @@ impl Writer {
     }
 
     fn wait(&self, orders: &mpsc::Receiver<Order>) -> Result<Order, RecvTimeoutError> {
-        if self.adopting.is_some() || self.core.is_thinning() {
+        if self.adopting.is_some() || self.core().is_thinning() {
             return orders.try_recv().map_err(|_| RecvTimeoutError::Timeout);
         }
         let now_us = (self.config.clock)();
-        let due = self.core.next_expiry_us().map(|due| (due - now_us).max(0) as u64);
+        let due = self.core().next_expiry_us().map(|due| (due - now_us).max(0) as u64);
         orders.recv_timeout(due.map_or(NAP, |us| NAP.min(Duration::from_micros(us))))
     }
 
     /// Does a group, after what has expired.
     fn write(&mut self, group: Vec<(Box<Prepared>, Done<Answer>)>) -> Result<(), LedgerError> {
         let now_us = (self.config.clock)();
-        let due = self.core.is_due(now_us);
+        let due = self.core().is_due(now_us);
         if !due && group.is_empty() {
             return self.syncer().check();
         }
         let tick = due.then(|| Prepared::new(Operation::Tick(Tick {})));
         let operations = tick.iter().chain(group.iter().map(|(prepared, _)| &**prepared));
-        let done = apply(&mut self.core, operations, now_us);
+        let done = self.change(|core| apply(core, operations, now_us));
         let asked = group.len();
         self.syncer().put(done, group.into_iter().map(|(_, done)| done).collect(), asked)
     }
 
     fn other(&mut self, order: Order) -> Result<(), LedgerError> {
         match order {
-            Order::Ask(look) => return self.syncer().look(&self.core, look),
+            Order::Ask(look) => return self.syncer().look(&self.core(), look),
             Order::Adopt(schemes, done) => {
                 if let Some((_, done)) = self.adopting.take() {
                     done(Err(LedgerError::Closed("other schemes were adopted meanwhile".into())));
                 }
-                if **self.core.schemes() == *schemes {
+                if **self.core().schemes() == *schemes {
                     // A service that starts says what it has always said.
-                    let sequence = self.core.sequence();
+                    let sequence = self.core().sequence();
                     let answer = Group::answered(Answer { sequence, ..Answer::default() });
                     return self.syncer().put(answer, vec![done], 0);
                 }
-                self.core.begin_recount(schemes.clone());
+                self.change(|core| core.begin_recount(schemes.clone()));
                 self.adopting = Some((schemes, done));
             }
             Order::Snapshot(done) => self.snapshot(done),
@@ -230,28 +246,29 @@ impl Writer {
 
     /// Counts some more, and adopts when all is counted.
     fn count(&mut self) -> Result<(), LedgerError> {
-        if self.adopting.is_none() || !self.core.advance_recount(COUNT) {
+        if self.adopting.is_none() || !self.change(|core| core.advance_recount(COUNT)) {
             return Ok(());
         }
         let Some((schemes, done)) = self.adopting.take() else { return Ok(()) };
         let adopt = Prepared::new(Operation::Adopt(Adopt { schemes: Some((*schemes).clone()) }));
-        let adopted = apply(&mut self.core, std::iter::once(&adopt), (self.config.clock)());
+        let now_us = (self.config.clock)();
+        let adopted = self.change(|core| apply(core, std::iter::once(&adopt), now_us));
         self.syncer().put(adopted, vec![done], 0)
     }
 
     /// Once a day it is asked whether there is enough of them; then some go between two groups.
     fn drop_keys(&mut self) {
-        let day = self.core.now_us().div_euclid(DAY_US);
-        if self.core.is_thinning() {
-            self.core.advance_thinning();
-        } else if std::mem::replace(&mut self.asked, day) != day && self.core.has_keys_to_drop() {
-            self.core.begin_thinning();
+        let day = self.core().now_us().div_euclid(DAY_US);
+        if self.core().is_thinning() {
+            self.change(Core::advance_thinning);
+        } else if std::mem::replace(&mut self.asked, day) != day && self.core().has_keys_to_drop() {
+            self.change(Core::begin_thinning);
         }
     }
 
     fn snapshot_if_due(&mut self) {
         let every = self.config.snapshot_every;
-        if every > 0 && self.core.sequence() >= self.snapshot_at + every {
+        if every > 0 && self.core().sequence() >= self.snapshot_at + every {
             self.snapshot(Box::new(|written| {
                 if let Err(e) = written {
                     tracing::error!("no snapshot of the exposure ledger was written: {e}");
@@ -265,8 +282,9 @@ impl Writer {
         if self.snapshot.as_ref().is_some_and(|thread| !thread.is_finished()) {
             return done(Err(LedgerError::Busy));
         }
-        self.snapshot_at = self.core.sequence();
-        let (core, disk, keep) = (self.core.clone(), self.disk.clone(), self.config.snapshots);
+        let core = self.core().clone();
+        self.snapshot_at = core.sequence();
+        let (disk, keep) = (self.disk.clone(), self.config.snapshots);
         let durable = self.syncer().flush();
         let thread = std::thread::Builder::new().name("exposure-snapshot".into());
         let write = move || {

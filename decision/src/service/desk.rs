@@ -61,13 +61,20 @@ pub struct Desk {
 pub(super) struct Made {
     record: Record,
     /// The decision, which has no number yet.
-    body: Bytes,
+    pub(super) body: Bytes,
     outcome: Outcome,
     claim: Claim,
 }
 
+/// What came of a request that nobody has decided yet.
+enum Tried {
+    Made(Made),
+    /// It reserves, or the ledger has to be asked for it: [`Desk::decide_apart`].
+    Apart(Claim),
+}
+
 /// How far one of many requests came by itself.
-pub(super) enum Course {
+enum Course {
     /// Decided; it is written with the others.
     Made(Bytes),
     /// Decided with the ledger, by itself.
@@ -112,17 +119,13 @@ impl Desk {
             self.metrics.mine().repeated();
             return answer(number, entry);
         }
-        if self.exposes(request, call) {
-            let (desk, request) = (self.clone(), request.clone());
-            let decided = tokio::spawn(async move {
-                let made = desk.make_exposed(&request, call, claim, deadline, arrived).await?;
-                let body = made.body.clone();
-                let number = desk.record([made], call, slot).await?;
-                Ok::<_, Refusal>(Decision::numbered(body, number))
-            });
-            return deadline.wait(decided).await?.map_err(|e| damaged(&e))?;
-        }
-        let made = self.make(request, call, claim, deadline, arrived)?;
+        let made = match self.make(request, call, claim, deadline, arrived)? {
+            Tried::Made(made) => made,
+            Tried::Apart(claim) => {
+                let decided = self.decide_apart(request, call, claim, deadline, arrived, slot);
+                return deadline.wait(decided).await?.map_err(|e| damaged(&e))?;
+            }
+        };
         let body = made.body.clone();
         let number = deadline.wait(self.record([made], call, slot)).await??;
         Ok(Decision::numbered(body, number))
@@ -141,10 +144,7 @@ impl Desk {
         for request in requests {
             // Many decisions in a row would keep others from this thread.
             consume_budget().await;
-            courses.push(match self.exposes(request, call) {
-                true => self.expose_apart(request, call, deadline, slot.clone()),
-                false => self.start(request, call, deadline, &mut made),
-            });
+            courses.push(self.start(request, call, deadline, &mut made, &slot));
         }
         let written = match made.is_empty() {
             true => Ok(0),
@@ -157,7 +157,10 @@ impl Desk {
                 Course::Made(body) => written
                     .clone()
                     .map(|first| Decision::numbered(body, first + nth.next().expect("without end"))),
-                Course::Apart(decided) => decided.await.unwrap_or_else(|e| Err(damaged(&e))),
+                Course::Apart(decided) => deadline
+                    .wait(decided)
+                    .await
+                    .and_then(|decided| decided.unwrap_or_else(|e| Err(damaged(&e)))),
                 Course::Repeat => self.decide(request, call, deadline, slot.clone()).await,
                 Course::Refused(refusal) => Err(refusal),
             });
@@ -166,12 +169,13 @@ impl Desk {
     }
 
     /// Decides a request of many, unless its key is known.
-    fn start(
+    fn start<S: Clone + Send + 'static>(
         &self,
         request: &DecisionRequest,
         call: Call,
         deadline: Deadline,
         made: &mut Vec<Made>,
+        slot: &S,
     ) -> Course {
         let arrived = Instant::now();
         let start = || {
@@ -185,10 +189,13 @@ impl Desk {
             Err(refusal) => return Course::Refused(refusal),
         };
         match self.make(request, call, claim, deadline, arrived) {
-            Ok(decided) => {
+            Ok(Tried::Made(decided)) => {
                 let body = decided.body.clone();
                 made.push(decided);
                 Course::Made(body)
+            }
+            Ok(Tried::Apart(claim)) => {
+                Course::Apart(self.decide_apart(request, call, claim, deadline, arrived, slot.clone()))
             }
             Err(refusal) => Course::Refused(refusal),
         }
@@ -261,7 +268,7 @@ impl Desk {
         })
     }
 
-    /// Gathers and decides, with one engine throughout.
+    /// Gathers and decides, with one engine throughout, unless that takes more than this thread.
     fn make(
         &self,
         request: &DecisionRequest,
@@ -269,7 +276,10 @@ impl Desk {
         claim: Claim,
         deadline: Deadline,
         arrived: Instant,
-    ) -> Result<Made, Refusal> {
+    ) -> Result<Tried, Refusal> {
+        if request.reserve.is_some() {
+            return Ok(Tried::Apart(claim));
+        }
         let mut watch = Stopwatch::since(arrived, self.metrics.mine());
         let serving = self.serving.load();
         let engine = &serving.engine;
@@ -278,7 +288,13 @@ impl Desk {
             let inputs = &mut work.inputs;
             engine.gather_fields(&request.member, &request.product, request.application(), at_us, inputs)?;
             watch.lap(Lap::Gather);
-            self.finish(&serving, work, request, call, claim, at_us, watch)
+            if engine.asks_exposure(inputs, call) {
+                if !self.glance(engine, inputs) {
+                    return Ok(Tried::Apart(claim));
+                }
+                watch.lap(Lap::Look);
+            }
+            self.finish(&serving, work, request, call, claim, at_us, watch).map(Tried::Made)
         })?;
         // What is past its deadline does not become a decision.
         deadline.check()?;
@@ -332,7 +348,7 @@ impl Desk {
 
     /// Gives decisions to the journal, together; the future is the caller's part of the waiting, and gives the
     /// number of the first.
-    fn record<S: Send + 'static, I: IntoIterator<Item = Made>>(
+    pub(super) fn record<S: Send + 'static, I: IntoIterator<Item = Made>>(
         &self,
         made: I,
         call: Call,

@@ -6,6 +6,9 @@
 //!                     ╰ left behind by a breakdown: give it back, and look again
 //! ```
 //!
+//! - **What reserves nothing mostly waits for nobody**: a glance at the ledger tells how counters stand, and the decision is made as any
+//!   other is (`desk`). What follows is of those that reserve, and of those whose glance fell on a change.
+//!
 //! - **Two disks, one answer.** Room is durable before the decision is. If the service breaks down in between, room is held for a
 //!   decision that was never made: a repeat of the request finds it by name and gives it back before it takes anew (it may come
 //!   to another amount, or none), and the next start gives back what nobody repeats ([`super::exposure`], `recover`). So each
@@ -18,15 +21,18 @@
 
 use std::time::Instant;
 
-use tarim_proto::{decision::v1::Reserve, encoded::DecisionRequest};
-use tokio::sync::oneshot;
+use tarim_proto::{
+    decision::v1::Reserve,
+    encoded::{Decision, DecisionRequest},
+};
+use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{
     Deadline, Refusal,
-    desk::{Course, Desk, Made, damaged},
+    desk::{Desk, Made, damaged},
     exposure::{
         Refusal as Refused,
-        looks::{Question, Stand, names},
+        looks::{Question, Stand, glance, names},
         recover::KEY,
     },
     metrics::{Lap, Stopwatch},
@@ -83,32 +89,41 @@ pub fn check(request: &DecisionRequest, call: Call) -> Result<(), Refusal> {
 }
 
 impl Desk {
-    /// Whether a request is decided with the ledger.
-    pub fn exposes(&self, request: &DecisionRequest, call: Call) -> bool {
-        if request.reserve.is_some() {
-            return true;
-        }
-        let serving = self.serving.load();
-        let rulebook = serving.engine.rulebook();
-        rulebook.exposure().is_some()
-            && rulebook.plan(&request.member, &request.product).is_ok_and(|plan| plan.asks_exposure(call))
+    /// Notes how counters stand for what was gathered. False: that cannot be told at once ([`Desk::decide_apart`]).
+    pub(super) fn glance(&self, engine: &Engine, inputs: &mut Inputs) -> bool {
+        // A rulebook with [exposure] has limits, so the ledger is about to be opened, or the server has none.
+        let counters = match (self.exposures.opened(), engine.reserve(inputs, "", 1, 0)) {
+            (Some(ledger), Ok(reserve)) => match glance(ledger, &reserve) {
+                Some(counters) => counters,
+                None => return false,
+            },
+            _ => None,
+        };
+        engine.expose(inputs, counters.as_deref());
+        true
     }
 
-    /// A request of many, which is decided by itself: looks, reservations and records of those at the same time are taken together
-    /// all the same.
-    pub(super) fn expose_apart<S: Send + 'static>(
+    /// Decides a request that reserves, or whose glance at the ledger fell on a change, by itself.
+    pub(super) fn decide_apart<S: Send + 'static>(
         &self,
         request: &DecisionRequest,
         call: Call,
+        claim: Claim,
         deadline: Deadline,
+        arrived: Instant,
         slot: S,
-    ) -> Course {
+    ) -> JoinHandle<Result<Decision, Refusal>> {
         let (desk, request) = (self.clone(), request.clone());
-        Course::Apart(tokio::spawn(async move { desk.decide(&request, call, deadline, slot).await }))
+        tokio::spawn(async move {
+            let made = desk.make_exposed(&request, call, claim, deadline, arrived).await?;
+            let body = made.body.clone();
+            let number = desk.record([made], call, slot).await?;
+            Ok(Decision::numbered(body, number))
+        })
     }
 
     /// Decides with the ledger.
-    pub(super) async fn make_exposed(
+    async fn make_exposed(
         &self,
         request: &DecisionRequest,
         call: Call,
@@ -148,20 +163,25 @@ impl Attempt<'_> {
             self.look(None, true).await?;
         }
         gathered?;
-        Stopwatch::since(arrived, desk.metrics.mine()).lap(Lap::Gather);
+        let counters = || desk.metrics.mine();
+        Stopwatch::since(arrived, counters()).lap(Lap::Gather);
 
+        let asked = Instant::now();
         let stand = self.stand(inputs, wanted.is_some()).await?;
+        counters().lap(Lap::Look).time(asked.elapsed());
         engine.expose(inputs, stand.counters.as_deref());
         self.deadline.check()?;
         if let Some(wanted) = wanted {
             let verdict = *engine.judge(inputs, call, &mut work.scratch).map_err(|e| damaged(&e))?.verdict();
             if let (Outcome::Approve, Some(limit @ 1..)) = (verdict.outcome, verdict.limit_fen) {
+                let asked = Instant::now();
                 let exposed =
                     self.reserve(inputs, wanted, limit.min(wanted.fen), stand.attempt, at_us).await?;
+                counters().lap(Lap::Reserve).time(asked.elapsed());
                 inputs.reserved(exposed);
             }
         }
-        let watch = Stopwatch::since(Instant::now(), desk.metrics.mine());
+        let watch = Stopwatch::since(Instant::now(), counters());
         let made = desk.finish(self.serving, work, request, call, claim, at_us, watch);
         if let (Err(_), Some(taken)) = (&made, work.inputs.taken()) {
             // It comes to no decision, so it must hold nothing.

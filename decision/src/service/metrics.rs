@@ -30,6 +30,10 @@ pub const OUTCOMES: [Outcome; 3] = [Outcome::Approve, Outcome::Refer, Outcome::D
 pub enum Lap {
     /// From its arrival, decoded, to the rows that it is decided by.
     Gather,
+    /// At the ledger, how counters of exposures stand, where anybody asks.
+    Look,
+    /// Until room is taken at the ledger, or refused.
+    Reserve,
     Decide,
     /// Inputs and decision to bytes.
     Encode,
@@ -40,8 +44,10 @@ pub enum Lap {
 }
 
 /// Laps in the order of their counters, by the names that they are told by.
-pub const LAPS: [(Lap, &str); 5] = [
+pub const LAPS: [(Lap, &str); 7] = [
     (Lap::Gather, "gather"),
+    (Lap::Look, "look"),
+    (Lap::Reserve, "reserve"),
     (Lap::Decide, "decide"),
     (Lap::Encode, "encode"),
     (Lap::Journal, "journal"),

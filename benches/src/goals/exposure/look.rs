@@ -16,39 +16,8 @@ use tarim_decision::{
     outcome::Call,
 };
 
+use super::LIMITS;
 use crate::goals::{Goal, Line, Quantity, Setting, Wanted};
-
-/// Three counters for each loan.
-const LIMITS: &str = r#"
-[[limit]]
-id = "single_customer"
-zh = "单一客户"
-en = "one customer"
-scope = "member"
-per = ["customer"]
-hard = { fen = 100000000000 }
-warning = { share = 0.8 }
-
-[[limit]]
-id = "one_product"
-zh = "产品"
-en = "one product"
-scope = "member"
-per = ["product"]
-hard = { fen = 100000000000000 }
-
-[[limit]]
-id = "all_loans"
-zh = "全部贷款"
-en = "all loans"
-scope = "federation"
-hard = { fen = 200000000000000 }
-
-[exposure]
-amount = "application.amount_fen"
-reserve_for = "30d"
-customer = "application.customer_id"
-"#;
 
 pub struct ExposureLook;
 
@@ -127,9 +96,8 @@ impl Caller<'_> {
         engine.gather(application, NOW_US, &mut self.inputs)?;
         if looks {
             let reserve = engine.reserve(&self.inputs, "", 1, 0)?;
-            let (tell, told) = mpsc::sync_channel(1);
-            self.ledger.peek(move |core| _ = tell.send(core.map(|core| core.outlook(&reserve))));
-            let counters = told.recv().context("the ledger answers")??.map_err(|e| anyhow!("{e}"))?;
+            let told = self.ledger.glance(|core, now_us| core.outlook(&reserve, now_us));
+            let counters = told.context("nothing changes meanwhile")?.map_err(|e| anyhow!("{e}"))?;
             engine.expose(&mut self.inputs, Some(&counters));
         }
         Ok(self.bank.judge(&self.inputs, Call::All, &mut self.scratch).findings().len())

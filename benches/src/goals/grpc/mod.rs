@@ -9,6 +9,7 @@
 //! service's metrics are read every second.
 
 mod disk;
+mod exposed;
 mod scraper;
 mod server;
 
@@ -23,6 +24,7 @@ use tarim_decision::rulebook;
 use tarim_proto::decision::v1::DecisionRequest;
 use tokio::runtime::Runtime;
 
+pub use self::exposed::GrpcExposed;
 use self::server::Server;
 use super::{Goal, Line, Quantity, Setting, Wanted};
 use crate::measure::median;
@@ -54,22 +56,43 @@ impl Goal for Grpc {
         Bank::open(&folder.join("rulebook"), &folder.join("store"), &mut &book)?;
         rulebook::publish(&folder.join("rulebook"), &folder.join("published"))?;
         let requests: Vec<_> = book.applications(16_384).into_iter().map(fixture::request).collect();
-        // This thread sends, and nothing else does.
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-
+        let runtime = caller()?;
         let executable = server::build(setting)?;
-        let mut arena = Arena { decide: Server::decide(&executable, &folder)?, echo: None, runtime, setting };
-        let answers = arena.first_answers(&requests)?;
+        let ours = Server::decide(&executable, &folder)?;
+        let answers = first_answers(&runtime, &ours, &requests)?;
         let answer = mean(answers.iter().map(Vec::len));
-        arena.echo = Some(Server::echo(&executable, &folder, &answers)?);
-        arena.lines(&folder, &requests, answer)
+        let peer = Server::echo(&executable, &folder, &answers)?;
+        Arena { ours, peer, runtime, setting }.lines(&folder, &requests, answer)
     }
+}
+
+/// One thread sends, and nothing else does.
+fn caller() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()
+}
+
+/// What a service answers to each of the first requests.
+fn first_answers(
+    runtime: &Runtime,
+    server: &Server,
+    requests: &[DecisionRequest],
+) -> anyhow::Result<Vec<Vec<u8>>> {
+    let some = requests.iter().take(1024).cloned();
+    let requests = Requests::new(some, "answers")?;
+    runtime.block_on(async {
+        let mut client = server.connect().await?;
+        let mut answers = Vec::with_capacity(requests.len());
+        for _ in 0..requests.len() {
+            answers.push(client.decide(requests.next()).await?.to_vec());
+        }
+        Ok(answers)
+    })
 }
 
 /// The two servers, and who asks them.
 struct Arena<'a> {
-    decide: Server,
-    echo: Option<Server>,
+    ours: Server,
+    peer: Server,
     runtime: Runtime,
     setting: &'a Setting,
 }
@@ -77,26 +100,12 @@ struct Arena<'a> {
 /// A figure of both servers.
 struct Pair {
     ours: f64,
-    echo: f64,
+    peer: f64,
 }
 
 impl Arena<'_> {
-    /// What the service answers to each of the first requests.
-    fn first_answers(&self, requests: &[DecisionRequest]) -> anyhow::Result<Vec<Vec<u8>>> {
-        let some = requests.iter().take(1024).cloned();
-        let requests = Requests::new(some, "answers")?;
-        self.runtime.block_on(async {
-            let mut client = self.decide.connect().await?;
-            let mut answers = Vec::with_capacity(requests.len());
-            for _ in 0..requests.len() {
-                answers.push(client.decide(requests.next()).await?.to_vec());
-            }
-            Ok(answers)
-        })
-    }
-
     fn lines(&self, folder: &Path, requests: &[DecisionRequest], answer: f64) -> anyhow::Result<Vec<Line>> {
-        let watched = self.decide.watch().context("the service has metrics")?;
+        let watched = self.ours.watch().context("the service has metrics")?;
         let unary = self.throughput(requests, Mode::Unary, UNARY)?;
         let cost = self.cost(requests)?;
         let stream = self.throughput(requests, Mode::Stream, STREAM)?;
@@ -106,10 +115,10 @@ impl Arena<'_> {
         watched.end()?;
         let record = disk::bytes_per_record(&folder.join("journal"))?;
         let commit = disk::commit_ns(folder, record, rate)?;
-        let bound = SLOWER * late.echo + commit;
+        let bound = SLOWER * late.peer + commit;
         let size = format!("answers of {answer:.0} bytes");
         let rates = |what: String, pair: &Pair, wanted| {
-            Line::new(what, Quantity::Rate(pair.ours), wanted).beside("empty echo", Quantity::Rate(pair.echo))
+            Line::new(what, Quantity::Rate(pair.ours), wanted).beside("empty echo", Quantity::Rate(pair.peer))
         };
         let per_second = Quantity::Rate(rate);
         Ok(vec![
@@ -119,13 +128,13 @@ impl Arena<'_> {
                 Quantity::Time(late.ours),
                 Wanted::AtMost(Quantity::Time(bound)),
             )
-            .beside("empty echo", Quantity::Time(late.echo)),
+            .beside("empty echo", Quantity::Time(late.peer)),
             Line::new(
                 "Decide, processor time of the server for each",
                 Quantity::Time(cost.ours),
                 Wanted::Told,
             )
-            .beside("empty echo", Quantity::Time(cost.echo)),
+            .beside("empty echo", Quantity::Time(cost.peer)),
             Line::new(
                 format!("DecideStream, {STREAM} in flight"),
                 Quantity::Rate(stream.ours),
@@ -190,14 +199,14 @@ impl Arena<'_> {
 
     /// Of each server the median of rounds.
     fn take_turns(&self, figure: impl Fn(&Server, usize) -> anyhow::Result<f64>) -> anyhow::Result<Pair> {
-        let echo = self.echo.as_ref().context("the echo was started")?;
-        let (mut ours, mut echoed) = (Vec::new(), Vec::new());
+        let (mut ours, mut peers) = (Vec::new(), Vec::new());
         for round in 0..if self.setting.quick { 1 } else { 5 } {
-            ours.push(figure(&self.decide, round)?);
-            self.decide.settle()?;
-            echoed.push(figure(echo, round)?);
+            ours.push(figure(&self.ours, round)?);
+            self.ours.settle()?;
+            peers.push(figure(&self.peer, round)?);
+            self.peer.settle()?;
         }
-        Ok(Pair { ours: median(ours), echo: median(echoed) })
+        Ok(Pair { ours: median(ours), peer: median(peers) })
     }
 
     fn once(

@@ -7,8 +7,13 @@ impl Core {
     /// As [`Core::outlook`], without what this exposure takes itself: at a contract or a disbursement its room was reserved
     /// before, and must not be counted against it. That holds if it is to the same customer, and alike in
     /// everything that limits speak of; of another one nothing is taken off.
-    pub fn outlook_without(&self, reserve: &Prepared, exposure: &str) -> Result<Vec<CounterUse>, Refusal> {
-        let mut counters = self.outlook(reserve)?;
+    pub fn outlook_without(
+        &self,
+        reserve: &Prepared,
+        exposure: &str,
+        now_us: i64,
+    ) -> Result<Vec<CounterUse>, Refusal> {
+        let mut counters = self.outlook(reserve, now_us)?;
         let Operation::Reserve(Reserve { member, customer, attributes, .. }) = &reserve.operation else {
             return Ok(counters);
         };

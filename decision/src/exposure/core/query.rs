@@ -64,8 +64,8 @@ impl Core {
         })
     }
 
-    /// How the counters stand that a new exposure would touch: those of limits that are in force. Nothing is taken.
-    pub fn outlook(&self, reserve: &Prepared) -> Result<Vec<CounterUse>, Refusal> {
+    /// How the counters stand that a new exposure would touch: those of limits that are in force at a time. Nothing is taken.
+    pub fn outlook(&self, reserve: &Prepared, now_us: i64) -> Result<Vec<CounterUse>, Refusal> {
         let crate::exposure::operation::Operation::Reserve(Reserve { member, customer, attributes, .. }) =
             &reserve.operation
         else {
@@ -88,7 +88,7 @@ impl Core {
         let known = self.find_customer(reserve.customer, member, customer);
         let who = known.map_or(super::counting::Who { customer: None, group: None }, |known| self.who(known));
         let naming = Naming { core: self, words: &words, asking: customer };
-        Ok(self.counting.outlook(&plan, who, self.now_us, &naming))
+        Ok(self.counting.outlook(&plan, who, now_us, &naming))
     }
 
     /// How an exposure stands.

@@ -14,7 +14,9 @@ use rand_chacha::ChaCha8Rng;
 
 use super::world::{self, MINUTE};
 use crate::{
-    exposure::{Attribute, Config, Core, Ledger, LedgerError, Operation, Prepared, Reserve},
+    exposure::{
+        Attribute, Config, Core, Filter, Ledger, LedgerError, Operation, Prepared, Reserve, scheme::SchemeSet,
+    },
     journal::power::{Fault, Power},
 };
 
@@ -127,17 +129,8 @@ fn schemes_that_are_in_force_are_answered_when_they_are_durable() {
 /// A limit begins while nothing is done: whoever looks sees it at once.
 #[test]
 fn a_look_sees_the_limits_of_its_own_time() {
-    let clock = Arc::new(AtomicI64::new(MINUTE));
-    let at = clock.clone();
-    let config = Config::new(Arc::new(move || at.load(Ordering::Relaxed)));
-    let ledger = Ledger::open_on(Arc::new(Power::default()), config).unwrap();
-    let mut schemes = (*world::schemes(0, &mut ChaCha8Rng::seed_from_u64(0))).clone();
-    schemes.schemes.truncate(1);
-    let scheme = &mut schemes.schemes[0];
-    (scheme.from_us, scheme.to_us) = (50 * MINUTE, 90 * MINUTE);
-    (scheme.per, scheme.conditions) = (Vec::new(), Vec::new());
-    ledger.adopt(Arc::new(schemes)).unwrap();
-    let outlook = |core: &Core| core.outlook(&reserve("e1")).unwrap().len();
+    let (ledger, clock) = limited_for_a_while();
+    let outlook = |core: &Core| core.outlook(&reserve("e1"), core.now_us()).unwrap().len();
     for (minute, limits) in [(49, 0), (50, 1), (89, 1), (90, 0)] {
         clock.store(minute * MINUTE, Ordering::Relaxed);
         let (peeked, peek) = mpsc::channel();
@@ -145,4 +138,107 @@ fn a_look_sees_the_limits_of_its_own_time() {
         assert_eq!(peek.recv().unwrap().unwrap(), limits, "{minute}");
         assert_eq!(ledger.ask(outlook).unwrap(), limits, "{minute}");
     }
+    for (minute, limits) in [(91, 0), (89, 0)] {
+        clock.store(minute * MINUTE, Ordering::Relaxed);
+        let glanced = |core: &Core, now_us| core.outlook(&reserve("e1"), now_us).unwrap().len();
+        assert_eq!(ledger.glance(glanced), Some(limits), "time does not go back");
+    }
+}
+
+/// The same at a glance, before anybody has peeked at that time.
+#[test]
+fn a_glance_sees_the_limits_of_its_own_time() {
+    let (ledger, clock) = limited_for_a_while();
+    let outlook = |core: &Core, now_us| core.outlook(&reserve("e1"), now_us).unwrap().len();
+    for (minute, limits) in [(49, 0), (50, 1), (89, 1), (90, 0)] {
+        clock.store(minute * MINUTE, Ordering::Relaxed);
+        assert_eq!(ledger.glance(outlook), Some(limits), "{minute}");
+    }
+}
+
+#[test]
+fn a_glance_waits_for_nobody() {
+    let disk = Power::default();
+    let ledger = open(&disk);
+    let seen = || ledger.glance(|core, _| core.exposures());
+    disk.hold_syncs(true);
+    ledger.submit(reserve("e1"), |answer| drop(answer.unwrap()));
+    disk.wait_for_held_sync();
+    assert_eq!(seen(), Some(1), "what is in memory, though no disk has it");
+    disk.hold_syncs(false);
+    let held = ledger.hold();
+    assert_eq!(seen(), None, "it is being changed");
+    drop(held);
+    assert_eq!(seen(), Some(1));
+    ledger.close().unwrap();
+    assert_eq!(seen(), None, "closed");
+}
+
+/// What has expired holds no room, and it is the ledger's thread that gives it back: who glances asks it.
+#[test]
+fn a_glance_leaves_what_has_expired_to_the_ledger() {
+    let clock = Arc::new(AtomicI64::new(MINUTE));
+    let at = clock.clone();
+    let config = Config { snapshot_every: 0, ..Config::new(Arc::new(move || at.load(Ordering::Relaxed))) };
+    let ledger = Ledger::open_on(Arc::new(Power::default()), config).unwrap();
+    ledger.adopt(world::schemes(0, &mut ChaCha8Rng::seed_from_u64(0))).unwrap();
+    let Operation::Reserve(expiring) = reserve("e1").operation().clone() else { unreachable!() };
+    ledger.call(Operation::Reserve(Reserve { expires_us: 5 * MINUTE, ..expiring })).unwrap();
+    let held = |core: &Core| core.exposure("001", "e1").unwrap().reserved_fen;
+    assert_eq!(ledger.glance(|core, _| held(core)), Some(1));
+    clock.store(5 * MINUTE, Ordering::Relaxed);
+    // It may have woken and given it back meanwhile; room that has expired is seen by nobody.
+    assert!(matches!(ledger.glance(|core, _| held(core)), None | Some(0)));
+    let (peeked, peek) = mpsc::channel();
+    ledger.peek(move |core| peeked.send(core.map(held)).unwrap());
+    assert_eq!(peek.recv().unwrap().unwrap(), 0);
+    assert_eq!(ledger.glance(|core, _| held(core)), Some(0));
+}
+
+/// Whoever glances while others reserve sees whole operations: what the exposures hold is what the counters say.
+#[test]
+fn a_glance_sees_no_half_of_an_operation() {
+    const EXPOSURES: u32 = 2000;
+    let ledger = open(&Power::default());
+    ledger.adopt(Arc::new(one_limit(i64::MIN, i64::MAX, EXPOSURES.into()))).unwrap();
+    let seen = |core: &Core, _| {
+        let used: i64 = core.utilisation(Filter::default()).map(|counter| counter.used_fen).sum();
+        (core.exposures(), used)
+    };
+    thread::scope(|scope| {
+        let others = scope.spawn(|| {
+            for n in 0..EXPOSURES {
+                ledger.call(reserve(&format!("e{n}")).operation().clone()).unwrap();
+            }
+        });
+        let mut last = 0;
+        while !others.is_finished() {
+            let Some((exposures, used)) = ledger.glance(seen) else { continue };
+            assert_eq!(i64::from(exposures), used);
+            assert!(exposures >= last, "the ledger goes on");
+            last = exposures;
+        }
+    });
+    assert_eq!(ledger.glance(seen), Some((EXPOSURES, EXPOSURES.into())));
+}
+
+/// Schemes with one limit for all that a member lends.
+fn one_limit(from_us: i64, to_us: i64, hard_fen: i64) -> SchemeSet {
+    let mut schemes = (*world::schemes(0, &mut ChaCha8Rng::seed_from_u64(0))).clone();
+    schemes.schemes.truncate(1);
+    let scheme = &mut schemes.schemes[0];
+    (scheme.from_us, scheme.to_us) = (from_us, to_us);
+    (scheme.per, scheme.conditions) = (Vec::new(), Vec::new());
+    scheme.lines.iter_mut().for_each(|lines| lines.hard_fen = hard_fen);
+    schemes
+}
+
+/// A ledger with one limit, which is in force from minute 50 to minute 90, and its clock.
+fn limited_for_a_while() -> (Ledger, Arc<AtomicI64>) {
+    let clock = Arc::new(AtomicI64::new(MINUTE));
+    let at = clock.clone();
+    let config = Config::new(Arc::new(move || at.load(Ordering::Relaxed)));
+    let ledger = Ledger::open_on(Arc::new(Power::default()), config).unwrap();
+    ledger.adopt(Arc::new(one_limit(50 * MINUTE, 90 * MINUTE, 1000))).unwrap();
+    (ledger, clock)
 }

@@ -1,10 +1,13 @@
-//! How counters stand, for decisions: many that ask at once are answered by one look at the ledger.
+//! How counters stand, for decisions: at a glance, where nothing is reserved and nothing is just being changed; else many that ask at
+//! once are answered by one look at the ledger.
 //!
 //! ```text
 //!  decision ─► waiting ◄─ decision        the first one has the ledger look; whoever comes until it does
 //!                 │                       is answered with it
 //!                 └─► Core::outlook of each, between two groups
 //! ```
+//!
+//! Who reserves always asks so: what an earlier attempt of the request has handed to the ledger is before it in the queue.
 //!
 //! A look does not wait for the disk: it sees what is in memory, and why that is enough stands in the ledger's `writer`. So what
 //! is in the journal of a decision may be room that was never durable; the reservation is what counts.
@@ -69,6 +72,12 @@ pub struct Stand {
     pub attempt: u32,
     /// Exposures that earlier attempts left behind, which hold room for nothing.
     pub left: Vec<String>,
+}
+
+/// How the counters stand that a reservation would touch, on the caller's own thread. The outer None: it cannot be told at once.
+#[allow(clippy::option_option)]
+pub fn glance(ledger: &Ledger, reserve: &Prepared) -> Option<Option<Vec<CounterUse>>> {
+    ledger.glance(|core, now_us| outlook(core, reserve, now_us))
 }
 
 /// Decisions that wait for a look. Clones share everything.
@@ -146,15 +155,19 @@ fn stand(core: &Core, question: &Question) -> Stand {
             stand.attempt += 1;
         }
     }
-    // Refused: the ledger counts by other limits than the rulebook, or there is no such value.
-    stand.counters = question.reserve.as_ref().and_then(|reserve| match core.outlook(reserve) {
+    stand.counters = question.reserve.as_ref().and_then(|reserve| outlook(core, reserve, core.now_us()));
+    stand
+}
+
+/// None: the ledger counts by other limits than the rulebook, or there is no such value.
+fn outlook(core: &Core, reserve: &Prepared, now_us: i64) -> Option<Vec<CounterUse>> {
+    match core.outlook(reserve, now_us) {
         Ok(counters) => Some(counters),
         Err(refusal) => {
             tracing::debug!("it is not known how counters stand: {refusal}");
             None
         }
-    });
-    stand
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::pin::pin;
 
 use futures::poll;
 use tarim_proto::{
-    decision::v1::Outcome,
+    decision::v1::{Decision, Outcome},
     exposure::v1::{GetUtilisationRequest, exposure_service_server::ExposureService},
 };
 use tonic::Request;
@@ -13,10 +13,14 @@ use super::{desk, limited, reserving, taken};
 use crate::{
     exposure::{Attribute, Operation, Prepared, Release, Reserve},
     journal::power::{Fault, Power},
+    metrics::Totals,
+    outcome::Call,
     service::{
+        Deadline,
         exposure::Rpc,
+        metrics::Lap,
         tests::{
-            bank::{direct, request},
+            bank::{arrived, direct, plain, request},
             exposures::collect_stream,
         },
     },
@@ -64,6 +68,36 @@ async fn a_decision_does_not_wait_for_the_disk_of_the_ledger_and_a_query_does() 
     assert_eq!(counters.iter().map(|c| c.used_fen).collect::<Vec<_>>(), [4_500_000]);
     let decision = reserves.await.expect("decided");
     assert_eq!(taken(&decision), Some(("decide:r2", 1_500_000)));
+}
+
+/// A glance at the ledger that falls on a change becomes a question; what is decided is the same, and nobody waits but who asked.
+#[tokio::test]
+async fn a_decision_whose_glance_falls_on_a_change_asks() {
+    let limited = limited().await;
+    let (rpc, ledger) = desk(&limited, &Power::default());
+    let of = |id: &str| request(id, "c1", []);
+    let glanced = direct(&rpc, of("r1")).await.expect("decided");
+    let many = || async {
+        let requests = ["m1", "m2", "m1"].map(|id| arrived(&of(id)));
+        let answers = rpc.desk.decide_all(&requests, Call::All, Deadline::default(), ()).await;
+        answers.iter().map(|answer| plain(answer.as_ref().expect("decided"))).collect::<Vec<_>>()
+    };
+    let (one, many) = {
+        let (mut one, mut many) = (pin!(direct(&rpc, of("r2"))), pin!(many()));
+        {
+            let _held = ledger.hold();
+            assert!(poll!(&mut one).is_pending());
+            assert!(poll!(&mut many).is_pending());
+        }
+        (one.await.expect("decided"), many.await)
+    };
+    assert_eq!(many[0], many[2], "a repeat is the first answer");
+    for decision in many.into_iter().chain([one]) {
+        let alike = |of: &Decision| (of.outcome(), of.limit_fen, of.rate_ppm, of.reasons.clone());
+        assert_eq!(alike(&decision), alike(&glanced));
+    }
+    let looks = Totals::of(rpc.desk.metrics.all().map(|counters| counters.lap(Lap::Look)), 1.0);
+    assert_eq!(looks.count, 4, "each looked once, whichever way");
 }
 
 /// A loan was given back, in memory alone, when the machine stops. Decisions that saw the room promised none; who reserves is
