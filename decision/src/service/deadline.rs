@@ -10,7 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tonic::{Extensions, Request, Status, metadata::MetadataMap};
+use hyper::HeaderMap;
+use tonic::{Extensions, Request, Status};
 
 use super::Refusal;
 
@@ -21,10 +22,14 @@ pub struct Deadline(Option<Instant>);
 impl Deadline {
     /// Notes the deadline of a request that has just arrived, before its body is read.
     pub fn stamp(mut request: Request<()>) -> Result<Request<()>, Status> {
-        let timeout = timeout(request.metadata())?;
-        let deadline = timeout.and_then(|t| Instant::now().checked_add(t));
-        request.extensions_mut().insert(Self(deadline));
+        let deadline = Self::of_headers(request.metadata().as_ref())?;
+        request.extensions_mut().insert(deadline);
         Ok(request)
+    }
+
+    /// The deadline of a request that has just arrived.
+    pub fn of_headers(headers: &HeaderMap) -> Result<Self, Refusal> {
+        Ok(Self(timeout(headers)?.and_then(|t| Instant::now().checked_add(t))))
     }
 
     /// The deadline that [`Deadline::stamp`] noted.
@@ -59,8 +64,8 @@ impl Deadline {
 }
 
 /// `grpc-timeout`: up to eight digits and a unit.
-fn timeout(metadata: &MetadataMap) -> Result<Option<Duration>, Refusal> {
-    let Some(text) = metadata.get("grpc-timeout") else { return Ok(None) };
+fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Refusal> {
+    let Some(text) = headers.get("grpc-timeout") else { return Ok(None) };
     let parse = || {
         let text = text.to_str().ok()?;
         let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
@@ -92,9 +97,9 @@ mod tests {
     use super::*;
 
     fn parsed(text: &'static str) -> Option<Option<Duration>> {
-        let mut metadata = MetadataMap::new();
-        metadata.insert("grpc-timeout", text.parse().expect("ASCII"));
-        timeout(&metadata).ok()
+        let mut headers = HeaderMap::new();
+        headers.insert("grpc-timeout", text.parse().expect("ASCII"));
+        timeout(&headers).ok()
     }
 
     #[test]
@@ -113,6 +118,6 @@ mod tests {
         for text in ["", "S", "1", "1s", "-1S", "+1S", "123456789n", "1.5S"] {
             assert_eq!(parsed(text), None, "{text:?}");
         }
-        assert_eq!(timeout(&MetadataMap::new()).ok(), Some(None));
+        assert_eq!(timeout(&HeaderMap::new()).ok(), Some(None));
     }
 }

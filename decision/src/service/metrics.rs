@@ -28,6 +28,8 @@ pub const OUTCOMES: [Outcome; 3] = [Outcome::Approve, Outcome::Refer, Outcome::D
 /// Part of the way of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lap {
+    /// Of a single request: from its bytes to the request.
+    Decode,
     /// From its arrival, decoded, to the rows that it is decided by.
     Gather,
     /// At the ledger, how counters of exposures stand, where anybody asks.
@@ -44,7 +46,8 @@ pub enum Lap {
 }
 
 /// Laps in the order of their counters, by the names that they are told by.
-pub const LAPS: [(Lap, &str); 7] = [
+pub const LAPS: [(Lap, &str); 8] = [
+    (Lap::Decode, "decode"),
     (Lap::Gather, "gather"),
     (Lap::Look, "look"),
     (Lap::Reserve, "reserve"),

@@ -43,6 +43,7 @@ mod serving;
 mod tests;
 mod threads;
 mod transport;
+mod unary;
 mod watcher;
 
 use self::deadline::Deadline;

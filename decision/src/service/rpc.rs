@@ -59,10 +59,20 @@ impl Rpc {
         slots.clone().try_acquire_owned().map_err(|_| Refusal::Busy(what))
     }
 
-    async fn single(&self, request: Request<DecisionRequest>, call: Call) -> Answer {
-        let arrived = Instant::now();
+    /// As [`super::unary`] has left it.
+    async fn unary(&self, request: Request<DecisionRequest>, call: Call) -> Answer {
         let deadline = Deadline::of(request.extensions());
-        let request = request.into_inner();
+        self.single(request.into_inner(), call, deadline).await.map(Response::new)
+    }
+
+    /// Decides a single request.
+    pub(super) async fn single(
+        &self,
+        request: DecisionRequest,
+        call: Call,
+        deadline: Deadline,
+    ) -> Result<Decision, Status> {
+        let arrived = Instant::now();
         let answer = match self.slot(&self.slots, "requests") {
             Ok(slot) => self.desk.decide(&request, call, deadline, slot).await,
             Err(refusal) => Err(refusal),
@@ -70,7 +80,7 @@ impl Rpc {
         let counters = self.desk.metrics.mine();
         counters.lap(Lap::Total).time(arrived.elapsed());
         note(counters, &request, call, &answer);
-        Ok(Response::new(answer?))
+        Ok(answer?)
     }
 
     /// A call that is refused as a whole, or asks for what was decided before.
@@ -111,27 +121,27 @@ impl Rpc {
 #[tonic::async_trait]
 impl DecisionService for Rpc {
     async fn check_admission(&self, request: Request<DecisionRequest>) -> Answer {
-        self.single(request, Call::One(Stage::Admission)).await
+        self.unary(request, Call::One(Stage::Admission)).await
     }
 
     async fn detect_fraud(&self, request: Request<DecisionRequest>) -> Answer {
-        self.single(request, Call::One(Stage::Fraud)).await
+        self.unary(request, Call::One(Stage::Fraud)).await
     }
 
     async fn score_application(&self, request: Request<DecisionRequest>) -> Answer {
-        self.single(request, Call::One(Stage::Score)).await
+        self.unary(request, Call::One(Stage::Score)).await
     }
 
     async fn assign_limit(&self, request: Request<DecisionRequest>) -> Answer {
-        self.single(request, Call::One(Stage::Limit)).await
+        self.unary(request, Call::One(Stage::Limit)).await
     }
 
     async fn quote_rate(&self, request: Request<DecisionRequest>) -> Answer {
-        self.single(request, Call::One(Stage::Rate)).await
+        self.unary(request, Call::One(Stage::Rate)).await
     }
 
     async fn decide(&self, request: Request<DecisionRequest>) -> Answer {
-        self.single(request, Call::All).await
+        self.unary(request, Call::All).await
     }
 
     type DecideStreamStream = Pin<Box<dyn Stream<Item = Result<StreamedDecision, Status>> + Send>>;

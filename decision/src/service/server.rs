@@ -26,7 +26,8 @@ use super::{
     exposure, interception,
     pending::Pending,
     rpc::Rpc,
-    transport::{Tls, TlsError, Transport},
+    transport::{Calls, Tls, TlsError, Transport},
+    unary::Unary,
     watcher::{self, Reloads},
 };
 use crate::journal::{Journal, JournalError};
@@ -359,7 +360,9 @@ fn transport(
         .add_service(
             InterceptionServiceServer::new(rpc.clone()).max_decoding_message_size(config.max_message_bytes),
         )
-        .add_service(DecisionServiceServer::new(rpc).max_decoding_message_size(config.max_message_bytes))
+        .add_service(
+            DecisionServiceServer::new(rpc.clone()).max_decoding_message_size(config.max_message_bytes),
+        )
         .add_service(
             ExposureServiceServer::new(exposure::Rpc { desk: exposures })
                 .max_decoding_message_size(config.max_message_bytes),
@@ -371,7 +374,10 @@ fn transport(
         // What grpcurl and older clients ask for.
         .add_service(reflection().build_v1alpha()?)
         .prepare();
-    let calls = InterceptedService::new(routes, Deadline::stamp as Stamp);
+    let calls = Calls {
+        single: Arc::new(Unary { rpc, max_message_bytes: config.max_message_bytes }),
+        others: InterceptedService::new(routes, Deadline::stamp as Stamp),
+    };
     let tls = config.tls.as_ref().map(Tls::acceptor).transpose()?;
     Ok(Transport { calls, max_requests, tls })
 }

@@ -13,4 +13,5 @@ mod lanes;
 mod no_alloc;
 mod once;
 mod swaps;
+mod unary;
 mod watched;

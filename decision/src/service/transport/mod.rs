@@ -17,9 +17,10 @@ mod connection;
 mod socket;
 mod tls;
 
-use std::{net, time::Duration};
+use std::{convert::Infallible, net, sync::Arc, time::Duration};
 
-use hyper::server::conn::http2;
+use futures::{FutureExt, TryFutureExt, future::BoxFuture};
+use hyper::{Request, Response, body::Incoming, server::conn::http2, service::Service};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -41,10 +42,31 @@ use self::{
 use super::{
     Threads,
     server::{Stamp, stopped},
+    unary::{Answer, Unary},
 };
 
-/// What every request goes through.
-pub type Calls = InterceptedService<Routes, Stamp>;
+/// What answers requests.
+#[derive(Clone)]
+pub struct Calls {
+    pub single: Arc<Unary>,
+    pub others: InterceptedService<Routes, Stamp>,
+}
+
+impl Service<Request<Incoming>> for Calls {
+    type Response = Response<Answer>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        match Unary::call_of(&request) {
+            Some(call) => self.single.clone().answer(request, call).map(Ok).boxed(),
+            None => {
+                let answer = TowerToHyperService::new(self.others.clone()).call(request);
+                answer.map_ok(|answer| answer.map(|body| Answer::Other(tonic::body::Body::new(body)))).boxed()
+            }
+        }
+    }
+}
 
 /// What connections have in common.
 #[derive(Clone)]
@@ -133,7 +155,7 @@ impl Transport {
             .max_concurrent_streams(self.max_requests)
             .keep_alive_interval(PING.0)
             .keep_alive_timeout(PING.1);
-        let http = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.calls));
+        let http = http.serve_connection(TokioIo::new(stream), self.calls);
         let mut connection = Connection::new(http, socket, arrivals);
         let ended = tokio::select! {
             biased;
