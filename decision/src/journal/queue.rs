@@ -62,6 +62,15 @@ struct State {
     dozing: bool,
     /// A thread has nothing to do.
     urged: bool,
+    /// The writer was woken, and has taken nothing since.
+    woken: bool,
+}
+
+impl State {
+    /// Whether the writer has to be woken: once for a group. A wake is a call to the system, whether or not anybody sleeps.
+    fn wakes(&mut self, due: bool) -> bool {
+        due && !std::mem::replace(&mut self.woken, true)
+    }
 }
 
 impl Queue {
@@ -73,9 +82,9 @@ impl Queue {
         }
         state.bytes += write.bytes();
         state.writes.push_back(write);
-        if state.dozing || state.bytes >= ENOUGH_BYTES || !self.urged_by_somebody.load(Ordering::Relaxed) {
-            self.wake.notify_one();
-        }
+        let at_once = !self.urged_by_somebody.load(Ordering::Relaxed);
+        let due = state.dozing || state.bytes >= ENOUGH_BYTES || at_once;
+        self.wake_if(state, due);
         Ok(())
     }
 
@@ -87,8 +96,16 @@ impl Queue {
     /// A thread that decides has nothing to do.
     pub fn urge(&self) {
         let mut state = self.state();
-        if !state.writes.is_empty() && !state.urged {
-            state.urged = true;
+        let due = !state.writes.is_empty() && !state.urged;
+        state.urged |= due;
+        self.wake_if(state, due);
+    }
+
+    /// Only when the state is free: else the writer would wake, wait for it, and have to be woken again.
+    fn wake_if(&self, mut state: MutexGuard<'_, State>, due: bool) {
+        let wakes = state.wakes(due);
+        drop(state);
+        if wakes {
             self.wake.notify_one();
         }
     }
@@ -140,7 +157,7 @@ impl Queue {
                 }
             }
         }
-        state.urged = false;
+        (state.urged, state.woken) = (false, false);
         let mut bytes = 0;
         while bytes < GROUP_BYTES
             && let Some(write) = state.writes.pop_front()
@@ -254,6 +271,25 @@ mod tests {
             queue.close();
             assert_eq!(queue.take(&mut group, Some(Duration::ZERO)), Taken::Last);
         }
+    }
+
+    #[test]
+    fn a_group_wakes_the_writer_once() {
+        let queue = Queue::default();
+        queue.will_be_urged();
+        let woken = |queue: &Queue| queue.state().woken;
+        push(&queue, 1);
+        assert!(!woken(&queue), "it gathers");
+        queue.urge();
+        assert!(woken(&queue));
+        assert!(!queue.state().wakes(true), "it is awake");
+        assert_eq!(taken(&queue), (vec![1], Taken::Group));
+        queue.urge();
+        assert!(!woken(&queue), "there is nothing to write");
+        push(&queue, ENOUGH_BYTES);
+        assert!(woken(&queue));
+        assert_eq!(taken(&queue), (vec![ENOUGH_BYTES], Taken::Group));
+        assert!(queue.state().wakes(true), "of the next group nobody has told it");
     }
 
     #[test]
