@@ -11,6 +11,7 @@
 //! are the same on the wire.
 
 mod decision;
+mod piece;
 mod request;
 
 #[allow(missing_docs, clippy::all)]

@@ -3,6 +3,9 @@
 //! The ordinary message is a map with a text of its own for each name and each value. Here all texts of the
 //! application lie one behind the other, and its fields say where: a request is a handful of pieces of memory,
 //! however many fields it has.
+//!
+//! What is as ordinary as nearly all requests is read in one go, and its texts are checked together; all else by prost, field by
+//! field.
 
 use std::{ops::Range, sync::OnceLock};
 
@@ -13,6 +16,7 @@ use prost::{
 };
 use prost_types::Timestamp;
 
+use super::piece::Piece;
 use crate::decision::v1::Reserve;
 
 /// A [`DecisionRequest`](crate::decision::v1::DecisionRequest), the same on the wire.
@@ -28,10 +32,8 @@ pub struct DecisionRequest {
     mixed: bool,
     /// Then: which are meant, in order of names. Sorted once, whatever a sender makes of it.
     order: OnceLock<Vec<usize>>,
-    /// Names and texts of the fields.
+    /// Names and texts of the fields, in the order in which they came.
     texts: String,
-    /// A text that came in pieces.
-    reading: String,
 }
 
 /// The value of a field of an application.
@@ -71,6 +73,9 @@ const APPLICATION: u32 = 4;
 /// Number of the field `reserve`.
 const RESERVE: u32 = 5;
 
+/// Room for the fields of nearly all applications.
+const FIELDS: usize = 16;
+
 impl DecisionRequest {
     /// The fields of the application with their names, in order of names.
     pub fn application(&self) -> impl Iterator<Item = (&str, FieldValue<'_>)> {
@@ -92,14 +97,13 @@ impl DecisionRequest {
     ) {
         for (name, value) in self.application() {
             let value = instead(name).map_or(value, FieldValue::Text);
-            encoding::encode_key(tag, WireType::LengthDelimited, out);
-            encoding::encode_varint(entry_len(name, value) as u64, out);
+            let len = value.encoded_len();
+            delimited(tag, entry_len(name, value, len), out);
             if !name.is_empty() {
                 text(1, name, out);
             }
             if value != FieldValue::None {
-                encoding::encode_key(2, WireType::LengthDelimited, out);
-                encoding::encode_varint(value.encoded_len() as u64, out);
+                delimited(2, len, out);
                 value.encode(out);
             }
         }
@@ -140,6 +144,42 @@ impl DecisionRequest {
         Ok(())
     }
 
+    /// The request of these bytes, if they are ordinary: every field is known and, but for those of the application, there once.
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let mut request = Self { fields: Vec::with_capacity(FIELDS), ..Self::default() };
+        // Not known to be texts yet.
+        let mut texts = Vec::with_capacity(bytes.len());
+        let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(str::to_owned);
+        let mut rest = Piece(bytes);
+        while let Some(key) = rest.byte() {
+            let bytes = rest.delimited()?;
+            match key {
+                0x0a => request.request_id = text(bytes)?,
+                0x12 => request.member = text(bytes)?,
+                0x1a => request.product = text(bytes)?,
+                0x22 => request.fields.push(Field::read(bytes, &mut texts)?),
+                0x2a if request.reserve.is_none() => request.reserve = Some(Reserve::decode(bytes).ok()?),
+                _ => return None,
+            }
+        }
+        request.texts = String::from_utf8(texts).ok()?;
+        // Together they are a text: so is each, unless one ends within a character.
+        let is_text = |at: &Range<usize>| request.texts.is_char_boundary(at.end);
+        let are_texts = |field: &Field| is_text(&field.name) && field.value.text().is_none_or(is_text);
+        if !request.fields.iter().all(are_texts) {
+            return None;
+        }
+        let name = |field: &Field| request.text(&field.name);
+        request.mixed = request.fields.windows(2).any(|two| name(&two[0]) >= name(&two[1]));
+        Some(request)
+    }
+
+    /// Nothing of it has been read yet.
+    fn is_new(&self) -> bool {
+        let texts = [&self.request_id, &self.member, &self.product];
+        texts.iter().all(|text| text.is_empty()) && self.reserve.is_none() && self.fields.is_empty()
+    }
+
     /// Reads a text, and keeps it.
     fn read_text(
         &mut self,
@@ -147,17 +187,9 @@ impl DecisionRequest {
         buf: &mut impl Buf,
         context: DecodeContext,
     ) -> Result<Range<usize>, DecodeError> {
-        let start = self.texts.len();
-        match text_ahead(wire, buf.chunk()) {
-            Some((text, read)) => {
-                self.texts.push_str(text);
-                buf.advance(read);
-            }
-            None => {
-                encoding::string::merge(wire, &mut self.reading, buf, context)?;
-                self.texts.push_str(&self.reading);
-            }
-        }
+        let (start, mut text) = (self.texts.len(), String::new());
+        encoding::string::merge(wire, &mut text, buf, context)?;
+        self.texts.push_str(&text);
         Ok(start..self.texts.len())
     }
 
@@ -224,6 +256,56 @@ impl DecisionRequest {
     }
 }
 
+impl Field {
+    /// An entry of the application, name and value at most once; their texts are put behind `texts`.
+    fn read(bytes: &[u8], texts: &mut Vec<u8>) -> Option<Self> {
+        let (mut name, mut value) = (None, None);
+        let mut rest = Piece(bytes);
+        while let Some(key) = rest.byte() {
+            let bytes = rest.delimited()?;
+            match key {
+                0x0a if name.is_none() => name = Some(put(bytes, texts)),
+                0x12 if value.is_none() => value = Some(Kept::read(bytes, texts)?),
+                _ => return None,
+            }
+        }
+        Some(Self { name: name.unwrap_or_default(), value: value.unwrap_or_default() })
+    }
+}
+
+impl Kept {
+    /// A value of at most one kind.
+    fn read(bytes: &[u8], texts: &mut Vec<u8>) -> Option<Self> {
+        let mut rest = Piece(bytes);
+        let Some(key) = rest.byte() else { return Some(Self::None) };
+        let value = match key {
+            0x08 => Self::Bool(rest.varint()? != 0),
+            0x10 => Self::Int(rest.varint()? as i64),
+            0x19 => Self::Double(rest.double()?),
+            0x22 => Self::Text(put(rest.delimited()?, texts)),
+            0x2a => Self::Date(put(rest.delimited()?, texts)),
+            0x32 => Self::Timestamp(Timestamp::decode(rest.delimited()?).ok()?),
+            _ => return None,
+        };
+        rest.0.is_empty().then_some(value)
+    }
+
+    /// Where its text is.
+    fn text(&self) -> Option<&Range<usize>> {
+        match self {
+            Self::Text(at) | Self::Date(at) => Some(at),
+            _ => None,
+        }
+    }
+}
+
+/// Appends bytes; gives where they are.
+fn put(bytes: &[u8], texts: &mut Vec<u8>) -> Range<usize> {
+    let start = texts.len();
+    texts.extend_from_slice(bytes);
+    start..texts.len()
+}
+
 /// Requests are equal if they say the same.
 impl PartialEq for DecisionRequest {
     fn eq(&self, other: &Self) -> bool {
@@ -257,18 +339,9 @@ impl FieldValue<'_> {
     }
 }
 
-/// The text that a piece begins with, and the bytes that it takes there with its length. None: it is not all there, or
-/// is none.
-fn text_ahead(wire: WireType, piece: &[u8]) -> Option<(&str, usize)> {
-    let mut ahead = piece;
-    let len = encoding::decode_varint(&mut ahead).ok()?;
-    let text = ahead.get(..usize::try_from(len).ok()?).filter(|_| wire == WireType::LengthDelimited)?;
-    Some((std::str::from_utf8(text).ok()?, piece.len() - ahead.len() + text.len()))
-}
-
-fn entry_len(name: &str, value: FieldValue<'_>) -> usize {
+/// `len` is that of the value.
+fn entry_len(name: &str, value: FieldValue<'_>, len: usize) -> usize {
     let name = if name.is_empty() { 0 } else { text_len(name) };
-    let len = value.encoded_len();
     let value =
         if value == FieldValue::None { 0 } else { 1 + encoding::encoded_len_varint(len as u64) + len };
     name + value
@@ -280,9 +353,18 @@ fn text_len(text: &str) -> usize {
 }
 
 fn text(tag: u32, text: &str, out: &mut impl BufMut) {
-    encoding::encode_key(tag, WireType::LengthDelimited, out);
-    encoding::encode_varint(text.len() as u64, out);
+    delimited(tag, text.len(), out);
     out.put_slice(text.as_bytes());
+}
+
+/// What stands before a text or a message, in a field whose number is below 16.
+fn delimited(tag: u32, len: usize, out: &mut impl BufMut) {
+    debug_assert!(tag < 16);
+    out.put_u8((tag << 3) as u8 | WireType::LengthDelimited as u8);
+    match u8::try_from(len) {
+        Ok(byte @ ..0x80) => out.put_u8(byte),
+        _ => encoding::encode_varint(len as u64, out),
+    }
 }
 
 impl Message for DecisionRequest {
@@ -301,22 +383,24 @@ impl Message for DecisionRequest {
     fn encoded_len(&self) -> usize {
         let texts =
             [&self.request_id, &self.member, &self.product].into_iter().filter(|text| !text.is_empty());
-        let entries = self.application().map(|(name, value)| entry_len(name, value));
+        let entries = self.application().map(|(name, value)| entry_len(name, value, value.encoded_len()));
         let entries = entries.map(|len| 1 + encoding::encoded_len_varint(len as u64) + len);
         let reserve = self.reserve.as_ref().map_or(0, |r| encoding::message::encoded_len(RESERVE, r));
         texts.map(|text| text_len(text)).sum::<usize>() + entries.sum::<usize>() + reserve
     }
 
-    /// What a call sends is one piece of memory, nearly always; a slice of it is read faster than a buffer that counts.
+    /// What a call sends is one piece of memory, nearly always.
     fn merge(&mut self, mut buf: impl Buf) -> Result<(), DecodeError> {
-        let len = buf.remaining();
-        let mut piece = buf.chunk();
-        if piece.len() < len {
-            return self.merge_fields(&mut buf);
+        let (len, piece) = (buf.remaining(), buf.chunk());
+        if piece.len() == len
+            && self.is_new()
+            && let Some(request) = Self::read(piece)
+        {
+            *self = request;
+            buf.advance(len);
+            return Ok(());
         }
-        self.merge_fields(&mut piece)?;
-        buf.advance(len);
-        Ok(())
+        self.merge_fields(&mut buf)
     }
 
     fn merge_field(
@@ -439,6 +523,55 @@ mod tests {
             }
         }
         assert!(unlike > 100);
+    }
+
+    /// A field of a number below 16 with these bytes.
+    fn field(tag: u32, bytes: &[u8]) -> Vec<u8> {
+        let mut all = Vec::new();
+        delimited(tag, bytes.len(), &mut all);
+        all.extend(bytes);
+        all
+    }
+
+    #[test]
+    fn what_is_unusual_means_what_the_ordinary_message_means() {
+        let name = |bytes: &[u8]| field(1, bytes);
+        let int = |i: u8| field(2, &[0x10, i]);
+        let entry = |parts: &[Vec<u8>]| field(APPLICATION, &parts.concat());
+        let two = |a: &[u8], b: &[u8]| entry(&[name(a), field(2, &field(4, b))]);
+        for bytes in [
+            // An entry without a name, without a value, with two of each, or the other way round.
+            entry(&[int(1)]),
+            entry(&[name(b"a")]),
+            entry(&[]),
+            entry(&[name(b"a"), name(b"b"), int(1), int(2)]),
+            entry(&[int(1), name(b"a")]),
+            entry(&[name(b"a"), int(1), field(2, &[])]),
+            // A value of two kinds.
+            entry(&[name(b"a"), field(2, &[0x10, 1, 0x08, 1])]),
+            entry(&[name(b"a"), field(2, &[field(6, &[0x08, 5]), field(6, &[0x10, 7])].concat())]),
+            // Fields that come twice.
+            [field(1, b"r"), field(1, b"s"), field(RESERVE, &[0x08, 1]), field(RESERVE, &[])].concat(),
+            // Texts that are none, each, but are one together.
+            two("号".as_bytes().split_at(1).0, "号".as_bytes().split_at(1).1),
+            [two(b"a", &"号".as_bytes()[..2]), two(&"号".as_bytes()[2..], b"b")].concat(),
+            two("号".as_bytes(), "码".as_bytes()),
+            field(2, &[0xff]),
+        ] {
+            let ordinary = plain::DecisionRequest::decode(&bytes[..]).map(|r| r.encode_to_vec());
+            let ours = DecisionRequest::decode(&bytes[..]).map(|r| r.encode_to_vec());
+            assert_eq!(ours.ok(), ordinary.ok(), "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn what_is_ordinary_is_read_in_one_go() {
+        let bytes = ordinary().encode_to_vec();
+        assert!(DecisionRequest::read(&bytes).is_some());
+        assert_eq!(
+            DecisionRequest::read(&bytes),
+            DecisionRequest::decode((&bytes[..9]).chain(&bytes[9..])).ok()
+        );
     }
 
     #[test]

@@ -33,14 +33,13 @@ async fn ask(
     }
 }
 
-/// All that a caller can see, but for when it was: the message and what stands around it.
+/// All that a caller can see: the message and what stands around it.
 type Seen = Result<(Decision, Vec<String>), (Code, String, Vec<u8>)>;
 
 fn seen(answer: Result<Response<Decision>, Status>) -> Seen {
     match answer {
         Ok(answer) => {
-            let mut metadata = answer.metadata().clone();
-            metadata.remove("date");
+            let metadata = answer.metadata().clone();
             let told = metadata.as_ref().iter().map(|(name, value)| format!("{name}: {value:?}")).collect();
             Ok((answer.into_inner(), told))
         }

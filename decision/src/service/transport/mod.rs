@@ -153,6 +153,8 @@ impl Transport {
         let mut http = http2::Builder::new(arrivals.clone());
         http.timer(TokioTimer::new())
             .max_concurrent_streams(self.max_requests)
+            // As other servers of gRPC: none of its callers reads the time from there.
+            .auto_date_header(false)
             .keep_alive_interval(PING.0)
             .keep_alive_timeout(PING.1);
         let http = http.serve_connection(TokioIo::new(stream), self.calls);
