@@ -33,7 +33,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// ordinary message.
 fn encoded(descriptors: FileDescriptorSet, out: &Path) -> Result<(), Box<dyn Error>> {
     std::fs::create_dir_all(out)?;
-    let mut builder = tonic_prost_build::configure().btree_map(".").build_client(false).out_dir(out);
+    let mut builder = tonic_prost_build::configure()
+        .btree_map(".")
+        .codec_path("crate::encoded::codec::Roomy")
+        .build_client(false)
+        .out_dir(out);
     for own in OWN {
         builder = builder.extern_path(own, own.replace(".tarim.decision.v1.", "crate::encoded::"));
     }

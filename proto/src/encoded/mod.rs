@@ -10,6 +10,7 @@
 //! Clients, replay and whoever looks into a decision use the ordinary messages of [`crate::decision::v1`]; both
 //! are the same on the wire.
 
+mod codec;
 mod decision;
 mod piece;
 mod request;

@@ -1,0 +1,43 @@
+//! How messages of the server's own types become frames.
+
+use std::marker::PhantomData;
+
+use prost::Message;
+use tonic::codec::{BufferSettings, Codec};
+use tonic_prost::{ProstDecoder, ProstEncoder};
+
+/// Answers of a stream leave together once they have this many bytes; tonic's own threshold.
+const LEAVE: usize = 32 << 10;
+
+/// Room for them and one more, so that a buffer of answers never grows: tonic's begins with a quarter of it, and would be
+/// copied twice on the way.
+const ROOM: usize = LEAVE + (8 << 10);
+
+/// As [`tonic_prost::ProstCodec`], with more room for answers.
+#[derive(Debug)]
+pub struct Roomy<T, U>(PhantomData<(T, U)>);
+
+impl<T, U> Default for Roomy<T, U> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T, U> Codec for Roomy<T, U>
+where
+    T: Message + Send + 'static,
+    U: Message + Default + Send + 'static,
+{
+    type Encode = T;
+    type Decode = U;
+    type Encoder = ProstEncoder<T>;
+    type Decoder = ProstDecoder<U>;
+
+    fn encoder(&mut self) -> ProstEncoder<T> {
+        ProstEncoder::new(BufferSettings::new(ROOM, LEAVE))
+    }
+
+    fn decoder(&mut self) -> ProstDecoder<U> {
+        ProstDecoder::default()
+    }
+}
