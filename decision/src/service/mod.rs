@@ -20,6 +20,7 @@
 //! - **Interceptions** go the same way, and so do overrides, each of a subject in its turn ([`interception`]).
 //! - **Exposure limits** are a service of their own beside it ([`exposure`]); where the rulebook says what an application's exposure
 //!   is, decisions ask it, and reserve in the same call ([`exposing`]).
+//! - **Few layers**: single decisions go past those that every other call of tonic's needs ([`unary`]).
 //! - **Few calls to the system**: a connection is one task, whose answers leave together ([`transport`]), on a thread
 //!   that does not change ([`threads`]); the journal writes for all that wait.
 //! - **Not in the open**: another address than loopback needs TLS.

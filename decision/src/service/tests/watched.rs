@@ -17,16 +17,25 @@ use crate::{
     service::{Config, ServeError, serve},
 };
 
+/// What Prometheus says that it accepts, among others.
+const ACCEPTED: &str = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+
 /// Asks as Prometheus does; gives the status line and the body.
 async fn get(served: &Served, path: &str) -> (String, String) {
+    let (head, body) = get_as(served, path, ACCEPTED).await;
+    (head.lines().next().expect("a status").to_owned(), body)
+}
+
+/// Asks for what is accepted; gives the head and the body.
+async fn get_as(served: &Served, path: &str, accepted: &str) -> (String, String) {
     let address = served.running.metrics().expect("it is watched");
     let mut stream = TcpStream::connect(address).await.expect("it listens");
-    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\naccept: {accepted}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("open");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.expect("it closes the connection");
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
-    (head.lines().next().expect("a status").to_owned(), body.to_owned())
+    (head.to_owned(), body.to_owned())
 }
 
 /// Every sample by its name and labels.
@@ -39,6 +48,27 @@ pub async fn samples(served: &Served) -> BTreeMap<String, f64> {
         (name.to_owned(), value.parse().expect("a number"))
     };
     body.lines().filter(|line| !line.starts_with('#')).map(sample).collect()
+}
+
+#[tokio::test]
+async fn who_does_not_know_openmetrics_is_told_the_same() {
+    let bank = Bank::new().await;
+    let served = bank.serve(&Power::default()).await;
+    served.decide(&request("1", "c1", [])).await.expect("decided");
+    // What goes on by itself: memory, and how long ago something was.
+    let still = |body: &str| -> Vec<String> {
+        let is_still = |line: &&str| !line.starts_with('#') && !line.starts_with("process_");
+        body.lines().filter(is_still).map(str::to_owned).collect()
+    };
+    let (open, told) = get_as(&served, "/metrics", ACCEPTED).await;
+    assert!(open.contains("content-type: application/openmetrics-text; version=1.0.0"), "{open}");
+    for accepted in ["*/*", "text/plain"] {
+        let (head, body) = get_as(&served, "/metrics", accepted).await;
+        assert!(head.contains("content-type: text/plain; version=0.0.4"), "{head}");
+        assert_eq!(still(&body), still(&told));
+        assert!(body.contains("# TYPE tarim_decisions_total counter\n") && !body.contains("# EOF"));
+    }
+    served.end().await.expect("in order");
 }
 
 #[tokio::test]
