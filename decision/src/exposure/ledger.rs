@@ -21,7 +21,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, RwLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
         mpsc::{self, TrySendError},
     },
     thread::JoinHandle,
@@ -80,6 +80,8 @@ pub struct Ledger {
     orders: mpsc::SyncSender<Order>,
     core: Arc<RwLock<Core>>,
     clock: Clock,
+    /// The latest time of a glance.
+    glanced_us: AtomicI64,
     disk: Arc<dyn Disk>,
     open: Arc<AtomicBool>,
     stats: Arc<Stats>,
@@ -123,8 +125,8 @@ impl Ledger {
         let writer = thread
             .spawn(move || writer.run(&taken))
             .map_err(LedgerError::io("start the writer of", disk.path("")))?;
-        let writer = Mutex::new(Some(writer));
-        Ok(Self { orders, core, clock, disk, open, stats, queue, writer, _lock: None })
+        let (writer, glanced_us) = (Mutex::new(Some(writer)), AtomicI64::new(i64::MIN));
+        Ok(Self { orders, core, clock, glanced_us, disk, open, stats, queue, writer, _lock: None })
     }
 
     /// Hands an operation over and returns at once. `done` is told once it is durable, or why it was not done. Refused
@@ -192,7 +194,9 @@ impl Ledger {
             return None;
         }
         let core = self.core.try_read().ok()?;
+        // Time does not go back, whatever the clock does.
         let now_us = (self.clock)().max(core.now_us());
+        let now_us = self.glanced_us.fetch_max(now_us, Ordering::Relaxed).max(now_us);
         (!core.is_due(now_us)).then(|| look(&core, now_us))
     }
 

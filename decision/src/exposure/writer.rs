@@ -73,6 +73,15 @@ const DAY_US: i64 = 24 * 3600 * 1_000_000;
 /// The longest that the thread sleeps.
 const NAP: Duration = Duration::from_secs(1);
 
+/// When it goes, the ledger is closed.
+struct Closes(Arc<AtomicBool>);
+
+impl Drop for Closes {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
 /// The ledger's thread.
 pub struct Writer {
     disk: Arc<dyn Disk>,
@@ -124,6 +133,8 @@ impl Writer {
     }
 
     pub fn run(&mut self, orders: &mpsc::Receiver<Order>) -> Result<(), LedgerError> {
+        // However it ends, a panic too: nobody glances at what nothing changes any more.
+        let _closes = Closes(self.open.clone());
         let ended = self.work(orders);
         // Whoever waits for the disk is told before those that come after.
         let written = self.syncer.take().map_or(Ok(()), Syncer::end);

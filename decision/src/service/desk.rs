@@ -185,6 +185,12 @@ impl Desk {
         };
         let claim = match start() {
             Ok(Some(claim)) => claim,
+            // It may have come to nothing: then many that reserve share the disk's time, as they do at first.
+            Ok(None) if request.reserve.is_some() => {
+                let (desk, request, slot) = (self.clone(), request.clone(), slot.clone());
+                let decide = async move { desk.decide(&request, call, deadline, slot).await };
+                return Course::Apart(tokio::spawn(decide));
+            }
             Ok(None) => return Course::Repeat,
             Err(refusal) => return Course::Refused(refusal),
         };
@@ -287,11 +293,13 @@ impl Desk {
         let made = serving.work(|work| {
             let inputs = &mut work.inputs;
             engine.gather_fields(&request.member, &request.product, request.application(), at_us, inputs)?;
-            watch.lap(Lap::Gather);
-            if engine.asks_exposure(inputs, call) {
-                if !self.glance(engine, inputs) {
-                    return Ok(Tried::Apart(claim));
-                }
+            let (gathered, asks) = (Instant::now(), engine.asks_exposure(inputs, call));
+            if asks && !self.glance(engine, inputs, &request.request_id) {
+                // It is gathered anew, and counted then.
+                return Ok(Tried::Apart(claim));
+            }
+            watch.lap_until(Lap::Gather, gathered);
+            if asks {
                 watch.lap(Lap::Look);
             }
             self.finish(&serving, work, request, call, claim, at_us, watch).map(Tried::Made)

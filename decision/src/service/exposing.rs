@@ -19,7 +19,7 @@
 //!   no ledger.
 //! - All of it is a task of its own: a caller that goes away, or whose deadline passes, leaves nothing half done.
 
-use std::time::Instant;
+use std::{fmt::Display, time::Instant};
 
 use tarim_proto::{
     decision::v1::Reserve,
@@ -90,14 +90,20 @@ pub fn check(request: &DecisionRequest, call: Call) -> Result<(), Refusal> {
 
 impl Desk {
     /// Notes how counters stand for what was gathered. False: that cannot be told at once ([`Desk::decide_apart`]).
-    pub(super) fn glance(&self, engine: &Engine, inputs: &mut Inputs) -> bool {
-        // A rulebook with [exposure] has limits, so the ledger is about to be opened, or the server has none.
+    pub(super) fn glance(&self, engine: &Engine, inputs: &mut Inputs, request_id: &str) -> bool {
+        let unknown = |why: &dyn Display| {
+            tracing::debug!(request_id, "it is not known how counters stand: {why}");
+            None
+        };
         let counters = match (self.exposures.opened(), engine.reserve(inputs, "", 1, 0)) {
+            (_, Err(e)) => unknown(&e),
+            // A rulebook with [exposure] has limits, so the ledger is about to be opened, or the server has none.
+            (None, _) => unknown(&"no ledger is open"),
             (Some(ledger), Ok(reserve)) => match glance(ledger, &reserve) {
                 Some(counters) => counters,
-                None => return false,
+                None if ledger.is_open() => return false,
+                None => unknown(&"the ledger is closed"),
             },
-            _ => None,
         };
         engine.expose(inputs, counters.as_deref());
         true
@@ -235,7 +241,7 @@ impl Attempt<'_> {
         }
     }
 
-    fn unknown(&self, why: &dyn std::fmt::Display) {
+    fn unknown(&self, why: &dyn Display) {
         tracing::debug!(request_id = self.request.request_id, "it is not known how counters stand: {why}");
     }
 
@@ -316,7 +322,7 @@ fn refusal(e: LedgerError) -> Refusal {
     }
 }
 
-fn closed(why: impl std::fmt::Display) -> Refusal {
+fn closed(why: impl Display) -> Refusal {
     Refusal::Unavailable(format!(
         "nothing can be reserved, so nothing was decided; repeat the request later, or leave `reserve` out: {why}"
     ))

@@ -142,7 +142,11 @@ impl<'a> Stopwatch<'a> {
 
     /// A lap ends here, and the next begins.
     pub fn lap(&mut self, lap: Lap) {
-        let now = Instant::now();
+        self.lap_until(lap, Instant::now());
+    }
+
+    /// A lap ended at a time, and the next began.
+    pub fn lap_until(&mut self, lap: Lap, now: Instant) {
         let time: Duration = now.duration_since(self.since);
         self.counters.lap(lap).time(time);
         self.since = now;

@@ -7,7 +7,8 @@
 //!
 //! Any call of tonic's may be a stream, so it routes, boxes and reads a single message as one, and writes one as such; of a decision
 //! that takes microseconds that was a sixth of what the server did. What is out of the ordinary about a call, such as
-//! compression, is left to tonic, which knows it all; both are the same on the wire.
+//! compression, is left to tonic, which knows it all; both are the same on the wire. (But a call that sends several messages is
+//! refused here, as gRPC says it is to be, where tonic takes the first and drops the others.)
 
 use std::{
     pin::Pin,
@@ -74,7 +75,7 @@ impl Unary {
 
     async fn decide(&self, request: Request<Incoming>, call: Call) -> Result<Decision, Status> {
         let deadline = Deadline::of_headers(request.headers())?;
-        let message = message(request.into_body(), self.max_message_bytes).await?;
+        let message = deadline.wait(message(request.into_body(), self.max_message_bytes)).await??;
         let arrived = Instant::now();
         let request = DecisionRequest::decode(message).map_err(|e| Status::internal(e.to_string()))?;
         self.rpc.desk.metrics.mine().lap(Lap::Decode).time(arrived.elapsed());
@@ -139,7 +140,7 @@ fn framed(decision: &Decision) -> Bytes {
 
 /// The body of an answer.
 pub enum Answer {
-    /// A message, and behind it that all is well; None: that has been told, or is all that is left.
+    /// A message, and behind it, in trailers, that all is well; None: it has been sent, the trailers have not.
     Message(Option<Bytes>),
     /// Nothing is left.
     Ended,

@@ -9,9 +9,9 @@ use tonic_prost::{ProstDecoder, ProstEncoder};
 /// Answers of a stream leave together once they have this many bytes; tonic's own threshold.
 const LEAVE: usize = 32 << 10;
 
-/// Room for them and one more, so that a buffer of answers never grows: tonic's begins with a quarter of it, and would be
-/// copied twice on the way.
-const ROOM: usize = LEAVE + (8 << 10);
+/// Room for them, so that a buffer of answers does not grow: tonic's begins with a quarter of it, and is copied twice on the
+/// way. (A power of two: what takes the place of a buffer that is still being sent is as large as the first.)
+const ROOM: usize = 2 * LEAVE;
 
 /// As [`tonic_prost::ProstCodec`], with more room for answers.
 #[derive(Debug)]

@@ -95,6 +95,7 @@ impl DecisionRequest {
         instead: impl Fn(&'a str) -> Option<&'a str>,
         out: &mut impl BufMut,
     ) {
+        assert!(tag < 16, "the key of the field is one byte");
         for (name, value) in self.application() {
             let value = instead(name).map_or(value, FieldValue::Text);
             let len = value.encoded_len();
@@ -144,7 +145,7 @@ impl DecisionRequest {
         Ok(())
     }
 
-    /// The request of these bytes, if they are ordinary: every field is known and, but for those of the application, there once.
+    /// The request of these bytes, if they are ordinary: every field is known, and none has to be merged of two.
     fn read(bytes: &[u8]) -> Option<Self> {
         let mut request = Self { fields: Vec::with_capacity(FIELDS), ..Self::default() };
         // Not known to be texts yet.

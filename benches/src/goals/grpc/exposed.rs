@@ -4,7 +4,7 @@ use std::fs;
 
 use tarim_benches::{
     fixture::{self, Bank, book::Book},
-    load::Mode,
+    load::{Mode, Pace},
 };
 use tarim_decision::rulebook;
 use tarim_proto::decision::v1::{DecisionRequest, Reserve};
@@ -56,14 +56,17 @@ impl Arena<'_> {
             lines.push(rates(what, looks.ours, looks.peer, Wanted::Faster(0.8)));
         }
         let reserve = Some(Reserve { amount_fen: Some(100), expires_at: None });
-        let reserving: Vec<_> = requests.iter().map(|r| DecisionRequest { reserve, ..r.clone() }).collect();
-        let plan = self.plan(Mode::Unary, super::Pace::InFlight(UNARY));
-        let reserved = self.once(&self.ours, &reserving, &plan, "reserving")?;
-        lines.push(Line::new(
-            format!("Decide that reserves too, {UNARY} in flight"),
-            Quantity::Rate(reserved.throughput()),
-            Wanted::Told,
-        ));
+        let plan = self.plan(Mode::Unary, Pace::InFlight(UNARY));
+        for (what, every) in [("of which one in ten reserves", 10), ("that reserves too", 1)] {
+            let some = requests.iter().enumerate().map(|(i, request)| match i % every {
+                0 => DecisionRequest { reserve, ..request.clone() },
+                _ => request.clone(),
+            });
+            let some: Vec<_> = some.collect();
+            let measured = self.once(&self.ours, &some, &plan, &format!("reserve-{every}"))?;
+            let rate = Quantity::Rate(measured.throughput());
+            lines.push(Line::new(format!("Decide {what}, {UNARY} in flight"), rate, Wanted::Told));
+        }
         Ok(lines)
     }
 }

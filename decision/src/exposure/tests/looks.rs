@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
         mpsc::{self, TryRecvError},
     },
     thread,
@@ -138,11 +138,6 @@ fn a_look_sees_the_limits_of_its_own_time() {
         assert_eq!(peek.recv().unwrap().unwrap(), limits, "{minute}");
         assert_eq!(ledger.ask(outlook).unwrap(), limits, "{minute}");
     }
-    for (minute, limits) in [(91, 0), (89, 0)] {
-        clock.store(minute * MINUTE, Ordering::Relaxed);
-        let glanced = |core: &Core, now_us| core.outlook(&reserve("e1"), now_us).unwrap().len();
-        assert_eq!(ledger.glance(glanced), Some(limits), "time does not go back");
-    }
 }
 
 /// The same at a glance, before anybody has peeked at that time.
@@ -150,10 +145,33 @@ fn a_look_sees_the_limits_of_its_own_time() {
 fn a_glance_sees_the_limits_of_its_own_time() {
     let (ledger, clock) = limited_for_a_while();
     let outlook = |core: &Core, now_us| core.outlook(&reserve("e1"), now_us).unwrap().len();
-    for (minute, limits) in [(49, 0), (50, 1), (89, 1), (90, 0)] {
+    // Nor does time go back.
+    for (minute, limits) in [(49, 0), (50, 1), (49, 1), (89, 1), (90, 0), (89, 0)] {
         clock.store(minute * MINUTE, Ordering::Relaxed);
         assert_eq!(ledger.glance(outlook), Some(limits), "{minute}");
     }
+}
+
+/// Where the ledger's thread has broken down nobody is told how counters stood before.
+#[test]
+fn nobody_glances_at_a_ledger_that_broke_down() {
+    let (late, never) =
+        (Arc::new(AtomicBool::new(false)), || panic!("the test wants its thread to break down"));
+    let at = late.clone();
+    let clock = move || match at.swap(false, Ordering::Relaxed) {
+        true => never(),
+        false => MINUTE,
+    };
+    let config = Config { snapshot_every: 0, ..Config::new(Arc::new(clock)) };
+    let ledger = Ledger::open_on(Arc::new(Power::default()), config).unwrap();
+    ledger.adopt(world::schemes(0, &mut ChaCha8Rng::seed_from_u64(0))).unwrap();
+    let seen = || ledger.glance(|core, _| core.exposures());
+    assert_eq!(seen(), Some(0));
+    late.store(true, Ordering::Relaxed);
+    // Its thread asks what time it is, and is gone.
+    assert!(ledger.call(reserve("e1").operation().clone()).is_err());
+    assert!(ledger.close().is_err());
+    assert_eq!(seen(), None);
 }
 
 #[test]

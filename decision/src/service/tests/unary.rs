@@ -1,6 +1,15 @@
-//! Single decisions are the same on the wire whether or not tonic's layers are between.
+//! Single decisions are the same on the wire whether or not tonic's layers are between; and what no client of tonic's sends.
 
+use std::convert::Infallible;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use futures::{StreamExt, stream};
+use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
+use hyper::{body::Frame, client::conn::http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use prost::Message;
 use tarim_proto::decision::v1::{Decision, DecisionRequest, Reserve, value::Kind};
+use tokio::net::TcpStream;
 use tonic::{Code, Request, Response, Status};
 
 use super::bank::{Bank, Served, request, text};
@@ -33,7 +42,7 @@ async fn ask(
     }
 }
 
-/// All that a caller can see: the message and what stands around it.
+/// All that a caller can see, but for what he is known by: the message and what stands around it.
 type Seen = Result<(Decision, Vec<String>), (Code, String, Vec<u8>)>;
 
 fn seen(answer: Result<Response<Decision>, Status>) -> Seen {
@@ -41,7 +50,10 @@ fn seen(answer: Result<Response<Decision>, Status>) -> Seen {
         Ok(answer) => {
             let metadata = answer.metadata().clone();
             let told = metadata.as_ref().iter().map(|(name, value)| format!("{name}: {value:?}")).collect();
-            Ok((answer.into_inner(), told))
+            let decision = answer.into_inner();
+            assert!(!decision.request_id.is_empty() && !decision.decision_id.is_empty());
+            let (request_id, decision_id) = (String::new(), String::new());
+            Ok((Decision { request_id, decision_id, ..decision }, told))
         }
         Err(status) => Err((status.code(), status.message().to_owned(), status.details().to_vec())),
     }
@@ -65,16 +77,117 @@ async fn both_ways_answer_the_same() {
     let mut codes = Vec::new();
     for (_, call) in CALLS {
         for (request, timeout) in &requests {
-            let mut request = request.clone();
-            if !request.request_id.is_empty() {
-                request.request_id += call;
-            }
-            let first = seen(ask(&served, call, &request, *timeout, false).await);
-            let again = seen(ask(&served, call, &request, *timeout, true).await);
-            assert_eq!(first, again, "{call} of {request:?}");
-            codes.push(first.map_or_else(|(code, ..)| code, |_| Code::Ok));
+            // Each way decides for itself: of ids that are alike the second would be a repeat.
+            let by = async |way: &str, by_tonic| {
+                let mut request = request.clone();
+                if !request.request_id.is_empty() {
+                    request.request_id += &format!("{call}{way}");
+                }
+                seen(ask(&served, call, &request, *timeout, by_tonic).await)
+            };
+            let (ours, theirs) = (by("a", false).await, by("b", true).await);
+            assert_eq!(ours, theirs, "{call} of {request:?}");
+            codes.push(ours.map_or_else(|(code, ..)| code, |_| Code::Ok));
         }
     }
     assert!(codes.contains(&Code::Ok) && codes.contains(&Code::InvalidArgument), "{codes:?}");
+    served.end().await.expect("in order");
+}
+
+type Sender = http2::SendRequest<UnsyncBoxBody<Bytes, Infallible>>;
+
+/// A caller who sends what he likes.
+async fn raw(served: &Served) -> Sender {
+    let stream = TcpStream::connect(served.running.address()).await.expect("it listens");
+    let (sender, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
+    tokio::spawn(connection);
+    sender
+}
+
+/// Calls Decide with a body in these pieces; gives the status that it ends with, and the message that came.
+async fn call(
+    sender: &mut Sender,
+    headers: &[(&'static str, &'static str)],
+    pieces: Vec<Bytes>,
+) -> (Code, Option<Decision>) {
+    let frames = stream::iter(pieces).map(|piece| Ok(Frame::data(piece)));
+    let mut request = hyper::Request::post("http://here/tarim.decision.v1.DecisionService/Decide")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(StreamBody::new(frames).boxed_unsync()).expect("a request");
+    let response = sender.send_request(request).await.expect("an answer");
+    assert_eq!(response.headers()["content-type"], "application/grpc");
+    let early = response.headers().get("grpc-status").cloned();
+    let body = response.into_body().collect().await.expect("to the end");
+    let late = body.trailers().and_then(|trailers| trailers.get("grpc-status").cloned());
+    let status = early.or(late).expect("a status, in front or behind");
+    let message = body.to_bytes();
+    let decision = message.get(5..).map(|bytes| Decision::decode(bytes).expect("a decision"));
+    (Code::from_bytes(status.as_bytes()), decision)
+}
+
+/// A request with what stands before it.
+fn framed(request: &DecisionRequest) -> Bytes {
+    let mut bytes = BytesMut::new();
+    bytes.put_u8(0);
+    bytes.put_u32(request.encoded_len() as u32);
+    request.encode(&mut bytes).expect("it grows");
+    bytes.freeze()
+}
+
+#[tokio::test]
+async fn a_message_may_come_in_any_frames_and_must_be_one() {
+    let bank = Bank::new().await;
+    let served = bank.serve(&Power::default()).await;
+    let mut sender = raw(&served).await;
+    let whole = framed(&request("r1", "c1", []));
+    let (code, first) = call(&mut sender, &[], vec![whole.clone()]).await;
+    assert_eq!(code, Code::Ok);
+    for size in [1, 3, 5, 6, whole.len() - 1] {
+        let pieces = whole.chunks(size).map(|piece| whole.slice_ref(piece)).collect();
+        assert_eq!(call(&mut sender, &[], pieces).await, (Code::Ok, first.clone()), "{size}");
+    }
+    let damaged = Bytes::from_static(b"\0\0\0\0\x01\xff");
+    for (pieces, code) in [
+        (vec![], Code::Internal),
+        (vec![whole.slice(..whole.len() - 1)], Code::Internal),
+        (vec![damaged], Code::Internal),
+        (vec![whole.clone(), whole.clone()], Code::Unimplemented),
+    ] {
+        assert_eq!(call(&mut sender, &[], pieces).await, (code, None));
+    }
+    served.end().await.expect("in order");
+}
+
+/// A client of tonic's would give up by itself before it hears of it.
+#[tokio::test]
+async fn a_deadline_that_has_passed_is_told_either_way() {
+    let bank = Bank::new().await;
+    let served = bank.serve(&Power::default()).await;
+    let mut sender = raw(&served).await;
+    for by_tonic in [false, true] {
+        let headers: &[_] = match by_tonic {
+            false => &[("grpc-timeout", "0n")],
+            true => &[("grpc-timeout", "0n"), ("grpc-encoding", "identity")],
+        };
+        let late = framed(&request(&format!("r{by_tonic}"), "c1", []));
+        assert_eq!(
+            call(&mut sender, headers, vec![late]).await,
+            (Code::DeadlineExceeded, None),
+            "{by_tonic}"
+        );
+    }
+    // A body that does not end does not keep the call for ever, either.
+    let body = StreamBody::new(stream::pending()).boxed_unsync();
+    let request = hyper::Request::post("http://here/tarim.decision.v1.DecisionService/Decide")
+        .header("content-type", "application/grpc")
+        .header("grpc-timeout", "10m");
+    let request = request.body(body).expect("a request");
+    let response = sender.send_request(request).await.expect("an answer");
+    assert_eq!(response.headers()["grpc-status"], "4");
     served.end().await.expect("in order");
 }

@@ -53,7 +53,7 @@ async fn a_decision_does_not_wait_for_the_disk_of_the_ledger_and_a_query_does() 
     };
     let mut query = pin!(queries.get_utilisation(Request::new(ask)));
     assert!(poll!(&mut query).is_pending());
-    // It is behind the query in the ledger's queue, and answered; it sees what is in memory.
+    // It comes after the query, and is answered; it sees what is in memory.
     let decision = direct(&rpc, request("r1", "c1", [])).await.expect("decided");
     assert_eq!((decision.outcome(), decision.limit_fen), (Outcome::Approve, Some(1_500_000)));
     assert!(poll!(&mut query).is_pending());
