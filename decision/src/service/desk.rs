@@ -77,7 +77,7 @@ enum Tried {
 enum Course {
     /// Decided; it is written with the others.
     Made(Bytes),
-    /// Decided with the ledger, by itself.
+    /// Decided by itself: with the ledger, or a repeat of what reserves.
     Apart(JoinHandle<Result<Decision, Refusal>>),
     /// Others have, or had, its key.
     Repeat,

@@ -8,7 +8,6 @@
 //!
 //! - **What reserves nothing mostly waits for nobody**: a glance at the ledger tells how counters stand, and the decision is made as any
 //!   other is (`desk`). What follows is of those that reserve, and of those whose glance fell on a change.
-//!
 //! - **Two disks, one answer.** Room is durable before the decision is. If the service breaks down in between, room is held for a
 //!   decision that was never made: a repeat of the request finds it by name and gives it back before it takes anew (it may come
 //!   to another amount, or none), and the next start gives back what nobody repeats ([`super::exposure`], `recover`). So each

@@ -79,7 +79,8 @@ impl Collector for Exposition {
 impl Exposition {
     fn requests(&self, tell: &mut Tell<'_>) -> fmt::Result {
         let metrics = &self.rpc.desk.metrics;
-        let help = "Time of a request in each stage of its way; total is from its arrival to its answer.";
+        let help = "Time of a request in each stage of its way (decode: of single calls alone); total is from its arrival, decoded, to \
+                    its answer.";
         let mut stages = tell.family("tarim_stage", help, Some(Unit::Seconds), MetricType::Histogram)?;
         for (lap, name) in LAPS {
             let totals = Totals::of(metrics.all().map(|counters| counters.lap(lap)), 1e-9);

@@ -41,7 +41,7 @@ pub enum Lap {
     Encode,
     /// From the journal's queue to the disk.
     Journal,
-    /// From its arrival to its answer, whatever that is.
+    /// From its arrival, decoded, to its answer, whatever that is.
     Total,
 }
 

@@ -59,7 +59,7 @@ impl Rpc {
         slots.clone().try_acquire_owned().map_err(|_| Refusal::Busy(what))
     }
 
-    /// As [`super::unary`] has left it.
+    /// Decides a single request that tonic has read, since [`super::unary`] left it to tonic.
     async fn unary(&self, request: Request<DecisionRequest>, call: Call) -> Answer {
         let deadline = Deadline::of(request.extensions());
         self.single(request.into_inner(), call, deadline).await.map(Response::new)

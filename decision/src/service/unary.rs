@@ -5,8 +5,8 @@
 //!           └─ anything else ───────────► tonic
 //! ```
 //!
-//! Any call of tonic's may be a stream, so it routes, boxes and reads a single message as one, and writes one as such; of a decision
-//! that takes microseconds that was a sixth of what the server did. What is out of the ordinary about a call, such as
+//! Any call of tonic's may be a stream, so it routes, boxes and reads a single message as one, and writes one as such; where a decision
+//! takes microseconds that tells. What is out of the ordinary about a call, such as
 //! compression, is left to tonic, which knows it all; both are the same on the wire. (But a call that sends several messages is
 //! refused here, as gRPC says it is to be, where tonic takes the first and drops the others.)
 
