@@ -137,6 +137,11 @@ pub(super) fn run<'a>(
         Some((of, plan)) if of == rulebook.id() => &rulebook.plans()[plan],
         _ => rulebook.plan(&inputs.member, &inputs.product)?,
     };
+    debug_assert_eq!(
+        (&plan.member, &plan.product),
+        (&inputs.member, &inputs.product),
+        "the plan is of what was asked"
+    );
     let course = plan.courses.of(call);
     scratch.prepare(rulebook);
     let DecisionScratch { registers, work, results, .. } = scratch;

@@ -78,20 +78,27 @@ impl Engine {
         at_us: i64,
         inputs: &mut Inputs,
     ) -> Result<(), FieldError> {
-        // Callers mostly ask for the same again.
-        let same = |(rulebook, _): &(u64, usize)| {
-            *rulebook == self.rulebook.id() && inputs.member == member && inputs.product == product
+        // Callers mostly ask for the same again. What went before may have been refused half-way, so a plan is known by
+        // its own names; and until all is gathered there is none.
+        let same = |&(rulebook, plan): &(u64, usize)| {
+            rulebook == self.rulebook.id() && {
+                let plan = &self.rulebook.plans()[plan];
+                plan.member == member && plan.product == product
+            }
         };
-        inputs.plan = match inputs.plan.filter(same) {
-            None => Some((self.rulebook.id(), self.rulebook.plan_index(member, product)?)),
-            known => known,
+        let plan = match inputs.plan.take().filter(same) {
+            None => self.rulebook.plan_index(member, product)?,
+            Some((_, plan)) => plan,
         };
         let mut tools = std::mem::take(&mut inputs.tools);
         let mut tokens = std::mem::take(&mut tools.tokens);
-        let gathered = self.gather_values(member, product, fields, at_us, &mut tools, &mut tokens, inputs);
+        let gathered =
+            self.gather_values(member, product, plan, fields, at_us, &mut tools, &mut tokens, inputs);
         tools.tokens = tokens;
         inputs.tools = tools;
-        gathered
+        gathered?;
+        inputs.plan = Some((self.rulebook.id(), plan));
+        Ok(())
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -99,6 +106,7 @@ impl Engine {
         &self,
         member: &str,
         product: &str,
+        plan: usize,
         fields: impl Iterator<Item = (&'v str, S)>,
         at_us: i64,
         tools: &mut Tools,
@@ -119,7 +127,7 @@ impl Engine {
         if !inputs.snapshot.as_ref().is_some_and(|s| Arc::ptr_eq(s, &self.snapshot)) {
             inputs.snapshot = Some(self.snapshot.clone());
         }
-        let Inputs { rows, hits, plan, .. } = inputs;
+        let Inputs { rows, hits, .. } = inputs;
         let found = self.entity_rows(member, &values);
         rows.clear();
         for relation in self.rulebook.given() {
@@ -139,8 +147,7 @@ impl Engine {
                 }
                 Source::Warnings => {
                     let packer = tools.packer(&relation.layout);
-                    let asks = plan.is_some_and(|(_, plan)| self.rulebook.plans()[plan].warnings);
-                    if asks {
+                    if self.rulebook.plans()[plan].warnings {
                         self.ask_warnings(member, &values, packer);
                     }
                     rows.push(packer.finish());

@@ -23,7 +23,8 @@ use crate::{
 pub struct Inputs {
     pub(super) member: String,
     pub(super) product: String,
-    /// Id of the rulebook that they were gathered for, and the plan there; None: it is looked up by name.
+    /// Id of the rulebook that they were gathered for, and the plan there, which is that of `member` and `product`; None: it
+    /// is looked up by name.
     pub(super) plan: Option<(u64, usize)>,
     /// When the decision is made, microseconds since 1970-01-01T00:00:00Z.
     pub(super) at_us: i64,

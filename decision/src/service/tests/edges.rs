@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::poll;
 use tarim_proto::{
-    decision::v1::{DecisionRequest, streamed_decision},
+    decision::v1::{Decision, DecisionRequest, Outcome, streamed_decision, value::Kind},
     encoded::{self, decision_service_server::DecisionService},
 };
 use tokio::sync::mpsc;
@@ -14,7 +14,7 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use super::bank::{Bank, Served, arrived, direct, request};
+use super::bank::{Bank, Served, arrived, direct, request, text};
 use crate::{
     journal::{
         Journal,
@@ -47,6 +47,38 @@ async fn what_is_too_much_is_refused_at_once() {
         }
     };
     assert_eq!(b.decision_id, "2");
+}
+
+#[tokio::test]
+async fn a_refused_request_leaves_nothing_for_the_next_one() {
+    let bank = Bank::new().await;
+    // What is decided by another's policy is declined.
+    bank.edit("products/card.toml", "\"open\"", "\"stopped\"");
+    bank.publish();
+    let rpc = bank.rpc(&Power::default(), |_| {});
+    let told =
+        |decision: Decision| Decision { request_id: String::new(), decision_id: String::new(), ..decision };
+    let loan = told(direct(&rpc, request("1", "c1", [])).await.expect("decided"));
+    assert_eq!(loan.outcome(), Outcome::Approve);
+    for (i, (member, product, field)) in [
+        ("002", "card", ("nothing", text("x"))),
+        ("002", "card", ("amount_fen", text("much"))),
+        ("002", "card", ("amount_fen", Kind::IntValue(-1))),
+        ("002", "loan", ("nothing", text("x"))),
+        ("001", "card", ("nothing", text("x"))),
+        ("003", "loan", ("nothing", text("x"))),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let asked = request(&format!("bad {i}"), "c1", [field]);
+        let asked = DecisionRequest { member: member.into(), product: product.into(), ..asked };
+        let refused = direct(&rpc, asked).await.expect_err("something is wrong with it");
+        assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+        // The same thread works in what the refused one was worked out in.
+        let again = direct(&rpc, request(&format!("good {i}"), "c1", [])).await.expect("decided");
+        assert_eq!(told(again), loan, "after {member} {product}");
+    }
 }
 
 #[tokio::test]
