@@ -264,7 +264,7 @@ fn again(core: &mut Core, number: u64, payload: &[u8]) -> Result<(), String> {
     if core.now_us() > now_us {
         return Err(format!("this record is of an earlier time ({now_us}) than the one before"));
     }
-    match core.apply(&prepared, now_us) {
+    match core.apply_again(&prepared, now_us) {
         Ok(Applied { fresh: true, answer }) if answer.sequence == number => {}
         Ok(_) => return Err("what this record did was done before".into()),
         Err(e) => return Err(format!("what this record did cannot be done any more: {e}")),

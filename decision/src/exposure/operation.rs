@@ -221,7 +221,10 @@ pub enum Refusal {
     UnknownValue(#[from] Unknown),
     #[error("limits speak of {}; give a value of each, or `none`", .0.join(", "))]
     Missing(Vec<String>),
-    #[error("{asked_fen} fen is more than the {left_fen} fen that are left")]
+    #[error(
+        "{asked_fen} fen is more than the {left_fen} fen that are left of the exposure (to commit or release: of what is reserved; \
+         to repay: of what is out); ask for no more than that, or commit with `grow`, which takes the rest too if there is room"
+    )]
     TooMuch { asked_fen: i64, left_fen: i64 },
     #[error("the reservation of exposure `{0}` has expired; reserve anew")]
     Expired(String),

@@ -83,7 +83,11 @@ pub fn write(disk: &dyn Disk, core: &Core) -> Result<u64, LedgerError> {
         disk.rename(&draft, &name)?;
         disk.sync()
     };
-    write().map_err(LedgerError::io("write", disk.path(&draft)))?;
+    write().map_err(|e| {
+        // The disk may be full, and the log is on it too. What cannot be removed is when the ledger is opened.
+        let _ = disk.remove(&draft);
+        LedgerError::io("write", disk.path(&draft))(e)
+    })?;
     Ok(number)
 }
 

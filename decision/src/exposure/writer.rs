@@ -91,6 +91,7 @@ pub struct Writer {
     syncer: Option<Syncer>,
     config: Config,
     open: Arc<AtomicBool>,
+    stats: Arc<Stats>,
     adopting: Option<(Arc<SchemeSet>, Done<Answer>)>,
     snapshot: Option<JoinHandle<()>>,
     /// The last operation in a snapshot, or in one that is being written.
@@ -113,10 +114,10 @@ impl Writer {
         core.keep_keys(
             config.keys_kept.map_or(i64::MAX, |kept| kept.as_micros().try_into().unwrap_or(i64::MAX)),
         );
-        let (snapshot_at, syncer) = (core.sequence(), Some(Syncer::start(log, stats, open.clone())?));
+        let (snapshot_at, syncer) = (core.sequence(), Some(Syncer::start(log, stats.clone(), open.clone())?));
         let core = Arc::new(RwLock::new(core));
         let (adopting, snapshot, asked, closing) = (None, None, i64::MIN, false);
-        Ok(Self { disk, core, syncer, config, open, adopting, snapshot, snapshot_at, asked, closing })
+        Ok(Self { disk, core, syncer, config, open, stats, adopting, snapshot, snapshot_at, asked, closing })
     }
 
     /// What others glance at.
@@ -153,7 +154,10 @@ impl Writer {
             // Whoever hands something over is told, until nobody can any more.
             let next = || if self.closing { orders.try_recv().ok() } else { orders.recv().ok() };
             let mut orders = std::iter::from_fn(next).take_while(|order| !matches!(order, Order::Close));
-            orders.by_ref().for_each(|order| order.refuse(e.clone()));
+            orders.by_ref().for_each(|order| {
+                self.stats.withdrawn(usize::from(matches!(order, Order::Do(..))));
+                order.refuse(e.clone());
+            });
         }
         if let Some(thread) = self.snapshot.take() {
             let _ = thread.join();

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use prost::Message;
+
 use super::{
     Applied, Core, Customer, Exposure, Group, MINUTE_US, NOBODY, Naming, Profile,
     checks::{check_attributes, check_fen, check_name, check_schemes},
@@ -14,6 +16,8 @@ use crate::exposure::operation::{
 
 /// Most counters that one answer names.
 const TOLD_MAX: usize = 256;
+/// Most bytes that they take in an answer that is kept, which lies in one block ([`super::text`]): hundreds of long names do not fit.
+const WARNINGS_MAX: usize = 48 << 10;
 
 impl Core {
     /// Does an operation at a time, or says why not; then nothing has changed but the time.
@@ -34,6 +38,14 @@ impl Core {
         };
         let fresh = applied.as_ref().is_ok_and(|applied| applied.fresh);
         assert_eq!(self.sequence, before + u64::from(fresh), "what was done is numbered, and nothing else");
+        applied
+    }
+
+    /// The same of what a log says was done: it was accepted, perhaps by an earlier release that looked at less.
+    pub fn apply_again(&mut self, prepared: &Prepared, now_us: i64) -> Result<Applied, Refusal> {
+        self.reads_back = true;
+        let applied = self.apply(prepared, now_us);
+        self.reads_back = false;
         applied
     }
 
@@ -60,10 +72,12 @@ impl Core {
             Some(profile) => self.plan_of(profile),
             None => {
                 check_attributes(attributes)?;
-                self.counting.check_attributes(attributes)?;
                 Arc::new(self.counting.plan(member, attributes, words.insert(self.words.clone())))
             }
         };
+        if let (Some(refusal), false) = (&plan.refused, self.reads_back) {
+            return Err(refusal.clone());
+        }
         self.check_room(*fen)?;
         let touched = self.counting.touched(&plan, who);
         let naming = Naming { core: self, words: words.as_ref().unwrap_or(&self.words), asking: customer };
@@ -295,9 +309,15 @@ impl Core {
         &mut self,
         prepared: &Prepared,
         exposure: u32,
-        warnings: Vec<CounterUse>,
+        mut warnings: Vec<CounterUse>,
         large: Vec<u32>,
     ) -> Applied {
+        let mut bytes = 0;
+        let fit = warnings.iter().take_while(|warning| {
+            bytes += warning.encoded_len() + size_of::<u64>();
+            bytes <= WARNINGS_MAX
+        });
+        warnings.truncate(fit.count());
         self.sequence += 1;
         let answer = Answer { sequence: self.sequence, warnings, large };
         let opening = matches!(prepared.operation, Operation::Reserve(_));

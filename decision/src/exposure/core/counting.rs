@@ -56,6 +56,8 @@ pub struct Counting {
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     entries: Vec<Entry>,
+    /// Why there can be no new ones; None: there can. (Those that were there before these schemes are counted all the same.)
+    pub refused: Option<Refusal>,
 }
 
 #[derive(Clone, Debug)]
@@ -110,7 +112,7 @@ impl Counting {
     }
 
     /// Whether new exposures may have these attributes (in order of name).
-    pub fn check_attributes(&self, attributes: &[Attribute]) -> Result<(), Refusal> {
+    fn check_attributes(&self, attributes: &[Attribute]) -> Result<(), Refusal> {
         let mut missing = Vec::new();
         for dimension in self.schemes.dimensions.iter().skip(2) {
             match value_of(attributes, &dimension.name) {
@@ -156,7 +158,7 @@ impl Counting {
                 entries.push(Entry { scheme: number as u32, member, lines, fixed: None, parts });
             }
         }
-        Plan { entries }
+        Plan { entries, refused: self.check_attributes(attributes).err() }
     }
 
     /// The plan of a profile, if it was made.

@@ -81,6 +81,8 @@ pub struct Core {
     counting: Counting,
     /// Counters by other schemes, while they are being built.
     next: Option<Box<Recount>>,
+    /// What is done was done before: [`Core::apply_again`].
+    reads_back: bool,
 }
 
 /// An operation was done.
@@ -175,6 +177,7 @@ impl Core {
             notices: Column::default(),
             counting: Counting::new(Arc::new(SchemeSet::default())),
             next: None,
+            reads_back: false,
         }
     }
 

@@ -80,11 +80,11 @@ impl Core {
         let mut words = self.words.clone();
         let plan = match profile.and_then(|profile| self.counting.known_plan(profile)) {
             Some(plan) => plan.clone(),
-            None => {
-                self.counting.check_attributes(attributes)?;
-                Arc::new(self.counting.plan(member, attributes, &mut words))
-            }
+            None => Arc::new(self.counting.plan(member, attributes, &mut words)),
         };
+        if let Some(refusal) = &plan.refused {
+            return Err(refusal.clone());
+        }
         let known = self.find_customer(reserve.customer, member, customer);
         let who = known.map_or(super::counting::Who { customer: None, group: None }, |known| self.who(known));
         let naming = Naming { core: self, words: &words, asking: customer };

@@ -104,3 +104,82 @@ fn an_exposure_counts_at_every_level() {
     assert!(refused.contains("section") && refused.contains("federation"), "{refused}");
     reserve(&mut core, "002", "e4", ["6710", "branch2"], 127).unwrap();
 }
+
+/// What attributes an exposure must have is a matter of the limits in force, also of attributes that were seen before.
+#[test]
+fn attributes_that_earlier_limits_accepted_are_looked_at_anew() {
+    let mut core = Core::new();
+    let adopt = |core: &mut Core, schemes: SchemeSet| {
+        core.apply(&Prepared::new(Operation::Adopt(Adopt { schemes: Some(schemes) })), MINUTE).unwrap();
+    };
+    let of = |exposure: &str| {
+        let attributes = vec![Attribute::new("industry", "6621"), Attribute::new("institution", "sub1")];
+        let (member, exposure, customer) = ("001".into(), exposure.into(), "c1".into());
+        Prepared::new(Operation::Reserve(Reserve {
+            member,
+            exposure,
+            customer,
+            attributes,
+            fen: 10,
+            expires_us: 0,
+        }))
+    };
+    adopt(&mut core, schemes());
+    core.apply(&of("e1"), MINUTE).unwrap();
+    let closed = {
+        let mut schemes = schemes();
+        schemes.dimensions[3].codes.pop();
+        schemes
+    };
+    let more = {
+        let mut schemes = schemes();
+        let dimension = Dimension { name: "channel".into(), kind: Kind::Codes.into(), codes: Vec::new() };
+        schemes.dimensions.push(dimension);
+        schemes
+    };
+    for (n, (schemes, refusal)) in
+        [(closed, "institution"), (more, "limits speak of channel")].into_iter().enumerate()
+    {
+        adopt(&mut core, schemes);
+        let refused = core.apply(&of("e2"), MINUTE).unwrap_err();
+        assert!(refused.to_string().contains(refusal), "{refused}");
+        assert_eq!(
+            core.outlook(&of("e2"), MINUTE).unwrap_err(),
+            refused,
+            "it is not known how it would stand"
+        );
+        // What was reserved before stays, and is counted; what an earlier release accepted is done again.
+        assert_eq!(core.apply(&of("e1"), MINUTE).map(|applied| applied.fresh), Ok(false));
+        assert!(core.apply_again(&of(&format!("earlier{n}")), MINUTE).unwrap().fresh);
+        core.verify().unwrap();
+    }
+    adopt(&mut core, schemes());
+    core.apply(&of("e2"), MINUTE).unwrap();
+}
+
+/// An answer is kept as it was given, so there is a bound to it, however many counters with however long names are near their lines.
+#[test]
+fn an_answer_has_a_bound() {
+    let long = |n: usize| format!("{n}{}", "x".repeat(1000));
+    let mut schemes = schemes();
+    schemes.dimensions.truncate(2);
+    let of = schemes.schemes.last().unwrap().clone();
+    let lines = vec![Lines { warning_fen: 1, hard_fen: 1000 }; 2];
+    let limit = |n: usize| Scheme { id: long(n), per: Vec::new(), lines: lines.clone(), ..of.clone() };
+    schemes.schemes = (0..200).map(limit).collect();
+    let mut core = Core::new();
+    core.apply(&Prepared::new(Operation::Adopt(Adopt { schemes: Some(schemes) })), MINUTE).unwrap();
+    let reserve = Reserve {
+        member: "001".into(),
+        exposure: "e1".into(),
+        customer: "c1".into(),
+        attributes: Vec::new(),
+        fen: 10,
+        expires_us: 0,
+    };
+    let reserve = Prepared::new(Operation::Reserve(reserve));
+    let answer = core.apply(&reserve, MINUTE).unwrap().answer;
+    assert!((10..200).contains(&answer.warnings.len()), "{} warnings", answer.warnings.len());
+    let again = core.apply(&reserve, MINUTE).unwrap();
+    assert_eq!((again.answer, again.fresh), (answer, false));
+}

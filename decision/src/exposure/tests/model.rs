@@ -359,6 +359,8 @@ impl Model {
             let dimension = &self.schemes.dimensions[condition.dimension as usize];
             match value(condition.dimension) {
                 Some(v) if v == NONE => return None,
+                // What is not known, or not any more, may be one of them.
+                Some(v) if dimension.check(&v).is_err() => {}
                 Some(v) if !condition.any_of.iter().any(|above| dimension.is_under(&v, above)) => {
                     return None;
                 }
@@ -374,9 +376,12 @@ impl Model {
             let value = match p.dimension {
                 CUSTOMER => row.customer.clone(),
                 GROUP => self.groups.get(&(member.to_owned(), row.customer.clone()))?.clone(),
-                _ => match value(p.dimension)? {
-                    v if v == NONE => return None,
-                    v => dimension.at_level(&v, p.level),
+                _ => match value(p.dimension) {
+                    // It is counted apart, and so is what is no value any more.
+                    None => String::new(),
+                    Some(v) if v == NONE => return None,
+                    Some(v) if dimension.check(&v).is_err() => v,
+                    Some(v) => dimension.at_level(&v, p.level),
                 },
             };
             per.push(Attribute::new(name, value));

@@ -160,6 +160,11 @@ fn a_full_queue_refuses_at_once_and_a_failed_disk_closes_the_ledger() {
         let answer = answers.recv().unwrap();
         assert!(matches!(answer, Err(LedgerError::Disk(_) | LedgerError::Closed(_))), "{answer:?}");
     }
+    // However many try it from then on: it is closed, not busy.
+    for _ in 0..20 {
+        let answer = ledger.call(operation(9, 0, &mut ChaCha8Rng::seed_from_u64(0)));
+        assert!(matches!(answer, Err(LedgerError::Disk(_) | LedgerError::Closed(_))), "{answer:?}");
+    }
     assert!(ledger.close().is_err());
     assert!(!ledger.is_open());
 }

@@ -80,12 +80,28 @@ pub fn schemes(version: u32, rng: &mut ChaCha8Rng) -> Arc<SchemeSet> {
             lines,
         });
     }
+    let large_fen = vec![rng.random_range(300..1500), rng.random_range(300..1500)];
+    // What was good for the schemes before may not be for these.
+    let speak_of = |dimension: u32| {
+        let speaks = |s: &Scheme| {
+            s.per.iter().any(|p| p.dimension == dimension)
+                || s.conditions.iter().any(|c| c.dimension == dimension)
+        };
+        schemes.iter().any(speaks)
+    };
+    let mut dimensions = dimensions;
+    if rng.random() && !speak_of(4) {
+        dimensions.pop();
+    }
+    if rng.random() {
+        dimensions[3].codes.pop();
+    }
     Arc::new(SchemeSet {
         version: format!("v{version}"),
         members: MEMBERS.map(String::from).to_vec(),
         dimensions,
         schemes,
-        large_fen: vec![rng.random_range(300..1500), rng.random_range(300..1500)],
+        large_fen,
         group_edges: Vec::new(),
     })
 }
@@ -108,8 +124,11 @@ pub fn operation(now_us: i64, used: &[Operation], rng: &mut ChaCha8Rng) -> Opera
                 Attribute::new("product", pick(&PRODUCTS, rng)),
                 Attribute::new("purpose", pick(&PURPOSES, rng)),
             ];
-            if rng.random_range(0..40) == 0 {
-                attributes.remove(rng.random_range(0..3));
+            match rng.random_range(0..40) {
+                at @ 0..3 => drop(attributes.remove(at)),
+                // Without a purpose, of which not all schemes speak.
+                3..12 => drop(attributes.pop()),
+                _ => {}
             }
             if rng.random_range(0..40) == 0 {
                 attributes[0].value = "Z9".into();
