@@ -1,11 +1,13 @@
-//! Where the decision of a (member, request id) lies, in 16 bytes each.
+//! Where the decision of a (member, request id) lies, in 16 bytes each; and the entries of each subject.
 
 use std::{
+    collections::HashMap,
     hash::{BuildHasher, RandomState},
-    sync::Mutex,
+    sync::{Mutex, MutexGuard},
 };
 
 use hashbrown::HashTable;
+use smallvec::SmallVec;
 
 /// Where a record lies. Ordered as the journal is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,13 +39,21 @@ impl Place {
 pub struct Index {
     seed: RandomState,
     /// Many small tables, since a table that grows is moved while others wait.
-    shards: [Mutex<HashTable<(u64, Place)>>; 64],
+    shards: [Mutex<HashTable<(u64, Place)>>; SHARDS],
+    /// Of each subject all places, in the order of the journal. There may be any number: one has no place in a table that takes
+    /// its keys to be different, where each would be sought behind all others.
+    subjects: [Mutex<HashMap<u64, Places>>; SHARDS],
 }
+
+const SHARDS: usize = 64;
+
+type Places = SmallVec<[Place; 2]>;
 
 impl Index {
     /// An empty one.
     pub fn new() -> Self {
-        Self { seed: RandomState::new(), shards: std::array::from_fn(|_| Mutex::default()) }
+        let shards = std::array::from_fn(|_| Mutex::default());
+        Self { seed: RandomState::new(), shards, subjects: std::array::from_fn(|_| Mutex::default()) }
     }
 
     /// Hash of a key.
@@ -61,6 +71,21 @@ impl Index {
         self.shard(hash).insert_unique(hash, (hash, place), |entry| entry.0);
     }
 
+    /// Adds a place of a subject: behind all that it has.
+    pub fn insert_of_subject(&self, hash: u64, place: Place) {
+        self.subject(hash).entry(hash).or_default().push(place);
+    }
+
+    /// How many places a subject has.
+    pub fn count_of_subject(&self, hash: u64) -> usize {
+        self.subject(hash).get(&hash).map_or(0, |places| places.len())
+    }
+
+    /// A place of a subject, in the order of the journal.
+    pub fn place_of_subject(&self, hash: u64, nth: usize) -> Option<Place> {
+        self.subject(hash).get(&hash)?.get(nth).copied()
+    }
+
     /// Is there no place at all?
     pub fn is_empty(&self) -> bool {
         self.shards.iter().all(|shard| shard.lock().expect("not poisoned").is_empty())
@@ -76,8 +101,12 @@ impl Index {
         self.shard(hash).iter_hash(hash).filter(|entry| entry.0 == hash).map(|entry| entry.1).collect()
     }
 
-    fn shard(&self, hash: u64) -> std::sync::MutexGuard<'_, HashTable<(u64, Place)>> {
+    fn shard(&self, hash: u64) -> MutexGuard<'_, HashTable<(u64, Place)>> {
         // The table takes the highest and the lowest bits for itself.
-        self.shards[(hash >> 32) as usize % 64].lock().expect("not poisoned")
+        self.shards[(hash >> 32) as usize % SHARDS].lock().expect("not poisoned")
+    }
+
+    fn subject(&self, hash: u64) -> MutexGuard<'_, HashMap<u64, Places>> {
+        self.subjects[hash as usize % SHARDS].lock().expect("not poisoned")
     }
 }

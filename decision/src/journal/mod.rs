@@ -135,7 +135,7 @@ impl Journal {
             let key = EntryKey::decode(payload).map_err(|e| format!("not a journal entry: {e}"))?;
             index.insert(index.hash(&key.member, &key.request_id), place);
             if let Some(of) = key.interception {
-                index.insert(index.subject_hash(&key.member, of.point, &of.subject), place);
+                index.insert_of_subject(index.subject_hash(&key.member, of.point, &of.subject), place);
             }
             Ok(())
         })?;
@@ -234,9 +234,10 @@ impl Journal {
         subject: &str,
         wanted: impl Fn(&Interception) -> bool,
     ) -> Result<Option<(u64, JournalEntry)>, JournalError> {
-        let mut places = self.shared.index.places(self.subject_hash(member, point, subject));
-        places.sort_unstable();
-        for place in places.into_iter().rev() {
+        let (index, hash) = (&self.shared.index, self.subject_hash(member, point, subject));
+        // What is added meanwhile is later than this question.
+        let places = (0..index.count_of_subject(hash)).rev();
+        for place in places.filter_map(|nth| index.place_of_subject(hash, nth)) {
             let (number, payload) = self.log.read(place)?;
             let entry = self.log.decode::<JournalEntry>(place, payload.into())?;
             let of = |i: &Interception| i.point == point && i.subject == subject && wanted(i);

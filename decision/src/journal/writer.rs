@@ -107,7 +107,7 @@ pub fn run(mut appender: Appender, shared: &Shared) -> Ended {
                 Ok(()) => {
                     for (record, place) in records.iter().zip(&mut places) {
                         index.insert(record.hash, *place);
-                        record.subject.into_iter().for_each(|hash| index.insert(hash, *place));
+                        record.subject.into_iter().for_each(|hash| index.insert_of_subject(hash, *place));
                     }
                     let first = number;
                     number += records.len() as u64;
