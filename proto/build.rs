@@ -6,7 +6,11 @@ use prost::Message;
 use prost_types::FileDescriptorSet;
 
 /// Messages that the server reads and writes in its own way, as types of `crate::encoded`.
-const OWN: [&str; 2] = [".tarim.decision.v1.Decision", ".tarim.decision.v1.DecisionRequest"];
+const OWN: [&str; 3] = [
+    ".tarim.decision.v1.BatchDecideRequest",
+    ".tarim.decision.v1.Decision",
+    ".tarim.decision.v1.DecisionRequest",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let files = [

@@ -37,6 +37,12 @@ impl Deadline {
         extensions.get().copied().unwrap_or_default()
     }
 
+    /// The same, but no later than so long from now.
+    pub fn within(self, most: Duration) -> Self {
+        let latest = Instant::now().checked_add(most);
+        Self(self.0.into_iter().chain(latest).min())
+    }
+
     /// Has it passed?
     pub fn check(self) -> Result<(), Refusal> {
         match self.0 {

@@ -112,7 +112,7 @@ impl Desk {
             }
         };
         // Looked up with the claim in hand: what was in flight is in the journal before its claim is free.
-        if let Some((number, entry)) = self.known(claim.of()).await? {
+        if let Some((number, entry)) = deadline.wait(self.known(claim.of())).await?? {
             if entry.fingerprint != claim.of().fingerprint {
                 return Err(Refusal::Differs);
             }

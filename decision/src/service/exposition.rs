@@ -123,7 +123,8 @@ impl Exposition {
     }
 
     fn rules(&self, tell: &mut Tell<'_>) -> fmt::Result {
-        let help = "Reasons of decisions, by the rule that gave them and what it did to the outcome.";
+        let help = "Reasons that were found, by the rule that gave them and what it did to the outcome: of decisions, of interceptions, and \
+                    of what then came too late to become one.";
         let mut hits = tell.family("tarim_rule_hits", help, None, MetricType::Counter)?;
         for ((rule, effect), count) in self.rpc.desk.serving.load().hits.totals() {
             counter(&mut hits, &[("rule", rule), ("effect", &effect.to_string())], count)?;
@@ -177,20 +178,21 @@ impl Exposition {
         tell.gauge("tarim_reload_failing", help, None, failing)
     }
 
-    /// What is told of warnings is told without a source of them, too: nothing is known then.
+    /// Without a source of warnings it is told that there is none, and nothing else: that nothing is known is no fault then.
     fn warnings(&self, tell: &mut Tell<'_>) -> fmt::Result {
-        let warnings = self.warnings.as_ref();
+        let help = "1 if there is a source of what stands against customers; without one policies see NULL.";
+        tell.gauge("tarim_warnings_source", help, None, f64::from(u8::from(self.warnings.is_some())))?;
+        let Some(warnings) = &self.warnings else { return Ok(()) };
         let help = "1 while it is known what stands against customers; else policies see NULL.";
-        let known = warnings.is_some_and(Warnings::is_known);
-        tell.gauge("tarim_warnings_known", help, None, f64::from(u8::from(known)))?;
+        tell.gauge("tarim_warnings_known", help, None, f64::from(u8::from(warnings.is_known())))?;
         let help = "Time since the moment up to which all warnings are known; infinite if there was none.";
-        let age = warnings.and_then(Warnings::age).map_or(f64::INFINITY, |age| age.as_secs_f64());
+        let age = warnings.age().map_or(f64::INFINITY, |age| age.as_secs_f64());
         tell.gauge("tarim_warnings_age", help, Some(Unit::Seconds), age)?;
         let help = "Customers with warnings that stand.";
-        tell.gauge("tarim_warnings_customers", help, None, warnings.map_or(0, Warnings::customers) as f64)?;
+        tell.gauge("tarim_warnings_customers", help, None, warnings.customers() as f64)?;
         let help = "Records of the source of warnings that were read.";
         let mut read = tell.family("tarim_warnings_read", help, None, MetricType::Counter)?;
-        read.encode_counter::<NoLabelSet, _, u64>(&warnings.map_or(0, Warnings::read), None)
+        read.encode_counter::<NoLabelSet, _, u64>(&warnings.read(), None)
     }
 }
 

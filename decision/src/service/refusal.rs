@@ -42,8 +42,8 @@ impl Refusal {
         Self::Invalid { field: field.into(), what: what.into() }
     }
 
-    /// Every code that a refusal can have.
-    pub const CODES: [Code; 8] = [
+    /// Every code that a refusal can have; the last two are of messages that are not even read.
+    pub const CODES: [Code; 10] = [
         Code::InvalidArgument,
         Code::AlreadyExists,
         Code::ResourceExhausted,
@@ -52,6 +52,8 @@ impl Refusal {
         Code::FailedPrecondition,
         Code::Unavailable,
         Code::Internal,
+        Code::OutOfRange,
+        Code::Unimplemented,
     ];
 
     /// As google.rpc.Code.

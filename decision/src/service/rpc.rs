@@ -83,8 +83,19 @@ impl Rpc {
         Ok(answer?)
     }
 
+    /// A request that could not be read: nobody knows whose it is.
+    pub(super) fn unread(&self, call: Call, status: &Status) {
+        self.desk.metrics.mine().refused(status.code());
+        let (code, message) = (status.code(), start(status.message(), 1024));
+        match Refusal::CODES.contains(&code) {
+            true => tracing::warn!(?call, ?code, "{message}"),
+            // Whoever called has gone.
+            false => tracing::debug!(?call, ?code, "{message}"),
+        }
+    }
+
     /// A call that is refused as a whole, or asks for what was decided before.
-    fn refuse(&self, what: &'static str, refusal: Refusal) -> Status {
+    pub(super) fn refuse(&self, what: &'static str, refusal: Refusal) -> Status {
         self.desk.metrics.mine().refused(refusal.code());
         match refusal {
             Refusal::Busy(_) | Refusal::Unavailable(_) => {
@@ -190,9 +201,9 @@ impl DecisionService for Rpc {
         let refuse = |refusal| self.refuse("BatchDecide", refusal);
         let slot = Arc::new(self.slot(&self.streams, "streams and batches").map_err(refuse)?);
         let deadline = Deadline::of(request.extensions());
-        let requests = request.into_inner().requests;
-        if !(1..=BATCH_MAX).contains(&requests.len()) {
-            let what = format!("there are {}; send 1 to {BATCH_MAX}", requests.len());
+        let BatchDecideRequest { requests, count } = request.into_inner();
+        if !(1..=BATCH_MAX).contains(&count) {
+            let what = format!("there are {count}; send 1 to {BATCH_MAX}");
             return Err(refuse(Refusal::invalid("requests", what)));
         }
         // A task of its own: the connection, and its other requests, go on meanwhile.
@@ -205,8 +216,10 @@ impl DecisionService for Rpc {
     async fn get_decision(&self, request: Request<GetDecisionRequest>) -> Answer {
         let refuse = |refusal| self.refuse("GetDecision", refusal);
         let _slot = self.slot(&self.slots, "requests").map_err(refuse)?;
+        let deadline = Deadline::of(request.extensions());
         let GetDecisionRequest { member, request_id } = request.into_inner();
-        Ok(Response::new(self.desk.find(member, request_id).await.map_err(refuse)?))
+        let found = deadline.wait(self.desk.find(member, request_id)).await.flatten();
+        Ok(Response::new(found.map_err(refuse)?))
     }
 }
 
@@ -224,7 +237,7 @@ fn parts(window: usize) -> (usize, usize) {
 const STOPPING: &str = "the service is shutting down; send what has no answer to another one";
 
 /// Most requests of a batch.
-pub const BATCH_MAX: usize = 1000;
+pub const BATCH_MAX: usize = BatchDecideRequest::MOST;
 
 /// The requests of a stream, until the caller ends it, its deadline passes, or the service shuts down. The
 /// latter two are told as an error, behind the answers to everything accepted before.

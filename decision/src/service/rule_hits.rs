@@ -12,7 +12,7 @@ use crate::{
     engine::Judged,
     metrics::Sharded,
     outcome::Effect,
-    policy::{CAPPED, Finding, Logic, NO_ROOM, ROOM_UNKNOWN, STOPPED, answer::What},
+    policy::{CAPPED, Finding, Logic, NO_ROOM, ROOM_UNKNOWN, STOPPED, answer::What, possible},
     rulebook::Rulebook,
 };
 
@@ -30,7 +30,8 @@ pub struct RuleHits {
     ids: Vec<String>,
     /// Of slot i as many counters as there are effects, one an effect.
     counters: Sharded<Box<[AtomicU64]>>,
-    /// What was counted with the rulebooks before.
+    /// What was counted with the rulebooks before: of whatever can be told, if only 0. (Who computes with the growth of a counter
+    /// would miss the first hit of one that is not there yet.)
     before: BTreeMap<(String, Effect), u64>,
 }
 
@@ -44,12 +45,20 @@ impl RuleHits {
     /// For a rulebook. What `former` has counted goes on; what was hit while it was replaced may be missed.
     pub fn new(rulebook: &Rulebook, former: Option<&Self>) -> Self {
         let mut ids = vec![STOPPED.to_owned()];
-        let steps = rulebook.steps().iter().map(|step| StepSlots::new(&step.logic, &mut ids)).collect();
+        let steps: Vec<_> =
+            rulebook.steps().iter().map(|step| StepSlots::new(&step.logic, &mut ids)).collect();
         let counters = Sharded::new(|| (0..ids.len() * EFFECTS.len()).map(|_| AtomicU64::new(0)).collect());
         let known: std::collections::HashSet<&str> = ids.iter().map(String::as_str).collect();
-        let before = former.map(RuleHits::totals).unwrap_or_default().into_iter();
-        let before = before.filter(|((id, _), _)| known.contains(id));
-        let before = before.map(|((id, effect), hits)| ((id.to_owned(), effect), hits)).collect();
+        let former = former.map(RuleHits::totals).unwrap_or_default().into_iter();
+        let former = former.filter(|((id, _), _)| known.contains(id));
+        let mut before: BTreeMap<(String, Effect), u64> =
+            former.map(|((id, effect), hits)| ((id.to_owned(), effect), hits)).collect();
+        for (step, slots) in rulebook.steps().iter().zip(&steps) {
+            for (what, effect) in possible(&step.logic) {
+                let id = &ids[slots.slot(&Finding { step: 0, what, effect })];
+                before.entry((id.clone(), effect)).or_default();
+            }
+        }
         Self { steps, counters, before, ids }
     }
 
@@ -68,7 +77,7 @@ impl RuleHits {
         }
     }
 
-    /// Every reason that was told.
+    /// Every reason that was told, or can be.
     pub fn totals(&self) -> Totals<'_> {
         let before = self.before.iter().map(|((id, effect), hits)| ((id.as_str(), *effect), *hits));
         let mut totals: Totals<'_> = before.collect();

@@ -345,8 +345,7 @@ fn transport(
     exposures: exposure::Desk,
     health: &HealthReporter,
 ) -> Result<Transport, ServeError> {
-    // More than are decided at once: what is too much is refused here, not queued by the caller's client, and one
-    // connection cannot fill the memory. Windows are hyper's 1 MiB, fixed: on any network that a lender's
+    // More than are decided at once: what is too much is refused here, not queued by the caller's client. Windows are hyper's 1 MiB, fixed: on any network that a lender's
     // systems share with this one they hold more than is under way.
     let max_requests = u32::try_from(2 * config.max_in_flight + config.max_streams).unwrap_or(u32::MAX);
     let reflection = || {
@@ -375,7 +374,7 @@ fn transport(
         .add_service(reflection().build_v1alpha()?)
         .prepare();
     let calls = Calls {
-        single: Arc::new(Unary { rpc, max_message_bytes: config.max_message_bytes }),
+        single: Arc::new(Unary::new(rpc, config.max_message_bytes)),
         others: InterceptedService::new(routes, Deadline::stamp as Stamp),
     };
     let tls = config.tls.as_ref().map(Tls::acceptor).transpose()?;

@@ -61,10 +61,13 @@ pub struct Serving {
     pub hits: RuleHits,
     folder: PathBuf,
     store: Arc<dyn OnlineStore>,
-    /// Each thread takes what it gave back: what is worked out in is warm in its core's cache. Dropped with the pair: rows
-    /// that were read hold on to their generation.
+    /// Each thread takes what was given back on it, mostly by itself: what is worked out in is warm in its core's cache.
+    /// Dropped with the pair: rows that were read hold on to their generation.
     idle: Sharded<Mutex<Vec<Work>>>,
 }
+
+/// So much to work in is kept for each thread: more than it has in hand at once but in a rush.
+const IDLE_MAX: usize = 64;
 
 /// What one decision is worked out in, reused from one to the next.
 #[derive(Default)]
@@ -84,9 +87,12 @@ impl Serving {
         self.idle.mine().lock().expect("not poisoned").pop().unwrap_or_default()
     }
 
-    /// What was lent.
+    /// What was lent. It may come back on another thread, time and again, which then has enough for itself.
     pub fn give_back(&self, work: Work) {
-        self.idle.mine().lock().expect("not poisoned").push(work);
+        let mut idle = self.idle.mine().lock().expect("not poisoned");
+        if idle.len() < IDLE_MAX {
+            idle.push(work);
+        }
     }
 
     /// Lends out something to work in.

@@ -14,7 +14,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -26,10 +26,11 @@ use hyper::{
 };
 use prost::Message;
 use tarim_proto::encoded::{Decision, DecisionRequest};
+use tokio::sync::Semaphore;
 use tonic::Status;
 
 use super::{
-    Deadline,
+    Deadline, Refusal,
     metrics::{CALLS, Lap},
     rpc::Rpc,
 };
@@ -37,10 +38,18 @@ use crate::outcome::Call;
 
 /// Answers single decisions.
 pub struct Unary {
-    pub rpc: Rpc,
+    rpc: Rpc,
     /// Longest message.
-    pub max_message_bytes: usize,
+    max_message_bytes: usize,
+    /// One for each message that comes in several pieces.
+    long: Semaphore,
 }
+
+/// So many messages that come in several pieces are read at once.
+const LONG_MAX: usize = 256;
+
+/// The longest that a message may take to come, whatever its caller's deadline.
+const READ_MAX: Duration = Duration::from_secs(30);
 
 /// Where the six calls are, each by its name behind it.
 const PATH: &str = "/tarim.decision.v1.DecisionService/";
@@ -53,6 +62,10 @@ const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const OK: HeaderValue = HeaderValue::from_static("0");
 
 impl Unary {
+    pub fn new(rpc: Rpc, max_message_bytes: usize) -> Self {
+        Self { rpc, max_message_bytes, long: Semaphore::new(LONG_MAX) }
+    }
+
     /// The call that a request makes; None: none of these, or not in the ordinary way.
     pub fn call_of<B>(request: &Request<B>) -> Option<Call> {
         let name = request.uri().path().strip_prefix(PATH)?;
@@ -63,7 +76,14 @@ impl Unary {
 
     /// Answers it.
     pub async fn answer(self: Arc<Self>, request: Request<Incoming>, call: Call) -> Response<Answer> {
-        match self.decide(request, call).await {
+        let decided = match self.read(request).await {
+            Ok((request, deadline)) => self.rpc.single(request, call, deadline).await,
+            Err(status) => {
+                self.rpc.unread(call, &status);
+                Err(status)
+            }
+        };
+        match decided {
             Ok(decision) => {
                 let mut response = Response::new(Answer::Message(Some(framed(&decision))));
                 response.headers_mut().insert(CONTENT_TYPE, GRPC);
@@ -73,22 +93,32 @@ impl Unary {
         }
     }
 
-    async fn decide(&self, request: Request<Incoming>, call: Call) -> Result<Decision, Status> {
+    /// The request, and until when its caller waits.
+    async fn read(&self, request: Request<Incoming>) -> Result<(DecisionRequest, Deadline), Status> {
         let deadline = Deadline::of_headers(request.headers())?;
-        let message = deadline.wait(message(request.into_body(), self.max_message_bytes)).await??;
+        let read = message(request.into_body(), self.max_message_bytes, &self.long);
+        let message =
+            deadline.within(READ_MAX).wait(read).await.map_err(|late| match deadline.check() {
+                Ok(()) => {
+                    Status::deadline_exceeded(format!("the message is not all there after {READ_MAX:?}"))
+                }
+                Err(_) => late.into(),
+            })??;
         let arrived = Instant::now();
         let request = DecisionRequest::decode(message).map_err(|e| Status::internal(e.to_string()))?;
         self.rpc.desk.metrics.mine().lap(Lap::Decode).time(arrived.elapsed());
-        self.rpc.single(request, call, deadline).await
+        Ok((request, deadline))
     }
 }
 
-/// The one message of a call: mostly a piece of the frame that it came in.
-async fn message<B>(mut body: B, max_bytes: usize) -> Result<Bytes, Status>
+/// The one message of a call: mostly a piece of the frame that it came in. What comes in several is read for so many callers at
+/// once as `long` has permits: it takes memory before it is known whether it finds a slot.
+async fn message<B>(mut body: B, max_bytes: usize, long: &Semaphore) -> Result<Bytes, Status>
 where
     B: Body<Data = Bytes, Error: std::error::Error + Send + Sync + 'static> + Unpin,
 {
     let mut message = Bytes::new();
+    let mut permit = None;
     while let Some(frame) = body.frame().await {
         // Whoever called has gone, or what he sends is no HTTP/2: hardly anybody reads this.
         let frame = frame.map_err(|e| Status::from_error(Box::new(e)))?;
@@ -105,6 +135,9 @@ where
             let len = check_head(&message[..HEAD], max_bytes)?;
             if message.len() > HEAD + len {
                 return Err(Status::unimplemented("there are several messages; this call has one"));
+            }
+            if message.len() < HEAD + len && permit.is_none() {
+                permit = Some(long.try_acquire().map_err(|_| Refusal::Busy("long messages"))?);
             }
         }
     }
@@ -190,9 +223,34 @@ mod tests {
 
     /// Reads what comes in pieces; never waits.
     fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, max_bytes: usize) -> Result<Bytes, Status> {
+        read_with(pieces, max_bytes, &Semaphore::new(1))
+    }
+
+    fn read_with<'a>(
+        pieces: impl IntoIterator<Item = &'a [u8]>,
+        max_bytes: usize,
+        long: &Semaphore,
+    ) -> Result<Bytes, Status> {
         let frames = pieces.into_iter().map(|piece| Ok(Frame::data(Bytes::copy_from_slice(piece))));
         let frames: Vec<Result<_, Infallible>> = frames.collect();
-        message(StreamBody::new(stream::iter(frames)), max_bytes).now_or_never().expect("all is there")
+        let read = message(StreamBody::new(stream::iter(frames)), max_bytes, long);
+        read.now_or_never().expect("all is there")
+    }
+
+    #[test]
+    fn what_comes_in_pieces_is_read_for_so_many_at_once() {
+        let sent = b"\0\0\0\0\x06abcdef";
+        let full = Semaphore::new(0);
+        for whole in [&[&sent[..]][..], &[&sent[..2], &sent[2..]], &[&sent[..], b""]] {
+            assert_eq!(read_with(whole.iter().copied(), 6, &full).expect("whole at once"), "abcdef");
+        }
+        let refused = read_with([&sent[..7], &sent[7..]], 6, &full).expect_err("too many");
+        assert_eq!(refused.code(), Code::ResourceExhausted);
+        let one = Semaphore::new(1);
+        for _ in 0..2 {
+            let read = read_with([&sent[..7], &sent[7..9], &sent[9..]], 6, &one);
+            assert_eq!(read.expect("one after the other"), "abcdef");
+        }
     }
 
     #[test]

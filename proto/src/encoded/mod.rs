@@ -10,6 +10,7 @@
 //! Clients, replay and whoever looks into a decision use the ordinary messages of [`crate::decision::v1`]; both
 //! are the same on the wire.
 
+mod batch;
 mod codec;
 mod decision;
 mod piece;
@@ -21,10 +22,10 @@ mod generated {
 }
 
 pub use self::{
+    batch::BatchDecideRequest,
     decision::Decision,
     generated::{
-        BatchDecideRequest, BatchDecideResponse, JournalEntry, StreamedDecision, decision_service_server,
-        streamed_decision,
+        BatchDecideResponse, JournalEntry, StreamedDecision, decision_service_server, streamed_decision,
     },
     request::{DecisionRequest, FieldValue},
 };

@@ -155,19 +155,20 @@ fn start(text: &str) -> &str {
     &text[..text.floor_char_boundary(64)]
 }
 
-/// Writes a refusal to the log, as the decision service does.
+/// Writes to the log how an operation ended.
 fn note((member, of): &(String, String), kind: &str, ended: &Result<Answer, Refusal>) {
-    macro_rules! line {
-        ($level:ident, $refusal:expr) => {
-            tracing::$level!(of, member, kind, code = ?$refusal.code(), "{}", $refusal.message())
-        };
-    }
     match ended {
         Ok(answer) => tracing::debug!(of, member, kind, sequence = answer.sequence, "done"),
-        Err(refusal) => match refusal {
-            Refusal::Busy(_) | Refusal::Unavailable(_) => line!(debug, refusal),
-            Refusal::Internal(_) => line!(error, refusal),
-            _ => line!(warn, refusal),
-        },
+        Err(refusal) => note_refusal(member, of, kind, refusal),
+    }
+}
+
+/// Writes a refusal to the log, as the decision service does.
+pub fn note_refusal(member: &str, of: &str, kind: &str, refusal: &Refusal) {
+    let (member, code, message) = (start(member), refusal.code(), refusal.message());
+    match refusal {
+        Refusal::Busy(_) | Refusal::Unavailable(_) => tracing::debug!(of, member, kind, ?code, "{message}"),
+        Refusal::Internal(_) => tracing::error!(of, member, kind, ?code, "{message}"),
+        _ => tracing::warn!(of, member, kind, ?code, "{message}"),
     }
 }

@@ -80,11 +80,10 @@ impl Keeper {
             move || (source.open)(Config { keys_kept, ..Config::new(Arc::new(move || clock.now_us())) });
         let ledger = tokio::task::spawn_blocking(open).await.map_err(thread)??;
         let ledger = Arc::new(ledger);
-        let outbox = self.source.events.lock().expect("not poisoned").take();
-        let (of, metrics) = (ledger.clone(), self.desk.metrics.clone());
+        let (source, of, metrics) = (self.source.clone(), ledger.clone(), self.desk.metrics.clone());
         let begin = move || {
             check_clock(&of, clock)?;
-            outbox.map(|outbox| outbox.start(of, metrics)).transpose()
+            Telling::start(&source.events, of, metrics)
         };
         self.telling = tokio::task::spawn_blocking(begin).await.map_err(thread)??;
         self.desk.open(ledger);

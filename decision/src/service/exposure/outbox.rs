@@ -12,7 +12,7 @@ use std::{
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
-    sync::{Arc, atomic::Ordering, mpsc},
+    sync::{Arc, Mutex, atomic::Ordering, mpsc},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -44,9 +44,9 @@ pub struct Telling {
 }
 
 impl Outbox {
-    /// Begins to tell, from where it had come to.
-    pub fn start(mut self, ledger: Arc<Ledger>, metrics: Arc<Metrics>) -> Result<Telling, ExposureError> {
-        let mut told = read(&self.position).map_err(ExposureError::Events)?;
+    /// How many events were told.
+    fn told(&self, ledger: &Ledger) -> Result<u32, ExposureError> {
+        let told = read(&self.position).map_err(ExposureError::Events)?;
         let count = ledger.ask(|core| core.large_event_count())?;
         if told > count {
             return Err(ExposureError::Events(format!(
@@ -55,33 +55,32 @@ impl Outbox {
                 self.position.display()
             )));
         }
-        let (stop, stopped) = mpsc::channel();
-        let run = move || {
-            let mut logged = String::new();
-            loop {
-                let last = !matches!(stopped.recv_timeout(LOOK), Err(mpsc::RecvTimeoutError::Timeout));
-                // Whoever stops does not wait for somebody who is away.
-                if last && !logged.is_empty() {
-                    return;
-                }
-                let ended = self.tell(&ledger, &mut told, &metrics);
-                metrics.events_failing.store(ended.is_err(), Ordering::Relaxed);
-                match ended {
-                    Ok(()) => logged.clear(),
-                    Err(e) if e == logged => {}
-                    Err(e) => {
-                        tracing::error!("events of large exposures wait: {e}");
-                        logged = e;
-                    }
-                }
-                if last {
-                    return;
+        Ok(told)
+    }
+
+    /// Tells, from where it had come to, until it is stopped.
+    fn run(mut self, mut told: u32, ledger: &Ledger, metrics: &Metrics, stopped: &mpsc::Receiver<()>) {
+        let mut logged = String::new();
+        loop {
+            let last = !matches!(stopped.recv_timeout(LOOK), Err(mpsc::RecvTimeoutError::Timeout));
+            // Whoever stops does not wait for somebody who is away.
+            if last && !logged.is_empty() {
+                return;
+            }
+            let ended = self.tell(ledger, &mut told, metrics);
+            metrics.events_failing.store(ended.is_err(), Ordering::Relaxed);
+            match ended {
+                Ok(()) => logged.clear(),
+                Err(e) if e == logged => {}
+                Err(e) => {
+                    tracing::error!("events of large exposures wait: {e}");
+                    logged = e;
                 }
             }
-        };
-        let thread = thread::Builder::new().name("exposure-events".into()).spawn(run);
-        let thread = thread.map_err(|e| ExposureError::Events(format!("no thread can be started: {e}")))?;
-        Ok(Telling { stop, thread })
+            if last {
+                return;
+            }
+        }
     }
 
     /// Tells what there is.
@@ -108,6 +107,27 @@ impl Outbox {
 }
 
 impl Telling {
+    /// Begins to tell, from where it had come to; None: nobody wants to be told. The outbox is taken by the thread that tells, and
+    /// by nobody else: after an error it is there for the next try.
+    pub fn start(
+        outbox: &Arc<Mutex<Option<Outbox>>>,
+        ledger: Arc<Ledger>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Option<Self>, ExposureError> {
+        let told =
+            outbox.lock().expect("not poisoned").as_ref().map(|outbox| outbox.told(&ledger)).transpose()?;
+        let Some(told) = told else { return Ok(None) };
+        let (stop, stopped) = mpsc::channel();
+        let outbox = outbox.clone();
+        let run = move || {
+            let outbox = outbox.lock().expect("not poisoned").take();
+            outbox.expect("only this thread takes it").run(told, &ledger, &metrics, &stopped);
+        };
+        let thread = thread::Builder::new().name("exposure-events".into()).spawn(run);
+        let thread = thread.map_err(|e| ExposureError::Events(format!("no thread can be started: {e}")))?;
+        Ok(Some(Self { stop, thread }))
+    }
+
     /// Tells what there is, if all was told so far, and ends. What cannot be told is told after the next start.
     pub fn stop(self) {
         drop(self.stop);
@@ -140,4 +160,39 @@ fn write(position: &Path, told: u32) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(&draft, position)?;
     File::open(position.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{exposure::Config, journal::power::Power};
+
+    struct Nowhere;
+
+    impl EventSink for Nowhere {
+        fn put(&mut self, _: Vec<LargeEvent>) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_could_not_begin_to_tell_begins_at_the_next_try() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let position = folder.path().join("events.told");
+        let outbox =
+            Arc::new(Mutex::new(Some(Outbox { position: position.clone(), sink: Box::new(Nowhere) })));
+        let ledger = Ledger::open_on(Arc::new(Power::default()), Config::new(Arc::new(|| 0)));
+        let ledger = Arc::new(ledger.expect("a whole disk"));
+        let start = || Telling::start(&outbox, ledger.clone(), Arc::default());
+        for of_another in ["5", "five"] {
+            fs::write(&position, of_another).expect("writable");
+            for _ in 0..2 {
+                assert!(matches!(start(), Err(ExposureError::Events(_))), "{of_another}");
+            }
+        }
+        fs::remove_file(&position).expect("there");
+        start().expect("it is whole again").expect("there is somebody to tell").stop();
+        assert!(outbox.lock().expect("not poisoned").is_none());
+        assert!(start().expect("nobody").is_none(), "there is nobody else to tell");
+    }
 }

@@ -13,7 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::{
-    desk::Desk,
+    desk::{Desk, note_refusal},
     refusal::Refusal,
     wire::{self, Asks},
 };
@@ -45,11 +45,12 @@ impl Rpc {
     /// is told that nobody listens any more.
     async fn stream<T: Send + 'static>(
         &self,
+        kind: &'static str,
         member: &str,
         as_of: Option<prost_types::Timestamp>,
         deadline: Deadline,
         tell: impl FnOnce(&Core, Teller<T>) -> Result<(), Refusal> + Send + 'static,
-    ) -> Result<Response<Answers<T>>, Status> {
+    ) -> Result<Answers<T>, Refusal> {
         let slot = self.desk.slot(&self.desk.streams, "queries in flight")?;
         wire::name("member", member)?;
         let as_of_us = wire::optional_time("as_of", as_of)?;
@@ -57,12 +58,14 @@ impl Rpc {
         if core.schemes().members.binary_search_by(|code| code.as_str().cmp(member)).is_err() {
             // A ledger as it was is as large as that of today: it is not to go on a thread that has connections.
             tokio::task::spawn_blocking(move || drop(core));
-            return Err(Refusal::NotFound(format!("`{member}` is not a member of the federation")).into());
+            return Err(Refusal::NotFound(format!("`{member}` is not a member of the federation")));
         }
         let (sender, receiver) = mpsc::channel(AHEAD);
+        let member = member.to_owned();
         tokio::task::spawn_blocking(move || {
             let teller = Teller { to: sender.clone(), deadline, _slot: slot };
             if let Err(refusal) = tell(&core, teller) {
+                note_refusal(&member, "", kind, &refusal);
                 let _ = sender.blocking_send(Err(refusal.into()));
             }
         });
@@ -79,8 +82,20 @@ impl Rpc {
             ended = ended || matches!(answer, Some(Err(_)));
             std::future::ready(goes_on)
         });
-        Ok(Response::new(Box::pin(answers.filter_map(std::future::ready))))
+        Ok(Box::pin(answers.filter_map(std::future::ready)))
     }
+}
+
+/// What is answered to a question, or why nothing is, which the log has too.
+fn told<T>(
+    kind: &str,
+    member: &str,
+    asked: Result<Answers<T>, Refusal>,
+) -> Result<Response<Answers<T>>, Status> {
+    asked.map(Response::new).map_err(|refusal| {
+        note_refusal(member, "", kind, &refusal);
+        refusal.into()
+    })
 }
 
 /// Takes what is told to the caller.
@@ -130,12 +145,13 @@ impl ExposureService for Rpc {
         &self,
         request: Request<GetUtilisationRequest>,
     ) -> Result<Response<Answers<Counter>>, Status> {
+        const KIND: &str = "GetUtilisation";
         let deadline = Deadline::of(request.extensions());
         let GetUtilisationRequest { member, limit, used_share_at_least: used_share, as_of } =
             request.into_inner();
         if !(0.0..=f64::MAX).contains(&used_share) {
             let what = format!("{used_share} is no share; write 0.8 for four fifths");
-            return Err(Refusal::invalid("used_share_at_least", what).into());
+            return told(KIND, &member, Err(Refusal::invalid("used_share_at_least", what)));
         }
         let of = member.clone();
         let tell = move |core: &Core, teller: Teller<Counter>| {
@@ -146,7 +162,7 @@ impl ExposureService for Rpc {
             let filter = Filter { member: Some(&of), limit, used_share };
             teller.all(core.utilisation(filter).map(wire::counter))
         };
-        self.stream(&member, as_of, deadline, tell).await
+        told(KIND, &member, self.stream(KIND, &member, as_of, deadline, tell).await)
     }
 
     type ListExposuresStream = Answers<Exposure>;
@@ -155,11 +171,12 @@ impl ExposureService for Rpc {
         &self,
         request: Request<ListExposuresRequest>,
     ) -> Result<Response<Answers<Exposure>>, Status> {
+        const KIND: &str = "ListExposures";
         let deadline = Deadline::of(request.extensions());
         let ListExposuresRequest { member, of, as_of } = request.into_inner();
         let Some(of) = of else {
             let what = "say of what: an exposure, a customer_id or a counter";
-            return Err(Refusal::invalid("of", what).into());
+            return told(KIND, &member, Err(Refusal::invalid("of", what)));
         };
         let at = member.clone();
         let tell = move |core: &Core, teller: Teller<Exposure>| match of {
@@ -176,7 +193,7 @@ impl ExposureService for Rpc {
                 teller.all(own.map(wire::exposure))
             }
         };
-        self.stream(&member, as_of, deadline, tell).await
+        told(KIND, &member, self.stream(KIND, &member, as_of, deadline, tell).await)
     }
 
     type ListLargeStream = Answers<LargeExposure>;
@@ -185,13 +202,14 @@ impl ExposureService for Rpc {
         &self,
         request: Request<ListLargeRequest>,
     ) -> Result<Response<Answers<LargeExposure>>, Status> {
+        const KIND: &str = "ListLarge";
         let deadline = Deadline::of(request.extensions());
         let ListLargeRequest { member, filed_too, as_of } = request.into_inner();
         let of = member.clone();
         let tell = move |core: &Core, teller: Teller<LargeExposure>| {
             teller.all(core.large(&of, filed_too).map(wire::large))
         };
-        self.stream(&member, as_of, deadline, tell).await
+        told(KIND, &member, self.stream(KIND, &member, as_of, deadline, tell).await)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -22,8 +22,8 @@ pub struct ExposureSource {
     pub(super) found: bool,
     pub(super) groups: Option<GroupSource>,
     pub(super) keys_kept: Duration,
-    /// It is taken once.
-    pub(super) events: Mutex<Option<Outbox>>,
+    /// It is taken once, by the thread that tells.
+    pub(super) events: Arc<Mutex<Option<Outbox>>>,
 }
 
 /// Where groups of connected customers come from, and how often they are looked at anew.
@@ -47,7 +47,7 @@ impl ExposureSource {
 
     /// Of any kind; `found`: there is something in it.
     pub fn new(open: Box<OpenLedger>, found: bool) -> Self {
-        Self { open, found, groups: None, keys_kept: KEYS_KEPT, events: Mutex::default() }
+        Self { open, found, groups: None, keys_kept: KEYS_KEPT, events: Arc::default() }
     }
 
     /// It is known for so long what was done to an exposure that was closed.
@@ -62,7 +62,7 @@ impl ExposureSource {
 
     /// With somebody to tell of large exposures. Without, whoever wants to know asks.
     pub fn with_events(self, events: Outbox) -> Self {
-        Self { events: Mutex::new(Some(events)), ..self }
+        Self { events: Arc::new(Mutex::new(Some(events))), ..self }
     }
 }
 

@@ -140,7 +140,9 @@ impl Desk {
                 }
             }
         };
-        let Some((number, entry)) = self.known(claim.of()).await? else { return Ok(Claimed::Mine(claim)) };
+        let Some((number, entry)) = deadline.wait(self.known(claim.of())).await?? else {
+            return Ok(Claimed::Mine(claim));
+        };
         if entry.fingerprint != claim.of().fingerprint {
             return Err(Refusal::Differs);
         }

@@ -47,11 +47,12 @@ impl InterceptionService for Rpc {
     }
 
     async fn get_interception(&self, request: Request<GetInterceptionRequest>) -> Answer {
+        let refuse = |refusal| self.refuse("GetInterception", refusal);
         let deadline = Deadline::of(request.extensions());
-        let _slot = self.slot(&self.slots, "requests")?;
+        let _slot = self.slot(&self.slots, "requests").map_err(refuse)?;
         let GetInterceptionRequest { member, request_id } = request.into_inner();
-        let found = deadline.wait(self.desk.find_interception(&member, &request_id)).await?;
-        Ok(Response::new(found?))
+        let found = deadline.wait(self.desk.find_interception(&member, &request_id)).await.flatten();
+        Ok(Response::new(found.map_err(refuse)?))
     }
 }
 

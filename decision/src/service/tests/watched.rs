@@ -1,7 +1,12 @@
 //! What runs can be watched.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
+use tarim_features::warnings::Feed;
 use tarim_proto::decision::v1::value::Kind;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -13,7 +18,7 @@ use super::{
     exposures::Limited,
 };
 use crate::{
-    journal::power::Power,
+    journal::{Journal, power::Power},
     service::{Config, ServeError, serve},
 };
 
@@ -108,10 +113,9 @@ async fn every_request_is_counted() {
         ("tarim_swaps_total", 0.0),
         ("tarim_reload_failing", 0.0),
         // Nobody tells.
-        ("tarim_warnings_known", 0.0),
-        ("tarim_warnings_age_seconds", f64::INFINITY),
-        ("tarim_warnings_customers", 0.0),
-        ("tarim_warnings_read_total", 0.0),
+        ("tarim_warnings_source", 0.0),
+        // It did not fire, and whoever watches it hears of its first time.
+        (r#"tarim_rule_hits_total{rule="A1",effect="refer"}"#, 0.0),
     ] {
         assert_eq!(seen.get(name), Some(&value), "{name} in {seen:#?}");
     }
@@ -164,7 +168,11 @@ async fn the_dashboard_shows_what_is_told_and_nothing_else() {
     let shown: BTreeSet<&str> = expressions.iter().flat_map(|expression| metrics_in(expression)).collect();
 
     let limited = Limited::new().await;
-    let served = limited.serve().await;
+    // With all that it can have: a ledger, and a source of warnings.
+    let feed = Feed::new(Duration::from_secs(60));
+    let sources = limited.bank.sources().with_exposures(limited.source()).with_warnings(feed.warnings());
+    let journal = Journal::open_on(Arc::new(Power::default()), 1 << 20).expect("a whole disk");
+    let served = limited.bank.serve_with(journal, sources).await.expect("it starts");
     served.decide(&request("1", "bad", [])).await.expect("decided");
     let samples = samples(&served).await;
     let told: BTreeSet<&str> = samples.keys().map(|name| name.split('{').next().expect("a name")).collect();
