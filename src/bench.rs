@@ -6,16 +6,16 @@ use anyhow::{Context, bail};
 use comfy_table::{CellAlignment, Table};
 use indicatif::{ProgressBar, ProgressStyle};
 use tarim_benches::load::{self, Client, Measured, Mode, Pace, Plan, QUANTILES, Requests};
-use tonic::transport::Endpoint;
 
-use crate::{decide, home::Home};
+use crate::{decide, endpoint::Tls, home::Home};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     tarim bench --file requests.ndjson --in-flight 64\n  \
     tarim bench --file requests.ndjson --rate 20000 --seconds 30 --json bench.json\n  \
     tarim bench --file requests.ndjson --mode stream --in-flight 512\n  \
-    tarim bench --file requests.ndjson --mode batch --batch 200 --in-flight 8\n\n\
+    tarim bench --file requests.ndjson --mode batch --batch 200 --in-flight 8\n  \
+    tarim bench --file requests.ndjson --server https://risk.example:50051 --tls-ca authority.pem\n\n\
     With --rate, latency counts from when a request was due, not from when it could be sent: a server that \
     stalls is charged for everybody who would have come meanwhile. The requests are those that `tarim decide \
     --file` reads, sent in turn under new ids; the server journals what it decides, as it always does.")]
@@ -50,6 +50,8 @@ pub struct Args {
     /// Write the result there, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    #[command(flatten)]
+    tls: Tls,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -101,9 +103,7 @@ pub fn run(_home: &Home, args: Args) -> anyhow::Result<()> {
 }
 
 async fn send(args: &Args, plan: &Plan, requests: &Arc<Requests>) -> anyhow::Result<Measured> {
-    let endpoint = Endpoint::from_shared(args.server.clone())
-        .with_context(|| format!("--server {}: write it like http://127.0.0.1:50051", args.server))?
-        .tcp_nodelay(true);
+    let endpoint = args.tls.endpoint(&args.server, "http://127.0.0.1:50051")?.tcp_nodelay(true);
     let mut clients = Vec::new();
     for _ in 0..args.connections {
         let client = Client::connect(endpoint.clone()).await;

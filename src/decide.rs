@@ -21,15 +21,18 @@ pub use self::{
 use crate::{endpoint::Tls, home::Home};
 
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  \
-    tarim decide --member 001 --product salary_loan --application '{\"customer_id\": \"c1\", \"amount_fen\": 5000000}'\n  \
-    tarim decide --call score --lang zh --member 001 --product salary_loan --application '{\"customer_id\": \"c1\"}'\n  \
+#[command(after_help = "Examples, with a customer of the demo's bank:\n  \
+    application='{\"customer_id\": \"c0010000001\", \"id_number\": \"450102198903071239\", \"amount_fen\": 5000000,\n    \
+    \"term_months\": 12, \"purpose\": \"travel\", \"guarantee_type\": \"credit\"}'\n  \
+    tarim decide --member 001 --product salary_loan --application \"$application\"\n  \
+    tarim decide --call score --lang zh --member 001 --product salary_loan --application \"$application\"\n  \
     tarim decide --file requests.ndjson --stream --json\n  \
-    tarim decide --reserve --member 001 --product salary_loan --application '{\"customer_id\": \"c1\", \"amount_fen\": 5000000}'\n\n\
+    tarim decide --reserve --member 001 --product salary_loan --application \"$application\"\n\n\
     A line of the file: {\"request_id\": \"r1\", \"member\": \"001\", \"product\": \"salary_loan\", \
-    \"application\": {\"customer_id\": \"c1\"}, \"reserve\": true}\n\
-    JSON's types are read by the standard `applications`: a date is \"2026-01-31\". A request id that was \
-    used before gives the decision that was made then.")]
+    \"application\": {…}, \"reserve\": true}\n\
+    Fields are those of the standard `applications`: those that it marks `required` must be given, or the request is \
+    refused (INVALID_ARGUMENT); others that are left out are unknown. JSON's types are read by it: a date is \
+    \"2026-01-31\". A request id that was used before gives the decision that was made then.")]
 pub struct Args {
     /// Where the server is
     #[arg(long, default_value = "http://127.0.0.1:50051", value_name = "URL")]
@@ -57,8 +60,8 @@ pub struct Args {
     stream: bool,
     /// Take room of the exposure limits for what is approved: as much as the limit, or at most so much, in fen. Requests of a
     /// file may say so themselves: "reserve": true, or the amount
-    #[arg(long, num_args = 0..=1, default_missing_value = "0", value_name = "FEN")]
-    reserve: Option<i64>,
+    #[arg(long, value_name = "FEN", value_parser = most)]
+    reserve: Option<Option<i64>>,
     /// One JSON object a line instead of a card
     #[arg(long)]
     json: bool,
@@ -82,6 +85,12 @@ enum Call {
 
 type Client = DecisionServiceClient<Channel>;
 
+/// The most to be reserved, in fen.
+fn most(text: &str) -> Result<i64, String> {
+    let fen = text.parse().ok().filter(|fen: &i64| *fen >= 1);
+    fen.ok_or_else(|| "write 1 fen or more, or no amount to reserve as much as the limit".into())
+}
+
 pub fn run(_home: &Home, args: Args) -> anyhow::Result<()> {
     if args.stream && args.call != Call::Decide {
         bail!("--stream decides; there is no stream of {:?} alone: leave --stream or --call out", args.call);
@@ -103,8 +112,7 @@ pub fn run(_home: &Home, args: Args) -> anyhow::Result<()> {
 
 /// The requests that the arguments name.
 fn requests(args: &Args) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Result<DecisionRequest>> + Send>> {
-    let most = |fen: i64| Reserve { amount_fen: (fen != 0).then_some(fen), expires_at: None };
-    let reserve = args.reserve.map(most);
+    let reserve = args.reserve.map(|amount_fen| Reserve { amount_fen, expires_at: None });
     let all: Box<dyn Iterator<Item = _> + Send> =
         match (&args.file, &args.member, &args.product, &args.application) {
             (Some(file), ..) => request::read(file)?,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
 /// Certificates, for a server at an `https:` address.
@@ -25,6 +25,10 @@ impl Tls {
         let endpoint = Endpoint::from_shared(server.to_owned())
             .with_context(|| format!("--server {server}: write it like {example}"))?;
         if !server.starts_with("https:") {
+            // Whoever names a certificate wants no call in clear.
+            if let Some(flag) = self.given() {
+                bail!("{flag} needs an https:// --server: calls to {server} would be in clear");
+            }
             return Ok(endpoint);
         }
         let read = |file: &PathBuf| std::fs::read(file).with_context(|| file.display().to_string());
@@ -36,5 +40,30 @@ impl Tls {
             tls = tls.identity(Identity::from_pem(read(cert)?, read(key)?));
         }
         Ok(endpoint.tls_config(tls)?)
+    }
+
+    /// The first of the flags that was given.
+    fn given(&self) -> Option<&'static str> {
+        let all = [("--tls-ca", &self.tls_ca), ("--tls-cert", &self.tls_cert), ("--tls-key", &self.tls_key)];
+        all.into_iter().find_map(|(flag, file)| file.is_some().then_some(flag))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificates_are_not_dropped_where_nothing_is_encrypted() {
+        let pem = || Some(PathBuf::from("some.pem"));
+        let none = || Tls { tls_ca: None, tls_cert: None, tls_key: None };
+        for (tls, flag) in [
+            (Tls { tls_ca: pem(), ..none() }, "--tls-ca"),
+            (Tls { tls_cert: pem(), tls_key: pem(), ..none() }, "--tls-cert"),
+        ] {
+            let refused = tls.endpoint("http://127.0.0.1:1", "an example").map(drop).unwrap_err().to_string();
+            assert!(refused.starts_with(flag) && refused.contains("https://"), "{refused}");
+        }
+        none().endpoint("http://127.0.0.1:1", "an example").expect("in clear, as was asked for");
     }
 }

@@ -25,6 +25,7 @@ pub struct Args {
 #[derive(clap::Subcommand)]
 enum Verb {
     /// Sum every exposure anew and compare it with every counter
+    #[command(after_help = "Examples:\n  tarim exposure check\n  tarim exposure check --as-of 2026-06-30")]
     Check(When),
     /// Show how much of each limit is used
     Show(Show),
@@ -41,6 +42,7 @@ enum Verb {
     /// Ask a server to turn what is reserved into what is out
     Commit(ask::Commit),
     /// Ask a server to give back what was out
+    #[command(after_help = "Example:\n  tarim exposure repay a1 --member 001 --key pay-1 --fen 1000000")]
     Repay(ask::Part),
     /// Ask a server to give back what was reserved and not drawn
     Release(ask::Release),
@@ -56,28 +58,41 @@ struct When {
 }
 
 #[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    tarim exposure show --member 001 --used 0.8\n  \
+    tarim exposure show --limit single_customer --as-of 2026-06-30T00:00:00Z")]
 struct Show {
     /// Of this member, and of the federation
-    #[arg(long)]
+    #[arg(long, value_name = "CODE")]
     member: Option<String>,
     /// Of this limit
-    #[arg(long)]
+    #[arg(long, value_name = "ID")]
     limit: Option<String>,
     /// Of which at least this share is used: 0.8
-    #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
+    #[arg(
+        long,
+        default_value_t = 0.0,
+        allow_negative_numbers = true,
+        value_name = "SHARE",
+        value_parser = share
+    )]
     used: f64,
     #[command(flatten)]
     when: When,
 }
 
 #[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    tarim exposure behind --member 001 --limit industry_section --per industry.section=J\n  \
+    tarim exposure behind --member 001 --limit single_customer --per customer=c0001")]
 struct Behind {
     /// Of this member; of the federation's own limits without it
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "CODE")]
     member: String,
-    #[arg(long)]
+    /// Limit of the counter, by its id in the rulebook
+    #[arg(long, value_name = "ID")]
     limit: String,
-    /// What the counter is apart by, as `show` tells it: customer=c1, industry.section=J
+    /// What the counter is apart by, as `show` tells it: customer=c1, industry.section=J. Once for each, in any order
     #[arg(long, value_name = "NAME=VALUE")]
     per: Vec<String>,
     #[command(flatten)]
@@ -85,8 +100,10 @@ struct Behind {
 }
 
 #[derive(clap::Args)]
+#[command(after_help = "Example:\n  tarim exposure customer --member 001 c0001")]
 struct Customer {
-    #[arg(long)]
+    /// Code of the legal entity
+    #[arg(long, value_name = "CODE")]
     member: String,
     /// Number of the customer
     customer: String,
@@ -95,8 +112,12 @@ struct Customer {
 }
 
 #[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    tarim exposure large --member 001\n  \
+    tarim exposure large --member 001 --all --as-of 2026-06-30")]
 struct Large {
-    #[arg(long)]
+    /// Code of the legal entity
+    #[arg(long, value_name = "CODE")]
     member: String,
     /// Those too that were filed
     #[arg(long)]
@@ -106,10 +127,19 @@ struct Large {
 }
 
 #[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    tarim exposure events\n  \
+    tarim exposure events --from 4711 > events.ndjson")]
 struct Events {
     /// From this operation of the ledger on
     #[arg(long, default_value_t = 0, value_name = "SEQUENCE")]
     from: u64,
+}
+
+/// A share of a hard line; a counter that is over it uses more than 1.
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share: &f64| share.is_finite() && *share >= 0.0);
+    share.ok_or_else(|| "write a share from 0 on, such as 0.8 for four fifths".into())
 }
 
 pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
@@ -117,19 +147,27 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     match args.verb {
         Verb::Check(when) => check(&core(&when)?),
         Verb::Show(args) => {
-            let filter = Filter {
-                member: args.member.as_deref(),
-                limit: args.limit.as_deref(),
-                used_share: args.used,
-            };
-            println!("{}", counters(core(&args.when)?.utilisation(filter)));
+            let core = core(&args.when)?;
+            let (member, limit) = (args.member.as_deref(), args.limit.as_deref());
+            if let Some(member) = member {
+                known_member(&core, member)?;
+            }
+            if let Some(limit) = limit {
+                known_limit(&core, limit)?;
+            }
+            println!("{}", counters(core.utilisation(Filter { member, limit, used_share: args.used })));
             Ok(())
         }
         Verb::Behind(args) => {
             let core = core(&args.when)?;
+            known_limit(&core, &args.limit)?;
+            if !args.member.is_empty() {
+                known_member(&core, &args.member)?;
+            }
             let filter = Filter { limit: Some(&args.limit), ..Filter::default() };
+            let asked = args.per.join(", ");
             let is =
-                |counter: &CounterUse| counter.member == args.member && per(counter) == args.per.join(", ");
+                |counter: &CounterUse| counter.member == args.member && parts(&per(counter)) == parts(&asked);
             match core.utilisation(filter).find(is) {
                 Some(counter) => println!("{}", exposures(core.behind(&counter))),
                 None => bail!(
@@ -141,11 +179,15 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             Ok(())
         }
         Verb::Customer(args) => {
-            println!("{}", exposures(core(&args.when)?.exposures_of(&args.member, &args.customer)));
+            let core = core(&args.when)?;
+            known_member(&core, &args.member)?;
+            println!("{}", exposures(core.exposures_of(&args.member, &args.customer)));
             Ok(())
         }
         Verb::Large(args) => {
-            println!("{}", large(&core(&args.when)?, &args.member, args.all));
+            let core = core(&args.when)?;
+            known_member(&core, &args.member)?;
+            println!("{}", large(&core, &args.member, args.all));
             Ok(())
         }
         Verb::Events(args) => events::show(&core(&When { as_of: None })?, args.from),
@@ -155,6 +197,30 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         Verb::Release(args) => ask::release(args),
         Verb::File(args) => ask::file(args),
     }
+}
+
+/// Is it one of the limits that the ledger counts by?
+fn known_limit(core: &Core, limit: &str) -> anyhow::Result<()> {
+    known("--limit", limit, core.schemes().schemes.iter().map(|scheme| scheme.id.as_str()))
+}
+
+/// Is it a member of the federation that the ledger counts for?
+fn known_member(core: &Core, member: &str) -> anyhow::Result<()> {
+    known("--member", member, core.schemes().members.iter().map(String::as_str))
+}
+
+/// Refuses what is not there: an empty table would be taken for an answer.
+fn known<'a>(flag: &str, name: &str, all: impl Iterator<Item = &'a str>) -> anyhow::Result<()> {
+    let all: Vec<_> = all.collect();
+    if all.is_empty() {
+        bail!(
+            "{flag} {name}: the ledger had no limits then; `tarim serve` gives it those of the published rulebook"
+        );
+    }
+    if !all.contains(&name) {
+        bail!("{flag} {name}: the ledger does not know it; there are {}", all.join(", "));
+    }
+    Ok(())
 }
 
 fn check(core: &Core) -> anyhow::Result<()> {
@@ -256,6 +322,13 @@ fn per(counter: &CounterUse) -> String {
     counter.per.iter().map(|a| format!("{}={}", a.name, a.value)).collect::<Vec<_>>().join(", ")
 }
 
+/// What a counter is apart by, in one order, whoever wrote it.
+fn parts(per: &str) -> Vec<&str> {
+    let mut parts: Vec<_> = per.split(", ").collect();
+    parts.sort_unstable();
+    parts
+}
+
 fn time(us: i64) -> String {
     Value::Timestamp(us).to_string()
 }
@@ -270,6 +343,26 @@ fn right(table: &mut Table, columns: std::ops::Range<usize>) {
     for column in columns {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_counter_is_apart_by_has_no_order() {
+        assert_eq!(parts("customer=c1, product=loan"), parts("product=loan, customer=c1"));
+        assert_ne!(parts("customer=c1"), parts("customer=c1, product=loan"));
+        assert_ne!(parts(""), parts("customer=c1"));
+    }
+
+    #[test]
+    fn a_share_is_not_below_nothing() {
+        assert_eq!((share("0"), share("1.5")), (Ok(0.0), Ok(1.5)));
+        for wrong in ["-0.1", "NaN", "inf", "80%"] {
+            assert!(share(wrong).unwrap_err().contains("0.8"), "{wrong}");
         }
     }
 }

@@ -147,3 +147,15 @@ fn told(error: &anyhow::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_verb_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -68,14 +68,14 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
     /// Seconds from one look for a new rulebook or new features to the next
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     look_every: u64,
     /// Folder of the datamart, whose edges say which customers are one group for exposure limits [default: datamart/ in
     /// the home]
     #[arg(long, value_name = "FOLDER")]
     datamart: Option<PathBuf>,
     /// Leave customers in the groups that the exposure ledger has them in
-    #[arg(long, conflicts_with = "datamart")]
+    #[arg(long, conflicts_with_all = ["datamart", "groups_every"])]
     no_groups: bool,
     /// Time from one look at the datamart's edges to the next: 10m, 1h
     #[arg(long, default_value = "1h", value_name = "SPAN", value_parser = warned::span)]
@@ -204,4 +204,52 @@ fn say(running: &Running, args: &Args) -> anyhow::Result<()> {
     let scheme = if args.tls_cert.is_some() { "https" } else { "http" };
     writeln!(out, "decisions at {scheme}://{}", running.address())?;
     out.flush().context("cannot write to standard output")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{
+        Parser,
+        error::ErrorKind::{self, ArgumentConflict, MissingRequiredArgument, ValueValidation},
+    };
+
+    use crate::Cli;
+
+    /// Why flags of `tarim serve` are refused; None: they are not.
+    fn refused(flags: &str) -> Option<ErrorKind> {
+        let line = ["tarim", "serve"].into_iter().chain(flags.split_whitespace());
+        Cli::try_parse_from(line).err().map(|e| e.kind())
+    }
+
+    #[test]
+    fn what_would_do_nothing_is_refused() {
+        for (flags, why) in [
+            ("--events-topic t", MissingRequiredArgument),
+            ("--events-kafka k=v", MissingRequiredArgument),
+            ("--events-file f --events-topic t", ArgumentConflict),
+            ("--events-file f --events-kafka k=v", ArgumentConflict),
+            ("--warnings-topic t", MissingRequiredArgument),
+            ("--warnings-kafka k=v", MissingRequiredArgument),
+            ("--warnings-stale-after 1h", MissingRequiredArgument),
+            ("--warnings w --warnings-topic t", ArgumentConflict),
+            ("--warnings w --warnings-kafka k=v", ArgumentConflict),
+            ("--warnings w --warnings-brokers b", ArgumentConflict),
+            ("--no-groups --groups-every 1h", ArgumentConflict),
+            ("--look-every 0", ValueValidation),
+        ] {
+            assert_eq!(refused(flags), Some(why), "{flags}");
+        }
+        for flags in [
+            "",
+            "--events-brokers b --events-topic t --events-kafka k=v",
+            "--events-file f",
+            "--warnings w --warnings-stale-after 1h",
+            "--warnings-brokers b --warnings-topic t --warnings-kafka k=v --warnings-stale-after 1h",
+            "--groups-every 1h",
+            "--no-groups",
+            "--look-every 1",
+        ] {
+            assert_eq!(refused(flags), None, "{flags}");
+        }
+    }
 }

@@ -15,19 +15,38 @@ use crate::warn::pair;
 #[group(skip)]
 pub struct Args {
     /// Folder of the warnings of `tarim warn serve` on this machine: policies see what stands against a customer
-    #[arg(long = "warnings", value_name = "FOLDER", conflicts_with = "brokers")]
+    #[arg(long = "warnings", value_name = "FOLDER", group = "warnings_source")]
     folder: Option<PathBuf>,
     /// Hear what stands from Kafka instead: addresses of brokers, host:port, separated by commas
-    #[arg(long = "warnings-brokers", value_name = "BROKERS")]
+    #[arg(long = "warnings-brokers", value_name = "BROKERS", group = "warnings_source")]
     brokers: Option<String>,
     /// Topic of what stands against customers
-    #[arg(long = "warnings-topic", default_value = "tarim.warning.standing", value_name = "TOPIC")]
+    // A folder would excuse that there are no brokers, so what is of Kafka alone conflicts with it too.
+    #[arg(
+        long = "warnings-topic",
+        default_value = "tarim.warning.standing",
+        value_name = "TOPIC",
+        requires = "brokers",
+        conflicts_with = "folder"
+    )]
     topic: String,
     /// A setting of librdkafka, such as security.protocol=SASL_SSL; may be given several times
-    #[arg(long = "warnings-kafka", value_name = "KEY=VALUE", value_parser = pair)]
+    #[arg(
+        long = "warnings-kafka",
+        value_name = "KEY=VALUE",
+        value_parser = pair,
+        requires = "brokers",
+        conflicts_with = "folder"
+    )]
     more: Vec<(String, String)>,
     /// What stands is unknown if nothing was heard for so long: 30s, 5m, 1h
-    #[arg(long = "warnings-stale-after", default_value = "5m", value_name = "SPAN", value_parser = span)]
+    #[arg(
+        long = "warnings-stale-after",
+        default_value = "5m",
+        value_name = "SPAN",
+        value_parser = span,
+        requires = "warnings_source"
+    )]
     stale_after: Duration,
 }
 

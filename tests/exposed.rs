@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::installation::{Installation, Server};
+use crate::installation::{Installation, Server, alerted_on};
 use serde_json::Value as Json;
 
 const LIMITS: &str = r#"
@@ -132,11 +132,19 @@ fn large_exposures_are_told_and_warned_of_until_they_are_filed() {
     let events = bank.path("home/exposure/events.ndjson");
     let told_now = || told(&fs::read_to_string(&events).unwrap_or_default());
 
-    let server = bank.serve_with(&["--no-groups"], Stdio::inherit());
+    // With a source of warnings it tells all that it can: nobody has written there yet.
+    let warnings = bank.path("warnings");
+    let with = ["--no-groups", "--warnings", warnings.to_str().unwrap()];
+    let server = bank.serve_with(&with, Stdio::inherit());
     reserve(&bank, &server, "a1", "c1", "4000");
     reserve(&bank, &server, "a2", "c1", "2000");
     reserve(&bank, &server, "b1", "c2", "5001");
     server.wait_for("tarim_exposure_events_told_total", 2.0);
+    let all = server.metrics();
+    let is_told = |metric: &str| all.lines().any(|line| line.split(['{', ' ']).next() == Some(metric));
+    for metric in alerted_on(false) {
+        assert!(is_told(&metric), "an alert asks for {metric}, which nobody tells");
+    }
     // Killed before anything says that it was told; it is told once more, as the same event.
     let first = fs::read_to_string(&events).unwrap();
     server.kill();

@@ -50,6 +50,13 @@ fn decide(bank: &Installation, server: &Server, id: &str, more: &[&str]) -> Json
     serde_json::from_str(&bank.run(&[&args, more].concat())).unwrap()
 }
 
+/// Runs a command that must be refused.
+fn refused(bank: &Installation, args: &[&str], code: i32, said: &str) {
+    let output = bank.output(args);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(code) && error.contains(said), "{args:?}: {error}");
+}
+
 fn gave(decision: &Json, reason: &str) -> bool {
     decision["reasons"].as_array().unwrap().iter().any(|given| given["id"] == reason)
 }
@@ -57,6 +64,8 @@ fn gave(decision: &Json, reason: &str) -> bool {
 #[test]
 fn what_is_reserved_with_a_decision_stays_so_through_kill_9() {
     let bank = bank();
+    let ask = ["decide", "--member", "001", "--product", "loan", "--application", "{}", "--reserve", "0"];
+    refused(&bank, &ask, 2, "write 1 fen or more");
     let server = bank.serve();
     let first = decide(&bank, &server, "r1", &["--reserve"]);
     assert_eq!(
@@ -83,5 +92,15 @@ fn what_is_reserved_with_a_decision_stays_so_through_kill_9() {
     assert!(server.terminate().success());
     let shown = bank.run(&["exposure", "check"]);
     assert!(!shown.is_empty());
+    let counter = ["--member", "001", "--limit", "single_customer"];
+    assert!(bank.run(&[&["exposure", "show"][..], &counter].concat()).contains("customer=c1"));
+    let behind = bank.run(&[&["exposure", "behind", "--per", "customer=c1"][..], &counter].concat());
+    assert!(behind.contains("decide:r1") && behind.contains("decide:r3"), "{behind}");
+    refused(&bank, &["exposure", "show", "--limit", "typo"], 1, "there are single_customer");
+    refused(&bank, &["exposure", "behind", "--limit", "typo"], 1, "there are single_customer");
+    refused(&bank, &["exposure", "show", "--member", "999"], 1, "there are 001");
+    refused(&bank, &["exposure", "large", "--member", "999"], 1, "there are 001");
+    refused(&bank, &["exposure", "customer", "--member", "999", "c1"], 1, "there are 001");
+    refused(&bank, &["exposure", "show", "--used", "-0.5"], 2, "write a share from 0 on");
     assert!(bank.run(&["replay"]).contains("4 decisions made again"));
 }

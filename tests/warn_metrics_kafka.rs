@@ -6,7 +6,10 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use serde_json::Value as Json;
 
-use crate::{installation::Server, warn_desk::Desk};
+use crate::{
+    installation::{Server, alerted_on},
+    warn_desk::Desk,
+};
 
 /// Every metric that the dashboard asks for.
 fn asked(dashboard: &Path) -> Vec<String> {
@@ -81,6 +84,9 @@ fn a_pipeline_tells_how_far_it_is_and_what_it_found() {
             told.contains(&format!("\n{metric}{{")),
             "the dashboard asks for {metric}, which nobody tells"
         );
+    }
+    for metric in alerted_on(true) {
+        assert!(told.contains(&format!("\n{metric}{{")), "an alert asks for {metric}, which nobody tells");
     }
     assert!(running.terminate().success());
 }

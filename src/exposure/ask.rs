@@ -31,6 +31,7 @@ pub struct Reserve {
     server: Server,
     /// What it is called: the number of an application, say
     exposure: String,
+    /// Who owes it
     #[arg(long, value_name = "ID")]
     customer: String,
     /// Amount
@@ -45,6 +46,9 @@ pub struct Reserve {
 }
 
 #[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    tarim exposure commit a1 --member 001 --key draw-1 --fen 3000000\n  \
+    tarim exposure commit decide:mine-2 --member 001 --key draw-1 --fen 3000000 --grow")]
 pub struct Commit {
     #[command(flatten)]
     part: Part,
@@ -57,6 +61,7 @@ pub struct Commit {
 pub struct Part {
     #[command(flatten)]
     server: Server,
+    /// What it was reserved as
     exposure: String,
     /// Of this operation, once for each exposure: what is repeated with it is done once
     #[arg(long)]
@@ -67,9 +72,13 @@ pub struct Part {
 }
 
 #[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    tarim exposure release a1 --member 001 --key cancelled\n  \
+    tarim exposure release a1 --member 001 --key part-1 --fen 500000")]
 pub struct Release {
     #[command(flatten)]
     server: Server,
+    /// What it was reserved as
     exposure: String,
     /// Of this operation, once for each exposure: what is repeated with it is done once
     #[arg(long)]
@@ -80,6 +89,8 @@ pub struct Release {
 }
 
 #[derive(clap::Args)]
+#[command(after_help = "Example:\n  \
+    tarim exposure file 12 --member 001 --reference F-2026-118 --officer zhang")]
 pub struct File {
     #[command(flatten)]
     server: Server,

@@ -27,10 +27,23 @@ pub struct Args {
     #[arg(long = "events-brokers", value_name = "BROKERS", conflicts_with = "events_file")]
     events_brokers: Option<String>,
     /// Topic of events
-    #[arg(long = "events-topic", default_value = "tarim.events", value_name = "TOPIC")]
+    // A file would excuse that there are no brokers, so what is of Kafka alone conflicts with it too.
+    #[arg(
+        long = "events-topic",
+        default_value = "tarim.events",
+        value_name = "TOPIC",
+        requires = "events_brokers",
+        conflicts_with = "events_file"
+    )]
     events_topic: String,
     /// A setting of librdkafka, such as security.protocol=SASL_SSL; may be given several times
-    #[arg(long = "events-kafka", value_name = "KEY=VALUE", value_parser = pair)]
+    #[arg(
+        long = "events-kafka",
+        value_name = "KEY=VALUE",
+        value_parser = pair,
+        requires = "events_brokers",
+        conflicts_with = "events_file"
+    )]
     events_kafka: Vec<(String, String)>,
     /// Write events of large exposures to a file, for `tarim warn replay` and `tarim warn send` [default: events.ndjson in the
     /// ledger's folder]

@@ -45,11 +45,16 @@ pub struct Args {
     #[arg(long, default_value = "127.0.0.1:7411", value_name = "ADDRESS")]
     listen: SocketAddr,
     /// Take the alerts of this file, .ndjson or .pb, and leave Kafka out of it
-    #[arg(long, value_name = "FILE")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["brokers", "more", "alerts", "changes", "standing", "pushes", "group"]
+    )]
     alerts_file: Option<PathBuf>,
-    /// Addresses of brokers, host:port, separated by commas
-    #[arg(long, env = "TARIM_KAFKA", default_value = "127.0.0.1:9092", value_name = "BROKERS")]
-    brokers: String,
+    /// Addresses of brokers, host:port, separated by commas [env: TARIM_KAFKA] [default: 127.0.0.1:9092]
+    // Not clap's `env`: a variable that is set for all verbs would then contradict --alerts-file.
+    #[arg(long, value_name = "BROKERS")]
+    brokers: Option<String>,
     /// A setting of librdkafka, such as security.protocol=SASL_SSL; may be given several times
     #[arg(long = "kafka", value_name = "KEY=VALUE", value_parser = pair)]
     more: Vec<(String, String)>,
@@ -122,9 +127,14 @@ impl Args {
         Inspections { orange: days(self.inspect_orange_days), red: days(self.inspect_red_days) }
     }
 
+    fn brokers(&self) -> String {
+        let of_all_verbs = || std::env::var("TARIM_KAFKA").ok();
+        self.brokers.clone().or_else(of_all_verbs).unwrap_or_else(|| "127.0.0.1:9092".into())
+    }
+
     fn settings(&self) -> Settings {
         Settings {
-            brokers: self.brokers.clone(),
+            brokers: self.brokers(),
             more: self.more.clone(),
             alerts: self.alerts.clone(),
             changes: self.changes.clone(),
@@ -247,9 +257,26 @@ async fn serve(args: &Args, ledger: &Arc<Ledger>, source: Option<Source>) -> any
 fn say(args: &Args, address: SocketAddr) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if args.alerts_file.is_none() {
-        writeln!(out, "alerts from {} at {}; changes to {}", args.alerts, args.brokers, args.changes)?;
+        writeln!(out, "alerts from {} at {}; changes to {}", args.alerts, args.brokers(), args.changes)?;
     }
     let scheme = if args.tls_cert.is_some() { "https" } else { "http" };
     writeln!(out, "warnings at {scheme}://{address}")?;
     out.flush().context("cannot write to standard output")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Parser, error::ErrorKind};
+
+    use crate::Cli;
+
+    #[test]
+    fn what_is_of_kafka_contradicts_a_file_of_alerts() {
+        let parsed = |flags: &[&str]| Cli::try_parse_from([&["tarim", "warn", "serve"][..], flags].concat());
+        for flag in ["--brokers", "--kafka", "--alerts", "--changes", "--standing", "--pushes", "--group"] {
+            assert!(parsed(&[flag, "a=b"]).is_ok(), "{flag}");
+            let refused = parsed(&["--alerts-file", "alerts.ndjson", flag, "a=b"]).err();
+            assert_eq!(refused.map(|e| e.kind()), Some(ErrorKind::ArgumentConflict), "{flag}");
+        }
+    }
 }

@@ -173,6 +173,16 @@ impl Drop for Server {
     }
 }
 
+/// Metrics that the alerting rules of examples/prometheus ask for: of `tarim warn run`, or of `tarim serve`.
+pub fn alerted_on(of_pipeline: bool) -> Vec<String> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/prometheus/alerts.yml");
+    let text = fs::read_to_string(file).expect("it is there");
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let metrics = words.filter(|word| word.starts_with("tarim_"));
+    let metrics = metrics.filter(|metric| metric.starts_with("tarim_warn_") == of_pipeline);
+    metrics.map(str::to_owned).collect()
+}
+
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
     for entry in fs::read_dir(from).expect("a folder") {

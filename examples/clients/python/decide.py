@@ -1,8 +1,11 @@
 """Asks a Tarim server for decisions: one, a stream of many, and one from the journal.
 
-    python decide.py 127.0.0.1:50051 001 salary_loan '{"customer_id": "c1", "amount_fen": 5000000}'
+    python decide.py 127.0.0.1:50051 001 salary_loan '{"customer_id": "c0010000001",
+        "id_number": "450102198903071239", "amount_fen": 5000000, "term_months": 12, "purpose": "travel",
+        "guarantee_type": "credit"}'
 
-README.md says how to generate the two modules that are imported first.
+Fields that the rulebook's standard `applications` marks `required` must be given. README.md says how to generate the
+two modules that are imported first.
 """
 
 import datetime

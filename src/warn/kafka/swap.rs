@@ -13,7 +13,7 @@ use crate::home::Home;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     tarim rulebook publish && tarim warn swap\n  \
-    tarim warn swap --version 3f9a02…\n\n\
+    tarim warn swap --version \"$version\"        # all 64 digits, as `tarim rulebook publish --list` shows them\n\n\
     The change is an event of the log, in every partition: whoever takes the events again changes at the same place.\n\
     Windows, patterns and alerts that both rulebooks have keep their state; for new windows and patterns each partition\n\
     reads its history again, as far as the topic still has it, before it goes on: `tarim warn run` shows how far it is.\n\
@@ -22,7 +22,7 @@ use crate::home::Home;
 pub struct Args {
     #[command(flatten)]
     broker: Broker,
-    /// Version of a published rulebook [default: the current one]
+    /// Version of a published rulebook, all of its digits [default: the current one]
     #[arg(long, value_name = "VERSION")]
     version: Option<String>,
     #[command(flatten)]
