@@ -1,22 +1,26 @@
 //! Dates: our loop for notations of fixed width and chrono say the same.
 
-use chrono::{NaiveDate, NaiveDateTime};
+use chrono::{Datelike, NaiveDate, NaiveDateTime};
 use proptest::prelude::*;
 use tarim_datamart::gate::{dates::DateFormat, parse};
 
 const DATES: [&str; 6] = ["%Y-%m-%d", "%y%m%d", "%Y%m%d", "%d/%m/%Y", "%F", "%Y年%m月%d日"];
 const TIMES: [&str; 4] = ["%Y-%m-%d %H:%M:%S", "%y%m%d %H:%M:%S", "%Y%m%d%H%M%S", "%FT%T"];
 
-/// Where numbers stand side by side, only texts with all their digits are dates.
-fn lacks_digits(text: &str, format: &str) -> bool {
-    let (digits, length) = match format {
-        "%y%m%d" => (6, 6),
-        "%Y%m%d" => (8, 8),
-        "%y%m%d %H:%M:%S" => (12, 15),
-        "%Y%m%d%H%M%S" => (14, 14),
-        _ => return false,
+/// Whether what chrono reads as of this year is a date to us: a text with all the digits of its notation, or one
+/// with fewer of a later year, if something stands between the numbers.
+fn is_read(year: i32, text: &str, format: &str) -> bool {
+    let (digits, length, side_by_side) = match format {
+        "%y%m%d" => (6, 6, true),
+        "%Y%m%d" => (8, 8, true),
+        "%y%m%d %H:%M:%S" => (12, 15, true),
+        "%Y%m%d%H%M%S" => (14, 14, true),
+        "%Y-%m-%d" | "%F" | "%d/%m/%Y" => (8, 10, false),
+        "%Y-%m-%d %H:%M:%S" | "%FT%T" => (14, 19, false),
+        _ => return year >= 1000,
     };
-    text.len() != length || text.bytes().filter(u8::is_ascii_digit).count() != digits
+    let whole = text.len() == length && text.bytes().filter(u8::is_ascii_digit).count() == digits;
+    whole || (!side_by_side && year >= 1000)
 }
 
 /// Texts near dates: digits, signs, blanks and what stands between.
@@ -35,8 +39,8 @@ proptest! {
 
     #[test]
     fn what_is_read_of_any_text_is_what_chrono_reads(text in near_a_date(), format in prop::sample::select(&DATES[..])) {
-        let expected = NaiveDate::parse_from_str(&text, format).ok().map(|d| d.to_epoch_days());
-        let expected = expected.filter(|_| !lacks_digits(&text, format));
+        let expected = NaiveDate::parse_from_str(&text, format).ok();
+        let expected = expected.filter(|d| is_read(d.year(), &text, format)).map(|d| d.to_epoch_days());
         prop_assert_eq!(DateFormat::new(format).expect("a format").date(&text), expected);
     }
 
@@ -52,8 +56,9 @@ proptest! {
     fn what_is_read_of_any_text_with_a_time_is_what_chrono_reads(
         text in "[0-9]{2,4}-?[0-9]{2}-?[0-9]{2}[ T]?[0-9]{2}:?[0-9]{2}:?[0-9]{2}", format in prop::sample::select(&TIMES[..]),
     ) {
-        let expected = NaiveDateTime::parse_from_str(&text, format).ok().map(|t| t.and_utc().timestamp_micros());
-        let expected = expected.filter(|_| !lacks_digits(&text, format));
+        let expected = NaiveDateTime::parse_from_str(&text, format).ok();
+        let expected = expected.filter(|t| is_read(t.year(), &text, format));
+        let expected = expected.map(|t| t.and_utc().timestamp_micros());
         prop_assert_eq!(DateFormat::new(format).expect("a format").timestamp(&text), expected);
     }
 
@@ -102,6 +107,24 @@ fn times_that_are_not_whole_or_not_times_are_refused() {
     ] {
         assert_eq!(parse::timestamp(text), None, "{text}");
     }
+}
+
+#[test]
+fn a_year_of_two_digits_is_refused_where_the_notation_has_four() {
+    for (format, text) in [
+        ("%Y-%m-%d", "26-01-31"),
+        ("%F", "26-1-31"),
+        ("%F", "026-1-31"),
+        ("%d/%m/%Y", "31/01/26"),
+        ("%Y年%m月%d日", "26年1月31日"),
+        ("%Y-%m-%d %H:%M:%S", "26-01-31 10:00:00"),
+        ("%FT%T", "26-01-31T10:00:00"),
+    ] {
+        let format = DateFormat::new(format).expect("a format");
+        assert_eq!((format.date(text), format.timestamp(text)), (None, None), "{} {text}", format.as_str());
+    }
+    let date = DateFormat::new("%Y-%m-%d").expect("a format").date("2026-1-31");
+    assert_eq!(date, parse::date32("2026-01-31"));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::{fs::File, sync::Arc};
 
 use crate::common::Home;
 use arrow::array::{
-    ArrayRef, Date32Array, Decimal128Array, Int32Array, ListArray, RecordBatch, StringArray,
+    ArrayRef, BinaryArray, Date32Array, Decimal128Array, Int32Array, ListArray, RecordBatch, StringArray,
     TimestampMillisecondArray, types::Int32Type,
 };
 use datafusion::parquet::arrow::ArrowWriter;
@@ -84,6 +84,24 @@ async fn parquet_is_read_by_its_text() {
     assert_eq!(rows, ["001 | 1 | 2024-10-04 | 2026-01-01T00:00:00.001 | 12345 | car"]);
     let bad = home.rows("SELECT source_line, rules FROM quarantine_loans ORDER BY 1").await;
     assert_eq!(bad, ["2 | scale", "3 | key"]);
+}
+
+#[tokio::test]
+async fn parquet_bytes_that_are_no_utf_8_are_told() {
+    let home = Home::new(&[("loans", STANDARD)]);
+    // The second is 张 in GBK.
+    let kinds = vec![Some("car".as_bytes()), Some(&[0xD5, 0xC5][..]), None];
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("kind", Arc::new(BinaryArray::from(kinds))),
+        ("loan_id", Arc::new(Int32Array::from(vec![1, 2, 3]))),
+        ("amount", Arc::new(Int32Array::from(vec![5; 3]))),
+        ("signed_on", Arc::new(Date32Array::from(vec![20_000; 3]))),
+    ];
+    let report = home.load(&home.file("loans.parquet", parquet(columns))).await;
+    assert_eq!(home.rows("SELECT loan_id, kind FROM loans ORDER BY 1").await, ["1 | car", "3 | –"]);
+    let bad = home.rows("SELECT source_line, rules FROM quarantine_loans").await;
+    assert_eq!(bad, ["2 | encoding"]);
+    assert_eq!(report.samples["encoding"][0].message, "the column `kind` has bytes that are no UTF-8");
 }
 
 #[tokio::test]

@@ -4,6 +4,9 @@ use std::path::Path;
 
 use tarim_datamart::{Place, Problem, SourceText};
 
+/// What a spreadsheet shows, and saves, in the place of a value that it cannot compute.
+const ERRORS: [&str; 7] = ["#REF!", "#N/A", "#VALUE!", "#NAME?", "#DIV/0!", "#NUM!", "#NULL!"];
+
 /// A CSV file with a header.
 #[derive(Clone, Debug)]
 pub struct Csv {
@@ -14,13 +17,12 @@ pub struct Csv {
 }
 
 impl Csv {
-    /// Reads a text. Lines that are empty, or whose first cell begins with `#`, are left out.
+    /// Reads a text. Empty lines are left out. There are no comments: a row that begins with `#` is a row.
     pub fn read(source: &SourceText) -> Result<Self, Problem> {
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
             .trim(csv::Trim::All)
-            .comment(Some(b'#'))
             .from_reader(source.text().as_bytes());
         let mut lines = Vec::new();
         for record in reader.records() {
@@ -30,6 +32,13 @@ impl Csv {
                 place.problem(format!("not CSV: {e}"), "save the sheet again as CSV UTF-8")
             })?;
             let line = record.position().map_or(0, |p| p.line() as usize);
+            if let Some(cell) = record.iter().find(|cell| ERRORS.contains(cell)) {
+                let place = Place { file: source.path().into(), line };
+                return Err(place.problem(
+                    format!("a cell is {cell}: the spreadsheet could not compute it"),
+                    "correct its formula, or write the value itself, and save the sheet again as CSV UTF-8",
+                ));
+            }
             // A spreadsheet saves empty rows as commas.
             if record.iter().any(|cell| !cell.is_empty()) {
                 lines.push((line, record));

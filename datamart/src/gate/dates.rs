@@ -4,16 +4,19 @@
 //! general result that it then resolves, a microsecond or more per value; nearly every source writes its
 //! dates in digits of fixed width, so a [`DateFormat`] of only those is read by a loop of our own. Where
 //! something stands between the numbers, chrono reads what that loop does not accept (`1/2/2026`); where
-//! nothing does, nothing else is accepted: chrono would take `2026013` for the third of January. A property
-//! test holds the two equal.
+//! nothing does, nothing else is accepted: chrono would take `2026013` for the third of January. Nor is a year
+//! below 1000 taken from chrono, to whom `26-01-31` is a day of the year 26. A property test holds the two equal
+//! otherwise.
 
 use chrono::format::{Item, StrftimeItems};
-use chrono::{NaiveDate, NaiveDateTime};
+use chrono::{Datelike, NaiveDate, NaiveDateTime};
 
 use super::parse::epoch_days;
 
 const SECOND_US: i64 = 1_000_000;
 const DAY_US: i64 = 86_400 * SECOND_US;
+/// chrono's `%Y` also takes fewer than four digits: what it reads as an earlier year is a year cut short.
+const CHRONO_YEAR_MIN: i32 = 1000;
 
 /// How a source writes its dates or times.
 #[derive(Clone, Debug)]
@@ -83,7 +86,10 @@ impl DateFormat {
         match self.parts(text) {
             Some(p) => epoch_days(p.year, p.month, p.day),
             None if self.fixed_width => None,
-            None => NaiveDate::parse_from_str(text, &self.text).ok().map(|d| d.to_epoch_days()),
+            None => NaiveDate::parse_from_str(text, &self.text)
+                .ok()
+                .filter(|d| d.year() >= CHRONO_YEAR_MIN)
+                .map(|d| d.to_epoch_days()),
         }
     }
 
@@ -93,6 +99,7 @@ impl DateFormat {
             Some(p) => instant(epoch_days(p.year, p.month, p.day)?, p.hour, p.minute, p.second),
             None if self.fixed_width => None,
             None => match NaiveDateTime::parse_from_str(text, &self.text) {
+                Ok(t) if t.year() < CHRONO_YEAR_MIN => None,
                 Ok(t) => Some(t.and_utc().timestamp_micros()),
                 Err(_) if self.has_time() => None,
                 Err(_) => self.date(text).map(|d| i64::from(d) * DAY_US),

@@ -22,7 +22,7 @@ pub const KEY: &str = "key";
 pub const MEMBER: &str = "member";
 /// The line is no row: wrong number of columns, an open quote, no JSON object.
 pub const ROW: &str = "row";
-/// The line has bytes that are no characters in the source's encoding.
+/// The line (of Parquet: a text) has bytes that are no characters in the source's encoding.
 pub const ENCODING: &str = "encoding";
 
 /// All of them.

@@ -9,7 +9,7 @@ use crate::{
     Field, Source, Table, Value,
     gate::RowChecks,
     sql::{self, Compiled},
-    standards::Origin,
+    standards::{Format, Origin},
 };
 
 /// Everything that a row goes through, worked out once per file. Owns what it needs, so that it can move to a
@@ -81,7 +81,7 @@ impl Plan {
             ignored: Vec::new(),
         };
         for field in &table.fields {
-            let feed = plan.feed(table, field, reader)?;
+            let feed = plan.feed(table, source, field, reader)?;
             plan.fields.push(FieldPlan { field: field.clone(), feed });
         }
         let position = |name: &&str| table.fields.iter().position(|f| f.name == *name);
@@ -98,15 +98,21 @@ impl Plan {
         self.columns.iter().map(|c| c.name.clone()).collect()
     }
 
-    fn feed(&mut self, table: &Table, field: &Field, reader: &Reader) -> Result<Feed, LoadError> {
-        let mapped = self.source.map.iter().any(|m| m.field == field.name);
+    fn feed(
+        &mut self,
+        table: &Table,
+        source: &Source,
+        field: &Field,
+        reader: &Reader,
+    ) -> Result<Feed, LoadError> {
+        let mapped = source.map.iter().any(|m| m.field == field.name);
         let missing = |column: &str| LoadError::Column {
             table: table.name.clone(),
             field: field.name.clone(),
             column: column.to_owned(),
-            columns: reader.columns().unwrap_or_default().join(", "),
+            columns: shown(reader.columns().unwrap_or_default(), table, source),
         };
-        Ok(match self.source.origin(&field.name) {
+        Ok(match source.origin(&field.name) {
             Origin::Constant(value) => Feed::Constant(value),
             Origin::Column(column) => match self.column(&column, field, reader)? {
                 Some(position) => Feed::Column(position),
@@ -175,4 +181,34 @@ impl Plan {
         }
         Ok(Some(position))
     }
+}
+
+/// A file's columns, for an error. Of a CSV that lacks its header they are the first row of data: where a table
+/// has personal fields, they are shown only if all look like names, else those alone that the standard names.
+fn shown(columns: &[String], table: &Table, source: &Source) -> String {
+    let personal = table.fields.iter().any(|field| field.personal);
+    let may_be_data = personal && source.format == Format::Csv && source.header;
+    let known = |name: &str| table.field(name).is_some() || source.map.iter().any(|m| reads(&m.origin, name));
+    if !may_be_data || columns.iter().all(|name| known(name) || looks_like_a_name(name)) {
+        return columns.join(", ");
+    }
+    let known: Vec<&str> = columns.iter().map(String::as_str).filter(|name| known(name)).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    let count = columns.len();
+    format!("{count} columns, of which the standard names {known}; others are not shown: they may be data")
+}
+
+fn reads(origin: &Origin, name: &str) -> bool {
+    match origin {
+        Origin::Column(c) | Origin::Values { column: c, .. } | Origin::Scale { column: c, .. } => c == name,
+        Origin::Sql(sql) => sql::columns_of(sql).iter().any(|c| c == name),
+        Origin::Constant(_) => false,
+    }
+}
+
+/// As programs name columns: `birth_number`. A row of data nearly always has a number, a date, or nothing in
+/// some cell.
+fn looks_like_a_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }

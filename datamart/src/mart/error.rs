@@ -27,6 +27,9 @@ pub enum Error {
     )]
     ResultName { table: String },
 
+    #[error("what was to be written did not come to its end: the table is as it was")]
+    Incomplete,
+
     #[error("the record of a load in {} cannot be read: {why}", folder.display())]
     Record { folder: PathBuf, why: String },
 

@@ -74,7 +74,8 @@ impl Datamart {
     /// Writes a result table (decisions of a backtest, an audience, …) in one commit and returns its new version.
     ///
     /// The first write makes the table; later ones may bring new columns. Tables of the standards are loaded
-    /// through the gate alone, so their names are refused.
+    /// through the gate alone, so their names are refused. The end of `batches` means that they are complete;
+    /// who cannot complete them must end them with an error ([`Error::Incomplete`]), and no row is committed.
     pub async fn write(
         &self,
         table: &str,

@@ -103,6 +103,23 @@ fn points_grade_and_what_was_lost() {
 }
 
 #[test]
+fn decimals_add_up_as_on_paper_in_any_order() {
+    let (mut card, _) = read(&TOML.replace("points_min = 600", "points_min = 640"), CSV).unwrap();
+    let cases: [(f64, [f64; 3], f64, &str); 2] =
+        [(400.0, [60.4, 89.8, 89.8], 640.0, "A"), (0.0, [-0.1, -0.2, 0.3], 0.0, "B")];
+    for (base, points, total, grade) in cases {
+        card.base_points = base;
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            card.characteristics = order.map(|i| of_bins([(Holds::Other, points[i])])).into();
+            card.lookups = card.characteristics.iter().map(Lookup::of).collect();
+            let sum = card.points(&[Some(0); 3]).unwrap();
+            assert_eq!(sum.to_bits(), total.to_bits(), "{sum} in the order {order:?}");
+            assert_eq!(card.grades()[card.grade(sum)].name, grade);
+        }
+    }
+}
+
+#[test]
 fn a_missing_value_has_its_own_bin_or_makes_the_score_unknown() {
     let (card, _) = read(TOML, CSV).unwrap();
     assert_eq!(card.points(&bins(&card, Value::Int64(30), Value::Null)), Some(560.5));
@@ -125,6 +142,9 @@ fn mistakes_are_named_with_their_line() {
         (TOML.to_owned(), CSV.replace("age,>=60", "agee,>=60"), "card.csv:4", "not a characteristic"),
         (TOML.to_owned(), CSV.replace("\"[25,60)\"", "[25,60)"), "card.csv:3", "7 cells"),
         (TOML.to_owned(), CSV.replace("R2,无房,", "R2,,"), "card.csv:6", "belong together"),
+        (TOML.to_owned(), CSV.replace("home,own", "#home,own"), "card.csv:5", "not a characteristic"),
+        (TOML.to_owned(), CSV.replace("age,>=60", "#REF!,>=60"), "card.csv:4", "a cell is #REF!"),
+        (TOML.to_owned(), CSV.replace("60.5,,", "60.5, #N/A ,"), "card.csv:3", "a cell is #N/A"),
         (TOML.replace("\"B\"", "\"B\"\npoints_min = 1"), CSV.into(), "card.toml:26", "the last grade"),
         (TOML.replace("points_min = 600\n", ""), CSV.into(), "card.toml:22", "no points_min"),
         (TOML.replace("id = \"card\"", "id = \"cart\""), CSV.into(), "card.toml:3", "card.toml"),
@@ -155,22 +175,23 @@ fn holds() -> impl Strategy<Value = Holds> {
     prop_oneof![6 => keys.prop_map(Holds::Keys), 1 => Just(Holds::Missing), 1 => Just(Holds::Other)]
 }
 
-/// Bins as (what it holds, points); the points are few, so that losses are often equal.
-fn characteristic() -> impl Strategy<Value = Characteristic> {
-    vec((holds(), -3i64..4), 1..12).prop_map(|bins| Characteristic {
+/// A characteristic of bins, given as (what it holds, points).
+fn of_bins(bins: impl IntoIterator<Item = (Holds, f64)>) -> Characteristic {
+    let place = Place::file(Path::new("card.csv"));
+    let bin = |(holds, points)| Bin { holds, points, reason: None, place: place.clone() };
+    Characteristic {
         name: "c".into(),
         zh: "特征".into(),
         en: "characteristic".into(),
         domain: Domain::new(Type::Int64),
-        bins: (bins.into_iter())
-            .map(|(holds, points)| Bin {
-                holds,
-                points: points as f64 / 2.0,
-                reason: None,
-                place: Place::file(Path::new("card.csv")),
-            })
-            .collect(),
-    })
+        bins: bins.into_iter().map(bin).collect(),
+    }
+}
+
+/// The points are few, so that losses are often equal, and tenths, which no float is exactly.
+fn characteristic() -> impl Strategy<Value = Characteristic> {
+    vec((holds(), -3i64..4), 1..12)
+        .prop_map(|bins| of_bins(bins.into_iter().map(|(holds, tenths)| (holds, tenths as f64 / 10.0))))
 }
 
 proptest! {
@@ -186,9 +207,11 @@ proptest! {
         card.bins(&Given(keys.clone()), &mut bins);
         let written = || card.characteristics.iter().zip(&keys);
         prop_assert_eq!(&bins, &written().map(|(c, key)| c.bin(c.domain.key(key))).collect::<Vec<_>>());
-        let points = |(c, bin): (&Characteristic, &Option<usize>)| Some(c.bins[(*bin)?].points);
-        let each: Option<Vec<f64>> = card.characteristics.iter().zip(&bins).map(points).collect();
-        prop_assert_eq!(card.points(&bins), each.map(|each| each.iter().fold(card.base_points, |a, b| a + b)));
+        let tenths = |points: f64| (points * 10.0).round() as i64;
+        let points = |(c, bin): (&Characteristic, &Option<usize>)| Some(tenths(c.bins[(*bin)?].points));
+        let each: Option<Vec<i64>> = card.characteristics.iter().zip(&bins).map(points).collect();
+        let total = each.map(|each| (tenths(card.base_points) + each.iter().sum::<i64>()) as f64 / 10.0);
+        prop_assert_eq!(card.points(&bins), total);
         let mut losses: Vec<Loss> = Vec::new();
         for (characteristic, (c, bin)) in card.characteristics.iter().zip(&bins).enumerate() {
             let best = c.bins.iter().map(|bin| bin.points).fold(f64::NEG_INFINITY, f64::max);

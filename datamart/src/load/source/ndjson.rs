@@ -6,6 +6,7 @@
 use std::{fmt, fs::File};
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::error::Category;
 
 use super::{
     Chunk, ReadError,
@@ -79,11 +80,8 @@ impl Ndjson {
                 }
                 Err(e) => {
                     let text = String::from_utf8_lossy(line).trim_end().to_owned();
-                    // serde_json says where within its input, which is this one line.
-                    let why = e.to_string();
-                    let why = why.split(" at line ").next().unwrap_or_default();
-                    let message = format!("no JSON object: {why}, column {}", e.column());
-                    chunk.push_unreadable(self.line, text, Broken { rule: rules::ROW.into(), message });
+                    let broken = Broken { rule: rules::ROW.into(), message: no_object(&e) };
+                    chunk.push_unreadable(self.line, text, broken);
                 }
             }
         }
@@ -108,6 +106,17 @@ impl Ndjson {
             }
         }
     }
+}
+
+/// Why a line is no object. In words of our own: serde_json quotes what it finds, which may be personal.
+fn no_object(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        Category::Data => return "no JSON object: the line is a value of another kind".to_owned(),
+        Category::Eof => "it is not complete",
+        Category::Syntax | Category::Io => "it is no JSON",
+    };
+    // The column is within what was parsed, which is this one line.
+    format!("no JSON object: {what}, column {}", error.column())
 }
 
 /// Reads an object into cells, leaving out members that nobody asked for.

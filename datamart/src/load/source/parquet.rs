@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use arrow::{
-    array::RecordBatch,
+    array::{Array, RecordBatch},
     compute::{can_cast_types, cast},
     datatypes::{DataType, SchemaRef},
 };
@@ -15,7 +15,8 @@ use datafusion::{
     },
 };
 
-use super::{Chunk, ReadError};
+use super::{Chunk, ReadError, text::Defect};
+use crate::gate::{Broken, rules};
 
 pub(crate) struct Parquet {
     file: File,
@@ -83,8 +84,17 @@ impl Parquet {
         let Some(batch) = self.reader.as_mut().and_then(Iterator::next) else { return Ok(()) };
         let batch: RecordBatch = batch?;
         for (column, position) in chunk.columns.iter_mut().zip(&self.order) {
-            let text = cast(batch.column(*position), &DataType::Utf8)?;
-            for value in as_string_array(&text)? {
+            let values = batch.column(*position);
+            let text = cast(values, &DataType::Utf8)?;
+            // Arrow's cast makes NULL of bytes that are no UTF-8; to lose a value silently is no option.
+            let nulls = values.logical_nulls();
+            for (row, value) in as_string_array(&text)?.iter().enumerate() {
+                if value.is_none() && nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) {
+                    let name = batch.schema_ref().field(*position).name();
+                    let message = format!("the column `{name}` has bytes that are no UTF-8");
+                    let broken = Broken { rule: rules::ENCODING.into(), message };
+                    chunk.defects.push(Defect { row, broken, line: None });
+                }
                 column.push(value);
             }
         }
