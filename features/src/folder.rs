@@ -23,6 +23,22 @@ const TOP: [&str; 12] = [
     "tests",
 ];
 
+/// Where files are read from: folders, each with the extension that is read there. What else lies in them would be left out,
+/// such as a limit, which would then hold nobody. Whoever reads the other folders sees to them.
+const READ: &[(&str, &str)] = &[
+    ("standards", "toml"),
+    ("standards/codes", "csv"),
+    ("features", "toml"),
+    ("features/streams", "toml"),
+    ("features/edges", "toml"),
+    ("lists", "toml"),
+    ("models", "toml"),
+    ("models", "csv"),
+    ("products", "toml"),
+    ("limits", "toml"),
+    ("tests", "toml"),
+];
+
 /// Files of a rulebook, relative to its root, in order of their paths. Hidden files are not part of it.
 #[derive(Clone, Debug)]
 pub struct Folder {
@@ -31,7 +47,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Lists a rulebook. Problems: it is not a folder, or has something that no rulebook has.
+    /// Lists a rulebook. Problems: it is not a folder, or has something that no rulebook has, or has it elsewhere.
     pub fn open(root: &Path) -> Result<Self, Problems> {
         let mut files = Vec::new();
         walk(root, Path::new(""), &mut files).map_err(|e| {
@@ -43,13 +59,18 @@ impl Folder {
         files.sort();
         let this = Self { root: root.to_path_buf(), files };
         let mut problems = Problems::default();
-        for file in &this.files {
+        for file in this.files.iter().filter(|f| f.extension().is_none_or(|e| e != "md")) {
             let top = file.components().next().map(|c| c.as_os_str().to_string_lossy().into_owned());
             let top = top.unwrap_or_default();
-            if !TOP.contains(&top.as_str()) && file.extension().is_none_or(|e| e != "md") {
+            if !TOP.contains(&top.as_str()) {
                 problems.push(Place::file(file).problem(
                     format!("`{top}` is not part of a rulebook, so this would be left out"),
                     format!("move it to one of {}; notes are .md files", TOP.join(", ")),
+                ));
+            } else if let Some(read) = left_out(file, &top) {
+                problems.push(Place::file(file).problem(
+                    "nothing reads a file here, so this would be left out",
+                    format!("move it to where files are read ({read}), or remove it; notes are .md files"),
                 ));
             }
         }
@@ -108,6 +129,16 @@ impl Folder {
         }
         Ok(hasher.finalize().to_hex().to_string())
     }
+}
+
+/// Of a file that lies where nothing reads it: what is read of its folder instead.
+fn left_out(file: &Path, top: &str) -> Option<String> {
+    let read: Vec<_> = READ.iter().filter(|(folder, _)| Path::new(folder).starts_with(top)).collect();
+    let is_read = read.iter().any(|(folder, extension)| {
+        file.parent() == Some(Path::new(folder)) && file.extension().is_some_and(|e| e == *extension)
+    });
+    let all: Vec<String> = read.iter().map(|(folder, extension)| format!("{folder}/*.{extension}")).collect();
+    (!is_read && !all.is_empty()).then(|| all.join(", "))
 }
 
 fn walk(root: &Path, under: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {

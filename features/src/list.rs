@@ -6,7 +6,7 @@
 
 use tarim_datamart::{Place, Problems, SourceText, Standards, Type};
 
-use crate::view::read::{Names, choice, key_field, need_name, table_of};
+use crate::view::read::{Names, choice, key_field, need_name, same_tokens, table_of};
 
 /// What being on a list means. The policy's rules say what follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +93,8 @@ impl List {
                 key_field(table, field, problems);
                 if let Some(applications) = standards.table("applications") {
                     key_field(applications, field, problems);
+                    let name = field.value.as_str();
+                    same_tokens(&field.place, (applications, name), (*table, name), problems);
                 }
             }
             let (Some(name), Some(zh), Some(en), Some(effect), Some((table, _)), Some(field)) =

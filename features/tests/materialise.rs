@@ -77,6 +77,35 @@ async fn a_part_alone_needs_the_others_to_be_there() {
     assert_eq!(EmbeddedStore::generations(folder.path()).unwrap(), (vec![], None), "nothing was published");
     run(&session, &features, folder.path(), Selection::All).await.unwrap();
     run(&session, &features, folder.path(), customers()).await.unwrap();
+    // What is damaged is not there; everything mends it.
+    std::fs::write(folder.path().join("CURRENT"), "generation-").unwrap();
+    let error = run(&session, &features, folder.path(), customers()).await.unwrap_err().to_string();
+    assert!(error.contains("no lists"), "{error}");
+    run(&session, &features, folder.path(), Selection::All).await.unwrap();
+    run(&session, &features, folder.path(), customers()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_row_without_a_key_is_nobody() {
+    let (features, standards) = rulebook();
+    let features = Arc::new(features);
+    let folder = tempfile::tempdir().unwrap();
+    let customers = "member,customer_id,opened_at,known_at,city,income_fen\n\
+                     001,C1,2026-01-01T00:00:00,2026-01-01T00:00:00,,\n\
+                     001,,2026-01-01T00:00:00,2026-01-01T00:00:00,,\n\
+                     002,,2026-01-01T00:00:00,2026-01-01T00:00:00,,\n";
+    let session = session(&standards, &BTreeMap::from([("customers".to_owned(), customers.to_owned())]));
+    let mut steps = Vec::new();
+    let mut note = |step: Progress<'_>| {
+        if let Progress::Rows { done, of, .. } = step {
+            steps.push((done, of));
+        }
+    };
+    let report = materialise(&session, &features, NOW, folder.path(), &Selection::All, &mut note).await;
+    assert_eq!((report.unwrap().entities[0].rows, steps.last()), (1, Some(&(1, 1))));
+    let snapshot = EmbeddedStore::open(folder.path(), features).unwrap().snapshot();
+    let found = [("001", "C1"), ("001", ""), ("002", "")].map(|(m, key)| snapshot.get(0, m, key).is_some());
+    assert_eq!(found, [true, false, false]);
 }
 
 #[tokio::test]

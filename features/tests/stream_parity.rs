@@ -15,7 +15,7 @@ use tarim_datamart::{Standards, Type, Value};
 use tarim_features::{
     expr::{Given, Scratch, fuse},
     row::{Dictionary, Row, RowBuilder},
-    stream::{Moment, Plan, Said, Sections, StreamSet, windows_of},
+    stream::{Moment, Plan, Said, Sections, StreamSet, TooLarge, windows_of},
 };
 
 const DAY_US: i64 = 86_400_000_000;
@@ -61,6 +61,7 @@ fn events(set: &StreamSet, count: usize, customers: usize, rng: &mut ChaCha8Rng)
             "ratio" => Value::Float64(rng.random_range(-8..9) as f64 / 7.0),
             "counterparty" => Value::Utf8(format!("p{}", rng.random_range(0..40))),
             "due_on" => Value::Date32(rng.random_range(0..400)),
+            "cash" => Value::Boolean(rng.random_bool(0.5)),
             name => panic!("{name}"),
         };
         let columns = set.kinds()[kind].layout.columns();
@@ -71,7 +72,7 @@ fn events(set: &StreamSet, count: usize, customers: usize, rng: &mut ChaCha8Rng)
 }
 
 /// Per event, the values of all windows.
-fn streamed(set: &StreamSet, events: &[Event]) -> Vec<Vec<Given>> {
+fn streamed(set: &StreamSet, events: &[Event]) -> Result<Vec<Vec<Given>>, TooLarge> {
     let plan = Plan::new(set);
     let count = plan.sections();
     let programs: Vec<_> = (0..set.kinds().len())
@@ -99,12 +100,12 @@ fn streamed(set: &StreamSet, events: &[Event]) -> Vec<Vec<Given>> {
             let rows = [Row::new(&set.kinds()[event.kind].layout, builder.finish(), codes, 0).unwrap()];
             let mut evaluation = program.start(bound, &rows, Dictionary::none(), &mut scratch);
             evaluation.run(0);
-            plan.listen(event.kind, &evaluation.answers(0), &mut said).unwrap();
+            plan.listen(event.kind, &evaluation.answers(0), &mut said)?;
             let (now, sections) =
                 customers.entry(event.customer).or_insert_with(|| (i64::MIN, Sections::new(count)));
             *now = event.time_us.max(*now);
             plan.update(event.kind, &said, (event.time_us, &Moment::at(*now)), sections, count).unwrap();
-            (0..set.windows().len()).map(|w| plan.value(w, *now, sections, count)).collect()
+            Ok((0..set.windows().len()).map(|w| plan.value(w, *now, sections, count)).collect())
         })
         .collect()
 }
@@ -159,7 +160,7 @@ async fn stream_and_batch_agree_at_every_event() {
     let set = set();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let events = events(&set, count, (count / 25).max(3), &mut rng);
-    let streamed = streamed(&set, &events);
+    let streamed = streamed(&set, &events).unwrap_or_else(|e| panic!("{e}"));
     let batch = windows_of(&set, &batches(&set, &events)).await.unwrap_or_else(|e| panic!("{e:?}"));
     assert_eq!(batch.num_rows(), events.len());
     let mut told = vec![0; set.windows().len()];
@@ -179,4 +180,30 @@ async fn stream_and_batch_agree_at_every_event() {
         assert!(told > count / 20, "window {} has hardly ever a value: {told} of {count}", window.name);
     }
     println!("{count} events × {} windows agree", set.windows().len());
+}
+
+#[test]
+fn a_bound_holds_for_what_its_window_counts() {
+    let all = set();
+    let names = ["logins_3d", "out_7d", "least_7d"];
+    let set = all.only(|window| names.contains(&all.windows()[window].name.as_str()));
+    let kind = set.kind("transaction").unwrap();
+    let least = set.windows().iter().position(|w| w.name == "least_7d").unwrap();
+    // More than can be summed.
+    let amount = 2_000_000_000_000_000;
+    let heard = |direction: &str| {
+        let value = |name: &str| match name {
+            "event_id" | "customer_id" => Value::Utf8("1".into()),
+            "happened_at" | "known_at" => Value::Timestamp(0),
+            "direction" => Value::Utf8(direction.into()),
+            "amount_fen" => Value::Int64(amount),
+            _ => Value::Null,
+        };
+        let values = set.kinds()[kind].layout.columns().iter().map(|c| value(&c.name)).collect();
+        streamed(&set, &[Event { kind, customer: 1, values, time_us: 0 }]).map(|told| told[0][least])
+    };
+    // What comes in is not summed by the window over what goes out; the least of all is told.
+    assert_eq!(heard("C"), Ok(Given::Int64(amount)));
+    let error = heard("D").unwrap_err();
+    assert_eq!((&*error.window, error.value), ("out_7d", amount));
 }

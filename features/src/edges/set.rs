@@ -1,6 +1,6 @@
 //! Definitions of edges: `features/edges/*.toml`, read and checked.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use datafusion::{
     common::tree_node::{TreeNode, TreeNodeRecursion},
@@ -12,10 +12,11 @@ use tarim_datamart::{At, Place, Problems, Section, SourceText, Standards, Type};
 
 use crate::view::{
     Sql,
+    origin::{Origin, behind, is_member, origins, scans_of},
     read::{Names, near_or, need_name, parse, toml_files},
     source::{
-        FactTable, Refusal, SUPERSEDED_AT, Source, check_expr, first_line, is_within_members, origins, plan,
-        tables_of, type_of, unplanned, with_empty_tables,
+        FactTable, Refusal, SUPERSEDED_AT, Source, check_expr, first_line, is_within_members, plan, type_of,
+        unplanned, with_empty_tables,
     },
 };
 
@@ -125,23 +126,23 @@ fn check(session: &SessionContext, sql: &At<String>, standards: &Standards) -> R
     let source = Source::Select(sql.value.clone());
     let fix = "correct the SQL: it reads the tables of the standards";
     let plan = block_on(plan(session, &source)).map_err(|e| unplanned(&e, fix))?;
-    let mut uses_version = false;
-    walk(&plan, |node| {
-        uses_version |= node.expressions().iter().any(|e| {
-            e.column_refs().iter().any(|c| c.name == SUPERSEDED_AT)
-                && !matches!(node, LogicalPlan::TableScan(_))
-        });
-        check_node(node)
-    })?;
-    let tables: Vec<_> = tables_of(&plan).iter().filter_map(|name| standards.table(name)).collect();
-    if let Some(table) = tables.iter().find(|t| t.versioned).filter(|_| !uses_version) {
-        return Err(Refusal::new(
-            format!(
-                "the table `{}` is versioned, and the SELECT does not say which version counts",
-                table.name
-            ),
-            format!("write WHERE {}.{SUPERSEDED_AT} IS NULL, or select it AS until", table.name),
-        ));
+    check_nodes(&plan)?;
+    let mut said = looked_at(&plan);
+    if let Some(until) = plan.schema().index_of_column_by_name(None, "until") {
+        said.extend(origins(&plan, until, None));
+    }
+    let scans = scans_of(&plan);
+    for (i, scan) in scans.iter().enumerate() {
+        let versioned = standards.table(scan.table).is_some_and(|t| t.versioned);
+        if versioned && !said.contains(&(i, SUPERSEDED_AT.to_owned())) {
+            return Err(Refusal::new(
+                format!(
+                    "the table `{}` is versioned, and the SELECT does not say which version counts",
+                    scan.table
+                ),
+                format!("write WHERE {}.{SUPERSEDED_AT} IS NULL, or select it AS until", scan.name),
+            ));
+        }
     }
     let times = &[Type::Date32, Type::Timestamp][..];
     for name in ["member", "from_id", "to_id"] {
@@ -155,14 +156,32 @@ fn check(session: &SessionContext, sql: &At<String>, standards: &Standards) -> R
         return Err(Refusal::new(format!("an edge has no column `{}`", other.name()), fix));
     }
     let index = plan.schema().index_of_column_by_name(None, "member");
-    let from = index.map(|i| origins(&plan, i, true)).unwrap_or_default();
-    if from.is_empty() || from.iter().any(|(_, column)| column != "member") {
+    if index.is_none_or(|i| !is_member(&plan, i)) {
         return Err(Refusal::new(
             "`member` is not the member of the rows read",
             "select the column `member` of a table as it is",
         ));
     }
-    Ok(Checked { tables: tables.into_iter().map(FactTable::new).collect(), since, until })
+    let names: BTreeSet<&str> = scans.iter().map(|scan| scan.table).collect();
+    let tables = names.into_iter().filter_map(|name| standards.table(name)).map(FactTable::new);
+    Ok(Checked { tables: tables.collect(), since, until })
+}
+
+/// The columns of scans that conditions look at.
+fn looked_at(plan: &LogicalPlan) -> BTreeSet<Origin> {
+    let (mut all, mut before) = (BTreeSet::new(), 0);
+    for input in plan.inputs() {
+        all.extend(behind(before, looked_at(input)));
+        before += scans_of(input).len();
+    }
+    if matches!(plan, LogicalPlan::Filter(_) | LogicalPlan::Join(_)) {
+        for expr in plan.expressions() {
+            let indexes =
+                expr.column_refs().into_iter().filter_map(|c| plan.schema().maybe_index_of_column(c));
+            all.extend(indexes.flat_map(|i| origins(plan, i, None)));
+        }
+    }
+    all
 }
 
 /// Whether a column is there; an error if it is of another type, or is not there and must be.
@@ -182,13 +201,10 @@ fn column(plan: &LogicalPlan, name: &str, types: &[Type], needed: bool) -> Resul
     }
 }
 
-fn walk(
-    plan: &LogicalPlan,
-    mut look: impl FnMut(&LogicalPlan) -> Result<(), Refusal>,
-) -> Result<(), Refusal> {
+fn check_nodes(plan: &LogicalPlan) -> Result<(), Refusal> {
     let mut refusal = None;
     plan.apply(|node| {
-        refusal = look(node).err();
+        refusal = check_node(node).err();
         Ok(if refusal.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })
     .map_err(|e| Refusal::new(first_line(&e), "correct the SQL"))?;

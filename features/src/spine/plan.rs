@@ -164,14 +164,15 @@ async fn seen(
         }
         Moment::All { as_of_us, members } => {
             let as_of = time_literal(*as_of_us);
-            let member = of(&plan, super::MEMBER);
-            let mut filter = is_seen(&plan, facts, as_of.clone());
+            let (member, key) = (of(&plan, super::MEMBER), of(&plan, &facts.key));
+            // Who has no key is nobody: a spine finds no such row either.
+            let mut filter = is_seen(&plan, facts, as_of.clone()).and(key.clone().is_not_null());
             if !members.is_empty() {
                 filter = filter.and(member.clone().in_list(members.iter().map(lit).collect(), false));
             }
             let mut columns: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
             columns.push(member.alias(MEMBER));
-            columns.push(of(&plan, &facts.key).alias(KEY));
+            columns.push(key.alias(KEY));
             columns.push(as_of.alias(AS_OF));
             LogicalPlanBuilder::from(plan).filter(filter)?.project(columns)?.build()
         }

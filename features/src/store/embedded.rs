@@ -64,7 +64,8 @@ impl EmbeddedStore {
     /// Makes a kept generation the current one again. Servers follow at their next reload.
     pub fn roll_back(folder: &Path, number: u64) -> Result<(), StoreError> {
         let _lock = lock(folder)?;
-        let (kept, _) = Self::generations(folder)?;
+        // Whatever CURRENT says, which may be damaged: this mends it.
+        let kept = manifest::numbers(folder)?;
         if !kept.contains(&number) {
             let kept = kept.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
             let kept = if kept.is_empty() { "none".to_owned() } else { kept };
@@ -134,11 +135,17 @@ impl Step {
 }
 
 impl Publication {
-    /// Begins the next generation; the folder is made if need be. One process at a time may publish.
+    /// Begins the next generation; the folder is made if need be. One process at a time may publish. Where the current one is
+    /// damaged, there is no former: whoever writes everything anew needs none, and others are told what is missing.
     pub fn begin(folder: &Path) -> Result<Self, StoreError> {
         let _lock = lock(folder)?;
-        let pointer = Pointer::read(folder)?;
-        let former = pointer.map(|p| p.generation(folder)).transpose()?;
+        let former = match Pointer::read(folder).and_then(|p| p.map(|p| p.generation(folder)).transpose()) {
+            Err(e @ StoreError::Damaged { .. }) => {
+                tracing::warn!("nothing is taken over from the current generation: {e}");
+                None
+            }
+            former => former?,
+        };
         let last = manifest::numbers(folder)?.last().copied().unwrap_or(0);
         Ok(Self { folder: folder.into(), _lock, former, number: last + 1, parts: Vec::new() })
     }
@@ -245,9 +252,12 @@ fn prune(folder: &Path) -> Result<(), StoreError> {
     let stays = |n: &&u64| **n == current.number || held.contains(n);
     for &number in young.iter().chain(old.iter().filter(stays)) {
         used.push(manifest::manifest_name(number));
-        // A manifest that cannot be read was never current; it keeps nothing alive.
-        if let Ok((generation, _)) = manifest::read_manifest(folder, number) {
-            used.extend(generation.parts().map(|p| p.file.clone()));
+        match manifest::read_manifest(folder, number) {
+            Ok((generation, _)) => used.extend(generation.parts().map(|p| p.file.clone())),
+            // Nobody can ask for what it named.
+            Err(StoreError::Damaged { .. }) => {}
+            // Perhaps it can be read next time.
+            Err(e) => return Err(e),
         }
     }
     for name in manifest::names(folder)? {

@@ -83,7 +83,13 @@ impl Pointer {
 
     /// Reads the manifest that it points to.
     pub fn generation(&self, folder: &Path) -> Result<Generation, StoreError> {
-        let (generation, found) = read_manifest(folder, self.number)?;
+        let (generation, found) = match read_manifest(folder, self.number) {
+            Err(StoreError::Io { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => {
+                let what = format!("it names {}, which is not there", manifest_name(self.number));
+                return Err(StoreError::damaged(&folder.join(CURRENT), what));
+            }
+            read => read?,
+        };
         if found != *self {
             let path = folder.join(manifest_name(self.number));
             return Err(StoreError::damaged(&path, "it is not the manifest that CURRENT names"));

@@ -188,6 +188,69 @@ fn damage_names_the_file_and_the_last_good_snapshot_stays() {
 }
 
 #[test]
+fn a_damaged_pointer_is_mended_by_either_remedy() {
+    let features = features();
+    // Cut short, and of a generation that is not there.
+    for (damaged, is_full) in [(false, false), (false, true), (true, false), (true, true)] {
+        let folder = tempfile::tempdir().unwrap();
+        (1..=2).for_each(|mark| publish(folder.path(), &features, mark));
+        let current = folder.path().join("CURRENT");
+        let text = fs::read_to_string(&current).unwrap();
+        fs::write(&current, if damaged { text[..9].to_owned() } else { text.replace("02.json", "07.json") })
+            .unwrap();
+        let opened = EmbeddedStore::open(folder.path(), features.clone());
+        assert!(matches!(opened, Err(StoreError::Damaged { .. })));
+        match is_full {
+            true => publish(folder.path(), &features, 3),
+            false => EmbeddedStore::roll_back(folder.path(), 1).unwrap(),
+        }
+        let store = EmbeddedStore::open(folder.path(), features.clone()).unwrap();
+        assert_eq!(mark_of(&store.snapshot(), &features, 0), Some(if is_full { 3 } else { 1 }));
+        // What could be rolled back to still can be.
+        EmbeddedStore::roll_back(folder.path(), 2).unwrap();
+        assert!(store.reload().unwrap());
+        assert_eq!(mark_of(&store.snapshot(), &features, 0), Some(2));
+    }
+}
+
+#[test]
+fn a_damaged_manifest_is_mended_by_a_full_publication() {
+    let features = features();
+    for at in [0, 100, 200] {
+        let folder = tempfile::tempdir().unwrap();
+        publish(folder.path(), &features, 1);
+        let manifest = folder.path().join("generation-00000001.json");
+        let mut bytes = fs::read(&manifest).unwrap();
+        bytes[at] ^= 1;
+        fs::write(&manifest, bytes).unwrap();
+        let opened = EmbeddedStore::open(folder.path(), features.clone());
+        assert!(matches!(opened, Err(StoreError::Damaged { .. })), "byte {at}");
+        // A part alone has nothing to go with.
+        let error = write_rows(folder.path(), &features, 2).commit().unwrap_err();
+        assert!(matches!(error, StoreError::Missing { .. }), "{error}");
+        publish(folder.path(), &features, 3);
+        let store = EmbeddedStore::open(folder.path(), features.clone()).unwrap();
+        assert_eq!(mark_of(&store.snapshot(), &features, 0), Some(3));
+    }
+}
+
+#[test]
+fn what_cannot_be_read_just_now_is_not_removed() {
+    let (folder, features) = (tempfile::tempdir().unwrap(), features());
+    (1..=3).for_each(|mark| publish(folder.path(), &features, mark));
+    let manifest = folder.path().join("generation-00000002.json");
+    let bytes = fs::read(&manifest).unwrap();
+    fs::remove_file(&manifest).unwrap();
+    fs::create_dir(&manifest).unwrap();
+    publish(folder.path(), &features, 4);
+    fs::remove_dir(&manifest).unwrap();
+    fs::write(&manifest, bytes).unwrap();
+    EmbeddedStore::roll_back(folder.path(), 2).unwrap();
+    let store = EmbeddedStore::open(folder.path(), features.clone()).unwrap();
+    assert_eq!(mark_of(&store.snapshot(), &features, 0), Some(2));
+}
+
+#[test]
 fn a_publication_that_dies_at_any_step_leaves_a_whole_generation() {
     let features = features();
     for done in 0..=Step::ALL.len() {

@@ -43,12 +43,12 @@ struct KindPlan {
     /// Conditions, then values.
     exprs: Vec<Checked>,
     conditions: usize,
-    /// Of each value: its greatest magnitude, and the window that sets it.
-    bounds: Vec<Option<(i64, Arc<str>)>>,
     tracks: Vec<usize>,
     values: Vec<usize>,
     /// What cells and values take of an event: each once.
     sources: Vec<Source>,
+    /// Of each source: the greatest magnitude that it may take, and the window that sets it.
+    bounds: Vec<Option<(i64, Arc<str>)>>,
 }
 
 /// Panes of a length over those events of a kind that pass a filter.
@@ -198,10 +198,10 @@ impl Plan {
         let kind = |_| KindPlan {
             exprs: Vec::new(),
             conditions: 0,
-            bounds: Vec::new(),
             tracks: Vec::new(),
             values: Vec::new(),
             sources: Vec::new(),
+            bounds: Vec::new(),
         };
         let mut builder = Builder {
             plan: Plan {
@@ -276,34 +276,36 @@ impl Plan {
 
     /// Takes what an event of a kind says to the windows. Nothing has been changed yet if it cannot be summed.
     pub fn listen(&self, kind: usize, answers: &impl Answers, said: &mut Said) -> Result<(), TooLarge> {
-        let KindPlan { exprs, conditions, bounds, sources, .. } = &self.kinds[kind];
+        let KindPlan { exprs, conditions, sources, bounds, .. } = &self.kinds[kind];
         said.holds.clear();
         // Unknown is not true, as in SQL's FILTER.
         said.holds.extend((0..*conditions as u32).map(|id| answers.truth(ExprId(id)) == Some(true)));
         said.values.clear();
-        for (id, (expr, bound)) in (*conditions as u32..).zip(exprs[*conditions..].iter().zip(bounds)) {
+        for (id, expr) in (*conditions as u32..).zip(&exprs[*conditions..]) {
             let id = ExprId(id);
-            let value = match expr.ty() {
+            said.values.push(match expr.ty() {
                 Type::Int64 => answers.int(id),
                 Type::Float64 => answers.float(id).map(|x| x.to_bits() as i64),
                 Type::Utf8 => answers.text(id).map(|text| hash(text.as_bytes())),
                 Type::Date32 => answers.date(id).map(i64::from),
                 Type::Timestamp => answers.timestamp(id),
-                Type::Boolean => unreachable!("no measure takes a boolean"),
-            };
+                // Only counted: TRUE and FALSE alike.
+                Type::Boolean => answers.truth(id).map(i64::from),
+            });
+        }
+        let Said { holds, values, taken } = said;
+        taken.clear();
+        for (source, bound) in sources.iter().zip(bounds) {
+            let counts = source.filter.is_none_or(|filter| holds[filter]);
+            let value = source.of.map_or(Some(1), |of| values[of]).filter(|_| counts);
+            // What no window counts may be as large as it likes.
             if let (Some(value), Some((max, window))) = (value, bound)
                 && value.unsigned_abs() > *max as u64
             {
                 return Err(TooLarge { window: window.clone(), value, max: *max });
             }
-            said.values.push(value);
+            taken.push(value);
         }
-        let Said { holds, values, taken } = said;
-        taken.clear();
-        taken.extend(sources.iter().map(|source| {
-            let counts = source.filter.is_none_or(|filter| holds[filter]);
-            source.of.map_or(Some(1), |of| values[of]).filter(|_| counts)
-        }));
         Ok(())
     }
 }
@@ -337,14 +339,13 @@ impl Builder {
             filter: window.filter.as_ref().map(|e| index_of(&mut self.filters[window.kind], e)),
             of: window.of.as_ref().map(|e| index_of(&mut self.ofs[window.kind], e)),
         };
-        if let Some(of) = source.of {
-            self.bound(window, of);
-        }
-        let sources = &mut self.plan.kinds[window.kind].sources;
+        let KindPlan { sources, bounds, .. } = &mut self.plan.kinds[window.kind];
         let source = sources.iter().position(|s| *s == source).unwrap_or_else(|| {
             sources.push(source);
+            bounds.push(None);
             sources.len() - 1
         });
+        self.bound(window, source);
         let from = match window.measure {
             Measure::Distinct => From::Distinct { values: self.values(window, source) },
             _ => self.cells(window, source),
@@ -352,8 +353,8 @@ impl Builder {
         Reading { from, panes: window.panes, ty: window.ty, default: number(&window.default) }
     }
 
-    /// The tightest bound of a value is that of whoever needs most room for it.
-    fn bound(&mut self, window: &Window, of: usize) {
+    /// The tightest bound of a source is that of whoever needs most room for it.
+    fn bound(&mut self, window: &Window, source: usize) {
         let max = match window.measure {
             Measure::Stddev => Some(SQUARED_MAX),
             Measure::Sum | Measure::Avg => Some(SUMMED_MAX),
@@ -361,14 +362,11 @@ impl Builder {
             Measure::Min | Measure::Max if window.ty == Type::Int64 => Some(i64::MAX - 1),
             _ => None,
         };
-        let bounds = &mut self.plan.kinds[window.kind].bounds;
-        if of == bounds.len() {
-            bounds.push(None);
-        }
+        let bound = &mut self.plan.kinds[window.kind].bounds[source];
         if let Some(max) = max
-            && bounds[of].as_ref().is_none_or(|(old, _)| max < *old)
+            && bound.as_ref().is_none_or(|(old, _)| max < *old)
         {
-            bounds[of] = Some((max, Arc::from(window.name.as_str())));
+            *bound = Some((max, Arc::from(window.name.as_str())));
         }
     }
 
@@ -422,7 +420,7 @@ impl Builder {
         for (kind, (filters, ofs)) in self.plan.kinds.iter_mut().zip(std::iter::zip(self.filters, self.ofs)) {
             kind.conditions = filters.len();
             kind.exprs = filters.into_iter().chain(ofs).map(|(_, checked)| checked).collect();
-            assert_eq!(kind.exprs.len(), kind.conditions + kind.bounds.len(), "each value has a bound");
+            assert_eq!(kind.sources.len(), kind.bounds.len(), "each source has a bound, or None");
         }
         self.plan
     }

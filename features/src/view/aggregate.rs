@@ -25,8 +25,8 @@ use datafusion::{
     execution::SessionState,
     functions::expr_fn::{isnan, nullif},
     logical_expr::{
-        Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, cast, col, expr::AggregateFunction,
-        lit, utils::find_aggregate_exprs, when,
+        Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, SortExpr, cast, col,
+        expr::AggregateFunction, lit, utils::find_aggregate_exprs, when,
     },
 };
 use tarim_datamart::Type;
@@ -34,7 +34,7 @@ use tarim_datamart::Type;
 use super::{
     distinct,
     exact::{self, Kind},
-    source::{Facts, Refusal, Source, check_expr, first_line, unplanned},
+    source::{Facts, Refusal, SUPERSEDED_AT, Source, check_expr, first_line, reads_version, unplanned},
 };
 
 /// The column that holds the time at which facts are looked at.
@@ -66,6 +66,12 @@ pub(crate) fn parse(
     };
     let parsed = state.create_logical_expr(sql, scope).map_err(planning)?.unalias_nested().data;
     check_expr(&parsed)?;
+    if facts.is_versioned() && reads_version(&parsed) {
+        return Err(Refusal::new(
+            format!("the feature looks at `{SUPERSEDED_AT}`, which became known later than the row"),
+            "leave it out: of the versions of a row, the one that is known at the time is seen, and no other",
+        ));
+    }
     check_shape(&parsed)?;
     let expr = rewrite(parsed, scope, facts)?;
     let found = result_type(state, scope, &expr).map_err(planning)?;
@@ -255,21 +261,38 @@ fn rewrite_aggregate(
         }
     }
     if is_positional(&name) {
+        let order = &mut f.params.order_by;
         match &facts.source {
             Source::Table(table) => {
-                let key = facts.tables.iter().filter(|t| t.name == *table).flat_map(|t| &t.key);
-                // Where the analyst already wrote the key, DataFusion would drop the second mention from
-                // its requirement but not from the states, and panic.
-                let written = |k: &Expr| f.params.order_by.iter().any(|s| s.expr == *k);
-                let more: Vec<_> = key.map(col).filter(|k| !written(k)).collect();
-                f.params.order_by.extend(more.into_iter().map(|k| k.sort(true, false)));
+                for key in facts.tables.iter().filter(|t| t.name == *table).flat_map(|t| &t.key) {
+                    // With the table's name, as the analyst's columns have it: it may be one of them.
+                    let key = Expr::Column(scope.qualified_field_with_unqualified_name(key)?.into());
+                    order.push(key.sort(true, false));
+                }
             }
-            Source::Select(_) => {
-                f.params.order_by.extend(f.params.args.first().map(|a| a.clone().sort(true, false)))
-            }
+            Source::Select(_) => order.extend(f.params.args.first().map(|a| a.clone().sort(true, false))),
         }
+        sort_once(order, scope)?;
     }
     Ok(f)
+}
+
+/// Leaves out what is sorted by already: DataFusion leaves it out of the order that it keeps, but not of the aggregate's states,
+/// and panics. To it a cast to the type that a value has already is the value.
+fn sort_once(order: &mut Vec<SortExpr>, scope: &DFSchema) -> Result<(), DataFusionError> {
+    let mut once: Vec<SortExpr> = Vec::with_capacity(order.len());
+    for mut sort in std::mem::take(order) {
+        let plain = sort.expr.transform_up(|e| match e {
+            Expr::Cast(c) if c.expr.get_type(scope)? == *c.field.data_type() => Ok(Transformed::yes(*c.expr)),
+            other => Ok(Transformed::no(other)),
+        });
+        sort.expr = plain?.data;
+        if once.iter().all(|s| s.expr != sort.expr) {
+            once.push(sort);
+        }
+    }
+    *order = once;
+    Ok(())
 }
 
 fn to_float(expr: Expr, scope: &DFSchema) -> Result<Expr, DataFusionError> {

@@ -18,6 +18,7 @@ pub(crate) mod aggregate;
 mod bounds;
 mod distinct;
 pub(crate) mod exact;
+pub(crate) mod origin;
 pub(crate) mod read;
 mod set;
 pub(crate) mod source;

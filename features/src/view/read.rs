@@ -6,7 +6,7 @@ use std::{
 };
 
 use tarim_datamart::{
-    At, Document, Place, Problems, Section, SourceText, Standards, Table, Type, Value, nearest,
+    At, Document, Field, Place, Problems, Section, SourceText, Standards, Table, Type, Value, nearest,
 };
 
 use super::{Feature, Sql, bounds, span::parse_span};
@@ -74,8 +74,11 @@ pub(super) fn entities(text: &SourceText, standards: &Standards, problems: &mut 
         if let (Some(table), Some(key)) = (table, &key) {
             key_field(table, key, problems);
         }
-        if let (Some(table), Some(field)) = (standards.table("applications"), &application) {
-            key_field(table, field, problems);
+        if let (Some(applications), Some(field)) = (standards.table("applications"), &application) {
+            key_field(applications, field, problems);
+            if let (Some(table), Some(key)) = (table, &key) {
+                same_tokens(&field.place, (applications, &field.value), (table, &key.value), problems);
+            }
         }
         if let (Some(name), Some(zh), Some(en), Some(table), Some(key), Some(application)) =
             (name, zh, en, table, key, application)
@@ -273,6 +276,40 @@ pub(crate) fn key_field(table: &Table, name: &At<String>, problems: &mut Problem
             ));
         }
     }
+}
+
+/// Checks that two fields that are looked up by each other can hold the same: both plain text, or tokens of one kind. Else a list
+/// would have no hit and let everybody pass, and an entity would be known to nobody, and no one would be told.
+pub(crate) fn same_tokens(
+    place: &Place,
+    (table, field): (&Table, &str),
+    (other_table, other_field): (&Table, &str),
+    problems: &mut Problems,
+) {
+    // A field that is not there has been told.
+    let (Some(field), Some(other)) = (table.field(field), other_table.field(other_field)) else { return };
+    let kind = |field: &Field| field.personal.then(|| field.kind.clone());
+    let (own_kind, other_kind) = (kind(field), kind(other));
+    if own_kind == other_kind {
+        return;
+    }
+    let holds = |table: &Table, field: &Field, kind: &Option<String>| match kind {
+        Some(kind) => format!("`{}` of the table `{}` is a token of kind `{kind}`", field.name, table.name),
+        None => format!("`{}` of the table `{}` is plain text", field.name, table.name),
+    };
+    problems.push(place.problem(
+        format!(
+            "{}, {}: they are never the same, so nothing would be found",
+            holds(table, field, &own_kind),
+            holds(other_table, other, &other_kind)
+        ),
+        format!(
+            "write personal = \"{}\" for both, in standards/{}.toml and standards/{}.toml, and load their files anew",
+            own_kind.or(other_kind).unwrap_or_default(),
+            table.name,
+            other_table.name
+        ),
+    ));
 }
 
 /// "did you mean", if something is near.

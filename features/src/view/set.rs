@@ -70,6 +70,15 @@ impl FeatureSet {
                 continue;
             };
             let (entity, key) = (raw.entity.value.clone(), head.key.clone());
+            // Of a SELECT it is not known which field its key comes from.
+            if let (Some(facts), Some(table)) =
+                (standards.table(&raw.source.value), standards.table(&head.table))
+            {
+                let own = raw.key.as_ref();
+                let place = own.map_or(&raw.source.place, |own| &own.place);
+                let own = own.map_or(key.as_str(), |own| own.value.as_str());
+                read::same_tokens(place, (facts, own), (table, key.as_str()), &mut problems);
+            }
             let view = planner.view(raw, &key, &mut problems);
             views.entry(entity).or_default().extend(view);
         }
@@ -229,6 +238,15 @@ impl<'s> Planner<'s> {
         let event_time = time(&raw.event_time, |t| &t.event_time, "event_time");
         let known_at = time(&raw.known_at, |t| &t.known_at, "known_at");
         let (event_time, known_at) = (event_time?, known_at?);
+        if let (Some(table), Some(given)) = (table, &raw.known_at)
+            && given.value != table.known_at
+        {
+            problems.push(given.place.problem(
+                format!("`{}` is not when the rows of `{}` became known", given.value, table.name),
+                format!("remove it: the standard of `{}` says that it is `{}`", table.name, table.known_at),
+            ));
+            return None;
+        }
         let plan = match block_on(source::plan(&self.session, &source)) {
             Ok(plan) => plan,
             Err(e) => {

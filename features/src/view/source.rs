@@ -11,7 +11,8 @@
 //!
 //! A SELECT over several tables is held to what keeps this true: it may filter, project, join and append
 //! rows, but not aggregate, rank, cut off or ask what is *not* there, since any of these can change with a
-//! fact that came later. Its known-at time is made of those of all its tables, and its joins stay within a
+//! fact that came later. Its known-at time is the greatest of those of all its tables (of one that it reads
+//! twice, both), [`SUPERSEDED_AT`] the least, which nothing else may look at; and its joins stay within a
 //! member. All of this is checked on its plan, so nothing can be left out by mistake.
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -23,7 +24,7 @@ use datafusion::{
         MemorySchemaProvider, default_table_source::provider_as_source,
     },
     common::{
-        Column, DFSchema, SchemaError,
+        DFSchema, SchemaError,
         tree_node::{TreeNode, TreeNodeRecursion},
     },
     datasource::empty::EmptyTable,
@@ -38,10 +39,17 @@ use datafusion::{
 };
 use tarim_datamart::{Standards, Type};
 
-use super::read::near_or;
+use super::{
+    origin::{is_member, origins, parts, scans_of},
+    read::near_or,
+};
 
 /// Column of versioned tables: when the next version of the row's key became known; NULL: the newest.
 pub(crate) const SUPERSEDED_AT: &str = "superseded_at";
+
+/// What puts several such columns together: a row of several tables is known when all of it is, and is hidden when any of it is.
+const GREATEST: &str = "greatest";
+const LEAST: &str = "least";
 
 /// Relation name of the rows of a SELECT.
 const SELECT: &str = "source";
@@ -195,54 +203,62 @@ pub(super) fn check_select<'s>(
     known_at: &str,
     standards: &'s Standards,
 ) -> Result<Vec<&'s tarim_datamart::Table>, Refusal> {
+    let scans = scans_of(plan).into_iter().enumerate();
+    let scans: Vec<_> = scans.filter_map(|(i, scan)| Some((i, scan, standards.table(scan.table)?))).collect();
+    let versioned: Vec<_> = scans.iter().filter(|(_, _, t)| t.versioned).collect();
     let mut refusal = None;
     plan.apply(|node| {
-        refusal = check_node(node).err();
+        refusal = check_node(node, !versioned.is_empty()).err();
         Ok(if refusal.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })
     .map_err(|e| Refusal::new(first_line(&e), "correct the SQL"))?;
     if let Some(refusal) = refusal {
         return Err(refusal);
     }
-    let tables: Vec<_> = tables_of(plan).iter().filter_map(|name| standards.table(name)).collect();
-    let comes_from = |column: &str, any: bool| -> BTreeSet<(String, String)> {
-        let index = plan.schema().index_of_column_by_name(None, column);
-        index.map(|i| origins(plan, i, any)).unwrap_or_default()
+    let index = |column: &str| plan.schema().index_of_column_by_name(None, column);
+    let made_of = |column: &str, function: &str| {
+        index(column).map(|i| origins(plan, i, Some(function))).unwrap_or_default()
     };
-    let from_all = |column: &str, of: &dyn Fn(&tarim_datamart::Table) -> Option<String>| {
-        let found = comes_from(column, false);
-        tables.iter().find(|t| of(t).is_some_and(|c| !found.contains(&(t.name.clone(), c)))).copied()
-    };
-    if let Some(table) = from_all(known_at, &|t| Some(t.known_at.clone())) {
-        let all: Vec<_> = tables.iter().map(|t| format!("{}.{}", t.name, t.known_at)).collect();
+    let found = made_of(known_at, GREATEST);
+    if let Some((_, _, table)) = scans.iter().find(|(i, _, t)| !found.contains(&(*i, t.known_at.clone()))) {
+        let all = scans.iter().map(|(_, scan, t)| format!("{}.{}", scan.name, t.known_at));
         return Err(Refusal::new(
             format!("`{known_at}` leaves out when the rows of `{}` became known", table.name),
-            format!("select greatest({}) AS {known_at}", all.join(", ")),
+            format!("select {} AS {known_at}", call(GREATEST, all)),
         ));
     }
-    if let Some(table) = from_all(SUPERSEDED_AT, &|t| t.versioned.then(|| SUPERSEDED_AT.to_owned())) {
-        let versioned = tables.iter().filter(|t| t.versioned);
-        let all: Vec<_> = versioned.map(|t| format!("{}.{SUPERSEDED_AT}", t.name)).collect();
-        let fix = if all.len() == 1 { all[0].clone() } else { format!("least({})", all.join(", ")) };
+    let found = made_of(SUPERSEDED_AT, LEAST);
+    if let Some((_, _, table)) =
+        versioned.iter().find(|(i, ..)| !found.contains(&(*i, SUPERSEDED_AT.to_owned())))
+    {
+        let all = versioned.iter().map(|(_, scan, _)| format!("{}.{SUPERSEDED_AT}", scan.name));
         return Err(Refusal::new(
             format!(
                 "the table `{}` is versioned, and the SELECT does not say which version is seen",
                 table.name
             ),
-            format!("select {fix} AS {SUPERSEDED_AT}"),
+            format!("select {} AS {SUPERSEDED_AT}", call(LEAST, all)),
         ));
     }
-    let from = comes_from("member", true);
-    if from.is_empty() || from.iter().any(|(_, column)| column != "member") {
+    if index("member").is_none_or(|i| !is_member(plan, i)) {
         return Err(Refusal::new(
             "`member` is not the member of the rows read",
             "select the column `member` of a table as it is",
         ));
     }
-    Ok(tables)
+    let names: BTreeSet<&str> = scans.iter().map(|(_, scan, _)| scan.table).collect();
+    Ok(names.into_iter().filter_map(|name| standards.table(name)).collect())
 }
 
-fn check_node(node: &LogicalPlan) -> Result<(), Refusal> {
+/// A function of all arguments; of one it is that.
+fn call(function: &str, arguments: impl Iterator<Item = String>) -> String {
+    match &arguments.collect::<Vec<_>>()[..] {
+        [one] => one.clone(),
+        all => format!("{function}({})", all.join(", ")),
+    }
+}
+
+fn check_node(node: &LogicalPlan, versioned: bool) -> Result<(), Refusal> {
     const ROWS: &str = "a source is rows, and what a row is must not depend on rows that came later";
     let refuse = |what: &str, fix: &str| Err(Refusal::new(format!("the source has {what}: {ROWS}"), fix));
     match node {
@@ -282,18 +298,55 @@ fn check_node(node: &LogicalPlan) -> Result<(), Refusal> {
     for expr in node.expressions() {
         check_expr(&expr)?;
     }
+    if versioned && !carries_versions_on(node) {
+        return Err(Refusal::new(
+            format!("the source looks at `{SUPERSEDED_AT}`, which became known later than the row"),
+            format!("only select it as it is, or {LEAST}(…) of several, AS {SUPERSEDED_AT}"),
+        ));
+    }
     Ok(())
 }
 
-/// Whether a join brings rows of one member together only.
+/// Whether an expression looks at [`SUPERSEDED_AT`].
+pub(super) fn reads_version(expr: &Expr) -> bool {
+    expr.column_refs().iter().any(|c| c.name == SUPERSEDED_AT)
+}
+
+/// Whether a node leaves [`SUPERSEDED_AT`] alone, or selects it as it is, or the least of several, under this name: what has
+/// another name is then never made of it.
+fn carries_versions_on(node: &LogicalPlan) -> bool {
+    match node {
+        LogicalPlan::TableScan(_) => true,
+        LogicalPlan::Projection(p) => p.expr.iter().zip(p.schema.fields().iter()).all(|(expr, field)| {
+            let mut all = parts(expr, LEAST, p.input.schema()).into_iter();
+            let is_carried = all.all(|part| part.try_as_col().is_some() || !reads_version(part));
+            !reads_version(expr) || (field.name() == SUPERSEDED_AT && is_carried)
+        }),
+        // The names are those of the first branch.
+        LogicalPlan::Union(u) => u.inputs.iter().all(|input| {
+            let mut fields = input.schema().fields().iter().zip(u.schema.fields().iter());
+            fields.all(|(of, field)| of.name() != SUPERSEDED_AT || field.name() == SUPERSEDED_AT)
+        }),
+        other => !other.expressions().iter().any(reads_version),
+    }
+}
+
+/// Whether a join brings rows of one member together only: the member of the one side is that of the other.
 pub(crate) fn is_within_members(join: &Join) -> bool {
     let pairs = join.on.iter().map(|(l, r)| (l, r));
     let equal = join.filter.iter().flat_map(|f| split_conjunction(f)).filter_map(|e| match e {
         Expr::BinaryExpr(b) if b.op == Operator::Eq => Some((&*b.left, &*b.right)),
         _ => None,
     });
-    let is_member = |e: &Expr| matches!(e, Expr::Column(c) if c.name == "member");
-    pairs.chain(equal).any(|(l, r)| is_member(l) && is_member(r))
+    let is_of = |e: &Expr, side: &LogicalPlan, other: &LogicalPlan| {
+        e.try_as_col().is_some_and(|column| {
+            let index = side.schema().maybe_index_of_column(column);
+            !other.schema().is_column_from_schema(column) && index.is_some_and(|i| is_member(side, i))
+        })
+    };
+    let (left, right) = (&*join.left, &*join.right);
+    let both = |a: &Expr, b: &Expr| is_of(a, left, right) && is_of(b, right, left);
+    pairs.chain(equal).any(|(a, b)| both(a, b) || both(b, a))
 }
 
 /// Refuses what gives another answer tomorrow, or looks at other rows.
@@ -321,47 +374,6 @@ pub(crate) fn check_expr(expr: &Expr) -> Result<(), Refusal> {
         (_, Some(refusal)) => Err(refusal),
         (Err(e), None) => Err(Refusal::new(first_line(&e), "correct the SQL")),
         (Ok(_), None) => Ok(()),
-    }
-}
-
-/// The columns of tables that a column of a plan is computed from. Where rows are appended (UNION ALL), a
-/// column of a table counts only if every branch that reads the table has it, or, if `any`, some branch.
-pub(crate) fn origins(plan: &LogicalPlan, index: usize, any: bool) -> BTreeSet<(String, String)> {
-    let of_column = |input: &LogicalPlan, column: &Column| {
-        input.schema().maybe_index_of_column(column).map(|i| origins(input, i, any)).unwrap_or_default()
-    };
-    match plan {
-        LogicalPlan::TableScan(scan) => {
-            let name = plan.schema().field(index).name().clone();
-            BTreeSet::from([(scan.table_name.table().to_owned(), name)])
-        }
-        LogicalPlan::Projection(p) => {
-            p.expr[index].column_refs().into_iter().flat_map(|c| of_column(&p.input, c)).collect()
-        }
-        LogicalPlan::SubqueryAlias(a) => origins(&a.input, index, any),
-        LogicalPlan::Filter(f) => origins(&f.input, index, any),
-        LogicalPlan::Union(u) => {
-            let branches: Vec<_> = u.inputs.iter().map(|i| (tables_of(i), origins(i, index, any))).collect();
-            let all: BTreeSet<_> = branches.iter().flat_map(|(_, found)| found).cloned().collect();
-            let everywhere = |pair: &(String, String)| {
-                branches.iter().all(|(tables, found)| found.contains(pair) || !tables.contains(&pair.0))
-            };
-            all.into_iter().filter(|pair| any || everywhere(pair)).collect()
-        }
-        LogicalPlan::Join(j) => {
-            let left = j.left.schema().fields().len();
-            if index < left { origins(&j.left, index, any) } else { origins(&j.right, index - left, any) }
-        }
-        _ => BTreeSet::new(),
-    }
-}
-
-/// Names of the tables that a plan reads.
-pub(crate) fn tables_of(plan: &LogicalPlan) -> BTreeSet<String> {
-    let inputs = plan.inputs().into_iter().flat_map(tables_of);
-    match plan {
-        LogicalPlan::TableScan(scan) => inputs.chain([scan.table_name.table().to_owned()]).collect(),
-        _ => inputs.collect(),
     }
 }
 

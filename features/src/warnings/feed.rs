@@ -112,9 +112,19 @@ impl Feed {
         self.0.read.fetch_add(records, Ordering::Relaxed);
     }
 
-    /// Everything that was known at this time has been [put](Feed::put). It does not go back.
+    /// Everything that was known at this time has been [put](Feed::put). It does not go back, but from a time so far ahead
+    /// that nothing is known by it: a clock was wrong, and would keep out what is heard for as long as it was ahead.
     pub fn heard(&self, as_of_us: i64) {
-        self.0.as_of_us.fetch_max(as_of_us, Ordering::AcqRel);
+        self.heard_at(as_of_us, now_us());
+    }
+
+    /// As [`Feed::heard`], for whoever has looked at the clock, which is of this machine.
+    fn heard_at(&self, as_of_us: i64, now_us: i64) {
+        // Nobody else writes it.
+        let held = self.0.as_of_us.load(Ordering::Acquire);
+        if as_of_us > held || held.saturating_sub(now_us) > self.0.stale_after_us {
+            self.0.as_of_us.store(as_of_us, Ordering::Release);
+        }
     }
 
     /// What there is is not the whole (any more): nothing is known until something is [heard](Feed::heard) again.
@@ -160,6 +170,21 @@ mod tests {
         assert_eq!(warnings.customers(), 0);
         feed.lost();
         assert_eq!(warnings.of_at("001", "c1", 105 * MINUTE), None);
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_is_forgotten() {
+        let feed = Feed::new(Duration::from_secs(300));
+        let (warnings, now) = (feed.warnings(), 100 * MINUTE);
+        feed.heard_at(now + 5 * MINUTE, now);
+        feed.heard_at(now, now);
+        assert!(warnings.of_at("001", "c1", now + 10 * MINUTE).is_some(), "it is not far ahead, and stays");
+        feed.heard_at(now + 1000 * MINUTE, now);
+        assert_eq!(warnings.of_at("001", "c1", now), None);
+        feed.heard_at(now, now);
+        assert!(warnings.of_at("001", "c1", now).is_some());
+        feed.heard_at(now - MINUTE, now);
+        assert!(warnings.of_at("001", "c1", now + 5 * MINUTE).is_some(), "it does not go back");
     }
 
     #[test]
