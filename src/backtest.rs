@@ -11,13 +11,13 @@ use arrow::record_batch::RecordBatch;
 use comfy_table::{CellAlignment, Table};
 use datafusion::parquet::arrow::ArrowWriter;
 use indicatif::{ProgressBar, ProgressStyle};
-use tarim_datamart::{Datamart, WriteMode};
+use tarim_datamart::{Datamart, Error, WriteMode};
 use tarim_decision::{
     batch::{Backtest, Group, Options, Slice, Tally, line, record_batch, schema},
-    rulebook::{Rulebook, Source, current},
+    rulebook::{Rulebook, Source},
 };
 use tokio::sync::mpsc;
-use tokio_stream::{StreamExt, wrappers::ReceiverStream};
+use tokio_stream::wrappers::ReceiverStream;
 
 use crate::{
     home::Home,
@@ -64,7 +64,7 @@ pub struct Args {
 }
 
 pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
-    let folder = if args.published { current(&home.published())? } else { home.rulebook().to_path_buf() };
+    let folder = home.rulebook_of(args.published)?;
     let rulebook = Rulebook::read(&folder)?;
     let output =
         args.out.as_deref().map(|path| Output::create(path, &rulebook, args.features)).transpose()?;
@@ -102,43 +102,51 @@ async fn decide(
         "{spinner} decided {human_pos}/{human_len} [{wide_bar}] {per_sec} {eta}",
     )?);
     let features = args.features.unwrap_or(false);
-    let (table, batches) = mpsc::channel::<RecordBatch>(2);
+    let (table, batches) = mpsc::channel::<Result<RecordBatch, Error>>(2);
     let deciding = async {
-        // Dropped at the end, however it comes: the table is complete then.
-        let table = table;
-        let mut tally = Tally::default();
-        let mut differing = 0;
-        while let Some(slice) = backtest.next().await? {
-            for row in &slice.rows {
-                tally.add(row);
-                if let (Ok(batch), Some(online)) = (&row.decision, &row.online) {
-                    differing += 1;
-                    if differing <= SHOWN {
-                        bar.suspend(|| {
-                            println!("{:?}\n  in batch: {batch:?}\n  online:   {online:?}", row.key)
-                        });
+        let decided = async {
+            let mut tally = Tally::default();
+            let mut differing = 0;
+            while let Some(slice) = backtest.next().await? {
+                for row in &slice.rows {
+                    tally.add(row);
+                    if let (Ok(batch), Some(online)) = (&row.decision, &row.online) {
+                        differing += 1;
+                        if differing <= SHOWN {
+                            bar.suspend(|| {
+                                println!("{:?}\n  in batch: {batch:?}\n  online:   {online:?}", row.key)
+                            });
+                        }
                     }
                 }
+                if let Some(output) = &mut output {
+                    output.write(rulebook, &slice)?;
+                }
+                if args.write_table.is_some()
+                    && table.send(Ok(record_batch(rulebook, &slice, features)?)).await.is_err()
+                {
+                    break; // The writer failed, and says why.
+                }
+                bar.inc(slice.rows.len() as u64);
             }
-            if let Some(output) = &mut output {
-                output.write(rulebook, &slice)?;
+            if let Some(output) = output {
+                output.finish()?;
             }
-            if args.write_table.is_some()
-                && table.send(record_batch(rulebook, &slice, features)?).await.is_err()
-            {
-                break; // The writer failed, and says why.
-            }
-            bar.inc(slice.rows.len() as u64);
+            anyhow::Ok(tally)
         }
-        if let Some(output) = output {
-            output.finish()?;
+        .await;
+        if decided.is_err() {
+            // The writer commits when the batches end, so it hears of a failure before. If it has failed too,
+            // nobody listens.
+            let _ = table.send(Err(Error::Incomplete)).await;
         }
-        anyhow::Ok(tally)
+        drop(table);
+        decided
     };
     let tally = match &args.write_table {
         None => deciding.await?,
         Some(name) => {
-            let batches = ReceiverStream::new(batches).map(Ok);
+            let batches = ReceiverStream::new(batches);
             let writing = mart.write(name, schema(rulebook, features), batches, WriteMode::Overwrite);
             let (tally, written) = tokio::join!(deciding, writing);
             let tally = tally?;

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use tarim_decision::rulebook::{current, intact};
+
 /// The two folders that every verb works on.
 #[derive(clap::Args)]
 pub struct Home {
@@ -48,6 +50,16 @@ impl Home {
     /// Published rulebooks, one folder per version, and `CURRENT`.
     pub fn published(&self) -> PathBuf {
         self.home.join("rulebooks")
+    }
+
+    /// The rulebook to read: what is published, if it is still what was published, or else what is worked on.
+    pub fn rulebook_of(&self, published: bool) -> anyhow::Result<PathBuf> {
+        if !published {
+            return Ok(self.rulebook.clone());
+        }
+        let folder = current(&self.published())?;
+        intact(&folder)?;
+        Ok(folder)
     }
 
     /// State of the warning pipeline.

@@ -1,10 +1,12 @@
 //! `tarim rulebook`: check, test and publish.
 
+use std::path::Path;
+
 use anyhow::bail;
 use comfy_table::Table;
 use tarim_decision::{
     outcome::{Decision, Stage},
-    rulebook::{Counts, Rulebook, check, current, publish, rollback, versions},
+    rulebook::{Counts, Rulebook, check, current, publish_checked, rollback, versions},
     testing,
 };
 use tarim_warning::rulebook::WarningBook;
@@ -64,8 +66,8 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             Ok(())
         }
         Verb::Publish { rollback: None, .. } => {
-            WarningBook::read(home.rulebook())?;
-            let version = publish(home.rulebook(), &home.published())?;
+            let warnings = |copy: &Path| WarningBook::read(copy).map(drop);
+            let version = publish_checked(home.rulebook(), &home.published(), warnings)?;
             println!("published {version}");
             Ok(())
         }

@@ -1,6 +1,7 @@
 //! All integration tests of this crate in one executable: linked once, not once for each file, each of which
 //! would carry DataFusion again. `cargo test --test suite NAME` runs the tests of `NAME.rs`.
 
+mod backtest;
 mod bench;
 mod exposed;
 mod installation;

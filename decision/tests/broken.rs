@@ -115,7 +115,7 @@ fn apply(folder: &Path, patch: &Patch) -> Result<(), String> {
     fs::write(&path, text).map_err(|e| format!("{}: {e}", patch.file))
 }
 
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use tarim_datamart::Value;
 use tarim_decision::{
     rulebook::{Rulebook, check},
     testing,
@@ -17,7 +18,7 @@ fn the_rulebook_reads_without_a_word() {
     assert!(report.errors.is_empty(), "{}", report.errors);
     assert!(report.warnings.is_empty(), "{}", report.warnings);
     let (_, counts) = report.read.unwrap();
-    assert_eq!((counts.rules, counts.tables, counts.plans), (8, 3, 3));
+    assert_eq!((counts.rules, counts.tables, counts.plans), (8, 4, 3));
     assert_eq!(counts.scorecards, 1, "the one of behaviour is the pipeline's");
 }
 
@@ -35,4 +36,22 @@ fn its_cases_pass() {
             result.decision
         );
     }
+}
+
+/// A contract's rule shows the credit limit, which its condition does not read.
+#[test]
+fn what_is_only_shown_is_worked_out_too() {
+    let rulebook = Rulebook::read(folder()).unwrap_or_else(|e| panic!("{e}"));
+    let mut cases = testing::read(&rulebook, folder()).unwrap_or_else(|e| panic!("{e}"));
+    cases.retain(|case| case.name == "for longer than the industry allows");
+    let results = testing::run(&rulebook, &cases);
+    let reasons = &results[0].decision.as_ref().expect("it is decided").reasons;
+    let reason = reasons.iter().find(|reason| reason.id == "C005").expect("it fires");
+    let shown: Vec<_> = reason.values.iter().map(|shown| (shown.name.as_str(), &shown.value)).collect();
+    let expected = [
+        ("application.term_months", &Value::Int64(18)),
+        ("industry_term.months", &Value::Int64(12)),
+        ("limit.fen", &Value::Int64(9_000_000)),
+    ];
+    assert_eq!(shown, expected);
 }

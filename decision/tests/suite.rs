@@ -4,6 +4,7 @@
 mod broken;
 mod fail_closed;
 mod members;
+mod published;
 mod recorded;
 mod rulebook;
 mod wire;

@@ -4,7 +4,6 @@ use std::{path::PathBuf, time::Duration};
 
 use indicatif::HumanCount;
 use tarim_datamart::{Datamart, Standards};
-use tarim_decision::rulebook::current;
 use tarim_warning::{
     delivery::{Managers, Policy},
     ledger::Ledger,
@@ -22,7 +21,7 @@ pub struct Source {
 
 /// What the rulebook says of pushes, and where it finds account managers.
 pub fn read(home: &Home, published: bool) -> anyhow::Result<(Option<Policy>, Option<Source>)> {
-    let folder = if published { current(&home.published())? } else { home.rulebook().to_path_buf() };
+    let folder = home.rulebook_of(published)?;
     let book = WarningBook::read(&folder)?;
     let Some(policy) = book.delivery() else { return Ok((None, None)) };
     let source = policy.managers_sql.clone().map(|sql| {

@@ -8,7 +8,6 @@ use std::{
 
 use comfy_table::{CellAlignment, Table};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
-use tarim_decision::rulebook::current;
 use tarim_warning::{
     replay::{Contagion, Replay, Report, contagion_beside, dead_beside, replay},
     rulebook::WarningBook,
@@ -51,7 +50,7 @@ pub struct Args {
 }
 
 pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
-    let folder = if args.published { current(&home.published())? } else { home.rulebook().to_path_buf() };
+    let folder = home.rulebook_of(args.published)?;
     let book = Arc::new(WarningBook::read(&folder)?);
     let dead = args.dead.unwrap_or_else(|| dead_beside(&args.to));
     let spread_to = args.contagion.unwrap_or_else(|| contagion_beside(&args.to));

@@ -28,6 +28,8 @@ pub fn decide(
     let mut answered = Vec::with_capacity(plan.steps.len());
     let mut work = Work::default();
     for (index, step) in plan.runs(Call::All) {
+        // Values to show are found by the index: steps of control points, which do not run here, stand behind all others.
+        debug_assert_eq!(index, answered.len());
         let mut answers = step.step.exprs.evaluate_batch(&batch)?;
         let relation = step.relation.map(|r| &rulebook.relations()[r]);
         let width = relation.map_or(0, |r| r.layout.columns().len());

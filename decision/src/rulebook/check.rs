@@ -13,11 +13,13 @@ use super::{
     definitions::{Definitions, TableDefinition},
     member::Member,
     outline::{Outline, Part},
+    plan::StageSet,
     policies::For,
     product::Product,
     text::offer,
 };
 use crate::{
+    outcome::Call,
     policy::table::{Check, Gap, Hit, Overlap, analyse},
     testing,
 };
@@ -96,6 +98,7 @@ impl Lints<'_> {
         // With a problem, outlines are missing, and what they use would look unused.
         if problems.is_empty() {
             self.unused(outlines, warnings);
+            self.of_points(outlines, warnings);
         }
     }
 
@@ -209,6 +212,31 @@ impl Lints<'_> {
                     format!("it is undecided whether table `{}` needs a row for {gap}", table.id),
                     fix,
                 ))
+            }
+        }
+    }
+
+    /// What a table finds is a reason of its own stage, and control points tell those of theirs.
+    fn of_points(&self, outlines: &[Outline], warnings: &mut Problems) {
+        let mut needs: BTreeMap<usize, StageSet> = BTreeMap::new();
+        for outline in outlines {
+            for (part, need) in outline.parts.iter().zip(outline.needs(self.definitions)) {
+                if let Part::Table(i) = part {
+                    let all = needs.entry(*i).or_default();
+                    *all = all.with(need);
+                }
+            }
+        }
+        for (i, _) in needs.into_iter().filter(|(_, need)| !need.meets(Call::All)) {
+            let TableDefinition { table, effects, .. } = &self.definitions.tables[i];
+            for (key, word) in effects {
+                let (id, word, place) = (&table.id, &word.value, &word.place);
+                warnings.push(place.problem(
+                    format!("only control points read table `{id}`, and there {key} = \"{word}\" does nothing"),
+                    format!(
+                        "write {key} = \"ignore\", and say in the rules that read it what NULL means (if_unknown)"
+                    ),
+                ));
             }
         }
     }

@@ -73,17 +73,16 @@ impl<'a> Compiler<'a> {
         let parameters = self.parameters(member, product);
         let mut problems = Problems::default();
         let mut steps = Vec::new();
-        for part in &outline.parts {
+        for (part, needed_by) in outline.parts.iter().zip(outline.needs(self.definitions)) {
             let Some(step) = self.step(part, &parameters, &mut problems) else { continue };
             let stage = part.stage(self.definitions);
             let relation = part.result().and_then(|r| self.relation(r));
-            steps.push(PlanStep { step, stage, told: 0, relation, needed_by: StageSet::of(stage) });
+            steps.push(PlanStep { step, stage, told: 0, relation, needed_by });
         }
         // A step that failed in an earlier plan is missing here without a problem of its own.
         if steps.len() < outline.parts.len() {
             return Err(problems);
         }
-        self.spread_needs(outline, &mut steps);
         let mut told: Vec<usize> = (0..steps.len()).collect();
         told.sort_by_key(|i| (steps[*i].stage, outline.parts[*i].rank()));
         told.iter().enumerate().for_each(|(place, step)| steps[*step].told = place);
@@ -130,22 +129,6 @@ impl<'a> Compiler<'a> {
         all.extend(self.federation.parameters.iter().map(|p| (p.name.clone(), member.federation_value(p))));
         all.extend(product.parameters.iter().map(|p| (p.name.clone(), member.product_value(product, p))));
         all
-    }
-
-    /// What a step's result is needed for, that is needed for the step too. Steps stand after what they
-    /// read, so one pass from the end does.
-    fn spread_needs(&self, outline: &Outline, steps: &mut [PlanStep]) {
-        for i in (0..steps.len()).rev() {
-            let needed_by = steps[i].needed_by;
-            let read = outline.parts[i].expressions(self.definitions);
-            for e in read {
-                for c in e.parsed.columns() {
-                    for before in steps[..i].iter_mut().filter(|s| s.relation == Some(c.relation)) {
-                        before.needed_by = before.needed_by.with(needed_by);
-                    }
-                }
-            }
-        }
     }
 
     /// Stages of which some step reads how counters stand.
@@ -281,7 +264,7 @@ fn rule_set(definitions: &Definitions, rules: &[usize]) -> Logic {
         .map(|rule| {
             let rule = &definitions.rules[*rule];
             let show = rule.show.iter().map(|s| match s {
-                Shown::Column(show) => show.clone(),
+                Shown::Column(show, _) => show.clone(),
                 Shown::Expr { name, .. } => {
                     next += 1;
                     Show { name: name.clone(), source: ShowSource::Expr(ExprId(next - 1)) }

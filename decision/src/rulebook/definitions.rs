@@ -16,7 +16,7 @@ use tarim_models::scorecard::ScorecardText;
 use super::{
     domains::Domains,
     parameter::Parameter,
-    policies::{For, LimitText, Named, Policies, RateText, RuleText},
+    policies::{For, LimitText, Named, Policies, RateText, RuleText, TableEffects},
     product::{Federation, Product},
     relation::{EXPOSURE, Relation, Source},
     variables::in_order,
@@ -43,10 +43,10 @@ pub struct Expression {
     pub text: String,
 }
 
-/// A value to show: a plain column, or an expression to evaluate.
+/// A value to show: a plain column, with the place that asks for it, or an expression to evaluate.
 #[derive(Clone, Debug)]
 pub enum Shown {
-    Column(Show),
+    Column(Show, Place),
     Expr { name: String, expression: Box<Expression> },
 }
 
@@ -69,6 +69,7 @@ pub struct TableDefinition {
     pub complete: bool,
     /// The author said what a gap means.
     pub expects_gaps: bool,
+    pub effects: TableEffects,
 }
 
 /// A scorecard: its bins are read, its inputs are typed.
@@ -150,7 +151,8 @@ pub fn define(
     let mut definer = Definer { scope: &scope, texts, domains, exposed, problems: &mut problems };
     definer.unique_rules(&policies.rules);
     let cards: Vec<_> = cards.iter().filter_map(|c| definer.card(c)).collect();
-    let tables: Vec<_> = policies.tables.iter().filter_map(|t| definer.table(t)).collect();
+    let effects = |t: &TableText| policies.effects.get(t.id()).cloned().unwrap_or_default();
+    let tables: Vec<_> = policies.tables.iter().filter_map(|t| definer.table(t, effects(t))).collect();
     let rules: Vec<_> = policies.rules.into_iter().filter_map(|r| definer.rule(r)).collect();
     let limits: Vec<_> = policies.limits.into_iter().filter_map(|l| definer.limit(l)).collect();
     let rates: Vec<_> = policies.rates.into_iter().filter_map(|r| definer.rate(r)).collect();
@@ -269,7 +271,7 @@ impl Definer<'_> {
         })
     }
 
-    fn table(&mut self, text: &TableText) -> Option<TableDefinition> {
+    fn table(&mut self, text: &TableText, effects: TableEffects) -> Option<TableDefinition> {
         let inputs: Vec<_> = text.inputs().map(|sql| self.expression(sql)).collect();
         let inputs: Vec<Expression> = inputs.into_iter().collect::<Option<_>>()?;
         let domains = inputs.iter().map(|i| self.domains.of(i)).collect();
@@ -288,6 +290,7 @@ impl Definer<'_> {
             inputs,
             complete: text.header.complete,
             expects_gaps: text.expects_gaps(),
+            effects,
         })
     }
 
@@ -301,7 +304,10 @@ impl Definer<'_> {
             return None;
         }
         let show = match &text.show {
-            None => columns_of([&when]).into_iter().map(Shown::Column).collect(),
+            None => {
+                let columns = columns_of([&when]).into_iter();
+                columns.map(|show| Shown::Column(show, text.when.place.clone())).collect()
+            }
             Some(show) => show.iter().filter_map(|s| self.shown(s)).collect(),
         };
         Some(Rule { text, when, show })
@@ -312,7 +318,8 @@ impl Definer<'_> {
         let name = name.clone();
         Some(match expression.column {
             Some((relation, column)) => {
-                Shown::Column(Show { name, source: ShowSource::Column { relation, column } })
+                let show = Show { name, source: ShowSource::Column { relation, column } };
+                Shown::Column(show, sql.place.clone())
             }
             None => Shown::Expr { name, expression: Box::new(expression) },
         })
@@ -358,19 +365,4 @@ fn columns_of<'e>(all: impl IntoIterator<Item = &'e Expression>) -> Vec<Show> {
             source: ShowSource::Column { relation: c.relation, column: c.column },
         })
         .collect()
-}
-
-/// Relations that an expression reads which are results of steps.
-pub fn results_read<'e>(
-    relations: &'e [Relation],
-    all: impl IntoIterator<Item = &'e Expression> + 'e,
-) -> impl Iterator<Item = (Source, &'e Place)> + 'e {
-    all.into_iter().flat_map(|e| {
-        e.parsed
-            .columns()
-            .iter()
-            .map(|c| relations[c.relation].source)
-            .filter(|s| !s.is_input())
-            .map(|s| (s, e.parsed.place()))
-    })
 }

@@ -58,7 +58,7 @@ pub use self::{
     plan::{Plan, PlanStep, StageSet, Step},
     policies::For,
     product::{Federation, Product},
-    publish::{PublishError, current, publish, rollback, versions},
+    publish::{PublishError, current, intact, publish, publish_checked, rollback, versions},
     relation::{APPLICATION, Relation, Source, WARNED},
 };
 use self::{compile::Compiler, definitions::define, domains::Domains, outline::outline, relation::relations};

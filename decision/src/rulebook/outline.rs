@@ -6,13 +6,14 @@ use tarim_datamart::{Place, Problem, Problems, Type};
 use tarim_models::domain::Domain;
 
 use super::{
-    definitions::{BUILT_IN, Definitions, Expression, Shown, results_read},
+    definitions::{BUILT_IN, Definitions, Expression, Shown},
+    plan::StageSet,
     policies::For,
     product::Product,
     relation::Source,
 };
 use crate::{
-    outcome::Stage,
+    outcome::{Call, Stage},
     policy::{Show, Source as ShowSource},
 };
 
@@ -48,6 +49,34 @@ impl Outline {
         };
         Self { parts: self.parts.iter().filter_map(part).collect() }
     }
+
+    /// Of each part the stages that need it: its own, and those of the parts that read or show its result. A table is not needed
+    /// by its own stage unless something of a decision needs it: one that control points alone read would else run in every
+    /// decision, and refer whoever it has no row for.
+    pub fn needs(&self, definitions: &Definitions) -> Vec<StageSet> {
+        let own = |part: &Part| StageSet::of(part.stage(definitions));
+        let of_itself = |part: &Part| match part {
+            Part::Table(_) => StageSet::default(),
+            _ => own(part),
+        };
+        let mut needs: Vec<StageSet> = self.parts.iter().map(of_itself).collect();
+        // Parts stand after what they read, so one pass from the end does.
+        for (i, part) in self.parts.iter().enumerate().rev() {
+            if needs[i].meets(Call::All) {
+                needs[i] = needs[i].with(own(part));
+            }
+            let need = needs[i];
+            for (relation, _) in part.relations(definitions) {
+                let read = Some(definitions.relations[relation].source);
+                for (before, needs) in self.parts[..i].iter().zip(&mut needs) {
+                    if before.result() == read {
+                        *needs = needs.with(need);
+                    }
+                }
+            }
+        }
+        needs
+    }
 }
 
 impl Part {
@@ -57,7 +86,7 @@ impl Part {
             Part::Rules(_, rules) => {
                 let rules = || rules.iter().map(|r| &definitions.rules[*r]);
                 let shown = rules().flat_map(|r| &r.show).filter_map(|s| match s {
-                    Shown::Column(_) => None,
+                    Shown::Column(..) => None,
                     Shown::Expr { expression, .. } => Some(&**expression),
                 });
                 rules().map(|r| &r.when).chain(shown).collect()
@@ -69,20 +98,31 @@ impl Part {
         }
     }
 
+    /// The relations that its step reads or shows something of, each with the place that says so.
+    pub fn relations<'d>(
+        &'d self,
+        definitions: &'d Definitions,
+    ) -> impl Iterator<Item = (usize, &'d Place)> + 'd {
+        let rules: &'d [usize] = match self {
+            Part::Rules(_, rules) => rules,
+            // They show what they read.
+            _ => &[],
+        };
+        let shown = rules.iter().flat_map(move |rule| &definitions.rules[*rule].show);
+        let shown = shown.filter_map(|show| match show {
+            Shown::Column(Show { source: ShowSource::Column { relation, .. }, .. }, place) => {
+                Some((*relation, place))
+            }
+            _ => None,
+        });
+        let read = self.expressions(definitions).into_iter();
+        let read = read.flat_map(|e| e.parsed.columns().iter().map(move |c| (c.relation, e.parsed.place())));
+        read.chain(shown)
+    }
+
     /// Does its step read a given relation, or show something of it?
     pub fn reads(&self, definitions: &Definitions, source: Source) -> bool {
-        let is = |relation: usize| definitions.relations[relation].source == source;
-        let shown = |show: &Shown| match show {
-            Shown::Column(Show { source: ShowSource::Column { relation, .. }, .. }) => is(*relation),
-            _ => false,
-        };
-        let shows = match self {
-            Part::Rules(_, rules) => rules.iter().any(|r| definitions.rules[*r].show.iter().any(shown)),
-            // They show what they read.
-            _ => false,
-        };
-        shows
-            || self.expressions(definitions).iter().any(|e| e.parsed.columns().iter().any(|c| is(c.relation)))
+        self.relations(definitions).any(|(relation, _)| definitions.relations[relation].source == source)
     }
 
     /// Of each expression the names of texts, if the step asks for nothing but their keys.
@@ -206,11 +246,14 @@ impl Walk<'_> {
         }
         let definitions = self.definitions;
         self.path.extend(part.result());
-        let expressions = part.expressions(definitions);
-        for e in &expressions {
+        for e in part.expressions(definitions) {
             self.check_parameters(e);
         }
-        for (source, place) in results_read(&definitions.relations, expressions) {
+        for (relation, place) in part.relations(definitions) {
+            let source = definitions.relations[relation].source;
+            if source.is_input() {
+                continue;
+            }
             if let Some(start) = self.path.iter().position(|s| *s == source) {
                 let circle: Vec<&str> =
                     self.path[start..].iter().chain([&source]).map(|s| self.name(*s)).collect();

@@ -39,7 +39,8 @@ pub struct PlanStep {
     pub told: usize,
     /// Relation that takes its result; rules leave none.
     pub relation: Option<usize>,
-    /// Stages that need it: its own, and those of the steps that read its result.
+    /// Stages that need it: its own, unless it is a table of control points alone, and those of the steps that read or show its
+    /// result.
     pub needed_by: StageSet,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Every file may hold any of them; how they are spread over files is the author's.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use tarim_datamart::{At, Document, Place, Problems, Section, SourceText};
 use tarim_models::{
@@ -24,6 +24,8 @@ use crate::{
 pub struct Policies {
     pub rules: Vec<RuleText>,
     pub tables: Vec<TableText>,
+    /// By id of the table.
+    pub effects: BTreeMap<String, TableEffects>,
     pub variables: Vec<Variable>,
     pub limits: Vec<LimitText>,
     pub rates: Vec<RateText>,
@@ -47,6 +49,9 @@ impl Policies {
         rules.chain(variables).chain(limits).chain(rates).chain(tables).chain(cards)
     }
 }
+
+/// What a `[[table]]` says that it means for a decision if no row applies, or if that is unknown: keys and words, but for `ignore`.
+pub type TableEffects = Vec<(&'static str, At<String>)>;
 
 /// Products that something is for, each with its place; empty means all.
 #[derive(Clone, Debug, Default)]
@@ -192,8 +197,10 @@ fn file(folder: &Folder, root: Section<'_>, policies: &mut Policies, problems: &
         policies.rules.extend(rule(section, stage, problems));
     }
     for section in root.sections("table", problems) {
+        let effects = table_effects(&section, problems);
         let Some(header) = table::Header::take(section, &STAGES, problems) else { continue };
         check_name(&header.id, problems);
+        policies.effects.insert(header.id.value.clone(), effects);
         match TableText::read(folder.root(), header) {
             Ok(table) => policies.tables.push(table),
             Err(e) => problems.extend(e),
@@ -217,6 +224,11 @@ fn file(folder: &Folder, root: Section<'_>, policies: &mut Policies, problems: &
         }
     }
     root.finish(problems);
+}
+
+fn table_effects(section: &Section<'_>, problems: &mut Problems) -> TableEffects {
+    let said = ["if_no_match", "if_unknown"].map(|key| section.text(key, problems).map(|word| (key, word)));
+    said.into_iter().flatten().filter(|(_, word)| word.value != "ignore").collect()
 }
 
 fn rule(section: Section<'_>, stage: Stage, problems: &mut Problems) -> Option<RuleText> {

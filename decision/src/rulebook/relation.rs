@@ -93,6 +93,13 @@ pub fn relations(
     let mut all = Relations { list: Vec::new(), places: Vec::new(), problems: &mut problems };
     match standards.table("applications") {
         Some(table) => {
+            if table.versioned {
+                all.problems.push(table.place.problem(
+                    "`applications` is versioned: a backtest would decide each correction as another application",
+                    "remove `versioned = true`: an application is decided as it came, and what became known later is for a \
+                     table of its own",
+                ));
+            }
             // The member is a constant of each plan: `param.member`.
             let fields = table.fields.iter().filter(|f| f.name != "member");
             let columns = fields.map(|f| Column::new(f.name.clone(), f.ty)).collect();
@@ -160,6 +167,11 @@ impl Relations<'_> {
             self.problems.push(sql.place.problem(
                 format!("`{WARNING}` is what stands against the applicant's `{WARNED}`, and an application has no such text"),
                 format!("add the field `{WARNED}`, of type utf8, to standards/applications.toml"),
+            ));
+        } else if field.is_some_and(|field| field.personal) {
+            self.problems.push(sql.place.problem(
+                format!("`{WARNING}` is looked up by the applicant's `{WARNED}`, which is a token here and none in events: nothing would be found"),
+                format!("remove `personal` of `{WARNED}` from the standards: it is the lender's own number of the customer"),
             ));
         }
     }

@@ -20,7 +20,7 @@ use super::{ExposureSource, rule_hits::RuleHits};
 use crate::{
     engine::{DecisionScratch, Engine, Inputs},
     metrics::Sharded,
-    rulebook::{PublishError, Rulebook, current},
+    rulebook::{PublishError, Rulebook, current, intact},
 };
 
 /// Opens the online store for the features of a rulebook.
@@ -41,7 +41,7 @@ pub enum LoadError {
     /// Nothing is published, or it cannot be read.
     #[error(transparent)]
     Publish(#[from] PublishError),
-    /// The published rulebook is damaged: it was checked before it was published.
+    /// The published rulebook is damaged, or was changed: it was checked before it was published.
     #[error("the published rulebook {}:\n{problems}", folder.display())]
     Rulebook {
         /// The version's folder.
@@ -180,8 +180,10 @@ impl Sources {
     }
 }
 
+/// Reads a published rulebook, if it is what was published.
 fn read(folder: &Path) -> Result<Rulebook, LoadError> {
-    Rulebook::read(folder).map_err(|problems| LoadError::Rulebook { folder: folder.into(), problems })
+    let rulebook = intact(folder).and_then(|()| Rulebook::read(folder));
+    rulebook.map_err(|problems| LoadError::Rulebook { folder: folder.into(), problems })
 }
 
 fn features(rulebook: &Rulebook) -> Arc<FeatureSet> {

@@ -1,6 +1,5 @@
 //! `tarim warn features`: another generation of the online store, while the pipeline runs.
 
-use tarim_decision::rulebook::current;
 use tarim_warning::{kafka::change_features, rulebook::WarningBook};
 
 use super::{
@@ -33,7 +32,7 @@ pub struct Args {
 }
 
 pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
-    let folder = if args.published { current(&home.published())? } else { home.rulebook().to_path_buf() };
+    let folder = home.rulebook_of(args.published)?;
     let book = WarningBook::read(&folder)?;
     // What cannot be read would stop the pipeline.
     let (version, as_of) = args.store.hold(home, &book, args.version, &args.hold)?;

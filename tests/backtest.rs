@@ -1,0 +1,62 @@
+//! `tarim backtest` into a table of the datamart.
+
+use std::{fs, process::Output};
+
+use crate::installation::Installation;
+
+/// More than a backtest decides and writes at once.
+const APPLICATIONS: usize = 9_000;
+
+/// A bank whose last application, in the order of a backtest, says no product.
+fn bank() -> Installation {
+    let bank = Installation::new();
+    let standard = bank.path("rulebook/standards/applications.toml");
+    let text = fs::read_to_string(&standard).expect("it is there");
+    let product = "en = \"product\"\ntype = \"utf8\"\n";
+    let optional = text.replace(&format!("{product}required = true\n"), product);
+    assert_ne!(optional, text, "the standard's field `product` is written otherwise");
+    fs::write(&standard, optional).expect("writable");
+
+    let mut rows = String::from("member,application_id,applied_at,product,customer_id,amount_fen\n");
+    for i in 0..APPLICATIONS {
+        rows += &format!("001,a{i:05},2026-06-01T00:00:00Z,loan,c1,4000000\n");
+    }
+    rows += "001,z,2026-06-01T00:00:00Z,,c1,4000000\n";
+    let file = bank.path("bank/applications.csv");
+    fs::write(&file, rows).expect("writable");
+    let loaded = bank.run(&["load", file.to_str().expect("UTF-8")]);
+    assert!(loaded.contains(&format!("{} good, 0 quarantined", APPLICATIONS + 1)), "{loaded}");
+    bank
+}
+
+/// Writes the decisions on the applications that are meant.
+fn backtest(bank: &Installation, applications: &str) -> Output {
+    bank.output(&["backtest", "--write-table", "decisions", "--where", applications])
+}
+
+/// The rows of the table, and its versions.
+fn state(bank: &Installation) -> (String, Vec<String>) {
+    let rows = bank.run(&["sql", "SELECT application_id, outcome FROM decisions ORDER BY application_id"]);
+    let log = fs::read_dir(bank.path("home/datamart/decisions/_delta_log")).expect("a Delta table");
+    let file = |entry: std::io::Result<fs::DirEntry>| entry.expect("a file").file_name();
+    let mut files: Vec<String> = log.map(|entry| file(entry).to_string_lossy().into_owned()).collect();
+    files.sort();
+    (rows, files)
+}
+
+#[test]
+fn one_that_fails_leaves_the_table_as_it_was() {
+    let bank = bank();
+    let good = backtest(&bank, "application_id < 'a00003'");
+    assert!(good.status.success(), "{}", String::from_utf8_lossy(&good.stderr));
+    let before = state(&bank);
+    assert!(before.0.contains("a00002") && before.0.contains("3 rows"), "{}", before.0);
+    // It fails in what it decides first; then, after that is handed to the writer.
+    for applications in ["application_id = 'z'", "application_id >= 'a'"] {
+        let failed = backtest(&bank, applications);
+        let said = String::from_utf8_lossy(&failed.stderr).into_owned();
+        assert_eq!(failed.status.code(), Some(1), "{applications}: {said}");
+        assert!(said.contains("z has no member or product"), "{applications}: {said}");
+        assert_eq!(state(&bank), before, "{applications}");
+    }
+}
