@@ -54,6 +54,16 @@ pub fn dead_letter(letter: &DeadLetter) -> Json {
     json
 }
 
+/// How many bytes a text takes as JSON, without its quotes: control characters take six each (`\u0001`; a few of them less).
+pub(crate) fn bytes_as_json(text: &[u8]) -> usize {
+    let more = |byte: &u8| match byte {
+        0..0x20 => 5,
+        b'"' | b'\\' => 1,
+        _ => 0,
+    };
+    text.len() + text.iter().map(more).sum::<usize>()
+}
+
 /// Microseconds since 1970-01-01T00:00:00Z in ISO 8601.
 pub fn time(us: i64) -> String {
     let (seconds, rest) = (us.div_euclid(1_000_000), us.rem_euclid(1_000_000));
@@ -62,4 +72,20 @@ pub fn time(us: i64) -> String {
 
 pub(crate) fn word(name: &str, prefix: &str) -> String {
     name.strip_prefix(prefix).unwrap_or(name).to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_takes_no_more_than_is_said() {
+        for text in ["", "loan 贷款", "a \"b\" \\ c", "\u{1}\u{1f}\u{7f}", "\n\t\r\u{8}\u{c}"] {
+            let (told, takes) = (bytes_as_json(text.as_bytes()), json!(text).to_string().len() - 2);
+            match text.contains('\n') {
+                true => assert!(told > takes, "{text:?}: {told} for {takes}"),
+                false => assert_eq!(told, takes, "{text:?}"),
+            }
+        }
+    }
 }

@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tarim_proto::warning::v1::Alert;
 use tarim_warning::{
-    core::{Span, Worker},
+    core::{SnapshotError, Span, Worker},
     rulebook::WarningBook,
 };
 
@@ -39,6 +39,40 @@ fn other() -> Arc<WarningBook> {
                 when = \"window.new_days >= 2 OR window.new_months + window.new_most_3h > 100\"\nquiet = \"1h\"\n";
     fs::write(folder.path().join("warnings/a_first.toml"), rule).unwrap();
     Arc::new(WarningBook::read(folder.path()).unwrap_or_else(|p| panic!("{p}")))
+}
+
+/// The rulebook with other words in one of its files.
+fn edited(file: &str, from: &str, to: &str) -> Arc<WarningBook> {
+    let folder = tempfile::tempdir().unwrap();
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rulebook"), folder.path());
+    let file = folder.path().join(file);
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains(from), "{}: {from}", file.display());
+    fs::write(&file, text.replace(from, to)).unwrap();
+    Arc::new(WarningBook::read(folder.path()).unwrap_or_else(|p| panic!("{p}")))
+}
+
+/// A worker that is started with another rulebook does not read its state by that.
+#[test]
+fn a_state_is_of_what_windows_and_patterns_mean() {
+    let mut bytes = Vec::new();
+    Worker::new(book()).write_snapshot(0, Span { from: None, to: 0 }, &mut bytes).unwrap();
+    let patterns = "warnings/patterns.toml";
+    for (file, from, to, same) in [
+        (patterns, "a loan is repaid late at once", "a loan is late at once", true),
+        // What tells episodes apart, what they sum, and what ends them.
+        (patterns, r#""loan_disbursed", key = ["loan_id"]"#, r#""loan_disbursed", key = ["product"]"#, false),
+        (patterns, "event.dpd > 0", "event.dpd > 1", false),
+        (patterns, r#"before = "2d""#, r#"before = "3d""#, false),
+        // The field of a window: its expression is the same.
+        ("standards/event_login.toml", r#"type = "date32""#, r#"type = "timestamp""#, false),
+    ] {
+        let restored = Worker::restore(edited(file, from, to), 0, [bytes.as_slice()]).map(drop);
+        match same {
+            true => assert!(restored.is_ok(), "{file}: {to}: {}", restored.unwrap_err()),
+            false => assert!(matches!(restored, Err(SnapshotError::Rulebook(_))), "{file}: {to}"),
+        }
+    }
 }
 
 fn ids(book: &WarningBook) -> BTreeSet<String> {

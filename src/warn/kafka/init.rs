@@ -20,7 +20,8 @@ use crate::{home::Home, materialize::LINES};
     topics; those of a member that a later rulebook brings are made by `tarim warn run`, as the topic of events is.\n\n\
     Events are kept as long as the rulebook looks back: its longest window, twice its longest sequence or absence, and the\n\
     longest lateness that it allows, and a day. New windows are filled, and a state that is lost is rebuilt, from what the topic\n\
-    still has; a rulebook that looks further back needs a longer --retention (of a topic that is there: kafka-configs.sh).\n\n\
+    still has; a rulebook that looks further back needs a longer --retention (of a topic that is there: kafka-configs.sh).\n\
+    When an event came is the broker's time, not its sender's (message.timestamp.type=LogAppendTime).\n\n\
     Events of a customer must always come in the same partition: choose as many partitions as you will ever need workers.")]
 pub struct Args {
     #[command(flatten)]

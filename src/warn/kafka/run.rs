@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use comfy_table::Table;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
-use tarim_decision::{rulebook::current, service::Exporter};
+use tarim_decision::service::Exporter;
 use tarim_warning::{
     kafka::{Encoding, Partitioner, Progress, Running, start, tick},
     rulebook::WarningBook,
@@ -61,7 +61,7 @@ pub struct Args {
     /// Most events of a transaction
     #[arg(long, default_value_t = 20_000, value_name = "EVENTS")]
     events_max: usize,
-    /// A snapshot of a partition's state is written after so many events
+    /// A snapshot of a partition's state is written after so many events, and every hour in which any came
     #[arg(long, default_value_t = 1_000_000, value_name = "EVENTS")]
     snapshot_events: u64,
     /// Put a tick on every partition so often, in seconds; 0: another process does
@@ -97,7 +97,7 @@ enum Format {
 }
 
 pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
-    let folder = if args.published { current(&home.published())? } else { home.rulebook().to_path_buf() };
+    let folder = home.rulebook_of(args.published)?;
     let book = Arc::new(WarningBook::read(&folder)?);
     let mut settings = args.broker.settings(home);
     settings.group = args.group;
@@ -145,8 +145,10 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
                 _ = int.recv() => running.stop(),
                 () = tokio::time::sleep(Duration::from_millis(200)) => {}
             }
+            // Whoever stops waits for nothing else.
             if let Some(producer) = &ticker
                 && ticked.elapsed() >= tick_every
+                && !running.is_stopping()
             {
                 // A broker that is away is no reason to stop: the next tick says the same, and more.
                 if let Err(e) = tick(&settings, producer) {

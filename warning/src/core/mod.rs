@@ -47,6 +47,7 @@ use tarim_proto::warning::v1::{Alert, DeadLetter};
 pub use backfill::Backfill;
 pub use foresee::FORESEEN;
 pub use letter::RECORD_MAX;
+pub(crate) use letter::shortened;
 pub use snapshot::{SnapshotError, Span};
 pub use worker::Worker;
 

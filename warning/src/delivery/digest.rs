@@ -5,6 +5,8 @@ use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 use tarim_proto::warning::v1::{self as wire, Alert, Level};
 
 use crate::{
+    alert::bytes_as_json,
+    core::shortened,
     ledger::{Bodies, LedgerError},
     lifecycle::{Head, Id, State, Warning},
 };
@@ -76,9 +78,13 @@ impl Waited {
     }
 }
 
-/// A part of a digest has no more lines than this, and no more text: a topic takes a megabyte at once.
+/// A part of a digest has no more lines than this, and as JSON no more bytes, unless a single line has: a topic takes a
+/// megabyte at once.
 const PART_LINES: usize = 500;
 const PART_BYTES: usize = 400 << 10;
+/// So long a text of a line is told: in both languages, and with six bytes for each of them, a line has room in a record.
+/// All of it is in the alert.
+const TEXT_MAX: usize = 32 << 10;
 
 impl Line {
     fn new(warning: &Warning, waited: Waited) -> Self {
@@ -92,10 +98,11 @@ impl Line {
     }
 }
 
-/// About as long as a line about a warning is in JSON.
-fn bytes(warning: &Warning) -> usize {
+/// How long a line about a warning is in JSON, at most.
+fn bytes(warning: &Warning, waited: &Waited) -> usize {
     let Warning { rule, key, group, customer, text, .. } = warning;
-    400 + *text as usize + [rule, key, group, customer].iter().map(|text| text.len()).sum::<usize>()
+    let texts = [rule, key, group, customer].into_iter().chain(&waited.escalated_from);
+    400 + *text as usize + texts.map(|text| bytes_as_json(text.as_bytes())).sum::<usize>()
 }
 
 /// The parts of a digest.
@@ -105,7 +112,8 @@ pub fn parts(number: u32, waits: impl Iterator<Item = (Arc<Warning>, Waited)>) -
     let mut groups: BTreeMap<(Arc<str>, Arc<str>), Lines> = BTreeMap::new();
     for (warning, waited) in waits {
         let of = (warning.group.clone(), warning.customer.clone());
-        groups.entry(of).or_default().push((Line::new(&warning, waited), bytes(&warning)));
+        let bytes = bytes(&warning, &waited);
+        groups.entry(of).or_default().push((Line::new(&warning, waited), bytes));
     }
     let mut groups: Vec<_> = groups.into_iter().collect();
     groups.iter_mut().for_each(|(_, lines)| lines.sort_by_cached_key(|(line, _)| line.rank()));
@@ -161,8 +169,8 @@ impl Line {
             warning_id: warning.id.to_string(),
             rule_id: warning.rule.to_string(),
             key: warning.key.to_string(),
-            zh,
-            en,
+            zh: shortened(zh, TEXT_MAX),
+            en: shortened(en, TEXT_MAX),
             level: (*level).into(),
             state: state.wire().into(),
             alerts: waited.alerts,
@@ -177,7 +185,11 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lifecycle::{Inspections, Lifecycle, NewAlert, Place, Raised};
+    use crate::{
+        core::RECORD_MAX,
+        delivery::push_json,
+        lifecycle::{Inspections, Lifecycle, NewAlert, Place, Raised},
+    };
 
     /// Warnings with texts, opened one after the other.
     #[derive(Default)]
@@ -194,7 +206,7 @@ mod tests {
     }
 
     impl Texts {
-        fn waits(&mut self, n: u64, customer: &str, level: Level, text: usize) -> (Arc<Warning>, Waited) {
+        fn waits(&mut self, n: u64, customer: &str, level: Level, zh: &str) -> (Arc<Warning>, Waited) {
             let alert = Alert {
                 alert_id: format!("{n:032x}"),
                 member: "001".into(),
@@ -202,7 +214,7 @@ mod tests {
                 rule_id: "W".into(),
                 key: n.to_string(),
                 level: level.into(),
-                zh: "贷".repeat(text),
+                zh: zh.into(),
                 ..Alert::default()
             };
             self.1.push(alert.clone());
@@ -219,7 +231,7 @@ mod tests {
         let of = |n: u64| if n.is_multiple_of(2) { "c1" } else { "c2" };
         let mut texts = Texts::default();
         let waits =
-            (0..1201).map(|n| texts.waits(n, of(n), if n == 7 { Level::Red } else { Level::Blue }, 1));
+            (0..1201).map(|n| texts.waits(n, of(n), if n == 7 { Level::Red } else { Level::Blue }, "贷"));
         let parts = parts(3, waits);
         let numbers: Vec<_> = parts.iter().map(|digest| (digest.number, digest.part, digest.parts)).collect();
         assert_eq!(numbers, [(3, 1, 3), (3, 2, 3), (3, 3, 3)]);
@@ -237,15 +249,29 @@ mod tests {
         assert_eq!(parts[0].groups[0].lines[0].level, Level::Red);
     }
 
+    /// As many lines as are given of as many such characters: parts, none of which is longer than a record may be.
+    fn fits(lines: u64, character: &str, times: usize) -> usize {
+        let mut texts = Texts::default();
+        let zh = character.repeat(times);
+        let parts = parts(1, (0..lines).map(|n| texts.waits(n, "c1", Level::Red, &zh)));
+        assert_eq!(parts.iter().map(|d| d.groups[0].lines.len()).sum::<usize>() as u64, lines);
+        for digest in &parts {
+            let digest = Some(digest.wire("001", &texts).unwrap());
+            let push = wire::PushMessage { digest, ..wire::PushMessage::default() };
+            let (json, encoded) = (push_json(&push).to_string(), prost::Message::encoded_len(&push));
+            assert!(json.len() < RECORD_MAX && encoded < RECORD_MAX, "{} bytes of JSON", json.len());
+        }
+        parts.len()
+    }
+
     #[test]
     fn a_part_is_no_longer_than_a_topic_takes() {
-        let mut texts = Texts::default();
-        let parts = parts(1, (0..40).map(|n| texts.waits(n, "c1", Level::Red, 30_000)));
-        assert_eq!(parts.iter().map(|d| d.groups[0].lines.len()).sum::<usize>(), 40);
-        let length = |digest: &Digest| prost::Message::encoded_len(&digest.wire("001", &texts).unwrap());
-        assert!(parts.iter().all(|digest| length(digest) < PART_BYTES + 1000));
-        // One that is longer by itself comes by itself.
-        let mut texts = Texts::default();
-        assert_eq!(super::parts(1, (0..2).map(|n| texts.waits(n, "c1", Level::Red, 200_000))).len(), 2);
+        assert_eq!(fits(40, "贷", 30_000), 10);
+        // One that is longer by itself comes by itself, and is cut.
+        assert_eq!(fits(2, "贷", 200_000), 2);
+        // As JSON these take two bytes each, and six.
+        assert_eq!(fits(40, "\\", 30_000), 7);
+        assert_eq!(fits(40, "\u{1}", 30_000), 20);
+        assert_eq!(fits(3, "\u{1}", 300_000), 3);
     }
 }

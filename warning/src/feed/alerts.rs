@@ -44,19 +44,16 @@ pub fn run(edge: &Edge) -> Result<(), FeedError> {
     let (mut read, mut count) = (Read::new(), 0);
     while !edge.stopping() {
         if looked.is_none_or(|at| at.elapsed() >= LOOK) {
+            // Before it is looked which topics there are: what comes on one that is made meanwhile is of later.
+            let at_us = Clock::System.now_us();
             assign(edge, &consumer, &mut assigned, &mut reach)?;
-            ask(edge, &consumer, &assigned, &mut reach)?;
+            ask(edge, &consumer, &assigned, at_us, &mut reach)?;
             looked = Some(Instant::now());
         }
         // What is there already is taken together; then it is handed over, however little it is.
         let wait = if count == 0 { Duration::from_millis(100) } else { Duration::ZERO };
         let more = match consumer.poll(wait) {
-            None => {
-                if count == 0 {
-                    reach.idle();
-                }
-                false
-            }
+            None => false,
             Some(Err(e)) => return Err(edge.failed("cannot read alerts")(e)),
             Some(Ok(message)) => {
                 let partition = (message.topic().to_owned(), message.partition());
@@ -84,18 +81,18 @@ pub fn run(edge: &Edge) -> Result<(), FeedError> {
             }
         };
         if !more && count > 0 {
-            let taken = std::mem::take(&mut read);
-            let nexts: Vec<_> = taken.iter().map(|(place, (_, next))| (place.clone(), *next)).collect();
-            hand_over(edge, taken)?;
-            nexts.iter().for_each(|((topic, partition), next)| reach.read(topic, *partition, *next));
+            hand_over(edge, std::mem::take(&mut read))?;
             edge.fed.taken.fetch_add(count as u64, Ordering::Relaxed);
             count = 0;
         }
-        // All of it is on disk.
-        if count == 0
-            && let Some(at_us) = reach.reached()
-        {
-            edge.ledger.heard(at_us);
+        // All that the consumer gave is on disk.
+        if count == 0 {
+            if reach.is_behind() {
+                note(edge, &consumer, &mut reach)?;
+            }
+            if let Some(at_us) = reach.reached() {
+                edge.ledger.heard(at_us);
+            }
         }
     }
     Ok(())
@@ -148,7 +145,7 @@ fn assign(
         if !assigned.insert((topic.clone(), partition)) {
             continue;
         }
-        let (first, _) = consumer
+        let (first, end) = consumer
             .fetch_watermarks(&topic, partition, ASK)
             .map_err(edge.failed("cannot ask for the first offset of a topic of alerts"))?;
         let read = edge.ledger.position(&topic, partition);
@@ -159,7 +156,14 @@ fn assign(
                 "alerts from offset {read} to {first} are gone before they were read"
             );
         }
-        let at = read.unwrap_or(first).max(first);
+        if let Some(read) = read.filter(|read| *read > end) {
+            tracing::error!(
+                topic,
+                partition,
+                "it was read up to offset {read}, and ends at {end}: it was made anew, and is read from its beginning"
+            );
+        }
+        let at = begins(read, (first, end));
         tracing::info!(topic, partition, at, "alerts are read");
         reach.read(&topic, partition, at);
         let added = new.add_partition_offset(&topic, partition, Offset::Offset(at));
@@ -174,17 +178,35 @@ fn assign(
     Ok(())
 }
 
+/// Where reading begins of what reaches from one offset to another. What was read of a topic that was made anew does not count.
+fn begins(read: Option<i64>, (first, end): (i64, i64)) -> i64 {
+    read.filter(|read| (first..=end).contains(read)).unwrap_or(first)
+}
+
+/// Notes how far the consumer is. Behind the last alert that it gave stand marks of transactions, which it passes over: its
+/// position is behind them once they have come (librdkafka 2.12, `rd_kafka_op_handle_std`).
+fn note(edge: &Edge, consumer: &BaseConsumer<Quiet>, reach: &mut Reach) -> Result<(), FeedError> {
+    let positions = consumer.position().map_err(edge.failed("cannot tell how far alerts are read"))?;
+    for element in positions.elements() {
+        // It has none before anything came: then it is where reading began.
+        if let Offset::Offset(next) = element.offset() {
+            reach.read(element.topic(), element.partition(), next);
+        }
+    }
+    Ok(())
+}
+
 /// Asks where the partitions end, so that it is known up to when all alerts have been read. Without any, nothing is.
 fn ask(
     edge: &Edge,
     consumer: &BaseConsumer<Quiet>,
     assigned: &BTreeSet<(String, i32)>,
+    at_us: i64,
     reach: &mut Reach,
 ) -> Result<(), FeedError> {
     if assigned.is_empty() {
         return Ok(());
     }
-    let at_us = Clock::System.now_us();
     let failed = || edge.failed("cannot ask for the ends of the topics of alerts");
     let mut list = TopicPartitionList::new();
     for (topic, partition) in assigned {
@@ -204,4 +226,24 @@ fn ask(
         reach.asked(at_us, ends);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::begins;
+
+    #[test]
+    fn reading_begins_where_it_ended_if_that_is_there() {
+        for (read, reaches, at) in [
+            (None, (0, 5), 0),
+            (None, (3, 5), 3),
+            (Some(4), (3, 5), 4),
+            (Some(5), (3, 5), 5),
+            (Some(2), (3, 5), 3),
+            // The topic was made anew.
+            (Some(6), (0, 5), 0),
+        ] {
+            assert_eq!(begins(read, reaches), at, "{read:?} of {reaches:?}");
+        }
+    }
 }

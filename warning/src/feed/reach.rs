@@ -7,21 +7,18 @@ type Place = (String, i32);
 
 /// How far the partitions of alerts are read, beside how far they go.
 ///
-/// Where a partition ends is asked for now and then; once all of that is read, every alert which there was then has been. The
-/// end of a partition can stand behind marks of transactions, which no reader sees: so it is also read to its end when nothing came
-/// for a while, or when neither it nor its reader moved from one question to the next.
+/// Where a partition ends is asked for now and then; once all of that is read, every alert which there was then has been.
+/// Only what was read counts. That nothing comes says nothing: a broker may be slow to answer, and a backlog to arrive.
 #[derive(Default)]
 pub struct Reach {
     /// First offset of each that has not been read.
     read: BTreeMap<Place, i64>,
     /// When was asked, and what of each is still to be read.
     asked: Option<(i64, BTreeMap<Place, i64>)>,
-    /// Of each, end and offset when it was asked before.
-    before: BTreeMap<Place, (i64, i64)>,
 }
 
 impl Reach {
-    /// Everything before this offset has been read.
+    /// Everything before this offset has been read: alerts, and marks of transactions, which no reader sees.
     pub fn read(&mut self, topic: &str, partition: i32, next: i64) {
         let place = (topic.to_owned(), partition);
         if let Some((_, open)) = &mut self.asked
@@ -34,16 +31,8 @@ impl Reach {
 
     /// The partitions end there, at this time.
     pub fn asked(&mut self, at_us: i64, ends: BTreeMap<Place, i64>) {
-        let now = |(place, end): (&Place, &i64)| {
-            (place.clone(), (*end, self.read.get(place).copied().unwrap_or_default()))
-        };
-        let now: BTreeMap<Place, (i64, i64)> = ends.iter().map(now).collect();
-        let before = std::mem::replace(&mut self.before, now);
         let mut open = ends;
-        open.retain(|place, end| {
-            let (_, read) = self.before[place];
-            read < *end && before.get(place) != Some(&(*end, read))
-        });
+        open.retain(|place, end| self.read.get(place).copied().unwrap_or_default() < *end);
         // What was asked before and is not all read stays: else one partition after the other could put it off for ever.
         match &mut self.asked {
             Some((_, still)) if !still.is_empty() => still.retain(|place, _| open.contains_key(place)),
@@ -51,11 +40,9 @@ impl Reach {
         }
     }
 
-    /// Nothing has come for a while.
-    pub fn idle(&mut self) {
-        if let Some((_, open)) = &mut self.asked {
-            open.clear();
-        }
+    /// Is something that was asked for still to be read?
+    pub fn is_behind(&self) -> bool {
+        self.asked.as_ref().is_some_and(|(_, open)| !open.is_empty())
     }
 
     /// Since when, in microseconds since 1970-01-01T00:00:00Z, all is read that there was; None: nothing new of that.
@@ -96,19 +83,33 @@ mod tests {
         assert_eq!(reach.reached(), Some(300));
     }
 
-    /// Behind the last alert stands the mark of its transaction, which no reader sees.
+    /// Whatever there is may be on its way: the first answer of a broker that is slow, and all of a backlog.
     #[test]
-    fn marks_of_transactions_do_not_hold_it_up() {
+    fn silence_is_no_evidence() {
+        let mut reach = Reach::default();
+        reach.read("red", 0, 0);
+        reach.asked(100, ends([("red", 0, 2)]));
+        assert_eq!((reach.is_behind(), reach.reached()), (true, None));
+        // Asked again, and nothing has moved.
+        reach.asked(200, ends([("red", 0, 2)]));
+        assert_eq!((reach.is_behind(), reach.reached()), (true, None));
+        // The alert is read, and behind it stands the mark of its transaction.
+        reach.read("red", 0, 1);
+        assert_eq!((reach.is_behind(), reach.reached()), (true, None));
+        reach.read("red", 0, 2);
+        assert_eq!((reach.is_behind(), reach.reached()), (false, Some(100)));
+        assert!(!reach.is_behind(), "nothing was asked since");
+    }
+
+    /// Its topic was made anew, and is read from its beginning.
+    #[test]
+    fn what_is_read_again_is_not_read_before_it_is() {
         let mut reach = Reach::default();
         reach.read("red", 0, 9);
-        reach.asked(100, ends([("red", 0, 10)]));
+        reach.read("red", 0, 0);
+        reach.asked(100, ends([("red", 0, 2)]));
         assert_eq!(reach.reached(), None);
-        reach.idle();
+        reach.read("red", 0, 2);
         assert_eq!(reach.reached(), Some(100));
-        // Others are busy, so it is never idle; but this one has not moved.
-        reach.read("blue", 0, 0);
-        reach.asked(200, ends([("red", 0, 10), ("blue", 0, 7)]));
-        reach.read("blue", 0, 7);
-        assert_eq!(reach.reached(), Some(200));
     }
 }

@@ -6,7 +6,7 @@
 use std::{
     fmt,
     sync::{Arc, atomic::Ordering},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use prometheus_client::{
@@ -19,7 +19,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::{EdgeError, Settings, quiet::Quiet, watched::Watched};
 
-/// Longest that the broker is asked where a partition ends: whoever scrapes waits for it.
+/// Longest that the broker is asked where all partitions end: whoever scrapes waits for it, and gives up in the end.
 const ASK: Duration = Duration::from_secs(2);
 
 /// Everything that is told of a running pipeline.
@@ -42,13 +42,28 @@ impl Exposition {
         registry
     }
 
-    /// How many events of a partition are not committed yet; None: the broker does not say.
-    fn lag(&self, partition: i32, watched: &Watched) -> Option<u64> {
+    /// How many events of a partition are not committed yet; None: the broker does not say in time.
+    fn lag(&self, partition: i32, watched: &Watched, within: Duration) -> Option<u64> {
         // Before a partition is asked, so that it cannot be ahead of its end.
         let offset = watched.offset.load(Ordering::Acquire);
-        let (_, end) = self.asks.fetch_watermarks(&self.events, partition, ASK).ok()?;
+        let (_, end) = self.asks.fetch_watermarks(&self.events, partition, within).ok()?;
         Some(end.saturating_sub(offset).max(0) as u64)
     }
+}
+
+/// What is answered of some things, which are asked for one after the other. All together take no longer than `within`, and
+/// after one that is not answered no more are asked for: each would be waited for.
+fn answers<'a, T, A>(
+    of: &'a [T],
+    within: Duration,
+    mut ask: impl FnMut(&'a T, Duration) -> Option<A>,
+) -> Vec<(&'a T, A)> {
+    let begun = Instant::now();
+    let answer = |thing| {
+        let left = within.checked_sub(begun.elapsed()).filter(|left| !left.is_zero())?;
+        Some((thing, ask(thing, left)?))
+    };
+    of.iter().map_while(answer).collect()
 }
 
 impl fmt::Debug for Exposition {
@@ -149,10 +164,9 @@ impl Exposition {
     fn reach(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let help = "Events that are there and not committed yet; absent while the broker does not answer.";
         let mut family = encoder.encode_descriptor("tarim_warn_lag_events", help, None, MetricType::Gauge)?;
-        for (partition, watched) in &self.partitions {
-            if let Some(lag) = self.lag(*partition, watched) {
-                family.encode_family(&[("partition", partition.to_string())])?.encode_gauge(&lag)?;
-            }
+        let lag = |(partition, watched): &(i32, Arc<Watched>), within| self.lag(*partition, watched, within);
+        for ((partition, _), lag) in answers(&self.partitions, ASK, lag) {
+            family.encode_family(&[("partition", partition.to_string())])?.encode_gauge(&lag)?;
         }
         let help = "Time since the latest event that is committed; infinite before the first.";
         let seconds = Some(&Unit::Seconds);
@@ -177,7 +191,7 @@ impl Exposition {
                 *all.entry((rule.clone(), *level)).or_default() += count;
             }
         }
-        let help = "Alerts by rule and level.";
+        let help = "Alerts by rule and level; of rules that hold, also none.";
         let mut family =
             encoder.encode_descriptor("tarim_warn_rule_alerts", help, None, MetricType::Counter)?;
         for ((rule, level), count) in all {
@@ -202,5 +216,31 @@ impl Exposition {
             family.encode_family(&labels)?.encode_gauge(&1u64)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_that_is_away_is_waited_for_once() {
+        let mut asked = Vec::new();
+        let found = answers(&[0_u32, 1, 2, 3], Duration::from_secs(60), |partition, left| {
+            asked.push((*partition, left <= Duration::from_secs(60)));
+            (*partition < 2).then_some(10 * *partition)
+        });
+        assert_eq!(found, [(&0, 0), (&1, 10)]);
+        assert_eq!(asked, [(0, true), (1, true), (2, true)]);
+    }
+
+    #[test]
+    fn all_together_are_waited_for_no_longer_than_one() {
+        let found = answers(&[0_u32, 1, 2], Duration::from_millis(20), |partition, left| {
+            std::thread::sleep(left);
+            Some(*partition)
+        });
+        assert_eq!(found, [(&0, 0)]);
+        assert!(answers(&[0_u32], Duration::ZERO, |partition, _| Some(*partition)).is_empty());
     }
 }

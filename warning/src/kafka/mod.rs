@@ -100,7 +100,7 @@ pub struct Settings {
     pub events_max: usize,
     /// … or so long after its first one.
     pub interval: Duration,
-    /// A snapshot is written after so many events.
+    /// A snapshot is written after so many events, and every hour in which any came.
     pub snapshot_events: u64,
     /// The partitions to work on; None: all.
     pub partitions: Option<Vec<i32>>,

@@ -37,6 +37,10 @@ use crate::{
     rulebook::WarningBook,
 };
 
+/// The state is written at least so often while anything comes, however little: a partition whose last snapshot is older
+/// than what its topic still has could not be taken up again after a crash.
+const SNAPSHOT_EVERY: Duration = Duration::from_secs(3600);
+
 /// Why an attempt ends.
 pub enum End {
     /// It was told to stop, or took all there was.
@@ -62,7 +66,9 @@ pub struct Attempt<'a> {
     /// Offset of the next event, and the first one whose alerts are not out yet.
     next: i64,
     live_from: i64,
+    /// Events since the state was written or loaded, and when that was.
     since_snapshot: u64,
+    written: Instant,
     /// The group has a committed offset.
     has_committed: bool,
     /// How long a commit takes, of late.
@@ -135,7 +141,7 @@ impl<'a> Attempt<'a> {
         watched.offset.store(live_from, Ordering::Relaxed);
         watched.event_us.store(worker.latest_us(), Ordering::Relaxed);
         watched.customers.store(worker.customers() as u64, Ordering::Relaxed);
-        watched.holds(worker.book().version(), worker.features());
+        watched.holds(worker.book(), worker.features());
         Ok(Self {
             settings,
             partition,
@@ -151,6 +157,7 @@ impl<'a> Attempt<'a> {
             next: at,
             live_from,
             since_snapshot: 0,
+            written: Instant::now(),
             has_committed: committed.is_some(),
             commit_takes: Duration::ZERO,
         })
@@ -198,7 +205,7 @@ impl<'a> Attempt<'a> {
                         // What was before it goes out first: no transaction stays open while history is read.
                         if let Some((events, _)) = open.take() {
                             self.next -= 1;
-                            if let Err(e) = self.commit(events) {
+                            if let Err(e) = self.commit(events, stop) {
                                 return self.failed("cannot commit", e);
                             }
                             self.next += 1;
@@ -237,7 +244,7 @@ impl<'a> Attempt<'a> {
             if let Some((events, since)) = open {
                 let full = swapped || events >= settings.events_max || since.elapsed() >= self.patience();
                 if full || stopping || (ended && settings.until_end) {
-                    if let Err(e) = self.commit(events) {
+                    if let Err(e) = self.commit(events, stop) {
                         return self.failed("cannot commit", e);
                     }
                     open = None;
@@ -246,7 +253,7 @@ impl<'a> Attempt<'a> {
             let at_end = open.is_none() && ended && settings.until_end;
             let all_at_end = at_end && self.ends.rests(self.partition, self.next);
             let done = open.is_none() && (stopping || all_at_end);
-            let due = self.since_snapshot >= settings.snapshot_events || (done && self.since_snapshot > 0);
+            let due = is_due(self.since_snapshot, settings.snapshot_events, self.written.elapsed(), done);
             // History that was read at a swap may be gone when the swap is made again, and so may a generation: the state is
             // written at once.
             if open.is_none() && (swapped || (due && self.next >= self.live_from)) {
@@ -256,6 +263,7 @@ impl<'a> Attempt<'a> {
                     return End::Fatal(EdgeError::Snapshot { folder, source });
                 }
                 self.since_snapshot = 0;
+                self.written = Instant::now();
                 self.watched.customers.store(self.worker.customers() as u64, Ordering::Relaxed);
             }
             if done {
@@ -302,7 +310,7 @@ impl<'a> Attempt<'a> {
     }
 
     fn tell_what_holds(&self) {
-        self.watched.holds(self.worker.book().version(), self.worker.features());
+        self.watched.holds(self.worker.book(), self.worker.features());
     }
 
     /// It was told to stop before a change was made. All before that is committed, and need not be taken again.
@@ -388,8 +396,9 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Commits the offset of so many events together with their alerts.
-    fn commit(&mut self, events: usize) -> Result<(), KafkaError> {
+    /// Commits the offset of so many events together with their alerts. Whoever is told to stop asks once: what could not
+    /// be committed is taken again.
+    fn commit(&mut self, events: usize, stop: &AtomicBool) -> Result<(), KafkaError> {
         let start = Instant::now();
         let mut offsets = TopicPartitionList::new();
         offsets.add_partition_offset(&self.settings.events, self.partition, Offset::Offset(self.next))?;
@@ -403,7 +412,7 @@ impl<'a> Attempt<'a> {
             match self.producer.commit_transaction(CALL) {
                 Ok(()) => break,
                 // It is the same transaction still: asking again is safe.
-                Err(KafkaError::Transaction(e)) if e.is_retriable() => {}
+                Err(KafkaError::Transaction(e)) if e.is_retriable() && !stop.load(Ordering::Relaxed) => {}
                 Err(e) => return Err(e),
             }
         }
@@ -422,14 +431,40 @@ impl<'a> Attempt<'a> {
 
     /// The state has taken events whose alerts are not out: it is thrown away with the transaction.
     fn failed(&self, what: &str, error: KafkaError) -> End {
-        let fenced = matches!(&error, KafkaError::Transaction(e) if e.is_fatal());
+        let ended = matches!(&error, KafkaError::Transaction(e) if e.is_fatal());
         let error = self.settings.failed(format!("partition {}: {what}", self.partition))(error);
-        if fenced {
-            return End::Fatal(error);
+        if !ended && !self.is_fenced() {
+            // If it cannot be aborted here, the next attempt's producer aborts it.
+            let _ = self.producer.abort_transaction(CALL);
         }
-        // If it cannot be aborted here, the next attempt's producer aborts it.
-        let _ = self.producer.abort_transaction(CALL);
-        End::Again(error)
+        // Who was fenced may hear of it only now.
+        if ended || self.is_fenced() { End::Fatal(error) } else { End::Again(error) }
+    }
+
+    /// Has somebody else taken the partition over? Another attempt would fence them off in turn, and so on for ever.
+    fn is_fenced(&self) -> bool {
+        self.producer.client().fatal_error().is_some_and(|(code, _)| is_fencing(code))
+    }
+}
+
+/// Of what has ended a producer. (While it sends, it says no more than that it takes nothing: its client is asked why.)
+fn is_fencing(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode::{Fenced, InvalidProducerEpoch, ProducerFenced};
+    matches!(code, Fenced | InvalidProducerEpoch | ProducerFenced)
+}
+
+/// Is the state to be written? `events` came since that was done, and so much time went by.
+fn is_due(events: u64, events_max: u64, since: Duration, done: bool) -> bool {
+    events > 0 && (done || events >= events_max || since >= SNAPSHOT_EVERY)
+}
+
+/// The first offset that is not committed, as the broker told it; None: nothing ever was. To take an error for that would
+/// be to begin anew, and to tell everything again.
+fn committed(told: Option<(Result<(), KafkaError>, Offset)>) -> Result<Option<i64>, KafkaError> {
+    match told.ok_or(KafkaError::OffsetFetch(RDKafkaErrorCode::UnknownPartition))? {
+        (Err(e), _) => Err(e),
+        (Ok(()), Offset::Offset(offset)) => Ok(Some(offset)),
+        (Ok(()), _) => Ok(None),
     }
 }
 
@@ -496,13 +531,10 @@ impl Settings {
     fn committed(&self, consumer: &BaseConsumer<Quiet>, partition: i32) -> Result<Option<i64>, EdgeError> {
         let mut asked = TopicPartitionList::new();
         asked.add_partition(&self.events, partition);
-        let committed = consumer
-            .committed_offsets(asked, CALL)
-            .map_err(self.failed("cannot ask for the committed offset"))?;
-        Ok(committed.elements().first().and_then(|e| match e.offset() {
-            Offset::Offset(offset) => Some(offset),
-            _ => None,
-        }))
+        let failed = || self.failed("cannot ask for the committed offset");
+        let told = consumer.committed_offsets(asked, CALL).map_err(failed())?;
+        let told = told.elements().first().map(|e| (e.error(), e.offset()));
+        committed(told).map_err(failed())
     }
 
     /// Partitions of the topic of events.
@@ -513,5 +545,48 @@ impl Settings {
             .map_err(self.failed("cannot ask for the topic of events"))?;
         let topic = metadata.topics().iter().find(|t| t.name() == self.events && !t.partitions().is_empty());
         topic.map(|t| t.partitions().len() as i32).ok_or_else(|| EdgeError::NoTopic(self.events.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_not_taken_for_an_offset_that_was_never_committed() {
+        let unstable = || KafkaError::OffsetFetch(RDKafkaErrorCode::UnstableOffsetCommit);
+        let nothing = KafkaError::OffsetFetch(RDKafkaErrorCode::UnknownPartition);
+        for (told, wanted) in [
+            (Some((Ok(()), Offset::Offset(7))), Ok(Some(7))),
+            (Some((Ok(()), Offset::Invalid)), Ok(None)),
+            (Some((Err(unstable()), Offset::Invalid)), Err(unstable())),
+            (Some((Err(unstable()), Offset::Offset(7))), Err(unstable())),
+            (None, Err(nothing)),
+        ] {
+            assert_eq!(committed(told), wanted);
+        }
+    }
+
+    /// Also while it sends, when it is told no more than that something fatal has happened.
+    #[test]
+    fn who_is_fenced_is_told_from_who_may_try_again() {
+        use RDKafkaErrorCode::{Fatal, Fenced, InvalidProducerEpoch, OutOfOrderSequenceNumber};
+        let fencing = [Fenced, InvalidProducerEpoch, OutOfOrderSequenceNumber, Fatal].map(is_fencing);
+        assert_eq!(fencing, [true, true, false, false]);
+    }
+
+    #[test]
+    fn the_state_is_written_after_so_many_events_and_after_so_much_time() {
+        let (short, long) = (Duration::from_secs(60), SNAPSHOT_EVERY);
+        for (events, since, done, wanted) in [
+            (0, long, true, false),
+            (1, short, false, false),
+            (1, short, true, true),
+            (1, long, false, true),
+            (9, short, false, false),
+            (10, short, false, true),
+        ] {
+            assert_eq!(is_due(events, 10, since, done), wanted, "{events} {since:?} {done}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! All partitions, a thread each.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -67,6 +68,7 @@ pub fn start(settings: &Settings, book: &Arc<WarningBook>) -> Result<Running, Ed
         return Err(EdgeError::NoPartition { topic, partition, count: count as usize });
     }
     settings.ensure_topics(book)?;
+    settings.check_timestamps();
     // Before anything is taken: a datamart that is not there must not be found out in the midst of it.
     let live = settings.live(book)?;
     settings.known.check(book)?;
@@ -77,12 +79,7 @@ pub fn start(settings: &Settings, book: &Arc<WarningBook>) -> Result<Running, Ed
         let (settings, book, stop, ends) = (settings.clone(), book.clone(), stop.clone(), ends.clone());
         let of_thread = watched.clone();
         let work = move || {
-            let result = work(&settings, &book, partition, &of_thread, (&ends, &stop));
-            if result.is_err() {
-                // A partition that nobody works on would be missed: all stop, and whoever watches starts anew.
-                stop.store(true, Ordering::Relaxed);
-            }
-            result
+            guarded(partition, &stop, || work(&settings, &book, partition, &of_thread, (&ends, &stop)))
         };
         let thread = thread::Builder::new().name(format!("warn-{partition}")).spawn(work);
         Partition { number: partition, watched, thread: thread.expect("the system has a thread left") }
@@ -90,6 +87,21 @@ pub fn start(settings: &Settings, book: &Arc<WarningBook>) -> Result<Running, Ed
     let edges = live.map_or_else(Vec::new, |live| live.counts());
     let (partitions, network) = (partitions.collect(), settings.contagion.clone());
     Ok(Running { partitions, stop: stop.clone(), network, edges, settings: settings.clone() })
+}
+
+/// Does the work of a partition, and tells all to stop if it fails or panics: a partition that nobody works on would be
+/// missed, so all stop, and whoever watches starts anew.
+fn guarded(
+    partition: i32,
+    stop: &AtomicBool,
+    work: impl FnOnce() -> Result<(), EdgeError>,
+) -> Result<(), EdgeError> {
+    // What it was at work on is dropped with it: nobody sees that half done.
+    let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(EdgeError::Panicked(partition)));
+    if result.is_err() {
+        stop.store(true, Ordering::Relaxed);
+    }
+    result
 }
 
 /// Works on a partition, from one attempt to the next.
@@ -126,6 +138,11 @@ impl Running {
     /// Asks all to commit what they have, write their state, and end.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Were they asked to, or did one fail?
+    pub fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 
     /// The kinds of edges that alerts spread along, and how many there were at the start.
@@ -183,5 +200,24 @@ impl Progress {
             spread: self.spread + now(&watched.spread),
             cut: self.cut + now(&watched.cut),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_that_ends_badly_stops_all() {
+        let ended = |work: fn() -> Result<(), EdgeError>| {
+            let stop = AtomicBool::new(false);
+            let said = guarded(3, &stop, work).err().map(|e| e.to_string());
+            (stop.into_inner(), said)
+        };
+        assert_eq!(ended(|| Ok(())), (false, None));
+        let (stopped, said) = ended(|| Err(EdgeError::NoPlaces));
+        assert!(stopped && said == Some(EdgeError::NoPlaces.to_string()));
+        let (stopped, said) = ended(|| panic!("as a test wants it"));
+        assert!(stopped && said == Some(EdgeError::Panicked(3).to_string()));
     }
 }

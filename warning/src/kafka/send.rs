@@ -11,6 +11,7 @@ use rdkafka::{
 use super::{CALL, EdgeError, Encoding, Settings};
 use crate::{
     event::{Format, Intake, Reader, Taken},
+    feed::Delivered,
     replay::{EventFile, ReplayError},
     rulebook::WarningBook,
 };
@@ -40,7 +41,9 @@ pub fn send_file(
         // The partitioner of the Java client: whoever else sends events of the customer finds the same partition.
         .set("partitioner", "murmur2_random")
         .set("queue.buffering.max.messages", "500000");
-    let producer: BaseProducer = config.create().map_err(settings.failed("cannot make a producer"))?;
+    let producer: BaseProducer<Delivered> = config
+        .create_with_context(Delivered::new("events of a file"))
+        .map_err(settings.failed("cannot make a producer"))?;
     let partitions = settings.partition_count()?;
     let mut events = EventFile::open(from)?;
     let mut reader = Reader::new(Arc::new(Intake::new(book)));
@@ -68,16 +71,28 @@ pub fn send_file(
         sent += 1;
         if sent % 4096 == 0 {
             producer.poll(Duration::ZERO);
+            arrived(settings, &producer, from)?;
             progress(events.bytes());
         }
     }
     producer.flush(CALL * 10).map_err(settings.failed("cannot send the last events"))?;
+    arrived(settings, &producer, from)?;
     Ok(sent)
+}
+
+/// Has everything arrived of which something has been heard?
+fn arrived(settings: &Settings, producer: &BaseProducer<Delivered>, from: &Path) -> Result<(), EdgeError> {
+    let Some((e, lost)) = producer.context().take_failures() else { return Ok(()) };
+    let what = format!(
+        "{lost} records of {} did not arrive, and no more are sent; what did arrive counts twice if the file is sent again",
+        from.display()
+    );
+    Err(settings.failed(what)(e))
 }
 
 fn put(
     settings: &Settings,
-    producer: &BaseProducer,
+    producer: &BaseProducer<Delivered>,
     key: &str,
     partition: Option<i32>,
     payload: &[u8],

@@ -11,7 +11,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{self, BufWriter},
+    io::{self, BufWriter, Read},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -44,6 +44,22 @@ struct Named {
 impl Named {
     fn bytes(&self) -> u64 {
         fs::metadata(&self.path).map_or(0, |m| m.len())
+    }
+}
+
+/// A file that is opened when it is read: of a chain, which may be long, one at a time.
+struct Unopened<'f> {
+    path: &'f Path,
+    file: Option<File>,
+}
+
+impl Read for Unopened<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(File::open(self.path)?),
+        };
+        file.read(into)
     }
 }
 
@@ -106,14 +122,10 @@ impl Snapshots {
         chain: &[&'f Named],
     ) -> Result<(Worker, i64), (SnapshotError, &'f Named)> {
         let restored = |book: Arc<WarningBook>| {
-            let mut files = Vec::with_capacity(chain.len());
-            for named in chain {
-                files.push(File::open(&named.path).map_err(|e| (e.into(), *named))?);
-            }
             let mut begun = chain[0];
-            let files = chain.iter().zip(files).map(|(named, file)| {
+            let files = chain.iter().map(|named| {
                 begun = named;
-                file
+                Unopened { path: &named.path, file: None }
             });
             let restored = Worker::restore(book, self.partition, files);
             restored.map_err(|e| (e, begun))

@@ -7,51 +7,72 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tarim_proto::event::v1::{Event, FeaturesChange, RulebookChange, Tick, event::Kind};
 
 use super::{CALL, EdgeError, Settings};
+use crate::feed::Delivered;
 
 /// Writes a tick of the present to each partition.
-pub fn tick(settings: &Settings, producer: &BaseProducer) -> Result<(), EdgeError> {
+pub fn tick(settings: &Settings, producer: &BaseProducer<Delivered>) -> Result<(), EdgeError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now_us = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
-    to_all(
-        settings,
-        producer,
-        Event { happened_at_us: now_us, kind: Some(Kind::Tick(Tick {})), ..Event::default() },
-    )
+    let tick = Event { happened_at_us: now_us, kind: Some(Kind::Tick(Tick {})), ..Event::default() };
+    to_all(settings, producer, "a tick", tick)
 }
 
 /// Says in each partition that from here on the rulebook of a version holds, and, if one is named, that its rules read the
 /// features of this generation.
 pub fn change_rulebook(
     settings: &Settings,
-    producer: &BaseProducer,
+    producer: &BaseProducer<Delivered>,
     version: &str,
     features: Option<&str>,
 ) -> Result<(), EdgeError> {
     let features = features.map(str::to_owned);
     let kind = Kind::Rulebook(RulebookChange { version: version.to_owned(), features });
-    to_all(settings, producer, Event { kind: Some(kind), ..Event::default() })
+    let what = format!("the change to rulebook {version}");
+    to_all(settings, producer, &what, Event { kind: Some(kind), ..Event::default() })
 }
 
 /// Says in each partition that from here on the features of a generation are read.
-pub fn change_features(settings: &Settings, producer: &BaseProducer, version: &str) -> Result<(), EdgeError> {
+pub fn change_features(
+    settings: &Settings,
+    producer: &BaseProducer<Delivered>,
+    version: &str,
+) -> Result<(), EdgeError> {
     let kind = Kind::Features(FeaturesChange { version: version.to_owned() });
-    to_all(settings, producer, Event { kind: Some(kind), ..Event::default() })
+    let what = format!("the change to features of generation {version}");
+    to_all(settings, producer, &what, Event { kind: Some(kind), ..Event::default() })
 }
 
-fn to_all(settings: &Settings, producer: &BaseProducer, event: Event) -> Result<(), EdgeError> {
+/// Returns when the brokers have it in all partitions.
+fn to_all(
+    settings: &Settings,
+    producer: &BaseProducer<Delivered>,
+    what: &str,
+    event: Event,
+) -> Result<(), EdgeError> {
+    let cannot = format!("cannot send {what} to all partitions");
+    // Of a call before.
+    let _ = producer.context().take_failures();
     let payload = event.encode_to_vec();
-    for partition in 0..settings.partition_count()? {
+    let partitions = settings.partition_count()?;
+    for partition in 0..partitions {
         let record = BaseRecord::<(), [u8]>::to(&settings.events).partition(partition).payload(&payload);
-        producer.send(record).map_err(|(e, _)| settings.failed("cannot send to all partitions")(e))?;
+        producer.send(record).map_err(|(e, _)| settings.failed(cannot.as_str())(e))?;
     }
-    producer.flush(CALL).map_err(settings.failed("cannot send to all partitions"))
+    producer.flush(CALL).map_err(settings.failed(cannot.as_str()))?;
+    // That nothing is under way any more does not mean that it has arrived.
+    match producer.context().take_failures() {
+        None => Ok(()),
+        Some((e, lost)) => Err(settings.failed(format!("{cannot}: {lost} of {partitions} lack it"))(e)),
+    }
 }
 
 impl Settings {
     /// A producer of ticks.
-    pub fn tick_producer(&self) -> Result<BaseProducer, EdgeError> {
+    pub fn tick_producer(&self) -> Result<BaseProducer<Delivered>, EdgeError> {
         let mut config = self.client();
         config.set("enable.idempotence", "true");
-        config.create().map_err(self.failed("cannot make a producer"))
+        config
+            .create_with_context(Delivered::new("ticks and changes"))
+            .map_err(self.failed("cannot make a producer"))
     }
 }

@@ -3,12 +3,12 @@
 use std::{collections::HashSet, time::Duration};
 
 use rdkafka::{
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
     client::DefaultClientContext,
     consumer::Consumer,
-    error::RDKafkaErrorCode,
+    error::{KafkaError, RDKafkaErrorCode},
 };
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{CALL, EdgeError, Settings};
 use crate::rulebook::{Level, WarningBook};
@@ -19,6 +19,10 @@ const MEMBER: &str = "{member}";
 /// Longest batch of a topic, in bytes: Kafka's own default, which has room for the longest record ([`crate::core::RECORD_MAX`])
 /// and what a batch puts around it. It is said to each topic, since a broker may have been told less.
 const BATCH_MAX: &str = "1048588";
+
+/// When an event came is what the log says, not its sender: a clock that is wrong somewhere neither lets events of the future
+/// in nor hides history from a new window. (Kafka believes senders unless it is told; before version 4 whatever they say.)
+const TIMESTAMPS: (&str, &str) = ("message.timestamp.type", "LogAppendTime");
 
 /// What became of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,8 +44,8 @@ pub async fn init(
     let mut names = alert_topics(&settings.alerts, members)?;
     names.push(settings.dead.clone());
     let kept_ms = retention_ms(retention);
-    let (events, kept) = ([settings.events.clone()], [("retention.ms", kept_ms.as_str())]);
-    let mut created = make(settings, &events, partitions, replication, &kept).await?;
+    let (events, config) = ([settings.events.clone()], [("retention.ms", kept_ms.as_str()), TIMESTAMPS]);
+    let mut created = make(settings, &events, partitions, replication, &config).await?;
     created.extend(create(settings, &names, partitions, replication).await?);
     Ok(created)
 }
@@ -98,9 +102,9 @@ async fn make(
         .map(|result| match result {
             Ok(topic) => Ok(Created { topic, existed: false }),
             Err((topic, RDKafkaErrorCode::TopicAlreadyExists)) => Ok(Created { topic, existed: true }),
-            Err((topic, code)) => Err(settings.failed(format!("cannot create the topic `{topic}`"))(
-                rdkafka::error::KafkaError::AdminOp(code),
-            )),
+            Err((topic, code)) => {
+                Err(settings.failed(format!("cannot create the topic `{topic}`"))(KafkaError::AdminOp(code)))
+            }
         })
         .collect()
 }
@@ -124,6 +128,38 @@ fn alert_topics(name: &str, members: &[String]) -> Result<Vec<String>, EdgeError
 }
 
 impl Settings {
+    /// Says so if when events came is what their senders say.
+    pub(super) fn check_timestamps(&self) {
+        let (name, wanted) = TIMESTAMPS;
+        let Self { events: topic, brokers, .. } = self;
+        match self.of_events(name) {
+            Ok(Some(found)) if found != wanted => warn!(
+                topic,
+                "{name} of the topic of events is {found}: when an event came is what its sender's clock says, and one that is \
+                 wrong lets events of the future in, or hides history from new windows\n    \
+                 fix: kafka-configs.sh --bootstrap-server {brokers} --alter --topic {topic} --add-config {name}={wanted}"
+            ),
+            Ok(_) => {}
+            // Who may read and write events need not be allowed to ask this.
+            Err(e) => info!(topic, "whether {name} of the topic of events is {wanted} is not known: {e}"),
+        }
+    }
+
+    /// A setting of the topic of events; None: it has none of that name.
+    fn of_events(&self, name: &str) -> Result<Option<String>, EdgeError> {
+        let failed = || self.failed("cannot ask for the settings of the topic of events");
+        let admin: AdminClient<DefaultClientContext> =
+            self.client().create().map_err(self.failed("cannot make a client"))?;
+        let (topic, options) =
+            ([ResourceSpecifier::Topic(&self.events)], AdminOptions::new().request_timeout(Some(CALL)));
+        let told = futures::executor::block_on(admin.describe_configs(&topic, &options)).map_err(failed())?;
+        match told.into_iter().next() {
+            None => Ok(None),
+            Some(Ok(config)) => Ok(config.get(name).and_then(|entry| entry.value.clone())),
+            Some(Err(code)) => Err(failed()(KafkaError::AdminOp(code))),
+        }
+    }
+
     /// Sees to it that whatever a rulebook's alerts and dead letters go to is there: one that is not would stop a partition for
     /// ever, and all members' alerts with it. A rulebook may bring members that are new: their topics are made, as the
     /// topic of events is. All else is made by `tarim warn init`.

@@ -12,7 +12,7 @@ use std::{
 
 use tarim_proto::warning::v1::{Alert, Level};
 
-use crate::core::Losses;
+use crate::{core::Losses, rulebook::WarningBook};
 
 /// What a partition has done since the process began. What is counted is committed.
 #[derive(Debug, Default)]
@@ -53,7 +53,7 @@ pub struct Named {
     /// Version of the rulebook that holds, and of the generation of features; empty: none.
     pub rulebook: String,
     pub features: String,
-    /// Alerts by rule and level.
+    /// Alerts by rule and level. Rules that hold are there before their first one: a rate begins with what was before it.
     pub raised: BTreeMap<(String, Level), u64>,
 }
 
@@ -96,10 +96,13 @@ impl Watched {
         self.offset.store(offset, Ordering::Release);
     }
 
-    pub fn holds(&self, rulebook: &str, features: Option<&str>) {
+    pub fn holds(&self, book: &WarningBook, features: Option<&str>) {
         let mut named = self.named();
-        rulebook.clone_into(&mut named.rulebook);
+        book.version().clone_into(&mut named.rulebook);
         features.unwrap_or_default().clone_into(&mut named.features);
+        for rule in book.rules() {
+            named.raised.entry((rule.id.clone(), rule.level.wire())).or_default();
+        }
     }
 
     pub fn named(&self) -> MutexGuard<'_, Named> {
@@ -112,5 +115,29 @@ impl Tally {
         self.alerts += 1;
         // Alerts are few, and mostly of rules that have raised before.
         *self.raised.entry((alert.rule_id.clone(), alert.level())).or_default() += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn rules_are_told_before_their_first_alert() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rulebook");
+        let book = WarningBook::read(&folder).unwrap_or_else(|p| panic!("{p}"));
+        let watched = Watched::default();
+        watched.holds(&book, None);
+        let (rule, level) = (book.rules()[0].id.clone(), book.rules()[0].level.wire());
+        let count = || watched.named().raised.get(&(rule.clone(), level)).copied();
+        assert_eq!((count(), watched.named().raised.len()), (Some(0), book.rules().len()));
+        let mut tally = Tally::default();
+        tally.alert(&Alert { rule_id: rule.clone(), level: level.into(), ..Alert::default() });
+        watched.committed(&mut tally, 1, 1, Duration::ZERO);
+        // What is counted stays when another rulebook holds.
+        watched.holds(&book, Some("a generation"));
+        assert_eq!((count(), watched.named().raised.len()), (Some(1), book.rules().len()));
     }
 }

@@ -12,7 +12,10 @@ use prost::Message;
 use tarim_proto::warning::v1::{Alert, LedgerAlert, LedgerEntry, LedgerWay, Push};
 
 use super::fields::{Field, fields};
-use crate::lifecycle::{Head, NewAlert, Place, id_of_alert, level_of_alert};
+use crate::{
+    alert::bytes_as_json,
+    lifecycle::{Head, NewAlert, Place, id_of_alert, level_of_alert},
+};
 
 /// Key of the first field of a message, which is a message: `LedgerEntry.alerts`, and `LedgerAlert.alert`.
 const FIRST: u8 = 1 << 3 | 2;
@@ -108,7 +111,7 @@ fn head(body: &[u8]) -> Result<Head<'_>, String> {
                 continue;
             }
             (9 | 10, Field::Bytes(_, bytes)) => {
-                text += bytes.len() as u32;
+                text += bytes_as_json(bytes) as u32;
                 continue;
             }
             _ => continue,

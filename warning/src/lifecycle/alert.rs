@@ -6,6 +6,7 @@ use prost::Message as _;
 use tarim_proto::warning::v1::{Alert, Level, Push};
 
 use super::{Id, Inspections};
+use crate::alert::bytes_as_json;
 
 /// An alert that names what it must.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,7 +31,7 @@ pub struct Head<'a> {
     pub raised_at_us: i64,
     /// Repeats that the rule held back before it.
     pub repeats: u32,
-    /// Length of what it says in both languages, in bytes.
+    /// Length of what it says in both languages, in bytes of JSON.
     pub text: u32,
     /// By when it is to be inspected; None: it need not be.
     pub inspect_by_us: Option<i64>,
@@ -90,7 +91,7 @@ impl NewAlert {
             push: alert.push(),
             raised_at_us: alert.raised_at_us,
             repeats: alert.repeats,
-            text: (alert.zh.len() + alert.en.len()) as u32,
+            text: [&alert.zh, &alert.en].map(|text| bytes_as_json(text.as_bytes()) as u32).iter().sum(),
             inspect_by_us: self.inspect_by_us,
         }
     }

@@ -23,7 +23,7 @@ pub struct Warning {
     pub key: Arc<str>,
     /// What it belongs to for whoever reads it.
     pub group: Arc<str>,
-    /// Where the alert that opened it stands, and how long its texts are.
+    /// Where the alert that opened it stands, and how long its texts are, in bytes of JSON.
     pub body: Place,
     pub text: u32,
     /// The highest of its alerts.

@@ -345,7 +345,7 @@ impl WarningBook {
             feed(window_meaning(&self.streams, w));
         }
         for p in &self.patterns {
-            feed(format!("pattern {:?} {} {} {}", self.rules[p.rule].id, p.within_us, p.at_end, p.renewed));
+            feed(format!("pattern {:?} {}", self.rules[p.rule].id, p.meaning));
         }
         for rule in &self.rules {
             feed(format!("rule {:?}", rule.id));
@@ -511,9 +511,10 @@ impl WarningBook {
 /// All that the values of a window depend on, as text: its name is not among it.
 fn window_meaning(streams: &StreamSet, window: &Window) -> String {
     let kind = &streams.kinds()[window.kind].name;
-    let sql = |e: &Option<Checked>| e.as_ref().map(Checked::sql);
+    // Of what type a field is stands in its standard, not in the expression that reads it.
+    let said = |e: &Option<Checked>| e.as_ref().map(|e| (e.ty(), e.sql()));
     let Window { measure, of, filter, grain, panes, .. } = window;
-    format!("window {kind:?} {measure:?} {:?} {:?} {grain:?} {panes}", sql(of), sql(filter))
+    format!("window {kind:?} {measure:?} {:?} {:?} {grain:?} {panes}", said(of), said(filter))
 }
 
 /// Scorecards of all kinds: whoever names one of the wrong kind is told so.

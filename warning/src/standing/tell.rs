@@ -1,21 +1,24 @@
 //! Telling what stands: an edge of `tarim warn serve`.
 
 use std::{
+    collections::BTreeSet,
     thread,
     time::{Duration, Instant},
 };
 
 use rdkafka::{
+    Message, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
-    message::{Header, OwnedHeaders},
+    message::{BorrowedMessage, Header, Headers, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, Producer},
 };
 use tarim_features::warnings::Standing;
 
-use super::record::{BEAT, Beat, STAMP, Stamp, beat_json, key, standing_json};
+use super::record::{self, BEAT, Beat, Record, STAMP, Stamp, beat_json, key, standing_json};
 use crate::{
     feed::{Delivered, Edge, FeedError},
-    kafka::Encoding,
+    kafka::{Encoding, Quiet},
     service::Clock,
 };
 
@@ -34,6 +37,7 @@ pub fn run(edge: &Edge) -> Result<(), FeedError> {
     if !teller.await_topic()? {
         return Ok(());
     }
+    teller.follow();
     // What changes from here on is news, whatever it was when the whole was told.
     edge.ledger.news().begin();
     let open = edge.ledger.open_warnings();
@@ -130,6 +134,50 @@ impl<'a> Teller<'a> {
         Ok(())
     }
 
+    /// Begins behind all who told before: readers do not listen to who seems to be older than they.
+    fn follow(&mut self) {
+        let latest = self.latest().unwrap_or_else(|e| {
+            tracing::warn!("who told before what stands is not known, and the clock is trusted: {e}");
+            None
+        });
+        self.last.epoch = epoch(Clock::System.now_us(), latest);
+    }
+
+    /// When the latest began of those whose records the partitions end with; None: they are empty.
+    fn latest(&self) -> Result<Option<i64>, FeedError> {
+        let edge = self.edge;
+        let topic = &edge.settings.standing;
+        let failed = || edge.failed("cannot read the ends of the topic of what stands");
+        let mut config = edge.client();
+        config
+            .set("group.id", &edge.settings.group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "earliest");
+        let consumer: BaseConsumer<Quiet> = config.create_with_context(Quiet).map_err(failed())?;
+        let (mut ends, mut unread) = (TopicPartitionList::new(), BTreeSet::new());
+        for partition in 0..self.partitions as i32 {
+            let (first, end) = consumer.fetch_watermarks(topic, partition, ASK).map_err(failed())?;
+            if end > first {
+                ends.add_partition_offset(topic, partition, Offset::Offset(end - 1)).map_err(failed())?;
+                unread.insert(partition);
+            }
+        }
+        consumer.assign(&ends).map_err(failed())?;
+        let (mut latest, since) = (None::<i64>, Instant::now());
+        while !unread.is_empty() && since.elapsed() < ASK && !edge.stopping() {
+            match consumer.poll(Duration::from_millis(100)) {
+                None => {}
+                Some(Err(e)) => return Err(failed()(e)),
+                Some(Ok(message)) => {
+                    unread.remove(&message.partition());
+                    latest = latest.max(epoch_of(&message));
+                }
+            }
+        }
+        Ok(latest)
+    }
+
     fn tell(&mut self, member: &str, customer: &str, standing: &Standing) -> Result<(), FeedError> {
         let Some(key) = key(member, customer) else {
             if !self.warned {
@@ -153,7 +201,8 @@ impl<'a> Teller<'a> {
 
     fn beat(&mut self, heard: Option<i64>) -> Result<(), FeedError> {
         let Some(heard_us) = heard else { return Ok(()) };
-        if self.beaten.is_some_and(|(at, last)| at.elapsed() < BEATS || heard_us <= last) {
+        // A time before the last is of a clock that was set right.
+        if self.beaten.is_some_and(|(at, last)| at.elapsed() < BEATS || heard_us == last) {
             return Ok(());
         }
         if self.looked.elapsed() >= LOOK {
@@ -203,11 +252,38 @@ impl<'a> Teller<'a> {
     }
 }
 
+/// The epoch of a sender who begins now: later than all before, also than one whose clock was ahead.
+fn epoch(now_us: i64, latest: Option<i64>) -> i64 {
+    latest.map_or(now_us, |latest| now_us.max(latest.saturating_add(1)))
+}
+
+/// When the sender of a record began; None: it does not say so.
+fn epoch_of(message: &BorrowedMessage<'_>) -> Option<i64> {
+    let stamp = message.headers().and_then(|h| h.iter().find(|h| h.key == STAMP)).and_then(|h| h.value);
+    match record::read(message.key().unwrap_or_default(), stamp, message.payload()).ok()? {
+        Record::Beat(beat) => Some(beat.epoch),
+        Record::Customer { stamp, .. } => Some(stamp.epoch),
+    }
+}
+
 fn headers(stamp: Option<&str>) -> OwnedHeaders {
     let json = Header { key: "content-type", value: Some(Encoding::Json.content_type()) };
     let headers = OwnedHeaders::new_with_capacity(2).insert(json);
     match stamp {
         Some(stamp) => headers.insert(Header { key: STAMP, value: Some(stamp) }),
         None => headers,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::epoch;
+
+    #[test]
+    fn who_begins_is_later_than_all_before() {
+        assert_eq!(epoch(100, None), 100);
+        assert_eq!(epoch(100, Some(99)), 100);
+        assert_eq!(epoch(100, Some(100)), 101);
+        assert_eq!(epoch(100, Some(100_000)), 100_001, "a clock was ahead");
     }
 }
