@@ -37,6 +37,12 @@ impl Home {
         self.home.join("datamart")
     }
 
+    /// Whether nothing has been loaded, materialised or decided yet.
+    pub fn is_new(&self) -> bool {
+        let has_any = |folder: PathBuf| std::fs::read_dir(folder).is_ok_and(|mut all| all.next().is_some());
+        !["datamart", "store", "journal"].into_iter().any(|folder| has_any(self.home.join(folder)))
+    }
+
     /// Key that personal identifiers are tokenised with.
     pub fn token_key(&self) -> PathBuf {
         self.home.join("keys").join("token.key")

@@ -46,8 +46,10 @@ pub struct Args {
 
 pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let standards = Standards::read(home.rulebook())?;
+    // Tokens of another key would never be those that are there already.
+    let open = if home.is_new() { Tokeniser::open_or_create } else { Tokeniser::open };
+    let tokeniser = open(&home.token_key())?;
     let mart = Datamart::open(&home.datamart(), standards)?;
-    let tokeniser = Tokeniser::open(&home.token_key())?;
     let files = files_to_load(&mart, &args)?;
     let runtime = tokio::runtime::Runtime::new()?;
     let mut reports = Vec::with_capacity(files.len());

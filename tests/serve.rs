@@ -16,6 +16,26 @@ fn keys_that_are_kept_too_shortly_are_refused() {
     }
 }
 
+/// With another key nobody would be found on a list: identity numbers stand there as tokens.
+#[test]
+fn a_token_key_that_is_lost_is_not_made_up() {
+    let installation = Installation::new();
+    let key = installation.path("home/keys/token.key");
+    let text = fs::read(&key).expect("loading has made it");
+    fs::remove_file(&key).expect("there");
+    let customers = installation.path("bank/customers.csv");
+    let customers = customers.to_str().expect("UTF-8");
+    for args in [&["serve", "--listen", "127.0.0.1:0"][..], &["load", customers]] {
+        let refused = installation.output(args);
+        assert_eq!(refused.status.code(), Some(1), "{args:?}");
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(said.contains("there is no token key at") && said.contains("from your backup"), "{said}");
+        assert!(!key.exists(), "{args:?}");
+    }
+    fs::write(&key, text).expect("writable");
+    assert!(installation.serve().terminate().success());
+}
+
 #[test]
 fn a_decision_is_shown_as_a_card_and_as_json() {
     let installation = Installation::new();

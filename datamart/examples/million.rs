@@ -38,7 +38,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let mart =
         Datamart::open(&folder.path().join("datamart"), Standards::read(&folder.path().join("rulebook"))?)?;
-    let tokeniser = Tokeniser::open(&folder.path().join("token.key"))?;
+    let tokeniser = Tokeniser::open_or_create(&folder.path().join("token.key"))?;
     let seen = Arc::new(AtomicU64::new(0));
     let progress = seen.clone();
     let options = LoadOptions {

@@ -27,9 +27,10 @@ pub struct KeyError {
 }
 
 impl Tokeniser {
-    /// Reads the key; makes a random one (64 hex digits, readable by its owner alone) if the file is absent.
+    /// Reads the key.
     ///
-    /// Whoever loses the key can never again join new rows with those already loaded.
+    /// Whoever loses the key can never again join new rows with those already loaded: with another one nobody would be found on
+    /// a list that was. So one that is not there is an error, and only [`Tokeniser::open_or_create`] makes one.
     pub fn open(key_file: &Path) -> Result<Self, KeyError> {
         let error =
             |what, fix| move |source| KeyError { what, path: key_file.display().to_string(), fix, source };
@@ -41,12 +42,30 @@ impl Tokeniser {
                     "the token key is damaged:",
                     "restore the file of 64 hex digits from your backup",
                 )),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                create(key_file).map_err(error("cannot make the token key", "make its folder writable"))
-            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(e).map_err(error(
+                "there is no token key at",
+                "restore the file from your backup, since whatever is personal was tokenised with it; `tarim load` makes one \
+                 where nothing was loaded yet",
+            )),
             Err(e) => {
                 Err(e).map_err(error("cannot read the token key", "give this user the right to read it"))
             }
+        }
+    }
+
+    /// The same of an installation that has nothing yet: makes a random key (64 hex digits, readable by its owner alone) if the
+    /// file is absent.
+    pub fn open_or_create(key_file: &Path) -> Result<Self, KeyError> {
+        match Self::open(key_file) {
+            Err(e) if e.source.kind() == io::ErrorKind::NotFound => {
+                create(key_file).map_err(|source| KeyError {
+                    what: "cannot make the token key",
+                    path: key_file.display().to_string(),
+                    fix: "make its folder writable",
+                    source,
+                })
+            }
+            opened => opened,
         }
     }
 

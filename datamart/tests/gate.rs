@@ -137,11 +137,16 @@ fn one_person_has_one_token_in_every_table_and_kinds_differ() {
 fn the_key_is_made_once_and_is_its_owners_alone() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("keys/token.key");
-    let token = Tokeniser::open(&path).expect("made").token("phone", "1");
+    // Whoever did not say that there is nothing yet is told that it is lost: with another key nobody would be on a list.
+    let Err(error) = Tokeniser::open(&path) else { panic!("a key was made up") };
+    assert!(error.to_string().contains("restore the file from your backup") && !path.exists(), "{error}");
+    let token = Tokeniser::open_or_create(&path).expect("made").token("phone", "1");
     assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
     let text = fs::read_to_string(&path).expect("readable");
     assert!(text.trim_end().len() == 64 && text.trim_end().bytes().all(|b| b.is_ascii_hexdigit()), "{text}");
-    assert_eq!(Tokeniser::open(&path).expect("read").token("phone", "1"), token);
+    for open in [Tokeniser::open, Tokeniser::open_or_create] {
+        assert_eq!(open(&path).expect("read").token("phone", "1"), token);
+    }
     assert_eq!(fs::read_dir(folder.path().join("keys")).expect("a folder").count(), 1, "no draft is left");
     fs::write(&path, "not a key").expect("written");
     let Err(error) = Tokeniser::open(&path) else { panic!("a damaged key was taken") };

@@ -282,7 +282,7 @@ async fn events_are_as_the_standards_say() {
     let rulebook = Path::new(env!("CARGO_MANIFEST_DIR")).join("rulebook");
     let folder = tempfile::tempdir().unwrap();
     let mart = Datamart::open(&folder.path().join("mart"), Standards::read(&rulebook).unwrap()).unwrap();
-    let tokeniser = Tokeniser::open(&folder.path().join("token.key")).unwrap();
+    let tokeniser = Tokeniser::open_or_create(&folder.path().join("token.key")).unwrap();
     assert!(files.len() >= 9, "{:?}", files.keys());
     for (kind, text) in files {
         let file = folder.path().join(format!("event_{kind}.ndjson"));

@@ -51,7 +51,7 @@ async fn what_was_spoiled_is_quarantined_and_nothing_else() {
 
     let rulebook = Path::new(env!("CARGO_MANIFEST_DIR")).join("rulebook");
     let mart = Datamart::open(&folder.path().join("mart"), Standards::read(&rulebook).unwrap()).unwrap();
-    let tokeniser = Tokeniser::open(&folder.path().join("token.key")).unwrap();
+    let tokeniser = Tokeniser::open_or_create(&folder.path().join("token.key")).unwrap();
     for file in fs::read_dir(&bank).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file())
     {
         let report = mart.load(&file, &LoadOptions::default(), &tokeniser).await.unwrap();
