@@ -67,14 +67,25 @@ impl Folder {
                     format!("`{top}` is not part of a rulebook, so this would be left out"),
                     format!("move it to one of {}; notes are .md files", TOP.join(", ")),
                 ));
-            } else if let Some(read) = left_out(file, &top) {
+            }
+        }
+        problems.or(this)
+    }
+
+    /// Files that lie where nothing reads them: a limit in a subfolder would limit nothing. For whoever checks a rulebook, not for
+    /// whoever reads one that was published.
+    pub fn left_out(&self) -> Problems {
+        let mut problems = Problems::default();
+        for file in self.files.iter().filter(|f| f.extension().is_none_or(|e| e != "md")) {
+            let top = file.components().next().map(|c| c.as_os_str().to_string_lossy()).unwrap_or_default();
+            if let Some(read) = left_out(file, &top) {
                 problems.push(Place::file(file).problem(
                     "nothing reads a file here, so this would be left out",
                     format!("move it to where files are read ({read}), or remove it; notes are .md files"),
                 ));
             }
         }
-        problems.or(this)
+        problems
     }
 
     pub fn root(&self) -> &Path {

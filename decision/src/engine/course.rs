@@ -145,6 +145,7 @@ pub(super) fn run<'a>(
     let course = plan.courses.of(call);
     scratch.prepare(rulebook);
     let DecisionScratch { registers, work, results, .. } = scratch;
+    work.unrounded_points = inputs.unrounded_points;
     let mut rows = Rows::new();
     add_rows(rulebook, inputs, &mut rows)?;
     let bound = bound(course);

@@ -1,7 +1,7 @@
 //! Inputs as bytes: what the journal keeps of a decision, enough to make it again years later.
 //!
 //! ```text
-//!   "TI2" | member | product | at_us i64
+//!   "TI3" | member | product | at_us i64        "TI2": decided when the points of a scorecard were not rounded
 //!   rows: count u32, each: tag of its relation [8] | bytes
 //!   hits: count u32, each: list | entry_id | reason | source
 //!   exposure, if the ledger told something beside its row: a protobuf message, `Exposed`
@@ -15,7 +15,9 @@ use tarim_features::row::Row;
 use super::{Exposed, hits::ListHit, inputs::Inputs};
 use crate::rulebook::Rulebook;
 
-const MAGIC: &[u8; 3] = b"TI2";
+const MAGIC: &[u8; 3] = b"TI3";
+/// The same, written by releases that did not round the points of a scorecard: made again, those are not either.
+const UNROUNDED: &[u8; 3] = b"TI2";
 
 /// Why bytes are not the inputs of a decision of this rulebook.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +44,7 @@ impl Inputs {
     /// # Errors
     /// A row that is damaged.
     pub fn encode(&self, rulebook: &Rulebook, out: &mut Vec<u8>) -> Result<(), DecodeError> {
-        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(if self.unrounded_points { UNROUNDED } else { MAGIC });
         put(out, self.member.as_bytes());
         put(out, self.product.as_bytes());
         out.extend_from_slice(&self.at_us.to_le_bytes());
@@ -71,10 +73,12 @@ impl Inputs {
     /// Reads inputs that were written for a rulebook of the same version.
     pub fn decode(rulebook: &Rulebook, bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut from = Reader { bytes, at: 0 };
-        if from.take(MAGIC.len())? != MAGIC {
+        let magic = from.take(MAGIC.len())?;
+        if magic != MAGIC && magic != UNROUNDED {
             return Err(DecodeError::Format);
         }
         let mut inputs = Self {
+            unrounded_points: magic == UNROUNDED,
             member: from.str()?.to_owned(),
             product: from.str()?.to_owned(),
             at_us: from.int()?,

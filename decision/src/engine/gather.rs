@@ -123,6 +123,7 @@ impl Engine {
         inputs.at_us = at_us;
         inputs.hits.clear();
         inputs.exposed = None;
+        inputs.unrounded_points = false;
         // To count one more user of the snapshot is to fight over a cache line with every other thread.
         if !inputs.snapshot.as_ref().is_some_and(|s| Arc::ptr_eq(s, &self.snapshot)) {
             inputs.snapshot = Some(self.snapshot.clone());

@@ -36,6 +36,8 @@ pub struct Inputs {
     pub(super) exposed: Option<Box<Exposed>>,
     /// Whose dictionaries the entities' rows use; None: the rows carry their texts.
     pub(super) snapshot: Option<Arc<Snapshot>>,
+    /// They were written down by a release that did not round the points of a scorecard.
+    pub(super) unrounded_points: bool,
     /// What it is gathered with.
     pub(super) tools: Tools,
 }
@@ -92,7 +94,8 @@ pub(super) struct Tools {
 /// A copy is made to be kept: it has no tools.
 impl Clone for Inputs {
     fn clone(&self) -> Self {
-        let Self { member, product, plan, at_us, rows, hits, exposed, snapshot, tools: _ } = self;
+        let Self { member, product, plan, at_us, rows, hits, exposed, snapshot, unrounded_points, tools: _ } =
+            self;
         Self {
             member: member.clone(),
             product: product.clone(),
@@ -102,6 +105,7 @@ impl Clone for Inputs {
             hits: hits.clone(),
             exposed: exposed.clone(),
             snapshot: snapshot.clone(),
+            unrounded_points: *unrounded_points,
             tools: Tools::default(),
         }
     }

@@ -100,6 +100,8 @@ pub struct Work {
     pub findings: Vec<Finding>,
     /// Index of the step that runs now.
     pub step: usize,
+    /// A decision of an earlier release is made again, which did not round the points of a scorecard.
+    pub unrounded_points: bool,
     pub(super) keys: Vec<Option<i64>>,
     pub(super) picks: Vec<Pick>,
     pub(super) bins: Vec<Option<usize>>,

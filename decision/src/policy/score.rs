@@ -41,7 +41,11 @@ impl Score {
             let what = What::Lost { characteristic: loss.characteristic, bin: loss.bin, points: loss.points };
             work.find(what, Effect::Score);
         }
-        match self.card.points(&bins) {
+        let points = match work.unrounded_points {
+            false => self.card.points(&bins),
+            true => self.card.unrounded_points(&bins),
+        };
+        match points {
             Some(points) => work.out.extend([
                 Out::Float64(points),
                 Out::Float64(self.card.pd(points)),

@@ -9,7 +9,7 @@ use std::{
 use tarim_datamart::{At, Place, Problems, Value};
 
 use super::{
-    Counts, Rulebook,
+    Counts, Folder, Rulebook,
     definitions::{Definitions, TableDefinition},
     member::Member,
     outline::{Outline, Part},
@@ -36,11 +36,16 @@ pub struct Report {
 
 /// Reads a rulebook, and runs its tests if it can be read.
 pub fn check(folder: &Path) -> Report {
+    // A folder that cannot be read is told by whoever reads it next.
+    let mut errors = Folder::open(folder).map(|files| files.left_out()).unwrap_or_default();
     let rulebook = match Rulebook::read(folder) {
         Ok(rulebook) => rulebook,
-        Err(errors) => return Report { errors, warnings: Problems::default(), read: None },
+        Err(more) => {
+            errors.extend(more);
+            return Report { errors, warnings: Problems::default(), read: None };
+        }
     };
-    let errors = testing::problems(&rulebook, folder);
+    errors.extend(testing::problems(&rulebook, folder));
     Report { errors, warnings: rulebook.warnings().clone(), read: Some((rulebook.version, rulebook.counts)) }
 }
 

@@ -13,9 +13,10 @@
 use std::{
     collections::BTreeSet,
     fs::{self, File},
+    hash::{BuildHasher, RandomState},
     io::{self, Write},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
 };
 
 use tarim_datamart::{Place, Problem, Problems};
@@ -64,6 +65,8 @@ pub fn publish_checked(
     let version = draft.check(also).map_err(|wrong| PublishError::Wrong(draft.told_of(folder, &wrong)))?;
     let target = published.join(&version);
     draft.put(&target).map_err(PublishError::io(&target))?;
+    // Whatever others did meanwhile, nobody is sent to what was not checked.
+    intact(&target).map_err(PublishError::Changed)?;
     point_to(published, &version).map_err(PublishError::io(published))?;
     Ok(version)
 }
@@ -138,12 +141,10 @@ struct Draft(PathBuf);
 impl Draft {
     /// Copies a rulebook beside the published ones, durably.
     fn copy(folder: &Path, published: &Path) -> Result<Self, PublishError> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let files = Folder::open(folder).map_err(PublishError::Wrong)?;
-        let draft = Self(published.join(format!(".draft-{}-{number}", std::process::id())));
-        // Of a process of the same number that crashed.
-        absent(fs::remove_dir_all(&draft.0)).map_err(PublishError::io(&draft.0))?;
+        // Nobody else's, on whichever machine that shares the folder: each has processes of the same numbers.
+        let draft =
+            Self(published.join(format!(".draft-{:016x}", RandomState::new().hash_one(Instant::now()))));
         copy(&files, &draft.0).map_err(PublishError::io(&draft.0))?;
         let version = |folder: &Path| {
             let files = Folder::open(folder).map_err(PublishError::Wrong)?;

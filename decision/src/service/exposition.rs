@@ -178,13 +178,17 @@ impl Exposition {
         tell.gauge("tarim_reload_failing", help, None, failing)
     }
 
-    /// Without a source of warnings it is told that there is none, and nothing else: that nothing is known is no fault then.
+    /// Without a source of warnings nothing is known of them, which is a fault only if policies ask.
     fn warnings(&self, tell: &mut Tell<'_>) -> fmt::Result {
-        let help = "1 if there is a source of what stands against customers; without one policies see NULL.";
+        let asked = self.rpc.desk.serving.load().engine.rulebook().plans().iter().any(|plan| plan.warnings);
+        let help = "1 if there is a source of what stands against customers.";
         tell.gauge("tarim_warnings_source", help, None, f64::from(u8::from(self.warnings.is_some())))?;
+        if self.warnings.is_some() || asked {
+            let help = "1 while it is known what stands against customers; else policies see NULL.";
+            let known = self.warnings.as_ref().is_some_and(Warnings::is_known);
+            tell.gauge("tarim_warnings_known", help, None, f64::from(u8::from(known)))?;
+        }
         let Some(warnings) = &self.warnings else { return Ok(()) };
-        let help = "1 while it is known what stands against customers; else policies see NULL.";
-        tell.gauge("tarim_warnings_known", help, None, f64::from(u8::from(warnings.is_known())))?;
         let help = "Time since the moment up to which all warnings are known; infinite if there was none.";
         let age = warnings.age().map_or(f64::INFINITY, |age| age.as_secs_f64());
         tell.gauge("tarim_warnings_age", help, Some(Unit::Seconds), age)?;

@@ -333,8 +333,10 @@ pub(crate) fn toml_files(rulebook: &Path, folder: &Path, problems: &mut Problems
     };
     let paths = entries.filter_map(Result::ok).map(|e| e.path());
     let paths = paths.filter(|path| path.extension().is_some_and(|e| e == "toml"));
-    let mut files: Vec<PathBuf> =
-        paths.filter_map(|path| path.file_name().map(|name| folder.join(name))).collect();
+    // Hidden files are no part of a rulebook, nor of its version ([`crate::folder::Folder`]).
+    let names = paths.filter_map(|path| path.file_name().map(std::ffi::OsStr::to_owned));
+    let names = names.filter(|name| !name.to_string_lossy().starts_with('.'));
+    let mut files: Vec<PathBuf> = names.map(|name| folder.join(name)).collect();
     files.sort();
     files
 }

@@ -145,11 +145,16 @@ impl Scorecard {
 
     /// Total points of these bins, rounded to the millionth; None if one is missing.
     pub fn points(&self, bins: &[Option<usize>]) -> Option<f64> {
+        self.unrounded_points(bins).map(to_the_millionth)
+    }
+
+    /// The same as they are summed up: so earlier releases told them, and whoever makes a decision of theirs again does.
+    pub fn unrounded_points(&self, bins: &[Option<usize>]) -> Option<f64> {
         let mut points = self.base_points;
         for (lookup, bin) in self.lookups.iter().zip(bins) {
             points += lookup.points[(*bin)?];
         }
-        Some(to_the_millionth(points))
+        Some(points)
     }
 
     /// Probability of default at these points.
