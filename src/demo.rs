@@ -48,11 +48,11 @@ pub struct Args {
 
 pub fn run(args: Args) -> anyhow::Result<()> {
     let Args { folder, from, customers, seed } = args;
+    // Before anything is cleared: it may be the work of days.
+    check_apart(&from, &folder)?;
     start_afresh(&folder)?;
     let rulebook = folder.join("rulebook");
-    copy(&from, &rulebook).with_context(|| {
-        format!("no rulebook at {}: run this in Tarim's own folder, or name one with --from", from.display())
-    })?;
+    copy(&from, &rulebook).with_context(|| format!("cannot copy the rulebook of {}", from.display()))?;
     let bank = folder.join("bank");
 
     let demo = Demo { home: folder.join("home"), rulebook };
@@ -211,6 +211,25 @@ fn one_of_each(answers: &str, requests: &Path) -> anyhow::Result<String> {
     Ok(lines)
 }
 
+/// The rulebook must be there, and elsewhere than the folder that is cleared for the demo.
+fn check_apart(from: &Path, folder: &Path) -> anyhow::Result<()> {
+    if !from.join("federation.toml").is_file() {
+        bail!("no rulebook at {}: run this in Tarim's own folder, or name one with --from", from.display());
+    }
+    let from = from.canonicalize()?;
+    // Only what is there can be cleared, or hold the rulebook.
+    let Ok(folder) = folder.canonicalize() else { return Ok(()) };
+    if from.starts_with(&folder) || folder.starts_with(&from) {
+        bail!(
+            "--folder {} and --from {} lie in each other, and the folder of a demo is cleared: copy the rulebook to another \
+             place, or name another --folder",
+            folder.display(),
+            from.display()
+        );
+    }
+    Ok(())
+}
+
 /// An empty folder: what an earlier demo left is cleared, what someone else left is not.
 fn start_afresh(folder: &Path) -> anyhow::Result<()> {
     let marker = folder.join(MARKER);
@@ -242,4 +261,31 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
 
 fn path(path: &Path) -> anyhow::Result<&str> {
     path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_demo_does_not_clear_what_it_is_made_from() {
+        let folder = tempfile::tempdir().unwrap();
+        let (demo, rulebook) = (folder.path().join("demo"), folder.path().join("demo/rulebook"));
+        std::fs::create_dir_all(&rulebook).unwrap();
+        assert!(
+            check_apart(&rulebook, &folder.path().join("new"))
+                .unwrap_err()
+                .to_string()
+                .contains("no rulebook at")
+        );
+        for text in [&rulebook, &demo] {
+            std::fs::write(text.join("federation.toml"), "").unwrap();
+        }
+        for (from, to) in [(&rulebook, &demo), (&demo, &rulebook), (&demo, &demo)] {
+            let refused = check_apart(from, to).unwrap_err().to_string();
+            assert!(refused.contains("lie in each other"), "{refused}");
+        }
+        check_apart(&rulebook, &folder.path().join("new")).unwrap();
+        check_apart(Path::new("examples/rulebook"), &demo).unwrap();
+    }
 }

@@ -8,7 +8,7 @@ use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 /// Certificates, for a server at an `https:` address.
 #[derive(clap::Args)]
 pub struct Tls {
-    /// Authority of the server's certificate, PEM; default: the system's
+    /// Authority of the server's certificate, PEM, and no other; default: the system's
     #[arg(long, value_name = "FILE")]
     tls_ca: Option<PathBuf>,
     /// Our own certificate, PEM, if the server asks for one
@@ -32,10 +32,11 @@ impl Tls {
             return Ok(endpoint);
         }
         let read = |file: &PathBuf| std::fs::read(file).with_context(|| file.display().to_string());
-        let mut tls = ClientTlsConfig::new().with_enabled_roots();
-        if let Some(ca) = &self.tls_ca {
-            tls = tls.ca_certificate(Certificate::from_pem(read(ca)?));
-        }
+        // Whoever names an authority trusts no other.
+        let mut tls = match &self.tls_ca {
+            Some(ca) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(ca)?)),
+            None => ClientTlsConfig::new().with_enabled_roots(),
+        };
         if let Some((cert, key)) = self.tls_cert.as_ref().zip(self.tls_key.as_ref()) {
             tls = tls.identity(Identity::from_pem(read(cert)?, read(key)?));
         }

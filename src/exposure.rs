@@ -204,9 +204,13 @@ fn known_limit(core: &Core, limit: &str) -> anyhow::Result<()> {
     known("--limit", limit, core.schemes().schemes.iter().map(|scheme| scheme.id.as_str()))
 }
 
-/// Is it a member of the federation that the ledger counts for?
+/// Is it a member of the federation that the ledger counts for, or one that has left it and still has exposures?
 fn known_member(core: &Core, member: &str) -> anyhow::Result<()> {
-    known("--member", member, core.schemes().members.iter().map(String::as_str))
+    let members = &core.schemes().members;
+    if !members.iter().any(|code| code == member) && core.all_exposures().any(|e| e.member == member) {
+        return Ok(());
+    }
+    known("--member", member, members.iter().map(String::as_str))
 }
 
 /// Refuses what is not there: an empty table would be taken for an answer.

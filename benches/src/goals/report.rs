@@ -114,7 +114,13 @@ impl Line {
 
     /// How many times as fast as the peer, or as slow, whichever the goal asks for.
     fn ratio(&self) -> Option<f64> {
-        let speed = self.ours.speed_beside(self.peer.as_ref()?.1);
+        let peer = self.peer.as_ref()?.1;
+        // What is the difference of two figures may be nothing, or less: that is no measure.
+        let measured = |quantity: Quantity| quantity.value().is_finite() && quantity.value() > 0.0;
+        if !(measured(self.ours) && measured(peer)) {
+            return None;
+        }
+        let speed = self.ours.speed_beside(peer);
         Some(if matches!(self.wanted, Wanted::Faster(_) | Wanted::AtLeast(_)) { speed } else { 1.0 / speed })
     }
 

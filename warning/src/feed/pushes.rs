@@ -62,10 +62,14 @@ struct Readable<'b>(&'b dyn Bodies);
 
 impl Bodies for Readable<'_> {
     fn body(&self, place: Place) -> Result<Alert, LedgerError> {
-        Ok(self.0.body(place).unwrap_or_else(|e| {
-            tracing::error!("it is told without what it says: {e}");
-            Alert::default()
-        }))
+        self.0.body(place).or_else(|e| match e {
+            LedgerError::Body { .. } => {
+                tracing::error!("it is told without what it says: {e}");
+                Ok(Alert::default())
+            }
+            // It may be readable the next time.
+            e => Err(e),
+        })
     }
 
     fn warning(&self, member: &str, id: Id) -> Result<Arc<Warning>, LedgerError> {

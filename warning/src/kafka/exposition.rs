@@ -51,19 +51,19 @@ impl Exposition {
     }
 }
 
-/// What is answered of some things, which are asked for one after the other. All together take no longer than `within`, and
-/// after one that is not answered no more are asked for: each would be waited for.
+/// What is answered of some things, which are asked for one after the other. All together take no longer than `within`, and each
+/// no longer than its share of what is left: of one that nobody answers for the others are told all the same.
 fn answers<'a, T, A>(
     of: &'a [T],
     within: Duration,
     mut ask: impl FnMut(&'a T, Duration) -> Option<A>,
 ) -> Vec<(&'a T, A)> {
     let begun = Instant::now();
-    let answer = |thing| {
+    let answer = |(asked, thing)| {
         let left = within.checked_sub(begun.elapsed()).filter(|left| !left.is_zero())?;
-        Some((thing, ask(thing, left)?))
+        Some((thing, ask(thing, left / (of.len() - asked) as u32)?))
     };
-    of.iter().map_while(answer).collect()
+    of.iter().enumerate().filter_map(answer).collect()
 }
 
 impl fmt::Debug for Exposition {
@@ -224,23 +224,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_broker_that_is_away_is_waited_for_once() {
+    fn one_that_is_not_answered_hides_no_other() {
         let mut asked = Vec::new();
-        let found = answers(&[0_u32, 1, 2, 3], Duration::from_secs(60), |partition, left| {
-            asked.push((*partition, left <= Duration::from_secs(60)));
-            (*partition < 2).then_some(10 * *partition)
+        let found = answers(&[0_u32, 1, 2, 3], Duration::from_secs(60), |partition, share| {
+            asked.push((*partition, share));
+            (*partition != 1).then_some(10 * *partition)
         });
-        assert_eq!(found, [(&0, 0), (&1, 10)]);
-        assert_eq!(asked, [(0, true), (1, true), (2, true)]);
+        assert_eq!(found, [(&0, 0), (&2, 20), (&3, 30)]);
+        // Each has its share of what is left, so together they take no longer than one might.
+        for ((partition, share), most) in asked.iter().zip([15, 20, 30, 60]) {
+            assert!(*share <= Duration::from_secs(most), "{partition}: {share:?}");
+        }
+        assert_eq!(asked.len(), 4);
     }
 
     #[test]
-    fn all_together_are_waited_for_no_longer_than_one() {
-        let found = answers(&[0_u32, 1, 2], Duration::from_millis(20), |partition, left| {
-            std::thread::sleep(left);
-            Some(*partition)
-        });
-        assert_eq!(found, [(&0, 0)]);
+    fn nobody_is_asked_when_the_time_is_over() {
         assert!(answers(&[0_u32], Duration::ZERO, |partition, _| Some(*partition)).is_empty());
     }
 }

@@ -45,6 +45,11 @@ impl Goal for WarnCrash {
         };
         let count = |name: &str| Ok::<_, anyhow::Error>(Quantity::Count(number(name)?));
         let none = || Wanted::AtMost(Quantity::Count(0.0));
+        // It holds more than it counts: that events spread once, and each to its partition.
+        let counted = number("lost")? + number("twice")? + number("other")?;
+        if counted == 0.0 && !output.status.success() {
+            bail!("the crash test failed: {text}{}", String::from_utf8_lossy(&output.stderr));
+        }
         Ok(vec![
             Line::new("processes killed", count("kills")?, Wanted::AtLeast(Quantity::Count(kills as f64))),
             Line::new("brokers killed", count("broker")?, Wanted::AtLeast(Quantity::Count(1.0))),
