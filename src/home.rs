@@ -39,7 +39,11 @@ impl Home {
 
     /// Whether nothing has been loaded, materialised or decided yet.
     pub fn is_new(&self) -> bool {
-        let has_any = |folder: PathBuf| std::fs::read_dir(folder).is_ok_and(|mut all| all.next().is_some());
+        // What cannot be looked into may hold anything.
+        let has_any = |folder: PathBuf| match std::fs::read_dir(folder) {
+            Ok(mut all) => all.next().is_some(),
+            Err(e) => e.kind() != std::io::ErrorKind::NotFound,
+        };
         !["datamart", "store", "journal"].into_iter().any(|folder| has_any(self.home.join(folder)))
     }
 

@@ -16,7 +16,8 @@
 //! - **Shutdown**: finishes what it accepted; a stream is told to go elsewhere once everything it sent so
 //!   far is answered.
 //! - **Watched**: counters on the way of every request, told on a listener of its own ([`exposition`]); a line in
-//!   the log for every request that is refused, with its id (at level debug where too many came or nothing is decided).
+//!   the log for every request that is refused, with its id (at level debug where too many came or nothing is decided); but what
+//!   tonic itself cannot read is told to its caller alone.
 //! - **Interceptions** go the same way, and so do overrides, each of a subject in its turn ([`interception`]).
 //! - **Exposure limits** are a service of their own beside it ([`exposure`]); where the rulebook says what an application's exposure
 //!   is, decisions ask it, and reserve in the same call ([`exposing`]).

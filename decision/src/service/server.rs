@@ -345,8 +345,8 @@ fn transport(
     exposures: exposure::Desk,
     health: &HealthReporter,
 ) -> Result<Transport, ServeError> {
-    // More than are decided at once: what is too much is refused here, not queued by the caller's client. Windows are hyper's 1 MiB, fixed: on any network that a lender's
-    // systems share with this one they hold more than is under way.
+    // More than are decided at once: what is too much is refused here, not queued by the caller's client. Windows are
+    // hyper's 1 MiB, fixed: on any network that a lender's systems share with this one they hold more than is under way.
     let max_requests = u32::try_from(2 * config.max_in_flight + config.max_streams).unwrap_or(u32::MAX);
     let reflection = || {
         tonic_reflection::server::Builder::configure()
