@@ -119,8 +119,16 @@ impl Domain {
     }
 
     /// Key of what an expression says; None when it is unknown.
-    #[inline]
+    #[inline(always)]
     pub fn ask(&self, answers: &impl Answers, id: ExprId) -> Option<i64> {
+        match answers.integer(id) {
+            Some(key) => key,
+            None => self.ask_by_type(answers, id),
+        }
+    }
+
+    #[inline(never)]
+    fn ask_by_type(&self, answers: &impl Answers, id: ExprId) -> Option<i64> {
         match self.ty {
             Type::Boolean => answers.truth(id).map(i64::from),
             Type::Int64 => answers.int(id),

@@ -73,7 +73,7 @@ impl Intervals {
     #[inline]
     pub fn of(&self, key: i64) -> usize {
         // Keys beyond the parts are as good as those at their ends.
-        let part = key.max(self.base).abs_diff(self.base) >> self.shift;
+        let part = key.max(self.base).wrapping_sub(self.base) as u64 >> self.shift;
         let part = (part as usize).min(self.before.len() - 2);
         let to = self.before[part + 1] as usize;
         if self.shift == 0 {

@@ -37,16 +37,17 @@ pub fn decide(
         for (row, found) in findings.iter_mut().enumerate() {
             answers.seek(row);
             // A row's findings are put where the logic adds to, and back.
+            work.clear();
             std::mem::swap(&mut work.findings, found);
             step.step.logic.run(index, &answers, &mut work);
             std::mem::swap(&mut work.findings, found);
             if step.relation == plan.limit {
-                granted[row].limit = work.out.first().copied();
+                granted[row].limit = work.left().first().copied();
             }
             if step.relation == plan.rate {
-                granted[row].rate = work.out.first().copied();
+                granted[row].rate = work.left().first().copied();
             }
-            for (column, out) in outs.iter_mut().zip(&work.out) {
+            for (column, out) in outs.iter_mut().zip(work.left()) {
                 column.push(*out);
             }
         }

@@ -1,6 +1,6 @@
 //! The course of one decision: the parts of its program and the logic of its steps, in turn.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 use smallvec::SmallVec;
 use tarim_datamart::{Value, ValueRef};
@@ -24,8 +24,8 @@ type Rows<'a> = SmallVec<[Row<'a>; 16]>;
 pub struct DecisionScratch {
     registers: Scratch,
     work: Work,
-    /// Of each relation that a step fills, what it left.
-    results: Vec<Vec<Out>>,
+    /// Of each relation that a step fills, where in the work it is.
+    results: Vec<Range<u32>>,
     /// The rulebook that all this is for; 0: none.
     rulebook: u64,
 }
@@ -33,10 +33,10 @@ pub struct DecisionScratch {
 impl DecisionScratch {
     fn prepare(&mut self, rulebook: &Rulebook) {
         if self.rulebook != rulebook.id() {
-            self.results = vec![Vec::new(); rulebook.relations().len()];
+            self.results = vec![0..0; rulebook.relations().len()];
             self.rulebook = rulebook.id();
         }
-        self.results.iter_mut().for_each(Vec::clear);
+        self.results.fill(0..0);
         self.work.clear();
     }
 }
@@ -48,11 +48,10 @@ pub struct Judged<'a> {
     call: Call,
     course: &'a Course,
     inputs: &'a Inputs,
-    rows: Rows<'a>,
     verdict: Verdict,
-    findings: &'a [Finding],
+    work: &'a Work,
     registers: &'a Scratch,
-    results: &'a [Vec<Out>],
+    results: &'a [Range<u32>],
 }
 
 impl Judged<'_> {
@@ -62,7 +61,7 @@ impl Judged<'_> {
 
     /// What was found, in the order in which it is told.
     pub fn findings(&self) -> &[Finding] {
-        self.findings
+        &self.work.findings
     }
 
     pub fn plan(&self) -> &Plan {
@@ -75,7 +74,7 @@ impl Judged<'_> {
 
     /// Every reason, in order.
     pub fn lines(&self) -> impl Iterator<Item = Line<'_>> {
-        lines(&self.verdict, self.findings)
+        lines(&self.verdict, self.findings())
     }
 
     /// The score, if it was asked for and is known.
@@ -100,7 +99,7 @@ impl Judged<'_> {
     /// override it; its counters are told with it, and never ask for an override of their own.
     fn out_of_room(&self) -> Option<(Stage, Effect)> {
         let of_exposure = |f: &&Finding| self.plan.steps[f.step].step.logic.is_of_exposure(f.what);
-        self.findings.iter().filter(of_exposure).find_map(|finding| {
+        self.findings().iter().filter(of_exposure).find_map(|finding| {
             let stage = self.plan.steps[finding.step].stage;
             match finding.effect {
                 _ if stage.is_point() => Some((stage, Effect::Warn)),
@@ -117,7 +116,7 @@ impl Judged<'_> {
 
     /// Puts it into words.
     pub fn tell(&self) -> Decision {
-        let mut decision = tell(self.plan, self.call, &self.verdict, self.findings, self);
+        let mut decision = tell(self.plan, self.call, &self.verdict, self.findings(), self);
         decision.reasons.extend(self.exposure_reasons());
         decision.reservation = self.reservation().cloned();
         decision
@@ -154,32 +153,38 @@ pub(super) fn run<'a>(
         evaluation.run(part);
         step.logic.run(step.step, &evaluation.answers(part), work);
         if let Some(result) = &step.result {
-            for (inlet, out) in result.inlets.iter().zip(&work.out) {
+            for (inlet, out) in result.inlets.iter().zip(work.left()) {
                 if let Some(inlet) = inlet {
                     evaluation.put(*inlet, out.given());
                 }
             }
-            // The next step begins with nothing, which is what stands there.
-            std::mem::swap(&mut results[result.relation], &mut work.out);
+            results[result.relation] = work.began as u32..work.out.len() as u32;
         }
     }
-    let result = |relation: Option<usize>| results[relation?].first().copied();
+    // A result of a step that was not run is nothing.
+    let result = |relation: Option<usize>| left(work, &results[relation?]).first().copied();
     let granted = Granted { limit: result(plan.limit), rate: result(plan.rate) };
     let mut verdict = judge(plan, call, &mut work.findings, granted);
     if inputs.exposed.as_ref().is_some_and(|e| !e.breaches.is_empty()) {
         verdict = verdict.breached();
     }
-    let findings = &work.findings;
-    Ok(Judged { rulebook, plan, call, course, inputs, rows, verdict, findings, registers, results })
+    Ok(Judged { rulebook, plan, call, course, inputs, verdict, work, registers, results })
+}
+
+/// What a step left.
+fn left<'w>(work: &'w Work, at: &Range<u32>) -> &'w [Out] {
+    &work.out[at.start as usize..at.end as usize]
 }
 
 /// Adds a row of each relation that is given. (They are many bytes: they are written where they stay.)
 #[inline]
 fn add_rows<'a>(rulebook: &'a Rulebook, inputs: &'a Inputs, rows: &mut Rows<'a>) -> Result<(), DecideError> {
-    // A row that is missing is an empty one, which no layout fits.
-    let bytes = inputs.rows.iter().chain(std::iter::repeat(&[][..]));
-    for (relation, bytes) in rulebook.given().iter().zip(bytes) {
-        match inputs.row_of(relation, bytes) {
+    let given = rulebook.given();
+    let mut packed = inputs.rows.iter();
+    rows.reserve(given.len());
+    for relation in given {
+        // A row that is missing is an empty one, which no layout fits.
+        match inputs.row_of(relation, packed.next().unwrap_or_default()) {
             Ok(row) => rows.push(row),
             Err(source) => return Err(DecideError::Row { relation: relation.name.clone(), source }),
         }
@@ -189,11 +194,12 @@ fn add_rows<'a>(rulebook: &'a Rulebook, inputs: &'a Inputs, rows: &mut Rows<'a>)
 
 impl Facts for Judged<'_> {
     fn column(&self, relation: usize, column: usize) -> (ValueRef<'_>, bool) {
-        if let Some(row) = self.rows.get(relation) {
+        if let Some(given) = self.rulebook.given().get(relation) {
+            let row = self.inputs.row(relation, given).expect("what was judged by could be read");
             return (row.get_ref(column), row.is_stale(column));
         }
         // A result of a step that was not run is NULL.
-        let out = self.results[relation].get(column).copied().unwrap_or_default();
+        let out = left(self.work, &self.results[relation]).get(column).copied().unwrap_or_default();
         (out.value(self.rulebook.texts()), false)
     }
 

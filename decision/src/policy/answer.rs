@@ -95,8 +95,10 @@ impl What {
 /// Reused from step to step: what a step writes its result and findings to.
 #[derive(Debug, Default)]
 pub struct Work {
-    /// Result of the step that runs now, one value for each column of its relation.
+    /// Results of all steps so far, one behind the other; of each one value for each column of its relation.
     pub out: Vec<Out>,
+    /// Where the result of the step that runs now, or ran last, begins.
+    pub began: usize,
     pub findings: Vec<Finding>,
     /// Index of the step that runs now.
     pub step: usize,
@@ -111,8 +113,16 @@ impl Work {
     /// Forgets the application before.
     pub fn clear(&mut self) {
         self.findings.clear();
+        self.out.clear();
     }
 
+    /// The result of the step that ran last.
+    #[inline]
+    pub fn left(&self) -> &[Out] {
+        &self.out[self.began..]
+    }
+
+    #[inline]
     pub(super) fn find(&mut self, what: What, effect: Effect) {
         self.findings.push(Finding { step: self.step, what, effect });
     }

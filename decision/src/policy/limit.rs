@@ -51,6 +51,7 @@ enum Room {
 
 impl Limit {
     /// Leaves `fen`: NULL when unknown, 0 when it is below the smallest.
+    #[inline(never)]
     pub(super) fn run(&self, answers: &impl Answers, work: &mut Work) {
         let ask = |id: ExprId| number(answers, id, self.types[id.0 as usize]);
         let fen = match (ask(expr::FEN), ask(expr::MIN), ask(expr::MAX)) {

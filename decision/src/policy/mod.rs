@@ -65,11 +65,12 @@ impl Logic {
         }
     }
 
-    /// Runs the step of index `step`. Its result is left in `work.out`, one value for each column of its
-    /// relation (none for rules); its findings are added to `work.findings`.
+    /// Runs the step of index `step`. Its result is [left](Work::left) behind those of others, one value for each column
+    /// of its relation (none for rules); its findings are added to `work.findings`.
+    #[inline]
     pub fn run(&self, step: usize, answers: &impl Answers, work: &mut Work) {
         work.step = step;
-        work.out.clear();
+        work.began = work.out.len();
         match self {
             Logic::Rules(rules) => rules.run(answers, work),
             Logic::Table(table) => table.run(answers, work),

@@ -30,6 +30,7 @@ pub struct Rate {
 
 impl Rate {
     /// Leaves `bp`, basis points a year, a whole number of hundredths; NULL when unknown.
+    #[inline(never)]
     pub(super) fn run(&self, answers: &impl Answers, work: &mut Work) {
         match self.ppm(answers) {
             Some(ppm) => work.out.push(Out::Float64(ppm as f64 / 100.0)),

@@ -43,6 +43,7 @@ impl RuleSet {
     }
 
     /// Most rules are FALSE of most applications: only the others are looked at.
+    #[inline(never)]
     pub(super) fn run(&self, answers: &impl Answers, work: &mut Work) {
         answers.each_not_false(0..self.effects.len() as u32, |id, truth| {
             let i = id.0 as usize;

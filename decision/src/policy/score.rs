@@ -34,6 +34,7 @@ impl Score {
         }
     }
 
+    #[inline(never)]
     pub(super) fn run(&self, answers: &impl Answers, work: &mut Work) {
         let mut bins = std::mem::take(&mut work.bins);
         self.card.bins(answers, &mut bins);

@@ -10,6 +10,7 @@ use tarim_datamart::{Type, Value};
 
 use super::{
     ExprId,
+    op::Bank,
     program::{Output, Registers, Truth},
 };
 
@@ -31,6 +32,13 @@ pub trait Answers {
     /// ([`ExprSet::with_keys`](super::ExprSet::with_keys)); then both say the same.
     fn text_key(&self, id: ExprId, key_of: impl Fn(&str) -> i64) -> Option<i64> {
         self.text(id).map(key_of)
+    }
+
+    /// What is an integer where it is worked out (an integer, a date, a time, a key that the program says), whatever its
+    /// type; None: it is not one there, and is to be asked for by its type.
+    #[inline]
+    fn integer(&self, _: ExprId) -> Option<Option<i64>> {
+        None
     }
 
     /// Tells of those of some conditions that are not FALSE, in order, and whether they are TRUE (None: unknown).
@@ -114,6 +122,12 @@ impl Answers for RowAnswers<'_> {
 
     fn timestamp(&self, id: ExprId) -> Option<i64> {
         self.registers.ints[self.from(id, Type::Timestamp)].get()
+    }
+
+    #[inline(always)]
+    fn integer(&self, id: ExprId) -> Option<Option<i64>> {
+        let output = &self.outputs[id.0 as usize];
+        (output.bank() == Bank::Int).then(|| self.registers.ints[output.from as usize].get())
     }
 
     fn value(&self, id: ExprId) -> Value {

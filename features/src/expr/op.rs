@@ -20,6 +20,7 @@ pub(super) enum Bank {
 }
 
 impl Bank {
+    #[inline]
     pub fn of(ty: Type) -> Self {
         match ty {
             Type::Boolean => Bank::Boolean,

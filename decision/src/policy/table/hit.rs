@@ -6,7 +6,7 @@ use crate::policy::answer::Out;
 impl Table {
     /// What the table says of the keys of its inputs. `out` is appended to, and means something if the answer is known;
     /// `keys` and `picks` are overwritten.
-    #[inline]
+    #[inline(always)]
     pub(super) fn answer(
         &self,
         key: impl Fn(usize) -> Option<i64>,
@@ -27,6 +27,7 @@ impl Table {
     }
 
     /// The same, from all rows that match.
+    #[inline(never)]
     fn answer_of_all(&self, keys: &[Option<i64>], picks: &mut Vec<Pick>, out: &mut Vec<Out>) -> Answer {
         match self.hit {
             Hit::Unique => self.unique(self.candidates(keys, picks), out),

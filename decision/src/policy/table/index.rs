@@ -114,22 +114,19 @@ impl Index {
         self.exact
     }
 
-    /// The row that is meant, where a short table shows it at once: it matches for certain, and no other one (of `first`:
-    /// none before it) could. None: look at all that match.
-    #[inline]
+    /// The row that is meant, where a short table shows it at once: everything is known, and no other one (of `first`: none
+    /// before it) matches. None: look at all that match.
+    #[inline(always)]
     pub fn sole(&self, key: impl Fn(usize) -> Option<i64>, first: bool) -> Option<usize> {
         if !(self.single_word && self.exact) {
             return None;
         }
-        let (mut certain, mut perhaps) = (u64::MAX, u64::MAX);
+        let mut rows = u64::MAX;
         for (i, column) in self.columns.iter().enumerate() {
-            let pick = column.pick(key(i));
-            certain &= column.top[pick.certain];
-            perhaps &= column.top[pick.perhaps];
+            rows &= column.top[column.intervals.of(key(i)?)];
         }
-        let row = perhaps.trailing_zeros();
-        let alone = first || perhaps.is_power_of_two();
-        (perhaps != 0 && alone && certain >> row & 1 == 1).then_some(row as usize)
+        let alone = first || rows.is_power_of_two();
+        (rows != 0 && alone).then(|| rows.trailing_zeros() as usize)
     }
 
     /// The outputs of a row.

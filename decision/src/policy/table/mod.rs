@@ -115,18 +115,24 @@ enum Answer {
 }
 
 impl Table {
+    #[inline(never)]
     pub(super) fn run(&self, answers: &impl Answers, work: &mut Work) {
         let key = |i: usize| self.inputs[i].domain.ask(answers, ExprId(i as u32));
         let Work { keys, picks, out, .. } = work;
-        let (what, effect) = match self.answer(key, keys, picks, out) {
-            Answer::Known => return,
-            Answer::NoMatch => (What::NoRow, self.if_no_match),
-            Answer::Unknown => (What::Unknown, self.if_unknown),
-        };
+        match self.answer(key, keys, picks, out) {
+            Answer::Known => {}
+            Answer::NoMatch => self.find(What::NoRow, self.if_no_match, work),
+            Answer::Unknown => self.find(What::Unknown, self.if_unknown, work),
+        }
+    }
+
+    /// There is no answer.
+    #[inline(never)]
+    fn find(&self, what: What, effect: Option<Effect>, work: &mut Work) {
         if let Some(effect) = effect {
             work.find(what, effect);
         }
-        work.out.clear();
+        work.out.truncate(work.began);
         work.out.extend(self.outputs.iter().map(|o| match what {
             What::NoRow => o.of_nothing(),
             _ => Out::Null,

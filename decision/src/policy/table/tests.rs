@@ -70,8 +70,8 @@ fn table(hit: Hit, collect: Option<Collect>, rows: &[(&str, &str, Option<i64>)])
 fn ask(table: &Table, a: Option<i64>, b: Option<i64>) -> (Out, Option<What>) {
     let mut work = Work::default();
     table.run(&Given(vec![a, b]), &mut work);
-    assert_eq!(work.out.len(), 1);
-    (work.out[0], work.findings.first().map(|f| f.what))
+    assert_eq!(work.left().len(), 1);
+    (work.left()[0], work.findings.first().map(|f| f.what))
 }
 
 const NO_ROW: (Out, Option<What>) = (Out::Null, Some(What::NoRow));

@@ -18,6 +18,7 @@ mod reads;
 mod registers;
 mod runs;
 mod schedule;
+mod span;
 
 use std::ops::Range;
 
@@ -84,7 +85,8 @@ pub(super) struct Output {
 }
 
 impl Output {
-    fn bank(&self) -> Bank {
+    #[inline]
+    pub fn bank(&self) -> Bank {
         if self.keyed { Bank::Int } else { Bank::of(self.ty) }
     }
 }
@@ -194,8 +196,8 @@ impl Program {
     /// `lower` of Greek), and nor do the parts.
     ///
     /// # Panics
-    /// If `bound` is of another program or of another dictionary than a row's, or a row is not of its relation's
-    /// layout: slips of the caller that must not become wrong answers.
+    /// If `bound` is of another program, or a row that something is read of has another dictionary than it was bound to, or
+    /// not its relation's layout: slips of the caller that must not become wrong answers.
     pub fn start<'a>(
         &'a self,
         bound: &'a Bound,
@@ -205,7 +207,9 @@ impl Program {
     ) -> Evaluation<'a> {
         assert_eq!(bound.program(), self.id, "the constants were bound for another program");
         assert_eq!(rows.len(), self.given, "one row per relation that is given");
-        for ((row, (_, layout)), version) in rows.iter().zip(&*self.relations).zip(bound.versions()) {
+        for relation in self.reads.relations() {
+            let (row, (_, layout)) = (&rows[relation], &self.relations[relation]);
+            let version = &bound.versions()[relation];
             assert!(
                 std::ptr::eq(row.layout(), layout.as_ref())
                     || row.layout().fingerprint() == layout.fingerprint(),
@@ -243,13 +247,21 @@ impl Program {
 }
 
 impl Evaluation<'_> {
-    /// Computes a part; those before it have been computed.
+    /// Computes a part; those before it have been computed. (Most parts have nothing left to compute.)
+    #[inline]
     pub fn run(&mut self, part: usize) {
         let Part { runs, texts, .. } = &self.program.parts[part];
         if !runs.is_empty() {
             self.machine.run_all(runs);
         }
-        // Answers outlive the rows.
+        if !texts.is_empty() {
+            self.keep(texts);
+        }
+    }
+
+    /// Answers outlive the rows.
+    #[inline(never)]
+    fn keep(&mut self, texts: &[Reg]) {
         for text in texts {
             self.machine.r.keep(*text, self.machine.rows, self.machine.texts);
         }

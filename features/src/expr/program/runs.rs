@@ -8,6 +8,7 @@ use super::{
     machine::Machine,
     registers::{Int, Registers, Truth, known_or_nan},
     schedule::Step,
+    span::Span,
 };
 use crate::expr::{
     function::Choice,
@@ -59,24 +60,6 @@ pub enum Run {
     Each,
 }
 
-/// From one place of a list to another.
-#[derive(Clone, Copy, Debug)]
-struct Span {
-    start: u32,
-    end: u32,
-}
-
-impl Span {
-    fn len(self) -> usize {
-        (self.end - self.start) as usize
-    }
-
-    #[inline]
-    fn of<T>(self, list: &[T]) -> &[T] {
-        &list[self.start as usize..self.end as usize]
-    }
-}
-
 /// The runs of a part, in order, and what they work on: all of a kind in one list.
 #[derive(Debug, Default)]
 pub struct Runs {
@@ -110,24 +93,19 @@ impl Runs {
 
     /// Adds a run. Its operands are of the kind that it works on.
     pub fn push(&mut self, run: Run, on: Operands) {
-        fn add<T>(list: &mut Vec<T>, more: Vec<T>) -> Span {
-            let start = list.len() as u32;
-            list.extend(more);
-            list.shrink_to_fit();
-            Span { start, end: list.len() as u32 }
-        }
         let span = match on {
-            Operands::Unary(of) => add(&mut self.unary, of),
-            Operands::Binary(of) => add(&mut self.binary, of),
-            Operands::Floats(of) => add(&mut self.floats, of),
-            Operands::Ints(of) => add(&mut self.ints, of),
-            Operands::Steps(of) => add(&mut self.steps, of),
+            Operands::Unary(of) => Span::add(&mut self.unary, of),
+            Operands::Binary(of) => Span::add(&mut self.binary, of),
+            Operands::Floats(of) => Span::add(&mut self.floats, of),
+            Operands::Ints(of) => Span::add(&mut self.ints, of),
+            Operands::Steps(of) => Span::add(&mut self.steps, of),
         };
         self.runs.push((run, span));
     }
 }
 
 impl Machine<'_> {
+    #[inline(never)]
     pub fn run_all(&mut self, runs: &Runs) {
         for (run, span) in &runs.runs {
             self.run_each(*run, *span, runs);
@@ -138,16 +116,16 @@ impl Machine<'_> {
     #[inline(always)]
     fn run_each(&mut self, run: Run, span: Span, on: &Runs) {
         match run {
-            Run::Copy => inside(&mut self.r.booleans, span.of(&on.unary), |a| a),
-            Run::Not => inside(&mut self.r.booleans, span.of(&on.unary), |a| !a),
-            Run::And => pairs(&mut self.r.booleans, span.of(&on.binary), Truth::and),
-            Run::Or => pairs(&mut self.r.booleans, span.of(&on.binary), Truth::or),
-            Run::CompareFloats(comparison) => compare_floats(comparison, span.of(&on.binary), self.r),
-            Run::CompareInts(comparison) => compare_ints(comparison, span.of(&on.binary), self.r),
-            Run::FloatThresholds(thresholds) => float_thresholds(thresholds, span.of(&on.floats), self.r),
-            Run::IntThresholds(thresholds) => int_thresholds(thresholds, span.of(&on.ints), self.r),
+            Run::Copy => inside(&mut self.r.booleans, span.on(&on.unary), |a| a),
+            Run::Not => inside(&mut self.r.booleans, span.on(&on.unary), |a| !a),
+            Run::And => pairs(&mut self.r.booleans, span.on(&on.binary), Truth::and),
+            Run::Or => pairs(&mut self.r.booleans, span.on(&on.binary), Truth::or),
+            Run::CompareFloats(comparison) => compare_floats(comparison, span.on(&on.binary), self.r),
+            Run::CompareInts(comparison) => compare_ints(comparison, span.on(&on.binary), self.r),
+            Run::FloatThresholds(thresholds) => float_thresholds(thresholds, span.on(&on.floats), self.r),
+            Run::IntThresholds(thresholds) => int_thresholds(thresholds, span.on(&on.ints), self.r),
             Run::Arithmetic(f) => {
-                let (floats, of) = (&mut self.r.floats, span.of(&on.binary));
+                let (floats, of) = (&mut self.r.floats, span.on(&on.binary));
                 match f {
                     Arithmetic::Add => pairs(floats, of, |a, b| a + b),
                     Arithmetic::Subtract => pairs(floats, of, |a, b| a - b),
@@ -156,19 +134,19 @@ impl Machine<'_> {
                     Arithmetic::Remainder => pairs(floats, of, |a, b| a % b),
                 }
             }
-            Run::Float(f) => inside(&mut self.r.floats, span.of(&on.unary), |a| f.apply(a)),
+            Run::Float(f) => inside(&mut self.r.floats, span.on(&on.unary), |a| f.apply(a)),
             Run::ChooseFloats(choice) => {
-                pairs(&mut self.r.floats, span.of(&on.binary), |a, b| choice.float(a, b));
+                pairs(&mut self.r.floats, span.on(&on.binary), |a, b| choice.float(a, b));
             }
             Run::Widen => {
-                for Unary { of, to } in span.of(&on.unary) {
+                for Unary { of, to } in span.on(&on.unary) {
                     let Int { value, known } = self.r.ints[*of as usize];
                     self.r.floats[*to as usize] = known_or_nan((value as f64).to_bits(), known);
                 }
             }
-            Run::IsNull(bank) => self.are_null(bank, span.of(&on.unary)),
+            Run::IsNull(bank) => self.are_null(bank, span.on(&on.unary)),
             Run::Each => {
-                for step in span.of(&on.steps) {
+                for step in span.on(&on.steps) {
                     self.run(step);
                 }
             }

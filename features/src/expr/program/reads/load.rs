@@ -33,16 +33,6 @@ pub enum Kind {
     Text,
 }
 
-impl Kind {
-    pub const COUNT: usize = 4;
-}
-
-impl From<Kind> for usize {
-    fn from(kind: Kind) -> Self {
-        kind as usize
-    }
-}
-
 impl Load {
     /// None: it is a boolean.
     pub fn of(slot: Slot, widened: bool, to: Reg) -> Option<(Kind, Self)> {
@@ -69,32 +59,43 @@ impl Load {
 }
 
 /// Reads each cell to its register.
-#[inline]
+#[inline(always)]
 pub fn run(
-    [floats, ints, widened, texts]: [&[Load]; Kind::COUNT],
+    kind: Kind,
+    of: &[Load],
     from: &Source<'_, '_>,
     is_known: impl Fn(Presence) -> bool,
     r: &mut Registers,
 ) {
     let bytes = from.row.bytes();
     let int = |load: &Load| load.base.wrapping_add(load.cell().read(bytes) as i64);
-    for load in floats {
-        r.floats[load.to as usize] = known_or_nan(load.cell().read(bytes), is_known(load.presence()));
-    }
-    for load in ints {
-        r.ints[load.to as usize] = Int { value: int(load), known: is_known(load.presence()) };
-    }
-    for load in widened {
-        let value = int(load) as f64;
-        r.floats[load.to as usize] = known_or_nan(value.to_bits(), is_known(load.presence()));
-    }
-    for load in texts {
-        let text = is_known(load.presence()).then(|| from.row.text_cell(load.cell())).flatten();
-        r.texts[load.to as usize] = match text {
-            Some(TextCell::Code(code)) => from.coded(code),
-            Some(TextCell::Text(text)) => Some(r.push(text)),
-            None => None,
-        };
+    match kind {
+        Kind::Float => {
+            for load in of {
+                r.floats[load.to as usize] = known_or_nan(load.cell().read(bytes), is_known(load.presence()));
+            }
+        }
+        Kind::Int => {
+            for load in of {
+                r.ints[load.to as usize] = Int { value: int(load), known: is_known(load.presence()) };
+            }
+        }
+        Kind::Widened => {
+            for load in of {
+                let value = int(load) as f64;
+                r.floats[load.to as usize] = known_or_nan(value.to_bits(), is_known(load.presence()));
+            }
+        }
+        Kind::Text => {
+            for load in of {
+                let text = is_known(load.presence()).then(|| from.row.text_cell(load.cell())).flatten();
+                r.texts[load.to as usize] = match text {
+                    Some(TextCell::Code(code)) => from.coded(code),
+                    Some(TextCell::Text(text)) => Some(r.push(text)),
+                    None => None,
+                };
+            }
+        }
     }
 }
 

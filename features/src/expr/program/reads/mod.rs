@@ -6,9 +6,7 @@
 //!                      └─► loads: floats │ integers │ widened │ texts ────────► registers of each bank
 //! ```
 //!
-//! Rows are read one after the other, of each all kinds in this order, with a loop for each. A program rarely has all
-//! kinds, but a loop that has nothing to do costs less than to choose the next one: the processor has to guess what is
-//! chosen, and who decides by hundreds of programs in turn has it guess wrong.
+//! Rows are read one after the other, of each the kinds that there are, in this order, with a loop for each.
 
 mod keys;
 mod load;
@@ -21,7 +19,7 @@ pub use self::{
     load::{Kind as LoadKind, Load},
     predicate::{Against, Kind as PredicateKind, Predicate, has_code},
 };
-use super::{Bound, Constants, registers::Registers};
+use super::{Bound, Constants, registers::Registers, span::Span};
 use crate::row::Row;
 
 /// Everything that is read of the rows of a program, each kind in one list. (A program is one of hundreds, and none of it
@@ -29,18 +27,33 @@ use crate::row::Row;
 #[derive(Debug, Default)]
 pub struct Reads {
     rows: Vec<OfRow>,
+    /// Of one row after the other.
+    loops: Vec<Loop>,
     predicates: Vec<Predicate>,
     keys: Vec<KeyOf>,
     loads: Vec<Load>,
 }
 
-/// How many of each kind are read of the row of a relation.
+/// What is read of the row of a relation.
 #[derive(Debug)]
 struct OfRow {
     relation: u32,
-    predicates: [u32; PredicateKind::COUNT],
-    keys: u32,
-    loads: [u32; LoadKind::COUNT],
+    /// Of its loops.
+    loops: Span,
+}
+
+/// Reads of one kind, which stand together in the list of them.
+#[derive(Clone, Copy, Debug)]
+struct Loop {
+    kind: Kind,
+    on: Span,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Predicate(PredicateKind),
+    Key,
+    Load(LoadKind),
 }
 
 /// What is read of one row, while a program is made.
@@ -60,13 +73,6 @@ struct Presence {
     group: u8,
 }
 
-/// What is not read yet.
-struct Rest<'a> {
-    predicates: &'a [Predicate],
-    keys: &'a [KeyOf],
-    loads: &'a [Load],
-}
-
 /// One row, and what its texts are looked up with.
 struct Source<'a, 'r> {
     row: &'a Row<'r>,
@@ -78,31 +84,25 @@ struct Source<'a, 'r> {
 impl Reads {
     /// By relation.
     pub fn new(rows: BTreeMap<u32, RowReads>) -> Self {
-        fn add<K: Copy + Into<usize>, T, const N: usize>(
-            list: &mut Vec<T>,
-            kinds: BTreeMap<K, Vec<T>>,
-        ) -> [u32; N] {
-            let mut counts = [0; N];
-            for (kind, more) in kinds {
-                counts[kind.into()] = more.len() as u32;
-                list.extend(more);
-            }
-            counts
-        }
         let mut reads = Self::default();
         for (relation, RowReads { predicates, keys, loads }) in rows {
-            reads.rows.push(OfRow {
-                relation,
-                predicates: add(&mut reads.predicates, predicates),
-                keys: keys.len() as u32,
-                loads: add(&mut reads.loads, loads),
-            });
-            reads.keys.extend(keys);
+            let first = reads.loops.len();
+            for (kind, of) in predicates {
+                let on = Span::add(&mut reads.predicates, of);
+                reads.loops.push(Loop { kind: Kind::Predicate(kind), on });
+            }
+            if !keys.is_empty() {
+                let on = Span::add(&mut reads.keys, keys);
+                reads.loops.push(Loop { kind: Kind::Key, on });
+            }
+            for (kind, of) in loads {
+                let on = Span::add(&mut reads.loads, of);
+                reads.loops.push(Loop { kind: Kind::Load(kind), on });
+            }
+            reads.rows.push(OfRow { relation, loops: Span::of(first..reads.loops.len()) });
         }
         reads.rows.shrink_to_fit();
-        reads.predicates.shrink_to_fit();
-        reads.keys.shrink_to_fit();
-        reads.loads.shrink_to_fit();
+        reads.loops.shrink_to_fit();
         reads
     }
 
@@ -111,51 +111,47 @@ impl Reads {
         self.predicates.len() + self.keys.len() + self.loads.len()
     }
 
+    /// The relations that something is read of.
+    pub fn relations(&self) -> impl Iterator<Item = usize> {
+        self.rows.iter().map(|of| of.relation as usize)
+    }
+
     /// Reads rows, one of each relation that is given.
     #[inline]
     pub fn run(&self, rows: &[Row<'_>], constants: &Constants, bound: &Bound, r: &mut Registers) {
-        let mut rest = Rest { predicates: &self.predicates, keys: &self.keys, loads: &self.loads };
         for of in &self.rows {
             let relation = of.relation as usize;
             let row = &rows[relation];
             let source = Source { row, relation, constants, bound };
+            let loops = of.loops.on(&self.loops);
             let (bytes, stale) = (row.bytes(), row.stale());
             let is_set = move |at: Presence| bytes[at.byte as usize] & at.mask != 0;
             // Rows are rarely stale.
             if stale == 0 {
-                of.run(&mut rest, &source, r, is_set);
+                self.read(loops, &source, r, is_set);
             } else {
-                of.run(&mut rest, &source, r, move |at| is_set(at) & (stale >> at.group & 1 == 0));
+                self.read(loops, &source, r, move |at| is_set(at) & (stale >> at.group & 1 == 0));
             }
         }
     }
-}
 
-impl OfRow {
     /// `is_known` says whether a column has a value that is not stale.
     #[inline(never)]
-    fn run(
+    fn read(
         &self,
-        rest: &mut Rest<'_>,
+        loops: &[Loop],
         from: &Source<'_, '_>,
         r: &mut Registers,
         is_known: impl Fn(Presence) -> bool + Copy,
     ) {
-        predicate::run(
-            self.predicates.map(|n| next(&mut rest.predicates, n)),
-            from,
-            is_known,
-            &mut r.booleans,
-        );
-        keys::run(next(&mut rest.keys, self.keys), from, is_known, &mut r.ints);
-        load::run(self.loads.map(|n| next(&mut rest.loads, n)), from, is_known, r);
+        for Loop { kind, on } in loops {
+            match *kind {
+                Kind::Predicate(kind) => {
+                    predicate::run(kind, on.on(&self.predicates), from, is_known, &mut r.booleans);
+                }
+                Kind::Key => keys::run(on.on(&self.keys), from, is_known, &mut r.ints),
+                Kind::Load(kind) => load::run(kind, on.on(&self.loads), from, is_known, r),
+            }
+        }
     }
-}
-
-/// Takes the first so many.
-#[inline]
-fn next<'a, T>(list: &mut &'a [T], count: u32) -> &'a [T] {
-    let (first, rest) = list.split_at(count as usize);
-    *list = rest;
-    first
 }

@@ -50,16 +50,6 @@ pub enum Kind {
     TextIn,
 }
 
-impl Kind {
-    pub const COUNT: usize = 7;
-}
-
-impl From<Kind> for usize {
-    fn from(kind: Kind) -> Self {
-        kind as usize
-    }
-}
-
 /// What a column is held against.
 #[derive(Clone, Copy, Debug)]
 pub enum Against {
@@ -169,9 +159,10 @@ impl Predicate {
 }
 
 /// Computes the predicates of one row, which are in the order of their cells: the row is read forwards.
-#[inline]
+#[inline(always)]
 pub fn run(
-    [flags, over_floats, over_ints, are_floats, are_ints, text_is, text_in]: [&[Predicate]; Kind::COUNT],
+    kind: Kind,
+    of: &[Predicate],
     from: &Source<'_, '_>,
     is_known: impl Fn(Presence) -> bool + Copy,
     out: &mut [Truth],
@@ -181,33 +172,39 @@ pub fn run(
     let int = |p: &Predicate| p.cell().read(bytes) as i64;
     // A comparison with NaN is unknown.
     let of_float = |p: &Predicate, known: bool, value: f64, holds| p.truth(known & !value.is_nan(), holds);
-    each(flags, is_known, out, |p, known| {
-        Truth::of(known, known & (u64::from(bytes[p.at as usize]) & p.constant != 0))
-    });
-    each(over_floats, is_known, out, |p, known| {
-        let value = float(p);
-        of_float(p, known, value, value > f64::from_bits(p.constant))
-    });
-    each(over_ints, is_known, out, |p, known| p.truth(known, int(p) > p.constant as i64));
-    each(are_floats, is_known, out, |p, known| {
-        let value = float(p);
-        of_float(p, known, value, value == f64::from_bits(p.constant))
-    });
-    each(are_ints, is_known, out, |p, known| p.truth(known, int(p) == p.constant as i64));
-    each(text_is, is_known, out, |p, known| {
-        let text = p.constant as usize;
-        let code = from.bound.code(text, relation);
-        p.text(known, from, |c| c == code, |t| t == from.constants.texts[text])
-    });
-    each(text_in, is_known, out, |p, known| {
-        let set = p.constant as usize;
-        let codes = from.bound.set(set, relation);
-        p.text(known, from, |code| has_code(codes, code), |text| from.constants.has_text(set, text))
-    });
+    match kind {
+        Kind::Flag => each(of, is_known, out, |p, known| {
+            Truth::of(known, known & (u64::from(bytes[p.at as usize]) & p.constant != 0))
+        }),
+        Kind::OverFloat => each(of, is_known, out, |p, known| {
+            let value = float(p);
+            of_float(p, known, value, value > f64::from_bits(p.constant))
+        }),
+        Kind::OverInt => {
+            each(of, is_known, out, |p, known| p.truth(known, int(p) > p.constant as i64));
+        }
+        Kind::IsFloat => each(of, is_known, out, |p, known| {
+            let value = float(p);
+            of_float(p, known, value, value == f64::from_bits(p.constant))
+        }),
+        Kind::IsInt => {
+            each(of, is_known, out, |p, known| p.truth(known, int(p) == p.constant as i64));
+        }
+        Kind::TextIs => each(of, is_known, out, |p, known| {
+            let text = p.constant as usize;
+            let code = from.bound.code(text, relation);
+            p.text(known, from, |c| c == code, |t| t == from.constants.texts[text])
+        }),
+        Kind::TextIn => each(of, is_known, out, |p, known| {
+            let set = p.constant as usize;
+            let codes = from.bound.set(set, relation);
+            p.text(known, from, |code| has_code(codes, code), |text| from.constants.has_text(set, text))
+        }),
+    }
 }
 
 /// `truth` is told whether there is a value.
-#[inline]
+#[inline(always)]
 fn each(
     of: &[Predicate],
     is_known: impl Fn(Presence) -> bool,
