@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use comfy_table::{CellAlignment, Table};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
-use tarim_datamart::{Datamart, Standards, Value};
+use tarim_datamart::{Datamart, Standards, Value, gate::parse};
 use tarim_features::{
     materialise::{MaterialiseReport, Progress, Selection, materialise},
     store::EmbeddedStore,
@@ -122,7 +122,7 @@ pub fn definitions(home: &Home) -> anyhow::Result<(Standards, Arc<FeatureSet>)> 
 /// Microseconds of a time in ISO 8601, or of a date's midnight in UTC.
 pub fn parse_time(text: &str) -> Result<i64, String> {
     let time = DateTime::parse_from_rfc3339(text).map(|t| t.timestamp_micros());
-    let date =
-        || text.parse::<NaiveDate>().ok()?.and_hms_opt(0, 0, 0).map(|t| t.and_utc().timestamp_micros());
+    // As the gate reads dates: `26-06-30` is no date, least of all of the year 26.
+    let date = || parse::date32(text).map(|days| i64::from(days) * 86_400_000_000);
     time.ok().or_else(date).ok_or_else(|| "write 2026-06-30T00:00:00Z, or 2026-06-30".to_owned())
 }

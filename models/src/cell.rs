@@ -3,8 +3,7 @@
 //! A cell becomes a set of ranges of [keys](crate::domain). Against an unknown value only `*` and
 //! `null` have an answer; every other cell is itself unknown.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime};
-use tarim_datamart::Type;
+use tarim_datamart::{Type, gate::parse};
 
 use crate::domain::{Domain, known_float_key};
 
@@ -190,26 +189,18 @@ fn bound(text: &str, ty: Type, round: fn(f64) -> f64) -> Result<(i64, bool), Str
     }
 }
 
-/// Days since 1970-01-01 of `2026-01-31`.
+/// Days since 1970-01-01 of `2026-01-31`, as the gate reads dates: `26-01-31` may be the year 26 or 2026, and is neither.
 pub fn parse_date(text: &str) -> Result<i32, String> {
-    let day = text.parse::<NaiveDate>().map_err(|_| format!("`{text}` is not a date like 2026-01-31"))?;
-    Ok(day.to_epoch_days())
+    parse::date32(text)
+        .ok_or_else(|| format!("`{text}` is not a date with all its digits, such as 2026-01-31"))
 }
 
 /// Microseconds since 1970 of `2026-01-31T08:00:00Z` (with or without the Z, which is meant) or of a date.
 pub fn parse_timestamp(text: &str) -> Result<i64, String> {
-    if let Ok(t) = DateTime::parse_from_rfc3339(text) {
-        return Ok(t.timestamp_micros());
-    }
-    for form in ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"] {
-        if let Ok(t) = NaiveDateTime::parse_from_str(text, form) {
-            return Ok(t.and_utc().timestamp_micros());
-        }
-    }
-    match parse_date(text) {
-        Ok(days) => Ok(i64::from(days) * 86_400_000_000),
-        Err(_) => Err(format!("`{text}` is not a timestamp like 2026-01-31T08:00:00Z")),
-    }
+    let read = parse::timestamp(text);
+    read.ok_or_else(|| {
+        format!("`{text}` is not a timestamp with all its digits, such as 2026-01-31T08:00:00Z")
+    })
 }
 
 #[cfg(test)]
@@ -258,6 +249,18 @@ mod tests {
         assert_eq!(Cell::Null.matches(Some(0)), Some(false));
     }
 
+    /// With a T or a blank, with Z, an offset or nothing, which is UTC; a date is its midnight.
+    #[test]
+    fn a_time_is_read_however_it_is_written() {
+        const EIGHT: i64 = (20_484 * 24 + 8) * 3_600_000_000;
+        for text in ["T08:00:00Z", "T08:00:00", " 08:00:00", "T16:00:00+08:00", "T08:00"] {
+            assert_eq!(parse_timestamp(&format!("2026-01-31{text}")), Ok(EIGHT), "{text}");
+        }
+        assert_eq!(parse_timestamp("2026-01-31T08:00:00.25Z"), Ok(EIGHT + 250_000));
+        assert_eq!(parse_timestamp("2026-01-31"), Ok(20_484 * 24 * 3_600_000_000));
+        assert_eq!(parse_date("2026-01-31"), Ok(20_484));
+    }
+
     #[test]
     fn texts_are_alternatives_and_can_be_quoted() {
         let mut domain = Domain::new(Type::Utf8);
@@ -279,6 +282,13 @@ mod tests {
             (Type::Float64, "1||2", "empty"),
             (Type::Boolean, "yes", "not a boolean"),
             (Type::Date32, "31.01.2026", "not a date"),
+            (Type::Date32, "26-01-31", "`26-01-31` is not a date with all its digits"),
+            (Type::Date32, "[2026-01-01,26-02-01)", "`26-02-01` is not a date"),
+            (Type::Date32, ">=2026-1-31", "`2026-1-31` is not a date"),
+            (Type::Date32, "+12026-01-31", "not a date"),
+            (Type::Date32, "2026-02-29", "not a date"),
+            (Type::Timestamp, "26-01-31", "not a timestamp"),
+            (Type::Timestamp, "<26-01-31T08:00:00", "`26-01-31T08:00:00` is not a timestamp"),
         ] {
             let error = Cell::parse(text, &mut Domain::new(ty)).unwrap_err();
             assert!(error.contains(why), "{text}: {error}");
