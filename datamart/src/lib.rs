@@ -27,6 +27,7 @@ pub mod gate;
 pub mod load;
 pub mod mart;
 mod section;
+pub mod sheet;
 mod sql;
 pub mod standards;
 pub mod text;

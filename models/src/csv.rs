@@ -2,10 +2,7 @@
 
 use std::path::Path;
 
-use tarim_datamart::{Place, Problem, SourceText};
-
-/// What a spreadsheet shows, and saves, in the place of a value that it cannot compute.
-const ERRORS: [&str; 7] = ["#REF!", "#N/A", "#VALUE!", "#NAME?", "#DIV/0!", "#NUM!", "#NULL!"];
+use tarim_datamart::{Place, Problem, SourceText, sheet};
 
 /// A CSV file with a header.
 #[derive(Clone, Debug)]
@@ -32,13 +29,7 @@ impl Csv {
                 place.problem(format!("not CSV: {e}"), "save the sheet again as CSV UTF-8")
             })?;
             let line = record.position().map_or(0, |p| p.line() as usize);
-            if let Some(cell) = record.iter().find(|cell| ERRORS.contains(cell)) {
-                let place = Place { file: source.path().into(), line };
-                return Err(place.problem(
-                    format!("a cell is {cell}: the spreadsheet could not compute it"),
-                    "correct its formula, or write the value itself, and save the sheet again as CSV UTF-8",
-                ));
-            }
+            sheet::computed(&record, &Place { file: source.path().into(), line })?;
             // A spreadsheet saves empty rows as commas.
             if record.iter().any(|cell| !cell.is_empty()) {
                 lines.push((line, record));

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::{Problems, SourceText, section::Section};
+use crate::{Problems, SourceText, section::Section, sheet};
 
 /// One code and its meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +73,10 @@ impl CodeList {
                 }
             };
             let place = text.place(record.position().map_or(0, |p| p.byte() as usize));
+            if let Err(problem) = sheet::computed(&record, &place) {
+                problems.push(problem);
+                continue;
+            }
             let cell = |column: usize| record.get(column).unwrap_or_default().trim().to_owned();
             let parent = parent.map(cell).filter(|p| !p.is_empty());
             let code = Code { code: cell(code), zh: cell(zh), en: cell(en), parent };
