@@ -24,6 +24,7 @@
 pub mod checks;
 mod functions;
 pub mod gate;
+mod listing;
 pub mod load;
 pub mod mart;
 mod section;
@@ -36,6 +37,7 @@ pub mod value;
 
 pub use functions::register as register_functions;
 pub use gate::{Broken, RowChecks};
+pub use listing::files_in;
 pub use load::{LoadError, LoadOptions, LoadReport};
 pub use mart::{Datamart, Error, LoadRecord, WriteMode};
 pub use section::{At, Document, Item, Section, nearest};

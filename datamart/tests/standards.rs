@@ -81,6 +81,19 @@ fn every_broken_standard_is_named_with_line_and_remedy() {
     }
 }
 
+/// What an editor keeps beside a file is no standard, and no part of what a load is told to be checked by.
+#[test]
+fn hidden_files_and_backups_are_no_standards() {
+    let cases = cases();
+    let folder = rulebook(&cases.sound, &cases.codes);
+    let read = || Standards::read(folder.path()).unwrap_or_else(|p| panic!("{p}"));
+    let before = read().hash().to_owned();
+    for name in [".#loans.toml", ".loans.toml", "loans.toml~", "codes/.#purpose.csv", "codes/purpose.csv~"] {
+        write(folder.path(), &format!("standards/{name}"), "half a li");
+    }
+    assert_eq!(read().hash(), before);
+}
+
 #[test]
 fn a_rulebook_without_standards_is_a_problem() {
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -17,7 +17,6 @@ mod table;
 
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -99,26 +98,15 @@ fn list(
     missing: Missing,
     problems: &mut Problems,
 ) -> Vec<PathBuf> {
-    let entries = match fs::read_dir(rulebook.join(folder)) {
-        Ok(entries) => entries,
-        Err(e) => {
-            if matches!(missing, Missing::Wrong) || e.kind() != std::io::ErrorKind::NotFound {
-                problems.push(Place::file(folder).problem(
-                    format!("cannot read the folder {}: {e}", rulebook.join(folder).display()),
-                    "create it with one TOML file per table, or name another rulebook with --rulebook",
-                ));
-            }
-            return Vec::new();
+    crate::files_in(rulebook, folder, extension).unwrap_or_else(|e| {
+        if matches!(missing, Missing::Wrong) || e.kind() != std::io::ErrorKind::NotFound {
+            problems.push(Place::file(folder).problem(
+                format!("cannot read the folder {}: {e}", rulebook.join(folder).display()),
+                "create it with one TOML file per table, or name another rulebook with --rulebook",
+            ));
         }
-    };
-    let mut paths: Vec<PathBuf> = entries
-        .filter_map(Result::ok)
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|e| e == extension))
-        .filter_map(|path| path.file_name().map(|name| folder.join(name)))
-        .collect();
-    paths.sort();
-    paths
+        Vec::new()
+    })
 }
 
 /// Path and text, each with its length before it, so that no two sets of files give the same bytes.

@@ -6,7 +6,8 @@ use std::{
 };
 
 use tarim_datamart::{
-    At, Document, Field, Place, Problems, Section, SourceText, Standards, Table, Type, Value, nearest,
+    At, Document, Field, Place, Problems, Section, SourceText, Standards, Table, Type, Value, files_in,
+    nearest,
 };
 
 use super::{Feature, Sql, bounds, span::parse_span};
@@ -320,23 +321,15 @@ pub(crate) fn near_or(name: &str, known: &[&str], otherwise: impl FnOnce() -> St
 /// Files with the extension `toml` in a folder of the rulebook, sorted, relative to its root. A folder that
 /// is not there is empty.
 pub(crate) fn toml_files(rulebook: &Path, folder: &Path, problems: &mut Problems) -> Vec<PathBuf> {
-    let entries = match std::fs::read_dir(rulebook.join(folder)) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
+    match files_in(rulebook, folder, "toml") {
+        Ok(files) => files,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(e) => {
             problems.push(
                 Place::file(folder)
                     .problem(format!("cannot read the folder: {e}"), "correct its permissions"),
             );
-            return Vec::new();
+            Vec::new()
         }
-    };
-    let paths = entries.filter_map(Result::ok).map(|e| e.path());
-    let paths = paths.filter(|path| path.extension().is_some_and(|e| e == "toml"));
-    // Hidden files are no part of a rulebook, nor of its version ([`crate::folder::Folder`]).
-    let names = paths.filter_map(|path| path.file_name().map(std::ffi::OsStr::to_owned));
-    let names = names.filter(|name| !name.to_string_lossy().starts_with('.'));
-    let mut files: Vec<PathBuf> = names.map(|name| folder.join(name)).collect();
-    files.sort();
-    files
+    }
 }
