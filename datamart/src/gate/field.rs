@@ -60,16 +60,15 @@ impl Field {
             }
         }
         if let Some(pattern) = self.pattern.as_ref().filter(|p| !p.regex.is_match(text)) {
-            broken.push(self.broken(rules::PATTERN, || match self.personal {
-                true => format!("the value does not match {}", pattern.text),
-                false => format!("\"{}\" does not match {}", shorten(text), pattern.text),
-            }));
+            broken.push(
+                self.broken(rules::PATTERN, || {
+                    format!("{} does not match {}", self.quoted(text), pattern.text)
+                }),
+            );
         }
         if self.codes.as_ref().is_some_and(|codes| codes.get(text).is_none()) {
-            broken.push(self.broken(rules::CODES, || match self.personal {
-                true => "the value is not in the code list".into(),
-                false => format!("\"{}\" is not in the code list", shorten(text)),
-            }));
+            broken
+                .push(self.broken(rules::CODES, || format!("{} is not in the code list", self.quoted(text))));
         }
         for check in &self.checks {
             if let Err(why) = check.check(text) {
@@ -83,11 +82,21 @@ impl Field {
         let below = |min: &&Value| order_refs(value, min.as_ref()).is_some_and(|o| o.is_lt());
         let above = |max: &&Value| order_refs(value, max.as_ref()).is_some_and(|o| o.is_gt());
         if let Some(min) = self.min.as_ref().filter(below) {
-            broken.push(self.broken(rules::RANGE, || format!("{} is below {min}", value.to_value())));
+            broken.push(self.broken(rules::RANGE, || format!("{} is below {min}", self.shown(value))));
         }
         if let Some(max) = self.max.as_ref().filter(above) {
-            broken.push(self.broken(rules::RANGE, || format!("{} is above {max}", value.to_value())));
+            broken.push(self.broken(rules::RANGE, || format!("{} is above {max}", self.shown(value))));
         }
+    }
+
+    /// A text of this field, or of what it is made of, as a message may have it.
+    pub(crate) fn quoted(&self, text: &str) -> String {
+        if self.withheld { "the value".into() } else { format!("\"{}\"", shorten(text)) }
+    }
+
+    /// A value of it, as a message may have it.
+    pub(crate) fn shown(&self, value: ValueRef<'_>) -> String {
+        if self.withheld { "the value".into() } else { value.to_value().to_string() }
     }
 
     pub(crate) fn missing(&self) -> Broken {
@@ -103,10 +112,7 @@ impl Field {
             Type::Date32 => "a date",
             Type::Timestamp => "a time",
         };
-        self.broken(rules::TYPE, || match self.personal {
-            true => format!("the value is not {what}"),
-            false => format!("\"{}\" is not {what}", shorten(text)),
-        })
+        self.broken(rules::TYPE, || format!("{} is not {what}", self.quoted(text)))
     }
 
     pub(crate) fn broken(&self, rule: &str, what: impl FnOnce() -> String) -> Broken {

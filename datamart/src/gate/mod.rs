@@ -1,7 +1,7 @@
 //! The gate: what a value and a row must satisfy, the same for loads and for an application's fields.
 //!
 //! A broken rule has a name ([`rules`]) that quality reports count by, and a message that says what is wrong
-//! with this value. A message about a personal field never repeats the value.
+//! with this value. A message about a personal field, or one that a file makes of personal text, never repeats the value.
 
 pub mod dates;
 mod field;

@@ -99,7 +99,11 @@ impl Gate<'_> {
         let Some(wanted) = &self.plan.member else { return Ok(()) };
         for (row, member) in as_string_array(members)?.iter().enumerate() {
             if let Some(other) = member.filter(|m| m != wanted) {
-                let message = format!("the row is of member {other}, the load for {wanted}");
+                let member = &self.plan.fields[0].field;
+                let message = match member.withheld {
+                    true => format!("the row is of another member than the load, which is for {wanted}"),
+                    false => format!("the row is of member {other}, the load for {wanted}"),
+                };
                 let broken = Broken { rule: rules::MEMBER.into(), message };
                 faults.push(Fault { row, field: Some(0), broken });
             }
@@ -126,12 +130,17 @@ impl Gate<'_> {
         Ok(())
     }
 
-    /// Key fields with their values, tokens for personal ones.
+    /// Key fields with their values, tokens for personal ones; of what is made of personal text the names alone.
     fn describe_key(&self, columns: &[ArrayRef], row: usize) -> Result<String, ArrowError> {
         let mut parts = Vec::new();
         for position in &self.plan.unique {
+            let field = &self.plan.fields[*position].field;
+            if field.withheld && !field.personal {
+                parts.push(field.name.clone());
+                continue;
+            }
             let value = array_value_to_string(&columns[*position], row)?;
-            parts.push(format!("{} = {value}", self.plan.fields[*position].field.name));
+            parts.push(format!("{} = {value}", field.name));
         }
         Ok(parts.join(", "))
     }

@@ -149,18 +149,18 @@ fn value_at(values: &ArrayRef, ty: Type, row: usize) -> Result<Value, DataFusion
 }
 
 fn unmapped(field: &Field, text: &str) -> Broken {
-    field.broken(rules::MAPPING, || match field.personal {
+    field.broken(rules::MAPPING, || match field.withheld {
         true => "the mapping does not list the source's text".into(),
-        false => format!("the mapping does not list \"{}\"", shorten(text)),
+        false => format!("the mapping does not list {}", field.quoted(text)),
     })
 }
 
 fn unscaled(field: &Field, text: &str, scale: i64, why: Unscaled) -> Broken {
-    let text = shorten(text);
+    let number = || if field.withheld { "the value".into() } else { shorten(text) };
     field.broken(rules::SCALE, || match why {
-        Unscaled::NotDecimal => format!("\"{text}\" is not a decimal number"),
-        Unscaled::Inexact => format!("{text} times {scale} is not a whole number"),
-        Unscaled::TooLarge => format!("{text} times {scale} is too large"),
+        Unscaled::NotDecimal => format!("{} is not a decimal number", field.quoted(text)),
+        Unscaled::Inexact => format!("{} times {scale} is not a whole number", number()),
+        Unscaled::TooLarge => format!("{} times {scale} is too large", number()),
     })
 }
 

@@ -46,6 +46,19 @@ pub(crate) enum Feed {
     Sql(SqlFeed),
 }
 
+impl Feed {
+    /// The columns that it reads.
+    fn columns(&self) -> &[usize] {
+        match self {
+            Self::Nothing | Self::Constant(_) => &[],
+            Self::Column(column) | Self::Values { column, .. } | Self::Scale { column, .. } => {
+                std::slice::from_ref(column)
+            }
+            Self::Sql(sql) => &sql.columns,
+        }
+    }
+}
+
 /// An expression over some columns of the source, all of them text.
 pub(crate) struct SqlFeed {
     pub compiled: Compiled,
@@ -83,6 +96,10 @@ impl Plan {
         for field in &table.fields {
             let feed = plan.feed(table, source, field, reader)?;
             plan.fields.push(FieldPlan { field: field.clone(), feed });
+        }
+        for plan_of in &mut plan.fields {
+            let personal = |column: &usize| plan.columns[*column].personal.is_some();
+            plan_of.field.withheld |= plan_of.feed.columns().iter().any(personal);
         }
         let position = |name: &&str| table.fields.iter().position(|f| f.name == *name);
         plan.unique = table.unique().iter().filter_map(position).collect();

@@ -22,6 +22,8 @@ pub struct Field {
     pub required: bool,
     /// Tokenised at the gate.
     pub personal: bool,
+    /// Messages do not repeat its value: it is personal, or, while a file is loaded, made of a column that is.
+    pub withheld: bool,
     /// What its tokens stand for: fields of one kind give one text the same token, whatever their names.
     /// `personal = "phone"` says it; else it is the first built-in check, else the field's name.
     pub kind: String,
@@ -57,6 +59,7 @@ impl Field {
             ty: Type::Utf8,
             required: true,
             personal: false,
+            withheld: false,
             kind: "member".into(),
             length_min: None,
             length_max: None,
@@ -158,6 +161,7 @@ impl Field {
             ty,
             required,
             personal,
+            withheld: personal,
             kind,
             length_min: length_min.map(|l| l.value),
             length_max: length_max.map(|l| l.value),
