@@ -2,10 +2,21 @@
 //!
 //! Each thing that a step can find has a slot of its own; a finding leads to it by indices alone. Names come in
 //! only when somebody asks.
+//!
+//! ```text
+//!  RuleHits of a rulebook ── Slots ◄─┐
+//!  RuleHits of the next   ── Slots ◄─┤ Book: those that are counted in, and the sum of all that were
+//! ```
+//!
+//! Decisions that began with a rulebook end with it, after the next was swapped in. What they count stays counted: a counter never
+//! falls, or whoever computes its growth takes it for one that began anew.
 
 use std::{
-    collections::BTreeMap,
-    sync::atomic::{AtomicU64, Ordering},
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use crate::{
@@ -26,13 +37,29 @@ pub type Totals<'a> = BTreeMap<(&'a str, Effect), u64>;
 pub struct RuleHits {
     /// Of each distinct step of the rulebook.
     steps: Vec<StepSlots>,
+    slots: Arc<Slots>,
+    /// Ids of all slots.
+    ids: BTreeSet<String>,
+    /// Whatever can be told. (Who computes with the growth of a counter would miss the first hit of one that is not there yet.)
+    possible: BTreeSet<(String, Effect)>,
+    book: Arc<Mutex<Book>>,
+}
+
+/// What decisions by one rulebook count in.
+struct Slots {
     /// The reason's id of each slot. The first is that of a stopped product.
     ids: Vec<String>,
     /// Of slot i as many counters as there are effects, one an effect.
     counters: Sharded<Box<[AtomicU64]>>,
-    /// What was counted with the rulebooks before: of whatever can be told, if only 0. (Who computes with the growth of a counter
-    /// would miss the first hit of one that is not there yet.)
-    before: BTreeMap<(String, Effect), u64>,
+}
+
+/// What was counted with all rulebooks of a service.
+#[derive(Default)]
+struct Book {
+    /// Of those by which nobody decides any more. It grows by the ids that rulebooks ever had.
+    settled: BTreeMap<(String, Effect), u64>,
+    /// Of the others.
+    counting: Vec<Arc<Slots>>,
 }
 
 struct StepSlots {
@@ -42,55 +69,83 @@ struct StepSlots {
 }
 
 impl RuleHits {
-    /// For a rulebook. What `former` has counted goes on; what was hit while it was replaced may be missed.
+    /// For a rulebook. What `former` has counted goes on, and what decisions still count in it.
     pub fn new(rulebook: &Rulebook, former: Option<&Self>) -> Self {
         let mut ids = vec![STOPPED.to_owned()];
         let steps: Vec<_> =
             rulebook.steps().iter().map(|step| StepSlots::new(&step.logic, &mut ids)).collect();
-        let counters = Sharded::new(|| (0..ids.len() * EFFECTS.len()).map(|_| AtomicU64::new(0)).collect());
-        let known: std::collections::HashSet<&str> = ids.iter().map(String::as_str).collect();
-        let former = former.map(RuleHits::totals).unwrap_or_default().into_iter();
-        let former = former.filter(|((id, _), _)| known.contains(id));
-        let mut before: BTreeMap<(String, Effect), u64> =
-            former.map(|((id, effect), hits)| ((id.to_owned(), effect), hits)).collect();
+        let mut possible_here = BTreeSet::new();
         for (step, slots) in rulebook.steps().iter().zip(&steps) {
             for (what, effect) in possible(&step.logic) {
                 let id = &ids[slots.slot(&Finding { step: 0, what, effect })];
-                before.entry((id.clone(), effect)).or_default();
+                possible_here.insert((id.clone(), effect));
             }
         }
-        Self { steps, counters, before, ids }
+        let counters = Sharded::new(|| (0..ids.len() * EFFECTS.len()).map(|_| AtomicU64::new(0)).collect());
+        let names = ids.iter().cloned().collect();
+        let slots = Arc::new(Slots { ids, counters });
+        let book = former.map_or_else(Arc::default, |former| former.book.clone());
+        locked(&book).counting.push(slots.clone());
+        Self { steps, slots, ids: names, possible: possible_here, book }
     }
 
     /// Counts the reasons of a decision.
     pub fn count(&self, judged: &Judged<'_>) {
-        let counters = self.counters.mine();
-        let hit = |slot: usize, effect: Effect| {
-            counters[slot * EFFECTS.len() + effect as usize].fetch_add(1, Ordering::Relaxed);
-        };
         let plan = judged.plan();
         if let Some(effect) = judged.verdict().stopped() {
-            hit(0, effect);
+            self.slots.hit(0, effect);
         }
         for finding in judged.findings() {
-            hit(self.steps[plan.steps[finding.step].step.index].slot(finding), finding.effect);
+            let slot = self.steps[plan.steps[finding.step].step.index].slot(finding);
+            self.slots.hit(slot, finding.effect);
         }
     }
 
-    /// Every reason that was told, or can be.
+    /// Every reason of this rulebook that was told, by whichever, or can be.
     pub fn totals(&self) -> Totals<'_> {
-        let before = self.before.iter().map(|((id, effect), hits)| ((id.as_str(), *effect), *hits));
-        let mut totals: Totals<'_> = before.collect();
+        let possible = self.possible.iter().map(|(id, effect)| ((id.as_str(), *effect), 0));
+        let mut totals: Totals<'_> = possible.collect();
+        let mut add = |id: &str, effect: Effect, hits: u64| {
+            if let Some(id) = self.ids.get(id) {
+                *totals.entry((id.as_str(), effect)).or_default() += hits;
+            }
+        };
+        let book = locked(&self.book);
+        book.settled.iter().for_each(|((id, effect), hits)| add(id, *effect, *hits));
+        book.counting.iter().for_each(|slots| slots.each(&mut add));
+        totals
+    }
+}
+
+/// Nobody decides by the rulebook any more: what was counted is final.
+impl Drop for RuleHits {
+    fn drop(&mut self) {
+        let Book { settled, counting } = &mut *locked(&self.book);
+        counting.retain(|slots| !Arc::ptr_eq(slots, &self.slots));
+        self.slots.each(&mut |id, effect, hits| *settled.entry((id.to_owned(), effect)).or_default() += hits);
+    }
+}
+
+/// A sum that was cut short by a panic is no reason to count nothing any more.
+fn locked(book: &Mutex<Book>) -> MutexGuard<'_, Book> {
+    book.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Slots {
+    fn hit(&self, slot: usize, effect: Effect) {
+        self.counters.mine()[slot * EFFECTS.len() + effect as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Every counter that is above 0, of each thread.
+    fn each(&self, add: &mut impl FnMut(&str, Effect, u64)) {
         for counters in self.counters.all() {
             for (i, counter) in counters.iter().enumerate() {
                 let hits = counter.load(Ordering::Relaxed);
                 if hits > 0 {
-                    let of = (self.ids[i / EFFECTS.len()].as_str(), EFFECTS[i % EFFECTS.len()]);
-                    *totals.entry(of).or_default() += hits;
+                    add(&self.ids[i / EFFECTS.len()], EFFECTS[i % EFFECTS.len()], hits);
                 }
             }
         }
-        totals
     }
 }
 

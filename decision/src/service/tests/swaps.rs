@@ -3,19 +3,25 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use prost::Message;
+use tarim_datamart::Value;
 use tarim_proto::decision::v1::{Decision, DecisionRequest, JournalEntry, streamed_decision};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
-use super::bank::{Bank, Served, request};
+use super::bank::{Bank, Served, request, us};
 use crate::{
+    engine::Application,
     journal::{
         self, Folder, Journal,
         power::Power,
         replay::{Event, Replay, Verdict},
     },
-    service::LoadError,
+    outcome::{Call, Effect},
+    service::{
+        LoadError,
+        serving::{Serving, Work},
+    },
 };
 
 /// A stream that stays open.
@@ -68,6 +74,52 @@ async fn rulebook_and_features_change_while_a_stream_runs() {
     assert_eq!((third.rulebook_version, third.feature_version), (version, features));
     drop(stream);
     served.end().await.expect("in order");
+}
+
+/// A decision that began with a rulebook ends with it, though others are served already. A counter that fell would be taken for one
+/// that began anew.
+#[tokio::test]
+async fn what_is_counted_while_a_rulebook_is_replaced_stays_counted() {
+    let bank = Bank::new().await;
+    let sources = bank.sources();
+    let fields = vec![
+        ("customer_id".to_owned(), Value::Utf8("bad".into())),
+        ("amount_fen".to_owned(), Value::Int64(5_000_000)),
+    ];
+    let application = Application { member: "001".into(), product: "loan".into(), fields };
+    let decide = |serving: &Serving| {
+        serving.work(|Work { inputs, scratch }| {
+            let now_us = us("2026-06-30T10:00:00Z");
+            serving.engine.gather(&application, now_us, inputs).expect("fields of the standard");
+            serving.hits.count(&serving.engine.judge(inputs, Call::All, scratch).expect("it has a plan"));
+        });
+    };
+    let declined = |serving: &Serving| serving.hits.totals()[&("A1", Effect::Decline)];
+    let next = |present: &Serving, from: &str, to: &str| {
+        bank.edit("federation.toml", &format!("value = {from}"), &format!("value = {to}"));
+        bank.publish();
+        sources.refresh(present).expect("readable").expect("it is new")
+    };
+    let first = sources.load().expect("it loads");
+    decide(&first);
+    let second = next(&first, "10000000", "3000000");
+    assert_eq!(declined(&second), 1);
+    decide(&first);
+    assert_eq!(declined(&second), 2, "what was counted after it was replaced counts");
+    decide(&second);
+    let third = next(&second, "3000000", "2000000");
+    decide(&first);
+    assert_eq!([&first, &second, &third].map(declined), [4; 3]);
+    // Once nobody decides by them any more, what they counted is settled.
+    drop(first);
+    assert_eq!(declined(&third), 4);
+    drop(second);
+    assert_eq!(declined(&third), 4);
+    decide(&third);
+    assert_eq!(declined(&third), 5);
+    // One that is read and not taken leaves nothing.
+    drop(next(&third, "2000000", "4000000"));
+    assert_eq!(declined(&third), 5);
 }
 
 #[tokio::test]
