@@ -10,40 +10,12 @@ use tarim_features::{
 };
 
 use super::{
-    Application, Engine, Inputs,
+    Application, Engine, FieldError, FieldErrors, Inputs,
     hits::{ListHit, ListHits},
     inputs::Tools,
     intake::{Intake, IntakeField, Origin},
 };
-use crate::{
-    exposure::standing,
-    rulebook::{NoPlan, Source},
-};
-
-/// What is wrong with a request; the caller must correct it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {message}")]
-pub struct FieldError {
-    /// `member`, `product`, `application.<field>`, or `application` where a rule over several fields is broken.
-    pub field: String,
-    pub message: String,
-}
-
-impl FieldError {
-    fn of(field: &str, message: impl Into<String>) -> Self {
-        Self { field: format!("application.{field}"), message: message.into() }
-    }
-}
-
-impl From<NoPlan> for FieldError {
-    fn from(e: NoPlan) -> Self {
-        let field = match e {
-            NoPlan::UnknownMember(_) => "member",
-            NoPlan::UnknownProduct(_) | NoPlan::NotOffered { .. } => "product",
-        };
-        Self { field: field.into(), message: e.to_string() }
-    }
-}
+use crate::{exposure::standing, rulebook::Source};
 
 /// A value as a caller sends it.
 pub trait Sent<'v> {
@@ -61,14 +33,15 @@ impl Engine {
         application: &Application,
         at_us: i64,
         inputs: &mut Inputs,
-    ) -> Result<(), FieldError> {
+    ) -> Result<(), FieldErrors> {
         let Application { member, product, fields } = application;
         let fields = fields.iter().map(|(name, value)| (name.as_str(), value));
         self.gather_fields(member, product, fields, at_us, inputs)
     }
 
     /// Checks the fields by the standard, tokenises personal ones, and reads what is known at `at_us`
-    /// (microseconds since 1970-01-01T00:00:00Z). `inputs` is overwritten; it is of no use after an error.
+    /// (microseconds since 1970-01-01T00:00:00Z). `inputs` is overwritten; it is of no use after an error, which names every
+    /// field that is wrong.
     /// Allocates nothing once it is warm, unless a rule over the whole application looks at something that is known.
     pub fn gather_fields<'v, S: Sent<'v>>(
         &self,
@@ -77,7 +50,7 @@ impl Engine {
         fields: impl Iterator<Item = (&'v str, S)>,
         at_us: i64,
         inputs: &mut Inputs,
-    ) -> Result<(), FieldError> {
+    ) -> Result<(), FieldErrors> {
         // Callers mostly ask for the same again. What went before may have been refused half-way, so a plan is known by
         // its own names; and until all is gathered there is none.
         let same = |&(rulebook, plan): &(u64, usize)| {
@@ -87,7 +60,15 @@ impl Engine {
             }
         };
         let plan = match inputs.plan.take().filter(same) {
-            None => self.rulebook.plan_index(member, product)?,
+            None => match self.rulebook.plan_index(member, product) {
+                Ok(plan) => plan,
+                Err(e) => {
+                    let mut errors = FieldErrors::default();
+                    errors.push(|| e.into());
+                    self.admit_each(product, fields, at_us, &mut Values::new(), &mut errors);
+                    return Err(errors);
+                }
+            },
             Some((_, plan)) => plan,
         };
         let mut tools = std::mem::take(&mut inputs.tools);
@@ -112,7 +93,7 @@ impl Engine {
         tools: &mut Tools,
         tokens: &mut String,
         inputs: &mut Inputs,
-    ) -> Result<(), FieldError> {
+    ) -> Result<(), FieldErrors> {
         let mut values = Values::new();
         self.admit(member, product, fields, at_us, &mut values)?;
         self.tokenise(&mut values, tokens, &mut tools.token_ends);
@@ -135,11 +116,14 @@ impl Engine {
             match relation.source {
                 Source::Application => {
                     let packer = tools.packer(&relation.layout);
+                    let mut errors = FieldErrors::default();
                     for (column, value) in values.iter().enumerate() {
-                        packer.set_ref(column, *value).map_err(|e| {
-                            FieldError::of(&self.intake.fields[column].field.name, e.to_string())
-                        })?;
+                        if let Err(e) = packer.set_ref(column, *value) {
+                            let field = &self.intake.fields[column].field.name;
+                            errors.push(|| FieldError::of(field, e.to_string()));
+                        }
                     }
+                    errors.or_ok()?;
                     rows.push(packer.finish());
                 }
                 Source::Entity(entity) => {
@@ -179,27 +163,62 @@ impl Engine {
         sent: impl Iterator<Item = (&'v str, S)>,
         at_us: i64,
         values: &mut Values<'x>,
-    ) -> Result<(), FieldError> {
-        let mut given: SmallVec<[Option<ValueRef<'x>>; 48]> = smallvec![None; self.intake.fields.len()];
-        for (name, value) in sent {
-            let Some(column) = self.intake.column(name) else {
-                return Err(FieldError::of(name, "the standard `applications` has no such field"));
-            };
-            if given[column].is_some() {
-                return Err(FieldError::of(name, "it is given twice"));
-            }
-            let value = value.value(&self.intake.fields[column].field);
-            given[column] = Some(value.map_err(|what| FieldError::of(name, what))?);
-        }
-        for (field, value) in self.intake.fields.iter().zip(given) {
-            values.push(admit_one(field, value, product, at_us)?);
-        }
+    ) -> Result<(), FieldErrors> {
+        let mut errors = FieldErrors::default();
+        self.admit_each(product, sent, at_us, values, &mut errors);
+        errors.or_ok()?;
         let broken = self.intake.check(member, values);
         if !broken.is_empty() {
             let told: Vec<String> = broken.iter().map(|b| format!("{}: {}", b.rule, b.message)).collect();
-            return Err(FieldError { field: "application".into(), message: told.join("; ") });
+            let mut errors = FieldErrors::default();
+            errors.push(|| FieldError { field: "application".into(), message: told.join("; ") });
+            return Err(errors);
         }
         Ok(())
+    }
+
+    /// Adds the value of each field by itself, or what is wrong with it: one error of a field.
+    fn admit_each<'x, 'v: 'x, S: Sent<'v>>(
+        &'x self,
+        product: &'x str,
+        sent: impl Iterator<Item = (&'v str, S)>,
+        at_us: i64,
+        values: &mut Values<'x>,
+        errors: &mut FieldErrors,
+    ) {
+        let mut given: SmallVec<[Option<ValueRef<'x>>; 48]> = smallvec![None; self.intake.fields.len()];
+        // Columns of which something is told already.
+        let mut wrong: SmallVec<[usize; 8]> = SmallVec::new();
+        for (name, value) in sent {
+            let Some(column) = self.intake.column(name) else {
+                errors.push(|| FieldError::of(name, "the standard `applications` has no such field"));
+                continue;
+            };
+            if wrong.contains(&column) {
+                continue;
+            }
+            let value = match given[column] {
+                Some(_) => Err("it is given twice".to_owned()),
+                None => value.value(&self.intake.fields[column].field),
+            };
+            match value {
+                Ok(value) => given[column] = Some(value),
+                Err(what) => {
+                    wrong.push(column);
+                    errors.push(|| FieldError::of(name, what));
+                }
+            }
+        }
+        for (column, (field, value)) in self.intake.fields.iter().zip(given).enumerate() {
+            let admitted = match wrong.contains(&column) {
+                true => Ok(ValueRef::Null),
+                false => admit_one(field, value, product, at_us),
+            };
+            values.push(admitted.unwrap_or_else(|e| {
+                errors.push(|| e);
+                ValueRef::Null
+            }));
+        }
     }
 
     /// Puts tokens in the place of what is personal. Only now: checks look at it as it is.

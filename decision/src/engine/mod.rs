@@ -20,6 +20,7 @@ mod build;
 mod course;
 mod encode;
 mod exposed;
+mod field_errors;
 mod gather;
 mod hits;
 mod inputs;
@@ -41,7 +42,8 @@ pub use self::{
     course::{DecisionScratch, Judged},
     encode::DecodeError,
     exposed::{Exposed, Short, Unexposed},
-    gather::{FieldError, Sent},
+    field_errors::{FieldError, FieldErrors},
+    gather::Sent,
     inputs::Inputs,
 };
 use crate::{

@@ -4,7 +4,7 @@ use tarim_proto::decision::v1 as wire;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::engine::FieldError;
+use crate::engine::{FieldError, FieldErrors};
 
 /// Why a request gets no decision. Nothing of it is in the journal, with one exception: a decision that
 /// was being written when the deadline passed, or when the disk failed, may be there after all. Repeating
@@ -18,6 +18,8 @@ pub enum Refusal {
         /// What is wrong with it.
         what: String,
     },
+    /// Several.
+    InvalidFields(Box<FieldErrors>),
     /// The request id was used before, for something else.
     Differs,
     /// As many requests as the service takes at once are being decided.
@@ -59,7 +61,7 @@ impl Refusal {
     /// As google.rpc.Code.
     pub fn code(&self) -> Code {
         match self {
-            Self::Invalid { .. } => Code::InvalidArgument,
+            Self::Invalid { .. } | Self::InvalidFields(_) => Code::InvalidArgument,
             Self::Differs | Self::Done(_) => Code::AlreadyExists,
             Self::Busy(_) => Code::ResourceExhausted,
             Self::Late => Code::DeadlineExceeded,
@@ -74,6 +76,7 @@ impl Refusal {
     pub fn message(&self) -> String {
         match self {
             Self::Invalid { field, what } => format!("{field}: {what}"),
+            Self::InvalidFields(errors) => errors.to_string(),
             Self::Differs => "request_id: it was used for another request; choose a new one".into(),
             Self::Busy(what) => format!("too many {what}; nothing was decided, try again later"),
             Self::Late => {
@@ -103,13 +106,23 @@ impl From<Refusal> for Status {
                 message,
                 ErrorDetails::with_bad_request_violation(field, what),
             ),
+            Refusal::InvalidFields(errors) => {
+                let mut details = ErrorDetails::new();
+                for FieldError { field, message } in errors.told() {
+                    details.add_bad_request_violation(field, message);
+                }
+                Status::with_error_details(code, message, details)
+            }
             _ => Status::new(code, message),
         }
     }
 }
 
-impl From<FieldError> for Refusal {
-    fn from(FieldError { field, message }: FieldError) -> Self {
-        Self::Invalid { field, what: message }
+impl From<FieldErrors> for Refusal {
+    fn from(errors: FieldErrors) -> Self {
+        match errors.told() {
+            [FieldError { field, message }] if errors.more() == 0 => Self::invalid(field, message),
+            _ => Self::InvalidFields(Box::new(errors)),
+        }
     }
 }

@@ -113,6 +113,51 @@ async fn a_mistake_is_told_with_its_field() {
     served.end().await.expect("in order");
 }
 
+/// Whoever has several fields to correct is told of all of them at once, each with its name, and of no field twice.
+#[tokio::test]
+async fn all_mistakes_of_a_request_are_told_together() {
+    let bank = Bank::new().await;
+    let served = bank.serve(&Power::default()).await;
+    let wrong = [
+        ("amount_fen", Kind::IntValue(0)),
+        ("birth", text("31.01.1990")),
+        ("id_number", text("450103199001011234")),
+        ("shoe_size", Kind::IntValue(43)),
+        ("urgent", Kind::IntValue(1)),
+    ];
+    let mut request = DecisionRequest { product: "mortgage".into(), ..request("r", "c1", wrong) };
+    request.application.remove("customer_id");
+    let fields = |status: &Status| -> Vec<String> {
+        let details = status.get_error_details();
+        details.bad_request().expect("details").field_violations.iter().map(|v| v.field.clone()).collect()
+    };
+    let names = ["amount_fen", "birth", "customer_id", "id_number", "shoe_size", "urgent"];
+    let expected: Vec<String> = names.iter().map(|name| format!("application.{name}")).collect();
+    for product in ["mortgage", "loan"] {
+        request.product = product.into();
+        let status = served.decide(&request).await.expect_err("much is wrong");
+        assert_eq!(status.code(), Code::InvalidArgument);
+        let mut told = fields(&status);
+        if product == "mortgage" {
+            assert_eq!(told.remove(0), "product");
+            assert!(status.message().starts_with("product: "), "{}", status.message());
+        }
+        told.sort();
+        assert_eq!(told, expected);
+        for field in &expected {
+            assert_eq!(status.message().matches(&format!("{field}: ")).count(), 1, "{}", status.message());
+        }
+        assert!(!status.message().contains("450103199001011234"), "personal data stays out of messages");
+    }
+    // Of very many, as many as can be told.
+    request.application.extend((0..50).map(|n| (format!("x{n}"), Value { kind: Some(Kind::IntValue(1)) })));
+    let status = served.decide(&request).await.expect_err("much is wrong");
+    assert_eq!(fields(&status).len(), 16);
+    assert!(status.message().ends_with("; and 40 fields more are wrong"), "{}", status.message());
+    assert_eq!(served.find("001", "r").await.expect_err("nothing was decided").code(), Code::NotFound);
+    served.end().await.expect("in order");
+}
+
 #[tokio::test]
 async fn values_are_read_by_the_standard() {
     let bank = Bank::new().await;
