@@ -105,8 +105,18 @@ fn bytes(warning: &Warning, waited: &Waited) -> usize {
     400 + *text as usize + texts.map(|text| bytes_as_json(text.as_bytes())).sum::<usize>()
 }
 
-/// The parts of a digest.
-pub fn parts(number: u32, waits: impl Iterator<Item = (Arc<Warning>, Waited)>) -> Vec<Digest> {
+/// How many lines each part has that is still to be made, if that was decided before.
+pub type Known<'a> = std::slice::Iter<'a, u32>;
+
+/// What is known of the parts is not true of what waits.
+pub const MISFIT: &str = "the parts of a digest have not as many lines as wait";
+
+/// The parts of a digest: as they were made before, if that is `known`, else each as long as it may be.
+pub fn parts(
+    number: u32,
+    waits: impl Iterator<Item = (Arc<Warning>, Waited)>,
+    mut known: Option<&mut Known<'_>>,
+) -> Result<Vec<Digest>, &'static str> {
     // By group and customer, each line with its length.
     type Lines = Vec<(Line, usize)>;
     let mut groups: BTreeMap<(Arc<str>, Arc<str>), Lines> = BTreeMap::new();
@@ -120,11 +130,22 @@ pub fn parts(number: u32, waits: impl Iterator<Item = (Arc<Warning>, Waited)>) -
     groups.sort_by_cached_key(|(_, lines)| lines[0].0.rank());
     let mut parts: Vec<Vec<Group>> = Vec::new();
     let (mut count, mut bytes) = (PART_LINES, 0);
+    // Of a part that is known: lines that it still lacks.
+    let mut lacks = 0;
     for ((name, customer), lines) in groups {
         let level = lines[0].0.level;
         let mut begun = false;
         for (line, more) in lines {
-            if count == PART_LINES || bytes + more > PART_BYTES {
+            let ends = match &mut known {
+                None => count == PART_LINES || bytes + more > PART_BYTES,
+                Some(known) if lacks == 0 => {
+                    lacks = *known.next().filter(|lines| **lines > 0).ok_or(MISFIT)?;
+                    true
+                }
+                Some(_) => false,
+            };
+            lacks = lacks.saturating_sub(1);
+            if ends {
                 parts.push(Vec::new());
                 (count, bytes, begun) = (0, 0, false);
             }
@@ -138,8 +159,11 @@ pub fn parts(number: u32, waits: impl Iterator<Item = (Arc<Warning>, Waited)>) -
             (count, bytes) = (count + 1, bytes + more);
         }
     }
+    if lacks > 0 {
+        return Err(MISFIT);
+    }
     let all = parts.len() as u32;
-    (1..).zip(parts).map(|(part, groups)| Digest { number, part, parts: all, groups }).collect()
+    Ok((1..).zip(parts).map(|(part, groups)| Digest { number, part, parts: all, groups }).collect())
 }
 
 impl Digest {
@@ -232,7 +256,7 @@ mod tests {
         let mut texts = Texts::default();
         let waits =
             (0..1201).map(|n| texts.waits(n, of(n), if n == 7 { Level::Red } else { Level::Blue }, "贷"));
-        let parts = parts(3, waits);
+        let parts = parts(3, waits, None).unwrap();
         let numbers: Vec<_> = parts.iter().map(|digest| (digest.number, digest.part, digest.parts)).collect();
         assert_eq!(numbers, [(3, 1, 3), (3, 2, 3), (3, 3, 3)]);
         let groups: Vec<Vec<_>> = parts
@@ -253,7 +277,7 @@ mod tests {
     fn fits(lines: u64, character: &str, times: usize) -> usize {
         let mut texts = Texts::default();
         let zh = character.repeat(times);
-        let parts = parts(1, (0..lines).map(|n| texts.waits(n, "c1", Level::Red, &zh)));
+        let parts = parts(1, (0..lines).map(|n| texts.waits(n, "c1", Level::Red, &zh)), None).unwrap();
         assert_eq!(parts.iter().map(|d| d.groups[0].lines.len()).sum::<usize>() as u64, lines);
         for digest in &parts {
             let digest = Some(digest.wire("001", &texts).unwrap());

@@ -7,7 +7,7 @@ use tarim_proto::warning::v1::Level;
 
 use super::{
     Budget, Push, What,
-    digest::{self, Waited},
+    digest::{self, Known, MISFIT, Waited},
 };
 use crate::lifecycle::{Head, Lifecycle, Place, Warning};
 
@@ -106,8 +106,13 @@ impl Delivery {
         None
     }
 
-    /// All that waits goes out, to every reader.
-    pub fn digest(&mut self, lifecycle: &Lifecycle, at_us: i64) -> Vec<Push> {
+    /// All that waits goes out, to every reader: in parts as they were made before, if that is `known`.
+    pub fn digest(
+        &mut self,
+        lifecycle: &Lifecycle,
+        at_us: i64,
+        mut known: Option<Known<'_>>,
+    ) -> Result<Vec<Push>, &'static str> {
         let mut pushes = Vec::new();
         for (name, member) in &mut self.members {
             for (reader, state) in &mut member.readers {
@@ -126,11 +131,14 @@ impl Delivery {
                     at_us,
                     what: What::Digest(digest),
                 };
-                pushes.extend(digest::parts(state.digests, waits).into_iter().map(push));
+                pushes.extend(digest::parts(state.digests, waits, known.as_mut())?.into_iter().map(push));
             }
         }
+        if known.is_some_and(|mut known| known.next().is_some()) {
+            return Err(MISFIT);
+        }
         self.waits_since_us = None;
-        pushes
+        Ok(pushes)
     }
 
     /// Since when something waits for the next digest.

@@ -145,8 +145,11 @@ impl Done {
         {
             let entry = match due {
                 Due::Digest { .. } => {
-                    self.digest(books, now_us);
-                    wire::LedgerEntry { digest_at_us: Some(now_us), ..Default::default() }
+                    let made = self.pushes.len();
+                    self.digest(books, now_us, &[]).expect("nothing is said of its parts");
+                    // How long a line is may be counted otherwise one day, and then what was not sent would be other pushes.
+                    let digest_parts = self.pushes[made..].iter().map(|push| push.lines() as u32).collect();
+                    wire::LedgerEntry { digest_at_us: Some(now_us), digest_parts, ..Default::default() }
                 }
                 Due::Escalation { member, number, level, step, .. } => {
                     let Books { lifecycle, delivery, stage: Some(stage) } = &mut *books else { return };
@@ -206,16 +209,19 @@ impl Done {
             }
         }
         if let Some(at_us) = entry.digest_at_us {
-            self.digest(books, at_us);
+            self.digest(books, at_us, &entry.digest_parts)?;
         }
         self.sent = self.sent.max(entry.sent);
         self.pushed = self.pushed.max(entry.pushed);
         Ok(())
     }
 
-    fn digest(&mut self, books: &mut Books, at_us: i64) {
-        let pushes = books.delivery.digest(&books.lifecycle.read(), at_us);
+    /// `parts`: how many lines each has; empty: that is not said.
+    fn digest(&mut self, books: &mut Books, at_us: i64, parts: &[u32]) -> Result<(), &'static str> {
+        let known = (!parts.is_empty()).then(|| parts.iter());
+        let pushes = books.delivery.digest(&books.lifecycle.read(), at_us, known)?;
         self.pushes.extend(pushes.into_iter().map(Arc::new));
+        Ok(())
     }
 
     /// Passes a warning on. False: somebody looks into it.

@@ -44,8 +44,8 @@ use crate::{
 const NAME: &str = "warnings.snapshot";
 const NEW: &str = "warnings.snapshot.new";
 
-/// First bytes of the file; the last of them is the version.
-const MAGIC: &[u8; 8] = b"TARIMWS\x01";
+/// First bytes of the file; the last of them is the version. (Of the first, the lengths of some texts were not those as JSON.)
+const MAGIC: &[u8; 8] = b"TARIMWS\x02";
 
 /// So many bytes of the log must stand before the position as they did.
 const TAIL: u64 = 4096;

@@ -2,8 +2,13 @@
 
 use std::{collections::HashSet, fs, sync::atomic::AtomicI64};
 
-use super::*;
-use crate::delivery::{Budgets, Calendar, Escalation, Kind, Policy, Push};
+use tarim_proto::warning::v1::LedgerEntry;
+
+use super::{
+    books::{Books, Done},
+    *,
+};
+use crate::delivery::{Budgets, Calendar, Escalation, Kind, Policy, Push, Stage};
 
 const HOUR: i64 = 3_600_000_000;
 
@@ -105,6 +110,60 @@ fn a_ledger_that_was_cut_neither_loses_nor_doubles_a_push() {
         let told: u32 = pushes.iter().map(|push| alerts_of(push)).sum();
         let taken: u32 = all(&ledger).iter().map(|warning| warning.count).sum();
         assert_eq!(told, taken, "cut at {cut}");
+    }
+}
+
+/// A part of a digest is as long as a topic takes, and texts may take six times their bytes. Where one ends is written down: it is
+/// the same when the ledger is opened again, however a release counts.
+#[test]
+fn a_digest_in_parts_is_in_the_same_parts_after_a_restart() {
+    let (folder, now) = (tempfile::tempdir().unwrap(), Arc::default());
+    let ledger = Ledger::open_pushing(folder.path(), pushing(&now)).unwrap();
+    let text = |n: u64| ["\u{1}", "\"", "\\", "\n", "贷"][n as usize % 5].repeat(20_000);
+    let long = |n: u64| {
+        let plain = alert(n, "001", ["c1", "x"][n as usize % 2]);
+        let alert = Alert { zh: text(n), key: n.to_string(), ..(**plain.alert()).clone() };
+        NewAlert::new(alert, &Inspections::default(), 0).unwrap()
+    };
+    let alerts: Vec<NewAlert> = (0..60).map(long).collect();
+    ledger.take_now(alerts.clone(), None).unwrap();
+    now.store(9 * HOUR, Ordering::Release);
+    ledger.tick_now().unwrap();
+    let before = pushed(&ledger);
+    let parts = |pushes: &[Arc<Push>]| -> Vec<u32> {
+        let digests = pushes.iter().filter(|push| push.kind() == Kind::Digest);
+        digests.map(|push| push.lines() as u32).collect()
+    };
+    assert!(parts(&before).len() > 5, "{:?}", parts(&before));
+    let sent = before.len() as u64 - 4;
+    ledger.pushed(sent);
+    ledger.take_now(Vec::new(), None).unwrap();
+    ledger.close().unwrap();
+    drop(ledger);
+    let ledger = Ledger::open_pushing(folder.path(), pushing(&now)).unwrap();
+    assert_eq!(pushed(&ledger), before[sent as usize..]);
+
+    // As another release would have made it: in parts of one line, and what is written down counts.
+    let again = |digest_parts: Vec<u32>| {
+        let mut books = Books::default();
+        books.stage = Some(Stage::new(
+            pushing(&now).policy,
+            pushing(&now).managers,
+            &books.delivery,
+            &books.lifecycle.read(),
+        ));
+        let mut done = Done::default();
+        done.alerts(&mut books, &alerts, None, 0, &mut InMemory::default());
+        books.lifecycle.write().settle();
+        let entry = LedgerEntry { digest_at_us: Some(9 * HOUR), digest_parts, ..LedgerEntry::default() };
+        done.apply(&mut books, &[], entry).map(|()| parts(&done.pushes))
+    };
+    let made = again(Vec::new()).unwrap();
+    let lines = made.iter().sum::<u32>() as usize;
+    assert_eq!(again(vec![1; lines]), Ok(vec![1; lines]));
+    assert_eq!(again(made.clone()), Ok(made.clone()));
+    for wrong in [vec![1; lines - 1], vec![1; lines + 1], vec![lines as u32 + 1], vec![0; lines]] {
+        assert!(again(wrong).unwrap_err().contains("not as many lines"));
     }
 }
 
