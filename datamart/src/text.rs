@@ -143,13 +143,15 @@ impl Problems {
     }
 
     /// `value` if nothing is wrong, else all problems in order of place.
-    pub fn or<T>(mut self, value: T) -> Result<T, Problems> {
-        if self.0.is_empty() {
-            return Ok(value);
-        }
+    pub fn or<T>(self, value: T) -> Result<T, Problems> {
+        if self.0.is_empty() { Ok(value) } else { Err(self.in_order()) }
+    }
+
+    /// All of them in order of place, each once.
+    pub fn in_order(mut self) -> Self {
         self.0.sort();
         self.0.dedup();
-        Err(self)
+        self
     }
 
     pub fn is_empty(&self) -> bool {

@@ -66,6 +66,33 @@ fn every_broken_rulebook_is_refused_with_file_line_and_remedy() {
     assert!(count >= 40, "only {count} kinds of broken rulebook");
 }
 
+/// Whoever found it, a problem stands where its file and line belong.
+#[test]
+fn problems_stand_in_the_order_of_their_places() {
+    let good = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rulebook"));
+    let folder = tempfile::tempdir().unwrap();
+    copy(good, folder.path());
+    for (file, text) in [
+        ("tests/old/cases.toml", ""),
+        ("features/old.txt", ""),
+        ("federation.toml", "[oops"),
+        ("lists/a.csv", ""),
+    ] {
+        let path = folder.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let places = |problems: &Problems| problems.iter().map(|p| p.place.clone()).collect::<Vec<_>>();
+    let told = places(&check(folder.path()).errors);
+    let files: Vec<_> = told.iter().map(|place| place.file.to_str().unwrap()).collect();
+    assert_eq!(files, ["features/old.txt", "federation.toml", "lists/a.csv", "tests/old/cases.toml"]);
+    // And so do warnings, and what the tests of a rulebook that can be read tell.
+    fs::copy(good.join("federation.toml"), folder.path().join("federation.toml")).unwrap();
+    let report = check(folder.path());
+    assert!(places(&report.errors).is_sorted() && places(&report.warnings).is_sorted());
+    assert!(report.read.is_some() && report.errors.iter().count() == 3, "{}", report.errors);
+}
+
 fn run(good: &Path, case: &Case) -> Result<(), String> {
     let folder = tempfile::tempdir().unwrap();
     copy(good, folder.path());

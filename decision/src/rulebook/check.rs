@@ -29,6 +29,7 @@ use crate::{
 pub struct Report {
     /// The rulebook cannot be published with these.
     pub errors: Problems,
+    /// As these, in order of place.
     pub warnings: Problems,
     /// Of a rulebook that could be read: its version and what is in it.
     pub read: Option<(String, Counts)>,
@@ -42,11 +43,15 @@ pub fn check(folder: &Path) -> Report {
         Ok(rulebook) => rulebook,
         Err(more) => {
             errors.extend(more);
-            return Report { errors, warnings: Problems::default(), read: None };
+            return Report { errors: errors.in_order(), warnings: Problems::default(), read: None };
         }
     };
     errors.extend(testing::problems(&rulebook, folder));
-    Report { errors, warnings: rulebook.warnings().clone(), read: Some((rulebook.version, rulebook.counts)) }
+    Report {
+        errors: errors.in_order(),
+        warnings: rulebook.warnings().clone().in_order(),
+        read: Some((rulebook.version, rulebook.counts)),
+    }
 }
 
 /// Products that things are for must exist.
