@@ -1,7 +1,8 @@
 //! The manifest of a generation, and the pointer to the current one.
 //!
 //! `CURRENT` holds one line: the name of a manifest and its BLAKE3. A manifest names the parts of its
-//! generation with theirs. So whoever trusts `CURRENT` can trust every byte behind it.
+//! generation with theirs. So whoever trusts `CURRENT` can trust every byte behind it. And a manifest ends with the checksum of
+//! itself, for those who ask for a generation that is not current: whoever rolls back, or reads what a log names.
 
 use std::{
     collections::BTreeMap,
@@ -48,10 +49,46 @@ impl Generation {
     }
 
     fn encode(&self) -> Vec<u8> {
-        let mut text = serde_json::to_vec_pretty(self).expect("a manifest is plain data");
-        text.push(b'\n');
-        text
+        let mut text = serde_json::to_string_pretty(self).expect("a manifest is plain data");
+        text.truncate(text.strip_suffix(END).expect("it is an object of several lines").len());
+        text += CHECKSUM;
+        let checksum = blake3::hash(text.as_bytes()).to_hex();
+        format!("{text}{checksum}\"{END}\n").into_bytes()
     }
+
+    /// What was encoded. A manifest of a release that wrote no checksum is as good as its JSON.
+    fn decode(text: &[u8]) -> Result<Self, String> {
+        let json = |e: serde_json::Error| e.to_string();
+        let Some((body, checksum)) = with_checksum(text) else {
+            return serde_json::from_slice(text)
+                .map(|Unchecked { number, entities, lists }| Self { number, entities, lists })
+                .map_err(json);
+        };
+        if blake3::hash(body).to_hex().as_bytes() != checksum {
+            return Err("it does not match its checksum".into());
+        }
+        serde_json::from_slice(text).map_err(json)
+    }
+}
+
+/// How a manifest in JSON ends, and what stands before the checksum, which is of all before it.
+const END: &str = "\n}";
+const CHECKSUM: &str = ",\n  \"checksum\": \"";
+
+/// What a checksum is of, and the checksum; None: it has none where it belongs.
+fn with_checksum(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let rest = text.strip_suffix(b"\n")?.strip_suffix(END.as_bytes())?.strip_suffix(b"\"")?;
+    let (body, checksum) = rest.split_at_checked(rest.len().checked_sub(blake3::OUT_LEN * 2)?)?;
+    body.ends_with(CHECKSUM.as_bytes()).then_some((body, checksum))
+}
+
+/// A manifest as it was written before there were checksums. There was nothing else in it: what has more has lost its checksum.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unchecked {
+    number: u64,
+    entities: BTreeMap<String, Part>,
+    lists: Part,
 }
 
 /// Which manifest is current: its name and checksum.
@@ -122,8 +159,10 @@ fn number_of(name: &str) -> Option<u64> {
 pub(super) fn read_manifest(folder: &Path, number: u64) -> Result<(Generation, Pointer), StoreError> {
     let path = folder.join(manifest_name(number));
     let text = std::fs::read(&path).map_err(|e| StoreError::io("read", &path, e))?;
-    let generation: Generation =
-        serde_json::from_slice(&text).map_err(|e| StoreError::damaged(&path, e.to_string()))?;
+    let generation = Generation::decode(&text).map_err(|what| StoreError::damaged(&path, what))?;
+    if generation.number != number {
+        return Err(StoreError::damaged(&path, format!("it is of generation {}", generation.number)));
+    }
     Ok((generation, Pointer { number, blake3: blake3::hash(&text).to_hex().to_string() }))
 }
 

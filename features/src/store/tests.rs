@@ -234,6 +234,48 @@ fn a_damaged_manifest_is_mended_by_a_full_publication() {
     }
 }
 
+/// `CURRENT` vouches for one manifest. Another one vouches for itself: a bit of it may not make another generation of it.
+#[test]
+fn no_byte_of_a_manifest_can_be_another() {
+    let (folder, features) = (tempfile::tempdir().unwrap(), features());
+    (1..=2).for_each(|mark| publish(folder.path(), &features, mark));
+    let manifest = folder.path().join("generation-00000001.json");
+    let whole = fs::read(&manifest).unwrap();
+    for at in 0..whole.len() {
+        for bit in 0..8 {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1 << bit;
+            fs::write(&manifest, &bytes).unwrap();
+            let refused = EmbeddedStore::roll_back(folder.path(), 1);
+            assert!(
+                matches!(refused, Err(StoreError::Damaged { .. })),
+                "bit {bit} of byte {at}: {refused:?}"
+            );
+        }
+    }
+    fs::write(&manifest, fs::read(folder.path().join("generation-00000002.json")).unwrap()).unwrap();
+    let error = EmbeddedStore::roll_back(folder.path(), 1).unwrap_err().to_string();
+    assert!(
+        error.contains("00000001.json is damaged: it is of generation 2. Nothing of it is used; run"),
+        "{error}"
+    );
+    fs::write(&manifest, &whole).unwrap();
+    EmbeddedStore::roll_back(folder.path(), 1).unwrap();
+}
+
+#[test]
+fn a_manifest_of_before_there_were_checksums_is_read() {
+    let (folder, features) = (tempfile::tempdir().unwrap(), features());
+    (1..=2).for_each(|mark| publish(folder.path(), &features, mark));
+    let manifest = folder.path().join("generation-00000001.json");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let (before, _) = text.split_once(",\n  \"checksum\"").expect("it has one");
+    fs::write(&manifest, format!("{before}\n}}\n")).unwrap();
+    EmbeddedStore::roll_back(folder.path(), 1).unwrap();
+    let store = EmbeddedStore::open(folder.path(), features.clone()).unwrap();
+    assert_eq!(mark_of(&store.snapshot(), &features, 0), Some(1));
+}
+
 #[test]
 fn what_cannot_be_read_just_now_is_not_removed() {
     let (folder, features) = (tempfile::tempdir().unwrap(), features());
