@@ -1,8 +1,7 @@
 //! `tarim backtest`: a whole table of applications, each decided as of its own time.
 
 use std::{
-    fs::File,
-    io::{BufWriter, Write},
+    io::{BufWriter, IntoInnerError, Write},
     path::{Path, PathBuf},
 };
 
@@ -11,7 +10,7 @@ use arrow::record_batch::RecordBatch;
 use comfy_table::{CellAlignment, Table};
 use datafusion::parquet::arrow::ArrowWriter;
 use indicatif::{ProgressBar, ProgressStyle};
-use tarim_datamart::{Datamart, Error, WriteMode};
+use tarim_datamart::{Datamart, Error, WholeFile, WriteMode};
 use tarim_decision::{
     batch::{Backtest, Group, Options, Slice, Tally, line, record_batch, schema},
     rulebook::{Rulebook, Source},
@@ -35,7 +34,8 @@ const SHOWN: usize = 3;
     tarim backtest --write-table decisions && tarim sql \"SELECT outcome, count(*) FROM decisions GROUP BY 1\"\n  \
     tarim backtest --published --verify-online\n\n\
     Each application is decided with what was known at its own time. With --verify-online each is decided by\n\
-    the online engine too; decisions that differ in any bit are shown, and the exit code is 1.")]
+    the online engine too; decisions that differ in any bit are shown, and the exit code is 1.\n\n\
+    What is written is there when all of it is whole: after a failure file and table are as they were.")]
 pub struct Args {
     /// Table of applications
     #[arg(long, default_value = "applications")]
@@ -129,10 +129,7 @@ async fn decide(
                 }
                 bar.inc(slice.rows.len() as u64);
             }
-            if let Some(output) = output {
-                output.finish()?;
-            }
-            anyhow::Ok(tally)
+            anyhow::Ok((tally, output.map(Output::synced).transpose()?))
         }
         .await;
         if decided.is_err() {
@@ -143,26 +140,30 @@ async fn decide(
         drop(table);
         decided
     };
-    let tally = match &args.write_table {
+    let (tally, file) = match &args.write_table {
         None => deciding.await?,
         Some(name) => {
             let batches = ReceiverStream::new(batches);
             let writing = mart.write(name, schema(rulebook, features), batches, WriteMode::Overwrite);
-            let (tally, written) = tokio::join!(deciding, writing);
-            let tally = tally?;
+            let (decided, written) = tokio::join!(deciding, writing);
+            let decided = decided?;
             let version = written?;
             bar.suspend(|| println!("written to table {name}, version {version}"));
-            tally
+            decided
         }
     };
+    // It is on the disk: hardly anything is left that can fail once the table is written.
+    if let Some((path, file)) = args.out.as_ref().zip(file) {
+        file.keep().with_context(|| format!("cannot write {}", path.display()))?;
+    }
     bar.finish_and_clear();
     Ok(tally)
 }
 
 /// A file that decisions are written to.
 enum Output {
-    Ndjson { file: BufWriter<File>, features: bool },
-    Parquet { writer: Box<ArrowWriter<File>>, features: bool },
+    Ndjson { file: BufWriter<WholeFile>, features: bool },
+    Parquet { writer: Box<ArrowWriter<WholeFile>>, features: bool },
 }
 
 impl Output {
@@ -171,7 +172,7 @@ impl Output {
         if !["ndjson", "jsonl", "parquet"].contains(&extension) {
             bail!("{}: end the name in .ndjson or .parquet", path.display());
         }
-        let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+        let file = WholeFile::create(path).with_context(|| format!("cannot write {}", path.display()))?;
         if extension == "parquet" {
             let features = features.unwrap_or(false);
             let writer = ArrowWriter::try_new(file, schema(rulebook, features), None)?;
@@ -193,14 +194,14 @@ impl Output {
         Ok(())
     }
 
-    fn finish(self) -> anyhow::Result<()> {
-        match self {
-            Self::Parquet { writer, .. } => {
-                writer.close()?;
-            }
-            Self::Ndjson { mut file, .. } => file.flush()?,
-        }
-        Ok(())
+    /// All is written, and on the disk; it has not taken its place yet.
+    fn synced(self) -> anyhow::Result<WholeFile> {
+        let file = match self {
+            Self::Parquet { writer, .. } => writer.into_inner()?,
+            Self::Ndjson { file, .. } => file.into_inner().map_err(IntoInnerError::into_error)?,
+        };
+        file.sync()?;
+        Ok(file)
     }
 }
 

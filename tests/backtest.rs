@@ -1,4 +1,4 @@
-//! `tarim backtest` into a table of the datamart.
+//! `tarim backtest` into a table of the datamart, and into a file.
 
 use std::{fs, process::Output};
 
@@ -30,8 +30,8 @@ fn bank() -> Installation {
 }
 
 /// Writes the decisions on the applications that are meant.
-fn backtest(bank: &Installation, applications: &str) -> Output {
-    bank.output(&["backtest", "--write-table", "decisions", "--where", applications])
+fn backtest(bank: &Installation, to: &[&str], applications: &str) -> Output {
+    bank.output(&[&["backtest", "--where", applications], to].concat())
 }
 
 /// The rows of the table, and its versions.
@@ -47,16 +47,32 @@ fn state(bank: &Installation) -> (String, Vec<String>) {
 #[test]
 fn one_that_fails_leaves_the_table_as_it_was() {
     let bank = bank();
-    let good = backtest(&bank, "application_id < 'a00003'");
+    let to = ["--write-table", "decisions"];
+    let good = backtest(&bank, &to, "application_id < 'a00003'");
     assert!(good.status.success(), "{}", String::from_utf8_lossy(&good.stderr));
     let before = state(&bank);
     assert!(before.0.contains("a00002") && before.0.contains("3 rows"), "{}", before.0);
     // It fails in what it decides first; then, after that is handed to the writer.
     for applications in ["application_id = 'z'", "application_id >= 'a'"] {
-        let failed = backtest(&bank, applications);
+        let failed = backtest(&bank, &to, applications);
         let said = String::from_utf8_lossy(&failed.stderr).into_owned();
         assert_eq!(failed.status.code(), Some(1), "{applications}: {said}");
         assert!(said.contains("z has no member or product"), "{applications}: {said}");
         assert_eq!(state(&bank), before, "{applications}");
     }
+    // And the file, where both are asked for; nothing is left beside it.
+    fs::create_dir(bank.path("out")).expect("a folder");
+    for (name, begins) in [("decisions.ndjson", "{\""), ("decisions.parquet", "PAR1")] {
+        let file = bank.path(&format!("out/{name}"));
+        let both = [&to[..], &["--out", file.to_str().expect("UTF-8")]].concat();
+        assert!(!backtest(&bank, &both, "application_id >= 'a'").status.success());
+        assert!(!file.exists(), "{name}");
+        let good = backtest(&bank, &both, "application_id < 'a00003'");
+        assert!(good.status.success(), "{}", String::from_utf8_lossy(&good.stderr));
+        let (whole, table) = (fs::read(&file).expect("written"), state(&bank));
+        assert!(whole.starts_with(begins.as_bytes()), "{name}");
+        assert!(!backtest(&bank, &both, "application_id >= 'a'").status.success());
+        assert_eq!((fs::read(&file).expect("it is there"), state(&bank)), (whole, table), "{name}");
+    }
+    assert_eq!(fs::read_dir(bank.path("out")).expect("a folder").count(), 2);
 }

@@ -34,6 +34,7 @@ pub mod standards;
 pub mod text;
 pub mod token;
 pub mod value;
+mod whole;
 
 pub use functions::register as register_functions;
 pub use gate::{Broken, RowChecks};
@@ -45,3 +46,4 @@ pub use standards::{CodeList, Field, RowCheck, Source, Standards, Table};
 pub use text::{Place, Problem, Problems, SourceText};
 pub use token::{KeyError, Tokeniser};
 pub use value::{Type, Value, ValueRef};
+pub use whole::WholeFile;

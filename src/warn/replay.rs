@@ -26,7 +26,8 @@ use crate::{home::Home, materialize::LINES};
     What alerts spread to neighbours ([[spread]] of the warning rules) is taken at once, and written to a file beside\n\
     the alerts: where their evidence names partition 1, the offset is a record of that file.\n\n\
     Features that rules read are those of the current generation of the online store, or of the one that --features names,\n\
-    from the first event on.")]
+    from the first event on.\n\n\
+    The files are there when all of them are whole: after a failure they are as they were.")]
 pub struct Args {
     /// File of events, .ndjson or .pb
     #[arg(long, value_name = "FILE")]

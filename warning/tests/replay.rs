@@ -17,6 +17,7 @@ use tarim_proto::warning::v1::{Alert, DeadLetter};
 use tarim_warning::{
     alert,
     contagion::Network,
+    delivery::{Managers, deliver},
     known::Known,
     replay::{Contagion, Replay, ReplayError, Report, replay},
 };
@@ -94,6 +95,47 @@ fn a_file_that_is_cut_off_is_no_whole_history() {
     fs::write(folder.path().join("e.pb"), [0xff; 12]).unwrap();
     let error = run(folder.path(), "e.pb", "a.pb", "d.pb").unwrap_err();
     assert!(error.to_string().contains("longer than 16 MiB"), "{error}");
+}
+
+#[test]
+fn a_replay_that_fails_leaves_its_files_as_they_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = delimited(&events());
+    fs::write(folder.path().join("e.pb"), &bytes[..bytes.len() - 1]).unwrap();
+    let names = || -> Vec<String> {
+        let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    run(folder.path(), "e.pb", "a.ndjson", "d.ndjson").unwrap_err();
+    assert_eq!(names(), ["e.pb"]);
+    fs::write(folder.path().join("a.ndjson"), "alerts of before").unwrap();
+    fs::write(folder.path().join("d.ndjson"), "letters of before").unwrap();
+    run(folder.path(), "e.pb", "a.ndjson", "d.ndjson").unwrap_err();
+    let text = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    assert_eq!([text("a.ndjson"), text("d.ndjson")], ["alerts of before", "letters of before"]);
+    assert_eq!(names(), ["a.ndjson", "d.ndjson", "e.pb"]);
+}
+
+#[test]
+fn pushes_of_a_file_that_ends_in_no_alert_leave_those_of_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let rulebook = "[delivery]\noffset = \"+08:00\"\ndigest_at = [\"08:30\"]\nbudget_per_day = 30\n";
+    let policy = support::book_with(rulebook).delivery().unwrap().clone();
+    fs::write(path("e.ndjson"), lines(&events())).unwrap();
+    run(folder.path(), "e.ndjson", "a.ndjson", "d.ndjson").unwrap();
+    let told = || deliver(&policy, Managers::default(), &path("a.ndjson"), &path("p.ndjson"), |_| {});
+    let history = told().unwrap();
+    let pushes = fs::read_to_string(path("p.ndjson")).unwrap();
+    assert_eq!(pushes.lines().count() as u64, history.pushes);
+    let alerts = fs::read_to_string(path("a.ndjson")).unwrap();
+    fs::write(path("a.ndjson"), format!("{alerts}{{}}\n")).unwrap();
+    let error = told().unwrap_err().to_string();
+    assert!(error.contains("is no alert"), "{error}");
+    assert!(fs::read_to_string(path("p.ndjson")).unwrap() == pushes);
+    assert!(!path("p.ndjson.part").exists());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::{
 
 use prost::Message;
 use serde_json::Value as Json;
+use tarim_datamart::WholeFile;
 
 use super::ReplayError;
 use crate::event::Format;
@@ -47,7 +48,10 @@ pub struct EventFile {
 
 impl EventFile {
     pub fn open(path: &Path) -> Result<Self, ReplayError> {
-        let encoding = Encoding::of(path)?;
+        Self::of(path, Encoding::of(path)?)
+    }
+
+    fn of(path: &Path, encoding: Encoding) -> Result<Self, ReplayError> {
         let file = File::open(path).map_err(|source| ReplayError::Read { path: path.into(), source })?;
         let file = BufReader::with_capacity(1 << 20, file);
         Ok(Self { path: path.into(), encoding, file, record: Vec::new(), records: 0, bytes: 0 })
@@ -122,17 +126,18 @@ impl EventFile {
     }
 }
 
-/// A file that messages are written to.
+/// A file that messages are written to. It takes its place when it is finished; until then what was there before stays.
 pub struct OutFile {
     path: PathBuf,
     encoding: Encoding,
-    file: BufWriter<File>,
+    file: BufWriter<WholeFile>,
 }
 
 impl OutFile {
     pub fn create(path: &Path) -> Result<Self, ReplayError> {
         let encoding = Encoding::of(path)?;
-        let file = File::create(path).map_err(|source| ReplayError::Write { path: path.into(), source })?;
+        let file =
+            WholeFile::create(path).map_err(|source| ReplayError::Write { path: path.into(), source })?;
         Ok(Self { path: path.into(), encoding, file: BufWriter::with_capacity(1 << 18, file) })
     }
 
@@ -145,14 +150,27 @@ impl OutFile {
         written.map_err(|source| ReplayError::Write { path: self.path.clone(), source })
     }
 
-    /// What has been written can be read.
-    pub fn flush(&mut self) -> Result<(), ReplayError> {
-        self.file.flush().map_err(|source| ReplayError::Write { path: self.path.clone(), source })
+    /// What has been written so far, to be read.
+    pub fn read(&mut self) -> Result<EventFile, ReplayError> {
+        self.file.flush().map_err(|source| ReplayError::Write { path: self.path.clone(), source })?;
+        EventFile::of(self.file.get_ref().path(), self.encoding)
     }
 
-    /// Flushes the file to the disk.
-    pub fn finish(mut self) -> Result<(), ReplayError> {
-        let flushed = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
-        flushed.map_err(|source| ReplayError::Write { path: self.path.clone(), source })
+    /// Files that belong together are whole: they take their places, in this order, once all of them are on the disk.
+    pub fn finish(files: impl IntoIterator<Item = Self>) -> Result<(), ReplayError> {
+        let synced = files.into_iter().map(Self::synced).collect::<Result<Vec<_>, _>>()?;
+        for (path, file) in synced {
+            file.keep().map_err(|source| ReplayError::Write { path, source })?;
+        }
+        Ok(())
+    }
+
+    fn synced(self) -> Result<(PathBuf, WholeFile), ReplayError> {
+        let Self { path, file, .. } = self;
+        let file = file.into_inner().map_err(io::IntoInnerError::into_error);
+        match file.and_then(|file| file.sync().map(|()| file)) {
+            Ok(file) => Ok((path, file)),
+            Err(source) => Err(ReplayError::Write { path, source }),
+        }
     }
 }

@@ -91,7 +91,8 @@ pub enum ReplayError {
     Same(PathBuf),
 }
 
-/// Runs a file of events through the pipeline. `progress` is told, now and then, how many bytes have been read; where the rulebook
+/// Runs a file of events through the pipeline. What it writes takes its place when all of it is whole: after an error the files
+/// are as they were. `progress` is told, now and then, how many bytes have been read; where the rulebook
 /// changes and history is read again, it begins anew.
 /// A record's offset is its number in the file, from 0. Events that alerts spread are taken behind the record that brought the
 /// alert; they stand in [`SPREAD_PARTITION`], and in a file of their own.
@@ -121,7 +122,7 @@ pub fn replay(
     };
     let mut batch = Batch::default();
     loop {
-        // What is whole before a cut is taken, before the cut is told.
+        // What is whole before a cut is taken, before the cut is told: it may have an error of its own, which comes first.
         let mut cut = None;
         while batch.len() < FORESEEN {
             match events.read() {
@@ -182,12 +183,13 @@ pub fn replay(
             return Err(cut);
         }
     }
-    alerts.finish()?;
-    dead.finish()?;
+    let mut spread = None;
     if let Some(spreader) = spreader {
         (report.spread, report.cut) = (spreader.spread, spreader.cut);
-        spreader.finish()?;
+        spread = spreader.into_file();
     }
+    // The alerts last: where they are, what they point to is.
+    OutFile::finish([Some(dead), spread, Some(alerts)].into_iter().flatten())?;
     report.bytes = events.bytes();
     report.customers = worker.customers();
     report.state_bytes = worker.state_bytes();

@@ -87,14 +87,12 @@ impl<'a> Spreader<'a> {
     /// What has been spread so far, to be read again: each behind the record that brought it.
     pub fn history(&mut self) -> Result<Option<Spread<'_>>, ReplayError> {
         let Some(file) = &mut self.file else { return Ok(None) };
-        file.flush()?;
-        let events = EventFile::open(&self.contagion.to)?;
-        Ok(Some(Spread { events, behind: &self.behind, next: 0 }))
+        Ok(Some(Spread { events: file.read()?, behind: &self.behind, next: 0 }))
     }
 
-    /// What has been written is on the disk.
-    pub fn finish(self) -> Result<(), ReplayError> {
-        self.file.map_or(Ok(()), OutFile::finish)
+    /// The file, if there is one: all has been spread.
+    pub fn into_file(self) -> Option<OutFile> {
+        self.file
     }
 }
 
