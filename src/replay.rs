@@ -1,6 +1,6 @@
 //! `tarim replay`: makes journaled decisions again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -22,7 +22,8 @@ use crate::home::Home;
     tarim replay --from 2026-06-01 --to 2026-07-01\n  \
     tarim replay --member 001 --request-id r-17\n\n\
     Each decision is made again by the published rulebook of its own version, from its own recorded \
-    inputs. The exit code is 1 if any differs by a bit or cannot be made again. A server may be running.")]
+    inputs. The exit code is 1 if any differs by a bit or cannot be made again, or if there is none at all of \
+    what was named. A server may be running.")]
 pub struct Args {
     /// Folder of the journal; default: the installation's
     #[arg(long, value_name = "FOLDER")]
@@ -56,19 +57,51 @@ impl Args {
             && self.member.as_ref().is_none_or(|member| *member == entry.member)
             && self.request_id.as_ref().is_none_or(|id| *id == entry.request_id)
     }
+
+    /// What is wrong if none of the decisions of a journal was chosen; None: a period may be without any.
+    fn nothing(&self, folder: &Path, read: u64) -> Option<String> {
+        let folder = folder.display();
+        if read == 0 {
+            return Some(format!(
+                "{folder} has no decision: nothing was made again\n    fix: name the folder of the journal with --journal, or \
+                 the installation with --home"
+            ));
+        }
+        let member = self.member.as_ref().map(|member| format!("member `{member}`"));
+        let request = self.request_id.as_ref().map(|id| format!("request `{id}`"));
+        let named: Vec<String> = member.into_iter().chain(request).collect();
+        let within = if self.from.or(self.to).is_some() { " within --from and --to" } else { "" };
+        (!named.is_empty()).then(|| {
+            format!(
+                "none of the {read} decisions in {folder} is of {}{within}: nothing was made again\n    fix: see how they are \
+                 written; without --member and --request-id all are made again",
+                named.join(" and ")
+            )
+        })
+    }
 }
 
 pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let folder = args.journal.clone().unwrap_or_else(|| home.journal());
+    if !folder.is_dir() {
+        bail!(
+            "there is no journal in {}: nothing was made again\n    fix: name its folder with --journal, or the \
+             installation with --home",
+            folder.display()
+        );
+    }
     let progress = ProgressBar::new(journal::size(&folder)?);
     progress.set_style(ProgressStyle::with_template(
         "{bar:30} {bytes} of {total_bytes}, {msg} decisions ({elapsed})",
     )?);
-    let (mut replayed, mut differ, mut unreadable) = (0_u64, 0_u64, 0_u64);
+    let (mut read, mut replayed, mut differ, mut unreadable) = (0_u64, 0_u64, 0_u64, 0_u64);
     let mut first = None;
     let mut last = None;
     Replay::new(&home.published()).run(&folder, &|entry| args.chooses(entry), &mut |event| match event {
-        Event::Read(bytes) => progress.inc(bytes),
+        Event::Read(bytes) => {
+            read += 1;
+            progress.inc(bytes);
+        }
         Event::Replayed(number, entry, verdict) => {
             replayed += 1;
             first.get_or_insert(number);
@@ -85,6 +118,11 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         }
     })?;
     progress.finish_and_clear();
+    if replayed == 0
+        && let Some(what) = args.nothing(&folder, read)
+    {
+        bail!(what);
+    }
     let range = match (first, last) {
         (Some(first), Some(last)) => format!(", numbers {first} to {last}"),
         _ => String::new(),

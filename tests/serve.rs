@@ -96,7 +96,36 @@ fn a_decision_is_shown_as_a_card_and_as_json() {
 
     assert!(installation.run(&["replay"]).contains("4 decisions made again"));
     assert!(installation.run(&["replay", "--request-id", "f2"]).contains("1 decisions made again"));
+    // A period may be without any. What was named and is not there may be a slip, and nothing was shown of it.
     assert!(installation.run(&["replay", "--to", "2020-01-01"]).contains("0 decisions made again"));
+    for (args, what) in [
+        (&["--request-id", "f9"][..], "none of the 4 decisions in "),
+        (&["--member", "002"], "is of member `002`"),
+        (
+            &["--member", "001", "--request-id", "f2", "--to", "2020-01-01"],
+            "request `f2` within --from and --to",
+        ),
+    ] {
+        let replayed = installation.output(&[&["replay"], args].concat());
+        let said = String::from_utf8_lossy(&replayed.stderr).into_owned();
+        assert_eq!(replayed.status.code(), Some(1), "{args:?}: {said}");
+        assert!(said.contains(what) && said.contains("fix: "), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn replay_of_no_decision_ends_with_1() {
+    let installation = Installation::new();
+    let refused = |what: &str| {
+        let replayed = installation.output(&["replay"]);
+        let said = String::from_utf8_lossy(&replayed.stderr).into_owned();
+        assert_eq!(replayed.status.code(), Some(1), "{said}");
+        assert!(said.contains(what) && said.contains("--journal"), "{said}");
+    };
+    refused("there is no journal in ");
+    // One that has decided nothing.
+    assert!(installation.serve().terminate().success());
+    refused("has no decision");
 }
 
 #[test]

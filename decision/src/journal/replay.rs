@@ -50,7 +50,7 @@ pub struct Difference {
 
 /// What a replay tells while it runs.
 pub enum Event<'a> {
-    /// So many bytes of the journal were read since the last time.
+    /// An entry was read, chosen or not: its bytes.
     Read(u64),
     /// An entry was replayed; its number.
     Replayed(u64, &'a JournalEntry, &'a Verdict),
