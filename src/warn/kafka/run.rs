@@ -12,7 +12,7 @@ use comfy_table::Table;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use tarim_decision::service::Exporter;
 use tarim_warning::{
-    kafka::{Encoding, Partitioner, Progress, Running, start, tick},
+    kafka::{Encoding, Partitioner, Progress, Running, start},
     rulebook::WarningBook,
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -114,18 +114,15 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     settings.contagion = args.spread.network(home);
     settings.partitioner = args.partitioner;
     settings.known = args.features.of_log(home)?;
-    // What is taken until the end is history: nothing new is put behind it.
-    let tick_every = Duration::from_secs(args.tick_s);
-    let ticker = match args.tick_s {
-        0 => None,
-        _ if args.until_end => None,
-        _ => Some(settings.tick_producer()?),
-    };
     // A thread beside the one that looks: whoever scrapes waits for the broker.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let exporter = args.metrics.map(|address| runtime.block_on(listen(address))).transpose()?;
     let started = Instant::now();
     let running = start(&settings, &book)?;
+    // What is taken until the end is history: nothing new is put behind it.
+    if args.tick_s > 0 && !args.until_end {
+        running.tick_every(Duration::from_secs(args.tick_s))?;
+    }
     eprintln!("watching {} at {}; rulebook {}", settings.events, settings.brokers, &book.version()[..12]);
     for (edges, n) in running.edges() {
         eprintln!("alerts spread along {} edges `{edges}`", HumanCount(*n as u64));
@@ -137,24 +134,12 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         }
         let bar = ProgressBar::new_spinner().with_style(ProgressStyle::with_template("{spinner} {msg}")?);
         let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let mut ticked = Instant::now();
         let mut loaded = Instant::now();
         while !running.has_ended() {
             tokio::select! {
                 _ = term.recv() => running.stop(),
                 _ = int.recv() => running.stop(),
                 () = tokio::time::sleep(Duration::from_millis(200)) => {}
-            }
-            // Whoever stops waits for nothing else.
-            if let Some(producer) = &ticker
-                && ticked.elapsed() >= tick_every
-                && !running.is_stopping()
-            {
-                // A broker that is away is no reason to stop: the next tick says the same, and more.
-                if let Err(e) = tick(&settings, producer) {
-                    tracing::warn!("no tick: {e}");
-                }
-                ticked = Instant::now();
             }
             if !args.edges_every.is_zero() && loaded.elapsed() >= args.edges_every {
                 running.refresh_edges();

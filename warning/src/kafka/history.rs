@@ -84,7 +84,8 @@ impl Change<'_> {
         let Change { settings, partition, at, watched, .. } = *self;
         let start = Instant::now();
         let consumer = settings.consumer()?;
-        let Beginning { offset: from, is_cut } = self.beginning(&consumer, backfill.came_from_us())?;
+        let Beginning { offset: from, is_cut } =
+            self.watched.waiting(|| self.beginning(&consumer, backfill.came_from_us()))?;
         let fills = backfill.fills().collect::<Vec<_>>().join(", ");
         info!(partition, from, to = at, fills, "history is read again");
         watched.to_refill.store((at - from).max(0) as u64, Ordering::Relaxed);

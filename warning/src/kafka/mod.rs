@@ -60,7 +60,7 @@ pub use put::EventProducer;
 pub(crate) use quiet::Quiet;
 pub use run::{Progress, Running, start};
 pub use send::{SendError, send_file};
-pub use ticker::{change_features, change_rulebook, tick};
+pub use ticker::{change_features, change_rulebook};
 pub use topics::{Created, create, create_compacted, init};
 
 /// How alerts and dead letters are written.

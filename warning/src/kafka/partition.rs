@@ -389,7 +389,7 @@ impl<'a> Attempt<'a> {
                 // The queue is full: what is in it goes out first.
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
                     record = back;
-                    self.producer.poll(Duration::from_millis(5));
+                    self.watched.waiting(|| self.producer.poll(Duration::from_millis(5)));
                 }
                 Err((e, _)) => return Err(e),
             }
@@ -399,6 +399,11 @@ impl<'a> Attempt<'a> {
     /// Commits the offset of so many events together with their alerts. Whoever is told to stop asks once: what could not
     /// be committed is taken again.
     fn commit(&mut self, events: usize, stop: &AtomicBool) -> Result<(), KafkaError> {
+        let watched = self.watched;
+        watched.waiting(|| self.commit_now(events, stop))
+    }
+
+    fn commit_now(&mut self, events: usize, stop: &AtomicBool) -> Result<(), KafkaError> {
         let start = Instant::now();
         let mut offsets = TopicPartitionList::new();
         offsets.add_partition_offset(&self.settings.events, self.partition, Offset::Offset(self.next))?;
@@ -435,7 +440,7 @@ impl<'a> Attempt<'a> {
         let error = self.settings.failed(format!("partition {}: {what}", self.partition))(error);
         if !ended && !self.is_fenced() {
             // If it cannot be aborted here, the next attempt's producer aborts it.
-            let _ = self.producer.abort_transaction(CALL);
+            let _ = self.watched.waiting(|| self.producer.abort_transaction(CALL));
         }
         // Who was fenced may hear of it only now.
         if ended || self.is_fenced() { End::Fatal(error) } else { End::Again(error) }

@@ -3,11 +3,11 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use prometheus_client::registry::Registry;
@@ -18,6 +18,7 @@ use super::{
     ends::Ends,
     exposition::Exposition,
     partition::{Attempt, End},
+    ticker,
     watched::Watched,
 };
 use crate::{contagion::Network, rulebook::WarningBook};
@@ -26,6 +27,8 @@ use crate::{contagion::Network, rulebook::WarningBook};
 pub struct Running {
     partitions: Vec<Partition>,
     stop: Arc<AtomicBool>,
+    /// Since when it is known that they are to stop.
+    stopped: OnceLock<Instant>,
     network: Option<Arc<Network>>,
     edges: Vec<(String, usize)>,
     settings: Settings,
@@ -56,6 +59,9 @@ pub struct Progress {
     pub cut: u64,
 }
 
+/// How long whoever stops waits for the broker: one that is there has answered by then.
+const GRACE: Duration = Duration::from_secs(2);
+
 /// Before another attempt, so that a broker that is away is not asked all the time.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -75,18 +81,29 @@ pub fn start(settings: &Settings, book: &Arc<WarningBook>) -> Result<Running, Ed
     let stop = Arc::new(AtomicBool::new(false));
     let ends = Arc::new(Ends::new(&partitions));
     let partitions = partitions.into_iter().map(|partition| {
-        let watched = Arc::new(Watched::default());
-        let (settings, book, stop, ends) = (settings.clone(), book.clone(), stop.clone(), ends.clone());
-        let of_thread = watched.clone();
-        let work = move || {
-            guarded(partition, &stop, || work(&settings, &book, partition, &of_thread, (&ends, &stop)))
-        };
-        let thread = thread::Builder::new().name(format!("warn-{partition}")).spawn(work);
-        Partition { number: partition, watched, thread: thread.expect("the system has a thread left") }
+        Partition::start(partition, settings.clone(), book.clone(), ends.clone(), stop.clone())
     });
     let edges = live.map_or_else(Vec::new, |live| live.counts());
     let (partitions, network) = (partitions.collect(), settings.contagion.clone());
-    Ok(Running { partitions, stop: stop.clone(), network, edges, settings: settings.clone() })
+    let stopped = OnceLock::new();
+    Ok(Running { partitions, stop: stop.clone(), stopped, network, edges, settings: settings.clone() })
+}
+
+impl Partition {
+    fn start(
+        number: i32,
+        settings: Settings,
+        book: Arc<WarningBook>,
+        ends: Arc<Ends>,
+        stop: Arc<AtomicBool>,
+    ) -> Self {
+        let watched = Arc::new(Watched::default());
+        let of_thread = watched.clone();
+        let work =
+            move || guarded(number, &stop, || work(&settings, &book, number, &of_thread, (&ends, &stop)));
+        let thread = thread::Builder::new().name(format!("warn-{number}")).spawn(work);
+        Self { number, watched, thread: thread.expect("the system has a thread left") }
+    }
 }
 
 /// Does the work of a partition, and tells all to stop if it fails or panics: a partition that nobody works on would be
@@ -113,7 +130,8 @@ fn work(
     (ends, stop): (&Ends, &AtomicBool),
 ) -> Result<(), EdgeError> {
     while !stop.load(Ordering::Relaxed) {
-        let end = match Attempt::new(settings, book, partition, watched, (ends, stop)) {
+        let attempt = watched.waiting(|| Attempt::new(settings, book, partition, watched, (ends, stop)));
+        let end = match attempt {
             Ok(attempt) => attempt.run(stop),
             Err(e @ EdgeError::Kafka { .. }) => End::Again(e),
             Err(e) => End::Fatal(e),
@@ -138,11 +156,19 @@ impl Running {
     /// Asks all to commit what they have, write their state, and end.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
+        self.stopped.get_or_init(Instant::now);
     }
 
-    /// Were they asked to, or did one fail?
-    pub fn is_stopping(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+    /// Puts a tick on every partition of the topic so often until it is told to stop, on a thread of its own: whoever looks for a
+    /// signal does not wait for the broker.
+    pub fn tick_every(&self, every: Duration) -> Result<(), EdgeError> {
+        let (settings, stop) = (self.settings.clone(), self.stop.clone());
+        let producer = settings.tick_producer()?;
+        let work = move || ticker::run(&settings, &producer, every, &stop);
+        // Nobody waits for it to end: a tick that does not go out is no loss.
+        let thread = thread::Builder::new().name("warn-ticks".into()).spawn(work);
+        thread.map(drop).expect("the system has a thread left");
+        Ok(())
     }
 
     /// The kinds of edges that alerts spread along, and how many there were at the start.
@@ -157,9 +183,16 @@ impl Running {
         }
     }
 
-    /// Have all ended?
+    /// Have all ended? One that still waits for the broker a while after they were told to stop is not waited for.
     pub fn has_ended(&self) -> bool {
-        self.partitions.iter().all(|p| p.thread.is_finished())
+        self.partitions
+            .iter()
+            .all(|p| p.thread.is_finished() || (p.watched.is_waiting() && self.is_overdue()))
+    }
+
+    fn is_overdue(&self) -> bool {
+        // It may be that nobody said so, but that one has failed.
+        self.stop.load(Ordering::Relaxed) && self.stopped.get_or_init(Instant::now).elapsed() >= GRACE
     }
 
     /// All that can be watched, for Prometheus.
@@ -172,11 +205,20 @@ impl Running {
         self.partitions.iter().fold(Progress::default(), |sum, p| sum.and(&p.watched))
     }
 
-    /// Waits until all have ended; the first error, if there is one.
+    /// Waits until all [have ended](Running::has_ended); the first error, if there is one. What a partition that is not waited for
+    /// has not committed is taken again, as after a crash, and so it may be left at its call.
     pub fn ended(self) -> Result<Progress, EdgeError> {
+        while !self.has_ended() {
+            thread::sleep(Duration::from_millis(5));
+        }
         let mut first = None;
         let mut progress = Progress::default();
         for Partition { number, watched, thread } in self.partitions {
+            if !thread.is_finished() {
+                warn!(partition = number, "the broker does not answer; what is not committed is taken again");
+                progress = progress.and(&watched);
+                continue;
+            }
             let result = thread.join().unwrap_or(Err(EdgeError::Panicked(number)));
             first = first.or(result.err());
             progress = progress.and(&watched);
@@ -205,7 +247,100 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{TcpListener, TcpStream};
+
     use super::*;
+    use crate::{
+        kafka::{Encoding, Partitioner},
+        known::Known,
+    };
+
+    /// A broker that takes connections, and never says anything.
+    struct Mute(TcpListener);
+
+    impl Mute {
+        fn new() -> Self {
+            Self(TcpListener::bind("127.0.0.1:0").unwrap())
+        }
+
+        /// Waits until somebody asks it something.
+        fn asked(&self) -> TcpStream {
+            self.0.accept().unwrap().0
+        }
+
+        fn settings(&self) -> Settings {
+            let folder = std::env::temp_dir().join("tarim-nothing-is-written-here");
+            Settings {
+                brokers: self.0.local_addr().unwrap().to_string(),
+                more: Vec::new(),
+                events: "events".into(),
+                alerts: "alerts".into(),
+                dead: "dead".into(),
+                group: "group".into(),
+                encoding: Encoding::Json,
+                state: folder.clone(),
+                published: folder,
+                events_max: 1,
+                interval: Duration::from_millis(100),
+                snapshot_events: 1,
+                partitions: None,
+                until_end: false,
+                contagion: None,
+                partitioner: Partitioner::default(),
+                known: Known::default(),
+            }
+        }
+    }
+
+    fn running(settings: Settings) -> Running {
+        let (stop, stopped) = (Arc::default(), OnceLock::new());
+        Running { partitions: Vec::new(), stop, stopped, network: None, edges: Vec::new(), settings }
+    }
+
+    /// Well below the time for which a call waits for the broker.
+    const SOON: Duration = Duration::from_secs(15);
+
+    #[test]
+    fn whoever_waits_for_a_broker_that_is_away_is_not_waited_for() {
+        let broker = Mute::new();
+        let mut running = running(broker.settings());
+        let rulebook = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rulebook");
+        let book = Arc::new(WarningBook::read(&rulebook).unwrap());
+        let (settings, ends) = (running.settings.clone(), Arc::new(Ends::new(&[0])));
+        running.partitions.push(Partition::start(0, settings, book, ends, running.stop.clone()));
+        let _connection = broker.asked();
+        assert!(!running.has_ended());
+        let told = Instant::now();
+        running.stop();
+        assert_eq!(running.ended().unwrap(), Progress::default());
+        assert!(told.elapsed() >= GRACE && told.elapsed() < SOON, "{:?}", told.elapsed());
+    }
+
+    #[test]
+    fn a_partition_that_does_something_else_is_waited_for() {
+        let mut running = running(Mute::new().settings());
+        let (go, gone) = std::sync::mpsc::channel::<()>();
+        let watched = Arc::new(Watched::default());
+        let thread = thread::spawn(move || gone.recv().map_err(|_| EdgeError::Panicked(0)));
+        running.partitions.push(Partition { number: 0, watched, thread });
+        running.stop.store(true, Ordering::Relaxed);
+        running.stopped = OnceLock::from(Instant::now() - 2 * GRACE);
+        assert!(!running.has_ended(), "it may be writing its state");
+        go.send(()).unwrap();
+        running.ended().unwrap();
+    }
+
+    #[test]
+    fn a_tick_keeps_nobody_from_stopping() {
+        let broker = Mute::new();
+        let running = running(broker.settings());
+        running.tick_every(Duration::ZERO).unwrap();
+        let _connection = broker.asked();
+        let told = Instant::now();
+        running.stop();
+        running.ended().unwrap();
+        assert!(told.elapsed() < SOON, "{:?}", told.elapsed());
+    }
 
     #[test]
     fn a_partition_that_ends_badly_stops_all() {

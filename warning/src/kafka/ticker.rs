@@ -1,6 +1,10 @@
 //! Time goes on, in the log: a tick to every partition, so that whatever waits for an absence need not wait for an event.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
 use prost::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -9,8 +13,27 @@ use tarim_proto::event::v1::{Event, FeaturesChange, RulebookChange, Tick, event:
 use super::{CALL, EdgeError, Settings};
 use crate::feed::Delivered;
 
+/// From one look whether a tick is due, or whether to stop, to the next.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Puts a tick on each partition every so often, the first one after that time, until it is told to stop.
+pub fn run(settings: &Settings, producer: &BaseProducer<Delivered>, every: Duration, stop: &AtomicBool) {
+    let mut ticked = Instant::now();
+    while !stop.load(Ordering::Relaxed) {
+        if ticked.elapsed() < every {
+            thread::sleep(LOOK);
+            continue;
+        }
+        // A broker that is away is no reason to stop: the next tick says the same, and more.
+        if let Err(e) = tick(settings, producer) {
+            tracing::warn!("no tick: {e}");
+        }
+        ticked = Instant::now();
+    }
+}
+
 /// Writes a tick of the present to each partition.
-pub fn tick(settings: &Settings, producer: &BaseProducer<Delivered>) -> Result<(), EdgeError> {
+fn tick(settings: &Settings, producer: &BaseProducer<Delivered>) -> Result<(), EdgeError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now_us = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
     let tick = Event { happened_at_us: now_us, kind: Some(Kind::Tick(Tick {})), ..Event::default() };

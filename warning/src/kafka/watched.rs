@@ -5,7 +5,7 @@ use std::{
     mem,
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -44,6 +44,7 @@ pub struct Watched {
     /// While history is read again: how many records have been read, and of how many.
     pub refilled: AtomicU64,
     pub to_refill: AtomicU64,
+    waits: AtomicBool,
     named: Mutex<Named>,
 }
 
@@ -70,6 +71,19 @@ pub struct Tally {
 }
 
 impl Watched {
+    /// Makes a call that may wait for the broker for long, and cannot be cut short.
+    pub fn waiting<T>(&self, call: impl FnOnce() -> T) -> T {
+        self.waits.store(true, Ordering::Relaxed);
+        let answer = call();
+        self.waits.store(false, Ordering::Relaxed);
+        answer
+    }
+
+    /// Is it in such a call?
+    pub fn is_waiting(&self) -> bool {
+        self.waits.load(Ordering::Relaxed)
+    }
+
     /// A transaction is committed: what it brought, that it reaches up to `offset` and `event_us`, and how long that took.
     pub fn committed(&self, tally: &mut Tally, offset: i64, event_us: i64, took: Duration) {
         let Tally { events, alerts, dead, lost, spread, cut, raised } = mem::take(tally);
