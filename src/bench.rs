@@ -1,4 +1,4 @@
-//! `tarim bench`: a load on a running server, and what it answered how fast.
+//! `tarim bench`: a load on a running server, what it answered how fast, and what it refused.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -17,7 +17,9 @@ use crate::{decide, endpoint::Tls, home::Home};
     tarim bench --file requests.ndjson --mode batch --batch 200 --in-flight 8\n  \
     tarim bench --file requests.ndjson --server https://risk.example:50051 --tls-ca authority.pem\n\n\
     With --rate, latency counts from when a request was due, not from when it could be sent: a server that \
-    stalls is charged for everybody who would have come meanwhile. The requests are those that `tarim decide \
+    stalls is charged for everybody who would have come meanwhile. What is refused (RESOURCE_EXHAUSTED, \
+    INVALID_ARGUMENT, …) is counted apart, by code: it is no throughput and has no latency, and the exit code is \
+    1. The requests are those that `tarim decide \
     --file` reads, sent in turn under new ids; the server journals what it decides, as it always does.")]
 pub struct Args {
     /// Where the server is
@@ -88,7 +90,16 @@ pub fn run(_home: &Home, args: Args) -> anyhow::Result<()> {
         Requests::new(requests, &decide::new_id(0)).with_context(|| args.file.display().to_string())?;
     let measured = tokio::runtime::Runtime::new()?.block_on(send(&args, &plan, &Arc::new(requests)))?;
     println!("{}", table(&plan, &measured));
-    for (why, n) in &measured.refused {
+    let (refused, heard) = (measured.refusals(), measured.heard());
+    if refused > 0 {
+        let codes: Vec<_> = measured.refused.iter().map(|(code, n)| format!("{n} {code}")).collect();
+        let share = 100.0 * refused as f64 / heard as f64;
+        println!(
+            "refused: {refused} of {heard} requests ({share:.2} %): {}; they are in no other figure",
+            codes.join(", ")
+        );
+    }
+    for (why, n) in &measured.said {
         println!("{n} times no decision: {why}");
     }
     if let Some(file) = &args.json {
@@ -96,9 +107,17 @@ pub fn run(_home: &Home, args: Args) -> anyhow::Result<()> {
         std::fs::write(file, json + "\n").with_context(|| file.display().to_string())?;
         println!("written to {}", file.display());
     }
-    match measured.refused.values().sum::<u64>() {
+    if measured.answered == 0 {
+        bail!(
+            "no request got a decision within {} s: {refused} were refused, {} came too late\n    fix: see what is said above \
+             and in the server's log; a slow server wants more --seconds",
+            args.seconds,
+            measured.late
+        );
+    }
+    match refused {
         0 => Ok(()),
-        n => bail!("{n} of {} requests got no decision", measured.answered),
+        n => bail!("{n} of {heard} requests got no decision"),
     }
 }
 
@@ -114,7 +133,7 @@ async fn send(args: &Args, plan: &Plan, requests: &Arc<Requests>) -> anyhow::Res
     let bar = ProgressBar::new(whole.as_millis() as u64).with_style(style);
     let measured = load::run(&clients, requests, plan, &mut |answered| {
         bar.set_position(bar.elapsed().min(whole).as_millis() as u64);
-        bar.set_message(format!("{answered} answers"));
+        bar.set_message(format!("{answered} decisions"));
     })
     .await;
     bar.finish_and_clear();
@@ -124,16 +143,21 @@ async fn send(args: &Args, plan: &Plan, requests: &Arc<Requests>) -> anyhow::Res
 fn table(plan: &Plan, measured: &Measured) -> Table {
     let mut table = Table::new();
     table.load_preset(comfy_table::presets::UTF8_FULL_CONDENSED);
-    let mut head = vec!["mode".to_owned(), "pace".into(), "answers".into(), "a second".into()];
+    let mut head =
+        vec!["mode".to_owned(), "pace".into(), "answered".into(), "refused".into(), "a second".into()];
     head.extend(QUANTILES.iter().map(|(name, _)| format!("{name} µs")));
     table.set_header(head);
     let mut row = vec![
         plan.mode.to_string(),
         plan.pace.to_string(),
         measured.answered.to_string(),
+        measured.refusals().to_string(),
         format!("{:.0}", measured.throughput()),
     ];
-    row.extend(QUANTILES.iter().map(|(_, quantile)| format!("{:.1}", measured.at(*quantile) / 1e3)));
+    row.extend(QUANTILES.iter().map(|(_, quantile)| match measured.at(*quantile) {
+        none if none.is_nan() => "–".to_owned(),
+        ns => format!("{:.1}", ns / 1e3),
+    }));
     table.add_row(row);
     for column in table.column_iter_mut().skip(2) {
         column.set_cell_alignment(CellAlignment::Right);

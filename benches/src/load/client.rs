@@ -52,13 +52,15 @@ impl Client {
         self.unary(UNARY, request).await
     }
 
-    /// `BatchDecide`; gives how many got no decision, and why the first of them did not.
-    pub async fn batch(&mut self, requests: Bytes) -> Result<(usize, Option<Error>), Status> {
+    /// `BatchDecide` of so many requests; gives why those that got no decision did not. An error if there is not an answer to
+    /// each.
+    pub async fn batch(&mut self, requests: Bytes, n: usize) -> Result<Vec<Error>, Status> {
         let answer = self.unary(BATCH, requests).await?;
         let heads = Heads::decode(answer).map_err(|e| Status::internal(e.to_string()))?;
-        let mut errors = heads.answers.into_iter().filter_map(|head| head.error);
-        let first = errors.next();
-        Ok((usize::from(first.is_some()) + errors.count(), first))
+        match heads.answers.len() {
+            answers if answers == n => Ok(heads.answers.into_iter().filter_map(|head| head.error).collect()),
+            answers => Err(Status::internal(format!("the server has {answers} answers to {n} requests"))),
+        }
     }
 
     /// `DecideStream`; answers come in the order of requests, and [`error_of`] looks into them.

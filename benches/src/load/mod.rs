@@ -11,6 +11,7 @@
 //!   request was *due*. A server that stalls for a second is charged for everybody who would have come in that
 //!   second; a closed loop would have asked once and waited, and never have noticed.
 //! - **Closed loop**: so many in flight, always; for throughput.
+//! - **Decisions only**: what is refused, by whatever code, is counted apart: it is quick, and no work done.
 //! - **Cheap to send**: requests are encoded beforehand and answers are looked into, not decoded whole: a client
 //!   on the server's machine must not eat what it measures.
 

@@ -8,8 +8,10 @@ use std::{
 
 use anyhow::{Context, bail};
 use prost::bytes::Bytes;
+use tarim_proto::decision::v1::Error;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status};
 
 use super::{Client, Measured, Mode, Pace, Plan, Requests, client::error_of};
 
@@ -19,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Most requests that an open loop has in flight: a server this far behind does not keep up.
 const BEHIND: usize = 100_000;
 
-/// Sends a load over some connections. `progress` is told of answers now and then.
+/// Sends a load over some connections. `progress` is told now and then how many requests got a decision.
 pub async fn run(
     clients: &[Client],
     requests: &Arc<Requests>,
@@ -146,13 +148,14 @@ impl Load {
     async fn call(&self, client: &mut Client, due: Instant) {
         let n = self.plan.batch();
         let refused = match self.plan.mode {
-            Mode::Batch(_) => match client.batch(self.requests.next_batch(n)).await {
-                Ok((refused, why)) => why.map(|why| (refused, why.message)),
-                Err(status) => Some((n, told(&status))),
+            Mode::Batch(_) => match client.batch(self.requests.next_batch(n), n).await {
+                Ok(errors) => errors.into_iter().map(of_answer).collect(),
+                // Then none of them has a decision.
+                Err(status) => vec![of_call(&status); n],
             },
-            _ => client.decide(self.requests.next()).await.err().map(|status| (1, told(&status))),
+            _ => client.decide(self.requests.next()).await.err().iter().map(of_call).collect(),
         };
-        self.count(n, due, refused);
+        self.count(n, due, &refused);
     }
 
     /// Sends down one stream, at most `window` ahead of the answers.
@@ -177,7 +180,8 @@ impl Load {
                 answer = answers.message() => match answer? {
                     Some(answer) => {
                         let at = waiting.pop_front().context("the server answers what it was not asked")?;
-                        self.count(1, at, error_of(answer)?.map(|e| (1, e.message)));
+                        let refused: Vec<_> = error_of(answer)?.into_iter().map(of_answer).collect();
+                        self.count(1, at, &refused);
                     }
                     None if waiting.is_empty() && sender.is_none() => return Ok(()),
                     None => bail!("the server ended the stream; {} requests had no answer", waiting.len()),
@@ -186,19 +190,16 @@ impl Load {
         }
     }
 
-    fn count(&self, n: usize, due: Instant, refused: Option<(usize, String)>) {
+    /// Counts what came of one message with `n` requests, of which some were refused.
+    fn count(&self, n: usize, due: Instant, refused: &[Refused]) {
         let now = Instant::now();
-        // What is answered after the end was in flight then: it has a latency, but is not throughput.
         if due < self.from {
             return;
         }
         let mut measured = self.measured();
-        measured.answer(n, now - due);
-        if now > self.until {
-            measured.answered -= n as u64;
-        }
-        if let Some((n, why)) = refused {
-            measured.refuse(n, why);
+        measured.answer(n.saturating_sub(refused.len()), now - due, now <= self.until);
+        for (code, why) in refused {
+            measured.refuse(*code, why);
         }
     }
 
@@ -241,6 +242,13 @@ impl Due {
     }
 }
 
-fn told(status: &tonic::Status) -> String {
-    format!("{:?}: {}", status.code(), status.message())
+/// Why a request got no decision.
+type Refused = (Code, String);
+
+fn of_call(status: &Status) -> Refused {
+    (status.code(), status.message().to_owned())
+}
+
+fn of_answer(error: Error) -> Refused {
+    (Code::from_i32(error.code), error.message)
 }

@@ -152,7 +152,7 @@ impl Arena<'_> {
         ])
     }
 
-    /// Answers a second, of each server the median of rounds in which they take turns.
+    /// Decisions a second, of each server the median of rounds in which they take turns.
     fn throughput(&self, requests: &[DecisionRequest], mode: Mode, in_flight: usize) -> anyhow::Result<Pair> {
         self.rounds(requests, mode, Pace::InFlight(in_flight), Measured::throughput)
     }
@@ -222,13 +222,9 @@ impl Arena<'_> {
             load::run(&clients, &requests, plan, &mut |_| {}).await
         })?;
         if !measured.refused.is_empty() {
-            eprintln!("grpc: {run}: requests got no decision: {:?}", measured.refused);
+            eprintln!("grpc: {run}: requests got no decision: {:?}", measured.said);
             // Callers who wait for their answers are not too many.
-            ensure!(
-                matches!(plan.pace, Pace::PerSecond(_)),
-                "requests got no decision: {:?}",
-                measured.refused
-            );
+            ensure!(matches!(plan.pace, Pace::PerSecond(_)), "requests got no decision: {:?}", measured.said);
         }
         Ok(measured)
     }
