@@ -12,9 +12,11 @@
 //! - **The same work.** Before anything is timed, both must give the same answers to the same thousands of
 //!   inputs: a peer that computes something else is no peer.
 //! - **Nothing is learnt by heart.** Inputs vary (from a fixed seed), or branch predictors would learn them.
+//! - **Nothing is left behind.** Servers and fixtures end with the runner, also by ctrl-c ([`ending`]).
 //! - `server/` is the service and its echo as a program of its own, which the goal `grpc` builds and starts.
 //! - To add a goal, add a file to `goals/` and a line to its list. Peers whose dependencies are heavy live in
 //!   `peers/`, a workspace of its own, which the runner builds.
 
+pub mod ending;
 pub mod fixture;
 pub mod load;

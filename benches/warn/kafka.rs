@@ -26,6 +26,8 @@ const EVENTS_MAX: usize = 20_000;
 const INTERVAL: Duration = Duration::from_millis(100);
 /// Longest call to the broker.
 const CALL: Duration = Duration::from_secs(60);
+/// When nothing has been taken for so long, nothing more is.
+const QUIET: Duration = Duration::from_secs(20);
 
 /// Settings of a pipeline over the topic `bench.events`.
 pub fn settings(brokers: &str, name: &str, folder: &Path, until_end: bool) -> Settings {
@@ -185,12 +187,27 @@ pub fn latency(brokers: &str, folder: &Path, per_second: u64, seconds: u64) -> a
     // What is there already is taken first.
     kafka::start(&settings(brokers, name, folder, true), &book)?.ended()?;
     let running = kafka::start(&settings(brokers, name, folder, false), &book)?;
-    let taken = super::latency::measure(brokers, name, per_second, seconds)?;
+    let told = super::latency::measure(brokers, name, per_second, seconds)?;
+    // Behind the last event with an alert are others; they are taken too, or known not to be.
+    let (mut taken, mut last) = (0, Instant::now());
+    while taken < per_second * seconds && last.elapsed() < QUIET && !running.has_ended() {
+        thread::sleep(Duration::from_millis(10));
+        let now = running.progress().events;
+        if now > taken {
+            (taken, last) = (now, Instant::now());
+        }
+    }
     running.stop();
-    running.ended()?;
-    let quantile = |share: f64| taken[((taken.len() - 1) as f64 * share) as usize];
+    let progress = running.ended()?;
+    let took = &told.took;
+    let quantile = |share: f64| took[((took.len() - 1) as f64 * share) as usize];
     Ok(json!({
-        "alerts": taken.len(),
+        "sent": per_second * seconds,
+        "taken": progress.events,
+        "dead": progress.dead,
+        "alerts_wanted": told.wanted,
+        "alerts_missing": told.missing,
+        "alerts": took.len(),
         "p50_ns": quantile(0.5),
         "p99_ns": quantile(0.99),
         "interval_ns": INTERVAL.as_nanos() as u64,

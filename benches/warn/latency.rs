@@ -2,6 +2,7 @@
 //! to be sent, so that waiting is counted too.
 
 use std::{
+    collections::HashMap,
     thread,
     time::{Duration, Instant},
 };
@@ -24,11 +25,22 @@ use tarim_proto::{
 
 /// One event of so many is of a customer of its own, and large enough to fire.
 const LOUD: u64 = 200;
+/// The rule that fires on it.
+const LOUD_RULE: &str = "loud";
 /// What comes before counts as warming up.
 const WARM: Duration = Duration::from_secs(3);
 
-/// Nanoseconds of each alert, sorted.
-pub fn measure(brokers: &str, name: &str, per_second: u64, seconds: u64) -> anyhow::Result<Vec<u64>> {
+/// What came of the events.
+pub struct Told {
+    /// Nanoseconds of each alert after the warm-up, sorted; at least one.
+    pub took: Vec<u64>,
+    /// Alerts that had to come, warm-up included, and those of them that did not.
+    pub wanted: u64,
+    pub missing: u64,
+}
+
+/// Sends so many events, and reads alerts until all have come or none does any more.
+pub fn measure(brokers: &str, name: &str, per_second: u64, seconds: u64) -> anyhow::Result<Told> {
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", brokers)
         .set("linger.ms", "1")
@@ -58,10 +70,11 @@ pub fn measure(brokers: &str, name: &str, per_second: u64, seconds: u64) -> anyh
     let transaction = transaction.context("most events are transactions")?;
     let now_us = chrono::Utc::now().timestamp_micros();
     let start = Instant::now();
+    let wanted = (per_second * seconds).div_ceil(LOUD);
     let reader = thread::spawn(move || {
-        let (mut taken, mut last) = (Vec::new(), Instant::now());
-        let expected = per_second * seconds / LOUD;
-        while (taken.len() as u64) < expected && last.elapsed() < Duration::from_secs(20) {
+        // By when its event was due; of one that comes again the first counts.
+        let (mut taken, mut last) = (HashMap::new(), Instant::now());
+        while (taken.len() as u64) < wanted && last.elapsed() < Duration::from_secs(20) {
             let message = match consumer.poll(Duration::from_millis(100)) {
                 None => continue,
                 Some(Ok(message)) => message,
@@ -73,8 +86,8 @@ pub fn measure(brokers: &str, name: &str, per_second: u64, seconds: u64) -> anyh
             let Ok(alert) = Alert::decode(message.payload().unwrap_or_default()) else { continue };
             let sent =
                 alert.events.last().and_then(|e| e.event_id.strip_prefix("loud-")?.parse::<u64>().ok());
-            if let Some(sent) = sent {
-                taken.push((sent, (start.elapsed().as_nanos() as u64).saturating_sub(sent)));
+            if let Some(sent) = sent.filter(|_| alert.rule_id == LOUD_RULE) {
+                taken.entry(sent).or_insert((start.elapsed().as_nanos() as u64).saturating_sub(sent));
                 last = Instant::now();
             }
         }
@@ -102,10 +115,14 @@ pub fn measure(brokers: &str, name: &str, per_second: u64, seconds: u64) -> anyh
     }
     producer.flush(Duration::from_secs(30))?;
     let taken = reader.join().map_err(|_| anyhow::anyhow!("the reader panicked"))?;
+    let missing = wanted.saturating_sub(taken.len() as u64);
     let warm = WARM.as_nanos() as u64;
-    let mut taken: Vec<u64> =
+    let mut took: Vec<u64> =
         taken.into_iter().filter(|(sent, _)| *sent >= warm).map(|(_, took)| took).collect();
-    ensure!(!taken.is_empty(), "no alert came");
-    taken.sort_unstable();
-    Ok(taken)
+    ensure!(
+        !took.is_empty(),
+        "of {wanted} alerts {missing} did not come, and none after the warm-up of {WARM:?} did"
+    );
+    took.sort_unstable();
+    Ok(Told { took, wanted, missing })
 }

@@ -18,6 +18,7 @@ use std::{
 };
 
 use anyhow::bail;
+use tarim_benches::ending::{self, Ending};
 
 use self::report::Report;
 pub use self::report::{Line, Quantity, Wanted};
@@ -101,7 +102,7 @@ impl Setting {
     cargo run --release -p tarim-benches -- goals --list\n  \
     cargo run --release -p tarim-benches -- goals grpc --disk /dev/shm\n\n\
     Prints one table, and writes the same to goals.json in the target folder. Ends with 1 if a goal is not \
-    met, or cannot be measured here.")]
+    met, or cannot be measured here. Ctrl-c ends the servers that were started, and removes what was written.")]
 pub struct Args {
     /// Which goals; all of them if none is named
     names: Vec<String>,
@@ -134,16 +135,26 @@ pub fn run(args: &Args) -> anyhow::Result<bool> {
         eprintln!("*** not a release build: nothing here is to be quoted; run with cargo run --release ***");
     }
     let target = target_folder()?;
-    let work = tempfile::Builder::new().prefix("goals-").tempdir_in(args.disk.as_ref().unwrap_or(&target))?;
-    let setting = Setting { quick: args.quick, work: work.path().into(), target };
-    let mut report = Report::new(args.quick);
+    ending::on_interrupt()?;
+    let disk = args.disk.as_ref().unwrap_or(&target);
+    let work = tempfile::Builder::new().prefix("goals-").tempdir_in(disk)?.keep();
+    let emptied = work.clone();
+    let _work = Ending::new(move || {
+        if let Err(e) = std::fs::remove_dir_all(&emptied) {
+            eprintln!("{} cannot be removed: {e}", emptied.display());
+        }
+    });
+    let setting = Setting { quick: args.quick, work, target };
+    let mut report = Report::new(args.quick, args.disk.as_deref());
     for goal in goals.iter().filter(|g| args.names.is_empty() || args.names.iter().any(|n| n == g.name())) {
+        ending::unless_interrupted();
         let start = Instant::now();
         eprintln!("{}: {} …", goal.name(), goal.about());
         let lines = goal.run(&setting);
         eprintln!("{}: {:.1} s", goal.name(), start.elapsed().as_secs_f64());
         report.add(goal.name(), lines);
     }
+    ending::unless_interrupted();
     println!("{report}");
     let file = setting.target.join("goals.json");
     std::fs::write(&file, format!("{:#}\n", report.json()))?;

@@ -6,10 +6,12 @@ use std::{
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    time::Duration,
 };
 
 use anyhow::{Context, bail, ensure};
 use serde_json::Value as Json;
+use tarim_benches::ending::end_child;
 
 use super::Setting;
 
@@ -85,13 +87,14 @@ impl Contestant {
     }
 }
 
+/// How long a peer may take to end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 impl Drop for Contestant {
     fn drop(&mut self) {
-        // Its standard input ends, so it does; a peer that does not is ended.
+        // Its standard input ends, so it does.
         drop(self.to.take());
-        if self.child.wait().is_err() {
-            let _ = self.child.kill();
-        }
+        end_child(&mut self.child, PATIENCE);
     }
 }
 

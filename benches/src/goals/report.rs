@@ -1,6 +1,9 @@
 //! What was measured: one table for people, the same as JSON.
 
-use std::fmt;
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use comfy_table::{Cell, CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use serde_json::{Value as Json, json};
@@ -139,12 +142,14 @@ impl Line {
 /// Everything that was measured.
 pub struct Report {
     quick: bool,
+    /// Where fixtures were put, if somebody said so.
+    disk: Option<PathBuf>,
     goals: Vec<(&'static str, anyhow::Result<Vec<Line>>)>,
 }
 
 impl Report {
-    pub fn new(quick: bool) -> Self {
-        Self { quick, goals: Vec::new() }
+    pub fn new(quick: bool, disk: Option<&Path>) -> Self {
+        Self { quick, disk: disk.map(Path::to_path_buf), goals: Vec::new() }
     }
 
     pub fn add(&mut self, goal: &'static str, lines: anyhow::Result<Vec<Line>>) {
@@ -169,6 +174,7 @@ impl Report {
             "date": chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
             "quick": self.quick,
             "release": !cfg!(debug_assertions),
+            "disk": self.disk.as_ref().map(|disk| disk.display().to_string()),
             "goals": goals.collect::<Vec<_>>(),
         })
     }
@@ -225,6 +231,16 @@ impl fmt::Display for Report {
         }
         if self.quick {
             f.write_str("\n--quick: small sizes and few rounds; not to be quoted")?;
+        }
+        if cfg!(debug_assertions) {
+            f.write_str("\ndebug build: nothing here is to be quoted; run with cargo run --release")?;
+        }
+        if let Some(disk) = &self.disk {
+            let disk = disk.display();
+            write!(
+                f,
+                "\n--disk {disk}: fixtures, journals and ledgers were there; of another disk this says nothing"
+            )?;
         }
         Ok(())
     }

@@ -4,11 +4,13 @@
 //! That is as its users would do it at their best: one round trip, no client that interprets anything, and no deadlock.
 
 use std::{
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
 
 use anyhow::{Context, bail};
+use tarim_benches::ending::Ending;
 
 /// What pgbench measured.
 pub struct Measured {
@@ -55,7 +57,7 @@ select reserve(:n::text, :m, :c, array[:c, 200000 + :c, :b + 1 + :i, :b + 9 + :i
 
 /// Reserves by so many callers for so many seconds.
 pub fn reserves(folder: &Path, callers: usize, seconds: u64) -> anyhow::Result<Measured> {
-    let server = Server::start(folder)?;
+    let (server, _ending) = Server::start(folder)?;
     server.psql(SCHEMA)?;
     let script = folder.join("reserve.sql");
     std::fs::write(&script, SCRIPT)?;
@@ -94,7 +96,7 @@ pub fn reserves(folder: &Path, callers: usize, seconds: u64) -> anyhow::Result<M
     })
 }
 
-/// A server of our own, ended with this.
+/// A server of our own.
 struct Server {
     folder: PathBuf,
     programs: PathBuf,
@@ -102,7 +104,8 @@ struct Server {
 }
 
 impl Server {
-    fn start(folder: &Path) -> anyhow::Result<Self> {
+    /// It runs until what is given beside it goes.
+    fn start(folder: &Path) -> anyhow::Result<(Self, Ending)> {
         let programs = programs()?;
         // PostgreSQL does not run as root; Debian's package has made a user for it.
         let root = told(Command::new("id").arg("-u").output()?)?.trim() == "0";
@@ -115,6 +118,7 @@ impl Server {
         }
         let server = Self { folder: folder.into(), programs, user };
         let data = server.data();
+        let ending = server.ending();
         told(
             server.program("initdb").args(["--auth=trust", "--no-instructions", "-D"]).arg(&data).output()?,
         )?;
@@ -133,7 +137,20 @@ impl Server {
                 .arg(&data)
                 .output()?,
         )?;
-        Ok(server)
+        Ok((server, ending))
+    }
+
+    fn ending(&self) -> Ending {
+        let mut stop = self.program("pg_ctl");
+        stop.args(["stop", "-w", "-m", "immediate", "-D"]).arg(self.data());
+        // Another ctrl-c is not for it.
+        stop.process_group(0);
+        let folder = self.folder.clone();
+        Ending::new(move || {
+            if !stop.output().is_ok_and(|output| output.status.success()) {
+                eprintln!("PostgreSQL in {} could not be stopped", folder.display());
+            }
+        })
     }
 
     fn data(&self) -> PathBuf {
@@ -174,16 +191,6 @@ impl Server {
             told(psql.arg(statement).output()?)?;
         }
         Ok(())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let data = self.data();
-        let stopped = self.program("pg_ctl").args(["stop", "-w", "-m", "immediate", "-D"]).arg(data).output();
-        if !stopped.is_ok_and(|output| output.status.success()) {
-            eprintln!("PostgreSQL in {} could not be stopped", self.folder.display());
-        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! The edge of Kafka, beside a raw pass-through.
 
 use std::{
-    path::{Path, PathBuf},
-    process::Command,
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{Command, Stdio},
 };
 
-use anyhow::{Context, bail};
-use tarim_benches::fixture::warn::WarnBook;
+use anyhow::{Context, bail, ensure};
+use serde_json::Value as Json;
+use tarim_benches::{ending::Ending, fixture::warn::WarnBook};
 
 use super::NAME;
 use crate::{
@@ -55,13 +57,17 @@ impl Goal for WarnKafka {
         let (mut ours, mut pass) = (Vec::new(), Vec::new());
         for i in 0..RUNS {
             let ran = measured(&executable, &["run", &broker.address, &path, &name("ours", i)])?;
-            ours.push(number(&ran, "events")? / number(&ran, "wall_s")?);
+            ensure!(number(&ran, "dead")? == 0.0, "some of the events were dead letters: {ran}");
+            ours.push(rate(&ran, events)?);
             let ran = measured(&executable, &["pass", &broker.address, PARTITIONS, &name("pass", i)])?;
-            pass.push(number(&ran, "events")? / number(&ran, "wall_s")?);
+            pass.push(rate(&ran, events)?);
         }
         let seconds = setting.size(20, 5).to_string();
-        let rate = PER_SECOND.to_string();
-        let late = measured(&executable, &["latency", &broker.address, &path, &rate, &seconds])?;
+        let per_second = PER_SECOND.to_string();
+        let late = measured(&executable, &["latency", &broker.address, &path, &per_second, &seconds])?;
+        let (sent, alerts) = (number(&late, "sent")?, number(&late, "alerts_wanted")?);
+        let none =
+            |what: String, n: f64| Line::new(what, Quantity::Count(n), Wanted::AtMost(Quantity::Count(0.0)));
         let wanted = number(&late, "interval_ns")? + BESIDES_NS;
         Ok(vec![
             Line::new(
@@ -76,32 +82,44 @@ impl Goal for WarnKafka {
                 Wanted::AtMost(Quantity::Time(wanted)),
             ),
             Line::new("the same, p50", Quantity::Time(number(&late, "p50_ns")?), Wanted::Told),
+            // What never came has no latency.
+            none(format!("of {alerts} alerts of these, missing"), number(&late, "alerts_missing")?),
+            none(format!("of {sent} events of these, not taken"), sent - number(&late, "taken")?),
+            none("dead letters of these".into(), number(&late, "dead")?),
         ])
     }
+}
+
+/// Events a second of a run that has to have taken all of them.
+fn rate(ran: &Json, events: u64) -> anyhow::Result<f64> {
+    let taken = number(ran, "events")?;
+    ensure!(taken == events as f64, "{taken} events were taken, of {events}");
+    Ok(taken / number(ran, "wall_s")?)
 }
 
 /// A broker of our own, stopped when this is dropped.
 struct Broker {
     address: String,
-    folder: PathBuf,
+    _ending: Ending,
 }
 
 impl Broker {
     fn start(folder: &Path) -> anyhow::Result<Self> {
+        let mut stop = script();
+        // Another ctrl-c is not for it.
+        stop.arg("stop").arg(folder).stdout(Stdio::null()).process_group(0);
+        let place = folder.to_path_buf();
+        let ending = Ending::new(move || {
+            if !stop.status().is_ok_and(|status| status.success()) {
+                eprintln!("the broker in {} may still run", place.display());
+            }
+        });
         let output = script().arg("start").arg(folder).output().context("Kafka is missing")?;
         if !output.status.success() {
             bail!("Kafka is missing: {}", String::from_utf8_lossy(&output.stderr));
         }
         let address = String::from_utf8(output.stdout)?.trim().to_owned();
-        Ok(Self { address, folder: folder.into() })
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        if let Err(e) = script().arg("stop").arg(&self.folder).status() {
-            eprintln!("the broker in {} may still run: {e}", self.folder.display());
-        }
+        Ok(Self { address, _ending: ending })
     }
 }
 
