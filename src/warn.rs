@@ -5,6 +5,7 @@ mod deliver;
 mod desk;
 mod kafka;
 mod managers;
+mod metrics;
 mod replay;
 mod serve;
 mod store;

@@ -142,7 +142,7 @@ fn large_exposures_are_told_and_warned_of_until_they_are_filed() {
     server.wait_for("tarim_exposure_events_told_total", 2.0);
     let all = server.metrics();
     let is_told = |metric: &str| all.lines().any(|line| line.split(['{', ' ']).next() == Some(metric));
-    for metric in alerted_on(false) {
+    for metric in alerted_on("tarim_") {
         assert!(is_told(&metric), "an alert asks for {metric}, which nobody tells");
     }
     // Killed before anything says that it was told; it is told once more, as the same event.

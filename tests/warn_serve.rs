@@ -1,6 +1,6 @@
 //! `tarim warn serve` and the desk as a user runs them: a synthetic bank's alerts become warnings, which are dealt with.
 
-use crate::warn_desk;
+use crate::{installation, warn_desk};
 
 use crate::warn_desk::{Desk, text};
 use serde_json::Value as Json;
@@ -70,6 +70,40 @@ fn warnings_of_a_bank_are_dealt_with_and_stay_so() {
     let server = desk.serve(&["--alerts-file", &alerts]);
     assert_eq!(server.json(&["show", warning, "--member", member]), closed, "also after kill -9");
     assert!(server.terminate().contains("stopped: "));
+}
+
+#[test]
+fn the_desk_tells_prometheus_how_it_is() {
+    let desk = Desk::new();
+    let none = desk.path("none.ndjson");
+    std::fs::write(&none, "").unwrap();
+    let mut command = desk.tarim();
+    command.args(["warn", "serve", "--listen", "127.0.0.1:0", "--alerts-file", &none]);
+    let server = installation::Server::start(command.args(["--metrics", "127.0.0.1:0"]), "warnings at ");
+    desk.ok(&["warn", "list", "--member", "001", "--server", &server.url]);
+    let unknown = "0".repeat(32);
+    let refused =
+        desk.tarim().args(["warn", "show", &unknown, "--member", "001", "--server", &server.url]).output();
+    assert!(!refused.unwrap().status.success());
+    assert_eq!(server.metric("tarim_desk_calls_total{call=\"ListWarnings\",code=\"Ok\"}"), 1.0);
+    assert_eq!(server.metric("tarim_desk_calls_total{call=\"GetWarning\",code=\"NotFound\"}"), 1.0);
+    assert_eq!(server.metric("tarim_desk_standing_warnings{state=\"open\",level=\"red\"}"), 0.0);
+    assert_eq!(server.metric("tarim_desk_ledger_open"), 1.0);
+    assert!(server.metric("tarim_desk_heard_age_seconds") < 60.0);
+    let (told, alerted) = (server.metrics(), installation::alerted_on("tarim_desk_"));
+    assert!(!alerted.is_empty());
+    for metric in alerted {
+        let is_told = told
+            .lines()
+            .any(|line| line.strip_prefix(&metric).is_some_and(|rest| rest.starts_with(['{', ' '])));
+        assert!(is_told, "an alert asks for {metric}, which nobody tells");
+    }
+    assert!(server.terminate().success());
+
+    let open =
+        desk.tarim().args(["warn", "serve", "--metrics", "0.0.0.0:0", "--alerts-file", &none]).output();
+    let said = text(&open.unwrap().stderr);
+    assert!(said.contains("--metrics 0.0.0.0:0 is not a loopback address"), "{said}");
 }
 
 /// A day at the desk, by a clock that stands still while it is served.

@@ -22,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{
     kafka::pair,
     managers::{self, Source},
+    metrics,
 };
 use crate::{home::Home, materialize::parse_time};
 
@@ -30,6 +31,7 @@ use crate::{home::Home, materialize::parse_time};
     tarim warn serve --alerts-file alerts.ndjson        # what `tarim warn replay --to` wrote\n  \
     tarim warn serve --brokers 127.0.0.1:9092\n  \
     tarim warn serve --listen 0.0.0.0:7411 --tls-cert server.pem --tls-key server.key --tls-client-ca clients.pem\n  \
+    tarim warn serve --metrics 127.0.0.1:9466 &  curl -s http://127.0.0.1:9466/metrics\n  \
     tarim warn list --member 001 --level red\n  \
     kcat -b 127.0.0.1:9092 -C -t tarim.warning.changes\n\n\
     Alerts open warnings; a repeat while one stands raises its count. What was taken and what was done is in --state, on \
@@ -39,6 +41,7 @@ use crate::{home::Home, materialize::parse_time};
     If the rulebook has a [delivery], each alert is pushed to the customer's account manager, at once or in a digest, and \
     escalated if nobody looks into it; pushes go to --pushes, and `tarim warn inbox` lists them. `managers_sql` is asked of \
     the datamart at the start, and every --managers-every-m minutes again.\n\n\
+    --metrics answers Prometheus: calls by code and how long they took, warnings that stand, how far alerts are read.\n\n\
     grpcurl -plaintext 127.0.0.1:7411 list")]
 pub struct Args {
     /// Address to listen on; port 0 takes a free one and prints it
@@ -97,6 +100,9 @@ pub struct Args {
     /// Days that a push stays in the inbox of its reader; on its topic it is for longer
     #[arg(long, default_value_t = 92, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
     inbox_days: u32,
+    /// Answer Prometheus on this address, at /metrics; port 0 takes a free one and prints it
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
     /// Certificate of this server, PEM; needed on any other address than loopback
     #[arg(long, requires = "tls_key", value_name = "FILE")]
     tls_cert: Option<PathBuf>,
@@ -203,6 +209,10 @@ async fn serve(args: &Args, ledger: &Arc<Ledger>, source: Option<Source>) -> any
         // An error means that whoever tells is gone.
         let _ = stopped.await;
     };
+    let exporter = match args.metrics {
+        Some(address) => Some(metrics::listen(address).await?),
+        None => None,
+    };
     let running = service::serve(args.config(), ledger.clone(), shutdown).await?;
     let feeding = match &args.alerts_file {
         // All of them are taken, and no others come.
@@ -211,6 +221,11 @@ async fn serve(args: &Args, ledger: &Arc<Ledger>, source: Option<Source>) -> any
     };
     if feeding.is_none() {
         ledger.heard(Clock::System.now_us());
+    }
+    if let Some(exporter) = exporter {
+        println!("metrics at http://{}/metrics", exporter.address()?);
+        let fed = feeding.as_ref().map(|feeding| feeding.fed().clone());
+        tokio::spawn(exporter.run(running.registry(fed)));
     }
     say(args, running.address())?;
     let every = Duration::from_secs(60 * args.managers_every_m);

@@ -173,13 +173,18 @@ impl Drop for Server {
     }
 }
 
-/// Metrics that the alerting rules of examples/prometheus ask for: of `tarim warn run`, or of `tarim serve`.
-pub fn alerted_on(of_pipeline: bool) -> Vec<String> {
+/// Metrics that the alerting rules of examples/prometheus ask for, by how they begin: `tarim_warn_` are of `tarim warn run`,
+/// `tarim_desk_` of `tarim warn serve`, and all others, for which `tarim_` stands, of `tarim serve`.
+pub fn alerted_on(of: &str) -> Vec<String> {
+    const OTHERS: [&str; 2] = ["tarim_warn_", "tarim_desk_"];
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/prometheus/alerts.yml");
     let text = fs::read_to_string(file).expect("it is there");
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let metrics = words.filter(|word| word.starts_with("tarim_"));
-    let metrics = metrics.filter(|metric| metric.starts_with("tarim_warn_") == of_pipeline);
+    let metrics = metrics.filter(|metric| match OTHERS.iter().find(|other| metric.starts_with(**other)) {
+        Some(other) => *other == of,
+        None => of == "tarim_",
+    });
     metrics.map(str::to_owned).collect()
 }
 

@@ -1,13 +1,18 @@
 //! The warning service as its callers have it: over gRPC, with a ledger on disk.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
 
+use prometheus_client::encoding::text::encode;
 use tarim_proto::warning::v1::{
     Alert, ChangeRequest, GetWarningRequest, InspectionKind, Level, ListPushesRequest, ListWarningsRequest,
     OpenWarningsRequest, Push, PushKind, State, Warning, warning_service_client::WarningServiceClient,
 };
 use tarim_warning::{
     delivery::{Budgets, Calendar, Escalation, Managers, Policy},
+    feed::Fed,
     ledger::{Ledger, Pushing},
     lifecycle::{Inspections, NewAlert},
     service::{Clock, Config, Running, SERVICE, ServeError, serve},
@@ -421,6 +426,54 @@ async fn what_cannot_be_read_is_an_error() {
         let status = refused.unwrap_err();
         assert_eq!(status.code(), Code::Internal);
         assert!(status.message().contains("warnings.ledger, byte "), "{status}");
+    }
+    served.end().await;
+}
+
+#[tokio::test]
+async fn what_stands_and_how_calls_end_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut served = Served::on(folder.path()).await;
+    served.raise(vec![alert(1, "001", "c1", Level::Red), alert(2, "001", "c2", Level::Red)]);
+    served.raise(vec![alert(3, "002", "c1", Level::Blue), alert(4, "002", "c1", Level::Orange)]);
+    let client = &mut served.client;
+    client.acknowledge(request("001", "r1", 1)).await.unwrap();
+    client.acknowledge(request("002", "r1", 4)).await.unwrap();
+    client.dispose(request("002", "r2", 4)).await.unwrap();
+    assert_eq!(client.close(request("001", "r3", 2)).await.unwrap_err().code(), Code::FailedPrecondition);
+    let told = |served: &Served, fed| {
+        let mut text = String::new();
+        encode(&mut text, &served.running.registry(fed)).unwrap();
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let lines = told(&served, None);
+    for line in [
+        "tarim_desk_calls_total{call=\"Acknowledge\",code=\"Ok\"} 2",
+        "tarim_desk_calls_total{call=\"Close\",code=\"FailedPrecondition\"} 1",
+        "tarim_desk_call_seconds_count{call=\"Dispose\"} 1",
+        "tarim_desk_standing_warnings{state=\"acknowledged\",level=\"red\"} 1",
+        "tarim_desk_standing_warnings{state=\"open\",level=\"red\"} 1",
+        "tarim_desk_standing_warnings{state=\"open\",level=\"blue\"} 1",
+        // What was dealt with stands no longer.
+        "tarim_desk_standing_warnings{state=\"acknowledged\",level=\"orange\"} 0",
+        "tarim_desk_standing_warnings{state=\"escalated\",level=\"red\"} 0",
+        "tarim_desk_ledger_open 1",
+        "tarim_desk_heard_age_seconds inf",
+    ] {
+        assert!(lines.iter().any(|told| told == line), "{line} is not in {lines:#?}");
+    }
+    assert_eq!(lines.iter().filter(|line| line.starts_with("tarim_desk_standing_warnings{")).count(), 12);
+    assert!(!lines.iter().any(|line| line.starts_with("tarim_desk_alerts")), "there is no edge to tell of");
+
+    let fed = Arc::new(Fed::default());
+    fed.taken.store(7, Ordering::Relaxed);
+    served.ledger.heard(i64::MAX);
+    let lines = told(&served, Some(fed));
+    // A clock that was ahead makes no age that is negative.
+    for line in
+        ["tarim_desk_alerts_total 7", "tarim_desk_changes_sent_total 0", "tarim_desk_heard_age_seconds 0.0"]
+    {
+        assert!(lines.iter().any(|told| told == line), "{line} is not in {lines:#?}");
     }
     served.end().await;
 }

@@ -7,10 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
 use comfy_table::Table;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
-use tarim_decision::service::Exporter;
 use tarim_warning::{
     kafka::{Encoding, Partitioner, Progress, Running, start},
     rulebook::WarningBook,
@@ -20,6 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{
     super::{
         contagion::{Spread, span},
+        metrics,
         store::Features,
     },
     Broker,
@@ -116,7 +115,7 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     settings.known = args.features.of_log(home)?;
     // A thread beside the one that looks: whoever scrapes waits for the broker.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let exporter = args.metrics.map(|address| runtime.block_on(listen(address))).transpose()?;
+    let exporter = args.metrics.map(|address| runtime.block_on(metrics::listen(address))).transpose()?;
     let started = Instant::now();
     let running = start(&settings, &book)?;
     // What is taken until the end is history: nothing new is put behind it.
@@ -189,13 +188,4 @@ fn table(progress: Progress, taken: Duration) -> Table {
         table.add_row([what.to_owned(), HumanCount(n).to_string()]);
     }
     table
-}
-
-async fn listen(address: SocketAddr) -> anyhow::Result<Exporter> {
-    anyhow::ensure!(
-        address.ip().is_loopback(),
-        "--metrics {address} is not a loopback address, and metrics are told in clear; listen on 127.0.0.1, and let an agent \
-         on this machine collect them"
-    );
-    Exporter::listen(address).await.with_context(|| format!("--metrics: cannot listen on {address}"))
 }

@@ -115,7 +115,7 @@ impl Feeding {
         self.threads.iter().any(|(_, thread)| thread.is_finished())
     }
 
-    pub fn fed(&self) -> &Fed {
+    pub fn fed(&self) -> &Arc<Fed> {
         &self.fed
     }
 

@@ -74,6 +74,17 @@ impl OpenWarnings {
         self.0.each(|member, customer, warnings| show(member, customer, in_numbers(warnings)));
     }
 
+    /// How many stand, by state and level, in the order of [`State::ALL`] and [`LEVELS`](warnings::LEVELS).
+    pub fn counts(&self) -> [[u64; warnings::LEVELS.len()]; State::ALL.len()] {
+        let mut counts = [[0; warnings::LEVELS.len()]; State::ALL.len()];
+        self.0.each(|_, _, warnings| {
+            for warning in warnings.iter() {
+                counts[warning.state as usize][warning.level as usize] += 1;
+            }
+        });
+        counts
+    }
+
     /// Takes new versions of warnings. One at a time: the ledger's writer does, or whoever follows it.
     pub(super) fn publish<'a>(&self, versions: impl Iterator<Item = &'a Arc<Warning>>) {
         let mut edit = self.0.edit();

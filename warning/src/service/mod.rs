@@ -11,7 +11,10 @@
 //! - **Bounded**: a call finds a free slot or is refused with RESOURCE_EXHAUSTED at once.
 //! - **Shutdown** finishes what was accepted.
 //! - **Not in the open**: another address than loopback needs TLS.
+//! - **Watched**: calls by code, and what the ledger is at, for Prometheus ([`Running::registry`]).
 
+mod calls;
+mod exposition;
 mod pages;
 mod refusal;
 mod rpc;

@@ -6,7 +6,7 @@ use tarim_proto::warning::v1::{self as wire, warning_service_server::WarningServ
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tonic::{Request, Response, Status};
 
-use super::{Clock, Refusal, pages, wire as convert};
+use super::{Clock, Refusal, calls::Calls, pages, wire as convert};
 use crate::{
     ledger::{Ledger, LedgerError, View},
     lifecycle::{Changed, State, Warning},
@@ -21,6 +21,7 @@ pub struct Rpc {
     pub slots: Arc<Semaphore>,
     /// True once the service is shutting down.
     pub stopping: watch::Receiver<bool>,
+    pub calls: Calls,
 }
 
 /// Said to whoever comes too late.
@@ -87,9 +88,9 @@ fn warnings(found: &[Arc<Warning>], view: &View) -> Result<Vec<wire::Warning>, L
 
 type Answer = Result<Response<wire::Warning>, Status>;
 
-#[tonic::async_trait]
-impl WarningService for Rpc {
-    async fn list_warnings(
+/// What the calls do.
+impl Rpc {
+    async fn list(
         &self,
         request: Request<wire::ListWarningsRequest>,
     ) -> Result<Response<wire::ListWarningsResponse>, Status> {
@@ -109,7 +110,7 @@ impl WarningService for Rpc {
         Ok(Response::new(answer.await?))
     }
 
-    async fn get_warning(&self, request: Request<wire::GetWarningRequest>) -> Answer {
+    async fn get(&self, request: Request<wire::GetWarningRequest>) -> Answer {
         let _slot = self.slot()?;
         let wire::GetWarningRequest { member, warning_id } = request.into_inner();
         let (member, warning) = (convert::member(member)?, convert::id(&warning_id)?);
@@ -119,23 +120,7 @@ impl WarningService for Rpc {
         Ok(Response::new(self.read(move |view| convert::warning(&found, view)).await?))
     }
 
-    async fn acknowledge(&self, request: Request<wire::ChangeRequest>) -> Answer {
-        self.change(request, State::Acknowledged).await
-    }
-
-    async fn dispose(&self, request: Request<wire::ChangeRequest>) -> Answer {
-        self.change(request, State::Disposed).await
-    }
-
-    async fn escalate(&self, request: Request<wire::ChangeRequest>) -> Answer {
-        self.change(request, State::Escalated).await
-    }
-
-    async fn close(&self, request: Request<wire::ChangeRequest>) -> Answer {
-        self.change(request, State::Closed).await
-    }
-
-    async fn open_warnings(
+    async fn standing(
         &self,
         request: Request<wire::OpenWarningsRequest>,
     ) -> Result<Response<wire::OpenWarningsResponse>, Status> {
@@ -152,7 +137,7 @@ impl WarningService for Rpc {
         Ok(Response::new(answer.await?))
     }
 
-    async fn list_pushes(
+    async fn pushes(
         &self,
         request: Request<wire::ListPushesRequest>,
     ) -> Result<Response<wire::ListPushesResponse>, Status> {
@@ -170,6 +155,50 @@ impl WarningService for Rpc {
             })
         });
         Ok(Response::new(answer.await?))
+    }
+}
+
+#[tonic::async_trait]
+impl WarningService for Rpc {
+    async fn list_warnings(
+        &self,
+        request: Request<wire::ListWarningsRequest>,
+    ) -> Result<Response<wire::ListWarningsResponse>, Status> {
+        self.calls.count("ListWarnings", self.list(request)).await
+    }
+
+    async fn get_warning(&self, request: Request<wire::GetWarningRequest>) -> Answer {
+        self.calls.count("GetWarning", self.get(request)).await
+    }
+
+    async fn acknowledge(&self, request: Request<wire::ChangeRequest>) -> Answer {
+        self.calls.count("Acknowledge", self.change(request, State::Acknowledged)).await
+    }
+
+    async fn dispose(&self, request: Request<wire::ChangeRequest>) -> Answer {
+        self.calls.count("Dispose", self.change(request, State::Disposed)).await
+    }
+
+    async fn escalate(&self, request: Request<wire::ChangeRequest>) -> Answer {
+        self.calls.count("Escalate", self.change(request, State::Escalated)).await
+    }
+
+    async fn close(&self, request: Request<wire::ChangeRequest>) -> Answer {
+        self.calls.count("Close", self.change(request, State::Closed)).await
+    }
+
+    async fn open_warnings(
+        &self,
+        request: Request<wire::OpenWarningsRequest>,
+    ) -> Result<Response<wire::OpenWarningsResponse>, Status> {
+        self.calls.count("OpenWarnings", self.standing(request)).await
+    }
+
+    async fn list_pushes(
+        &self,
+        request: Request<wire::ListPushesRequest>,
+    ) -> Result<Response<wire::ListPushesResponse>, Status> {
+        self.calls.count("ListPushes", self.pushes(request)).await
     }
 }
 

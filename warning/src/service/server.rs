@@ -2,6 +2,7 @@
 
 use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use prometheus_client::registry::Registry;
 use tarim_proto::warning::v1::warning_service_server::WarningServiceServer;
 use tokio::{
     net::TcpListener,
@@ -14,8 +15,11 @@ use tonic::transport::{
 };
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use super::{Clock, rpc::Rpc};
-use crate::ledger::{Failure, Ledger};
+use super::{Clock, calls::Calls, exposition::Exposition, rpc::Rpc};
+use crate::{
+    feed::Fed,
+    ledger::{Failure, Ledger},
+};
 
 /// How to serve.
 #[derive(Clone, Debug)]
@@ -78,12 +82,22 @@ pub enum ServeError {
 pub struct Running {
     address: SocketAddr,
     task: JoinHandle<Result<(), ServeError>>,
+    calls: Calls,
+    ledger: Arc<Ledger>,
 }
 
 impl Running {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// All that can be watched, for Prometheus; `fed`: how far the edges of Kafka are, if there are any.
+    pub fn registry(&self, fed: Option<Arc<Fed>>) -> Registry {
+        let mut registry = Registry::default();
+        self.calls.register(&mut registry);
+        registry.register_collector(Box::new(Exposition { ledger: self.ledger.clone(), fed }));
+        registry
     }
 
     /// Returns when it has shut down: what it accepted is answered. The ledger stays open.
@@ -106,7 +120,14 @@ pub async fn serve(
     }
     let (stop, stopping) = watch::channel(false);
     let slots = Arc::new(Semaphore::new(config.max_in_flight));
-    let rpc = Rpc { ledger, clock: config.clock.clone(), slots: slots.clone(), stopping: stopping.clone() };
+    let calls = Calls::default();
+    let rpc = Rpc {
+        ledger: ledger.clone(),
+        clock: config.clock.clone(),
+        slots: slots.clone(),
+        stopping: stopping.clone(),
+        calls: calls.clone(),
+    };
     let health = HealthReporter::new();
     let router = router(&config, rpc, &health)?;
     health.set_service_status(SERVICE, ServingStatus::Serving).await;
@@ -116,7 +137,7 @@ pub async fn serve(
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let server = router.serve_with_incoming_shutdown(incoming, stopped(stopping));
     let task = tokio::spawn(run(server, shutdown, stop, health, slots, config));
-    Ok(Running { address, task })
+    Ok(Running { address, task, calls, ledger })
 }
 
 fn router(config: &Config, rpc: Rpc, health: &HealthReporter) -> Result<Router, ServeError> {
