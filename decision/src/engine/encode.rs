@@ -65,7 +65,8 @@ impl Inputs {
             hit.texts().into_iter().for_each(|text| put(out, text.as_bytes()));
         }
         if let Some(exposed) = &self.exposed {
-            put(out, &exposed.encode_to_vec());
+            put_len(out, exposed.encoded_len());
+            exposed.encode_raw(out);
         }
         Ok(())
     }

@@ -1,20 +1,20 @@
 //! From what was gathered to the exposure that would come of it, and from the ledger's answer to the row `exposure`.
 //!
 //! ```text
-//!  gather ─► Inputs ─► Engine::reserve ─► Prepared ─► Core::outlook (at a glance, or asked)
-//!              ▲                                          │ counters, or nothing
-//!              └───────────── Engine::expose ◄────────────┘        then: judge
+//!  gather ─► Inputs ─┬─► Engine::prospect ─► Core::look, at a glance ───┬─► Look: the row, and what is journaled
+//!              ▲     └─► Engine::reserve ─► Core::outlook, if asked ────┘       │
+//!              └─────────────────────── Engine::expose ◄────────────────────────┘        then: judge
 //! ```
 
 use tarim_datamart::Value;
 use tarim_features::row::RowError;
 
-use super::{Engine, Inputs};
+use super::{Engine, Inputs, Look};
 use crate::{
     exposure::{
-        Attribute, CounterUse, Operation, Prepared, Reserve,
+        CounterUse, Pairs, Prepared, Prospect,
         scheme::{NONE, SchemeSet},
-        standing::{Standing, name, pack_unknown},
+        standing::name,
     },
     outcome::{Call, Effect, NamedValue, Reason, Reservation, Stage},
     rulebook::{APPLICATION, Mapping, Origin, Relation, Rulebook, Source},
@@ -105,7 +105,7 @@ impl Exposed {
 }
 
 /// Those that leave the least, in the order of the rulebook where they leave the same; and how many others there are.
-fn tightest(mut all: Vec<Short>) -> (Vec<Short>, u32) {
+pub(super) fn tightest(mut all: Vec<Short>) -> (Vec<Short>, u32) {
     all.sort_by_key(|short| short.counter.as_ref().map_or(i64::MAX, CounterUse::headroom_fen));
     let more = all.len().saturating_sub(TOLD_MAX) as u32;
     all.truncate(TOLD_MAX);
@@ -180,7 +180,21 @@ impl Engine {
         inputs.row(APPLICATION, &self.rulebook.given()[APPLICATION]).ok()?.int(mapping.amount)
     }
 
-    /// The reservation that the exposure of an application comes to. `expires_us`: 0 is never.
+    /// The exposure that would come of an application.
+    pub fn prospect<'a>(&'a self, inputs: &'a Inputs) -> Result<Prospect<'a>, Unexposed> {
+        let rulebook = &*self.rulebook;
+        let mapping = rulebook.exposure().ok_or(Unexposed::NoMapping)?;
+        let first = |of: &str, origins: &[Origin]| first(rulebook, inputs, of, origins);
+        let customer = first("customer", &mapping.customer)?;
+        let mut attributes = Pairs::new();
+        attributes.push(("product", &inputs.product));
+        for (name, origins) in &mapping.attributes {
+            attributes.push((name, first(name, origins)?));
+        }
+        Ok(Prospect::new(&inputs.member, customer, attributes))
+    }
+
+    /// The reservation that it comes to. `expires_us`: 0 is never.
     pub fn reserve(
         &self,
         inputs: &Inputs,
@@ -188,57 +202,44 @@ impl Engine {
         fen: i64,
         expires_us: i64,
     ) -> Result<Prepared, Unexposed> {
-        let rulebook = &*self.rulebook;
-        let mapping = rulebook.exposure().ok_or(Unexposed::NoMapping)?;
-        let first = |of: &str, origins: &[Origin]| first(rulebook, inputs, of, origins);
-        let customer = first("customer", &mapping.customer)?;
-        let mut attributes = vec![Attribute::new("product", &*inputs.product)];
-        for (name, origins) in &mapping.attributes {
-            attributes.push(Attribute::new(name, first(name, origins)?));
-        }
-        let (member, exposure) = (inputs.member.clone(), exposure.to_owned());
-        let reserve = Reserve { member, exposure, customer, attributes, fen, expires_us };
-        Ok(Prepared::new(Operation::Reserve(reserve)))
+        Ok(self.prospect(inputs)?.reserve(exposure, fen, expires_us))
     }
 
-    /// Writes down how the counters stand, as the ledger told; None: it is not known. What the ledger told before is forgotten.
-    pub fn expose(&self, inputs: &mut Inputs, counters: Option<&[CounterUse]>) {
-        let last = self.rulebook.given().last().filter(|r: &&Relation| r.source == Source::Exposure);
-        let Some(relation) = last else { return };
-        let asked = self.asked_fen(inputs);
-        let standing = counters.map(|counters| Standing::of(counters, asked));
-        let packer = inputs.tools.packer(&relation.layout);
-        let packed = match &standing {
-            Some(standing) => standing.pack(packer),
-            None => pack_unknown(packer),
-        };
-        packed.expect("the relation has the layout of how counters stand");
-        // Those that no limit within the room brings above their warning line are not kept.
-        let headroom = standing.as_ref().map_or(0, |standing| standing.headroom_fen.max(0));
-        let near = |c: &&CounterUse| c.used_fen.saturating_add(headroom) > c.warning_fen;
-        let counters = counters.unwrap_or_default();
-        let near: Vec<CounterUse> = counters.iter().filter(near).cloned().collect();
-        let short = counters.iter().filter_map(|counter| {
-            let fen = asked?.saturating_sub(counter.headroom_fen());
-            (fen > 0).then(|| Short { counter: Some(counter.clone()), fen })
-        });
-        let (short, more) = tightest(short.collect());
-        let any = !near.is_empty() || !short.is_empty();
-        inputs.exposed = any.then(|| Box::new(Exposed { counters: near, short, more, ..Exposed::default() }));
+    /// Writes down what was seen. What the ledger told before is forgotten.
+    pub fn expose(&self, inputs: &mut Inputs, look: &mut Look) {
+        let last = self.rulebook.given().last();
+        if last.is_none_or(|relation: &Relation| relation.source != Source::Exposure) {
+            return;
+        }
         inputs.rows.pop();
-        inputs.rows.push(packer.finish());
+        inputs.rows.push(look.row.finish());
+        inputs.exposed = look.exposed.take_if(|e| !e.counters.is_empty() || !e.short.is_empty());
+    }
+
+    /// The same of how the counters stand, as the ledger told; None: it is not known.
+    pub fn expose_told(&self, inputs: &mut Inputs, look: &mut Look, counters: Option<&[CounterUse]>) {
+        match counters {
+            Some(counters) => look.note(counters, self.asked_fen(inputs)),
+            None => look.unknown(),
+        }
+        self.expose(inputs, look);
     }
 }
 
 /// The first of some columns that is known.
-fn first(rulebook: &Rulebook, inputs: &Inputs, of: &str, origins: &[Origin]) -> Result<String, Unexposed> {
+fn first<'a>(
+    rulebook: &'a Rulebook,
+    inputs: &'a Inputs,
+    of: &str,
+    origins: &[Origin],
+) -> Result<&'a str, Unexposed> {
     for origin in origins {
         match *origin {
-            Origin::None => return Ok(NONE.into()),
+            Origin::None => return Ok(NONE),
             Origin::Column { relation, column } => {
                 let row = inputs.row(relation, &rulebook.given()[relation])?;
                 if let Some(text) = row.text(column) {
-                    return Ok(text.to_owned());
+                    return Ok(text);
                 }
             }
         }

@@ -25,6 +25,7 @@ mod gather;
 mod hits;
 mod inputs;
 mod intake;
+mod look;
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -45,6 +46,7 @@ pub use self::{
     field_errors::{FieldError, FieldErrors},
     gather::Sent,
     inputs::Inputs,
+    look::Look,
 };
 use crate::{
     outcome::{Call, Decision},

@@ -28,8 +28,10 @@ mod groups;
 mod ledger;
 mod machine;
 mod operation;
+mod prospect;
 pub mod scheme;
 mod snapshot;
+mod spare;
 pub mod standing;
 mod syncer;
 #[cfg(test)]
@@ -37,7 +39,7 @@ mod tests;
 mod writer;
 
 pub use self::{
-    core::{Core, ExposureState, Filter, Large, LargeChange, LargeEvent},
+    core::{Core, ExposureState, Filter, Large, LargeChange, LargeEvent, Sight},
     error::LedgerError,
     events::{large_event, large_event_json},
     groups::regroupings,
@@ -46,4 +48,6 @@ pub use self::{
         ATTRIBUTES_MAX, Adopt, Answer, Attribute, Breach, Commit, CounterUse, FEN_MAX, FileLarge, NAME_MAX,
         Operation, Prepared, Refusal, Regroup, Release, Repay, Reserve, TICK_MAX, Tick,
     },
+    prospect::{Pairs, Prospect},
+    spare::Spare,
 };

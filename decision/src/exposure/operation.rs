@@ -1,6 +1,9 @@
 //! What a ledger is asked, and what it says.
 
-use super::scheme::{SchemeSet, Unknown};
+use super::{
+    prospect::pairs,
+    scheme::{SchemeSet, Unknown},
+};
 
 /// The most that one operation may move, in fen: 10 million million CNY, so that no sum of a ledger overflows unseen.
 pub const FEN_MAX: i64 = 1_000_000_000_000_000;
@@ -282,8 +285,7 @@ impl Prepared {
         match &operation {
             Operation::Reserve(r) => {
                 keyed(&r.member, &r.exposure, "");
-                let pairs = r.attributes.iter().flat_map(|a| [a.name.as_str(), a.value.as_str()]);
-                profile = hash(std::iter::once(r.member.as_str()).chain(pairs));
+                profile = profile_hash(&r.member, &pairs(&r.attributes));
                 customer = customer_hash(&r.member, &r.customer);
             }
             Operation::Commit(o) => keyed(&o.member, &o.exposure, &o.key),
@@ -298,6 +300,11 @@ impl Prepared {
     pub fn operation(&self) -> &Operation {
         &self.operation
     }
+}
+
+/// Of attributes in order.
+pub(super) fn profile_hash(member: &str, attributes: &[(&str, &str)]) -> u128 {
+    hash(std::iter::once(member).chain(attributes.iter().flat_map(|(name, value)| [*name, *value])))
 }
 
 pub(super) fn customer_hash(member: &str, customer: &str) -> u64 {

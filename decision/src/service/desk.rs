@@ -291,10 +291,11 @@ impl Desk {
         let engine = &serving.engine;
         let at_us = self.clock.now_us();
         let made = serving.work(|work| {
-            let inputs = &mut work.inputs;
+            let Work { inputs, look, .. } = work;
+            look.take_back(inputs);
             engine.gather_fields(&request.member, &request.product, request.application(), at_us, inputs)?;
             let (gathered, asks) = (Instant::now(), engine.asks_exposure(inputs, call));
-            if asks && !self.glance(engine, inputs, &request.request_id) {
+            if asks && !self.glance(engine, inputs, look, &request.request_id) {
                 // It is gathered anew, and counted then.
                 return Ok(Tried::Apart(claim));
             }
@@ -314,7 +315,7 @@ impl Desk {
     pub(super) fn finish(
         &self,
         serving: &Serving,
-        Work { inputs, scratch }: &mut Work,
+        Work { inputs, scratch, .. }: &mut Work,
         request: &DecisionRequest,
         call: Call,
         claim: Claim,

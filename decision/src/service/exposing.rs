@@ -40,7 +40,7 @@ use super::{
 };
 use crate::{
     convert::microseconds,
-    engine::{Engine, Exposed, Inputs, Short},
+    engine::{Engine, Exposed, Inputs, Look, Short},
     exposure::{self, Answer, CounterUse, FEN_MAX, Ledger, LedgerError, Operation, Prepared, Release},
     outcome::{Call, Outcome, Reservation},
 };
@@ -89,22 +89,32 @@ pub fn check(request: &DecisionRequest, call: Call) -> Result<(), Refusal> {
 
 impl Desk {
     /// Notes how counters stand for what was gathered. False: that cannot be told at once ([`Desk::decide_apart`]).
-    pub(super) fn glance(&self, engine: &Engine, inputs: &mut Inputs, request_id: &str) -> bool {
+    pub(super) fn glance(
+        &self,
+        engine: &Engine,
+        inputs: &mut Inputs,
+        look: &mut Look,
+        request_id: &str,
+    ) -> bool {
         let unknown = |why: &dyn Display| {
             tracing::debug!(request_id, "it is not known how counters stand: {why}");
             None
         };
-        let counters = match (self.exposures.opened(), engine.reserve(inputs, "", 1, 0)) {
+        let asked = engine.asked_fen(inputs);
+        let told = match (self.exposures.opened(), engine.prospect(inputs)) {
             (_, Err(e)) => unknown(&e),
             // A rulebook with [exposure] has limits, so the ledger is about to be opened, or the server has none.
             (None, _) => unknown(&"no ledger is open"),
-            (Some(ledger), Ok(reserve)) => match glance(ledger, &reserve) {
-                Some(counters) => counters,
+            (Some(ledger), Ok(prospect)) => match glance(ledger, &prospect, |seen| look.note(seen, asked)) {
+                Some(told) => told,
                 None if ledger.is_open() => return false,
                 None => unknown(&"the ledger is closed"),
             },
         };
-        engine.expose(inputs, counters.as_deref());
+        if told.is_none() {
+            look.unknown();
+        }
+        engine.expose(inputs, look);
         true
     }
 
@@ -174,7 +184,7 @@ impl Attempt<'_> {
         let asked = Instant::now();
         let stand = self.stand(inputs, wanted.is_some()).await?;
         counters().lap(Lap::Look).time(asked.elapsed());
-        engine.expose(inputs, stand.counters.as_deref());
+        engine.expose_told(inputs, &mut work.look, stand.counters.as_deref());
         self.deadline.check()?;
         if let Some(wanted) = wanted {
             let verdict = *engine.judge(inputs, call, &mut work.scratch).map_err(|e| damaged(&e))?.verdict();

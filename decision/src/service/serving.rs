@@ -18,7 +18,7 @@ use tarim_features::{
 
 use super::{ExposureSource, rule_hits::RuleHits};
 use crate::{
-    engine::{DecisionScratch, Engine, Inputs},
+    engine::{DecisionScratch, Engine, Inputs, Look},
     metrics::Sharded,
     rulebook::{PublishError, Rulebook, current, intact},
 };
@@ -74,6 +74,7 @@ const IDLE_MAX: usize = 64;
 pub struct Work {
     pub inputs: Inputs,
     pub scratch: DecisionScratch,
+    pub look: Look,
 }
 
 impl Serving {

@@ -7,7 +7,7 @@ use tarim_features::row::{Row, RowBuilder};
 
 use crate::{
     exposure::{
-        CounterUse,
+        CounterUse, Spare,
         standing::{Standing, layout},
     },
     rulebook::{APPLICATION, Mapping},
@@ -41,7 +41,7 @@ pub fn complete(
     });
     let standing = Standing::of(counter.as_slice(), int((APPLICATION, mapping.amount)));
     let mut row = RowBuilder::new(&layout);
-    standing.pack(&mut row).expect("a row of its own layout");
+    standing.pack(&mut row, &mut Spare::default()).expect("a row of its own layout");
     let row = Row::new(&layout, row.finish(), layout.codes(), 0).expect("it was just packed");
     for i in (0..layout.columns().len()).filter(|i| !missing(*i)) {
         values.entry((relation, i)).or_insert_with(|| row.get(i));

@@ -11,8 +11,8 @@ use anyhow::{Context, anyhow};
 use hdrhistogram::Histogram;
 use tarim_benches::fixture::{Bank, NOW_US, book::Book};
 use tarim_decision::{
-    engine::{Application, DecisionScratch, Inputs},
-    exposure::{Config, Ledger},
+    engine::{Application, DecisionScratch, Inputs, Look},
+    exposure::{Config, Ledger, Sight},
     outcome::Call,
 };
 
@@ -46,8 +46,13 @@ fn lines(setting: &Setting) -> anyhow::Result<Vec<Line>> {
     let ledger = Ledger::open(&folder.join("ledger"), Config::new(Arc::new(|| NOW_US)))?;
     ledger.adopt(bank.rulebook.limits().clone())?;
     let applications = book.applications(4096);
-    let mut caller =
-        Caller { bank: &bank, ledger: &ledger, inputs: Inputs::new(), scratch: DecisionScratch::default() };
+    let mut caller = Caller {
+        bank: &bank,
+        ledger: &ledger,
+        inputs: Inputs::new(),
+        scratch: DecisionScratch::default(),
+        look: Look::default(),
+    };
     // Every customer has something out, and so a counter.
     for (i, application) in applications.iter().enumerate() {
         caller.reserve(i, application)?;
@@ -76,6 +81,7 @@ struct Caller<'a> {
     ledger: &'a Ledger,
     inputs: Inputs,
     scratch: DecisionScratch,
+    look: Look,
 }
 
 impl Caller<'_> {
@@ -92,15 +98,19 @@ impl Caller<'_> {
     }
 
     fn decide(&mut self, application: &Application, looks: bool) -> anyhow::Result<usize> {
-        let engine = &self.bank.engine;
-        engine.gather(application, NOW_US, &mut self.inputs)?;
+        let Self { bank, ledger, inputs, scratch, look } = self;
+        let engine = &bank.engine;
+        look.take_back(inputs);
+        engine.gather(application, NOW_US, inputs)?;
         if looks {
-            let reserve = engine.reserve(&self.inputs, "", 1, 0)?;
-            let told = self.ledger.glance(|core, now_us| core.outlook(&reserve, now_us));
-            let counters = told.context("nothing changes meanwhile")?.map_err(|e| anyhow!("{e}"))?;
-            engine.expose(&mut self.inputs, Some(&counters));
+            let asked = engine.asked_fen(inputs);
+            let prospect = engine.prospect(inputs)?;
+            let see = |seen: &[Sight<'_>]| look.note(seen, asked);
+            let told = ledger.glance(move |core, now_us| core.look(&prospect, now_us, see));
+            told.context("nothing changes meanwhile")?.map_err(|e| anyhow!("{e}"))?;
+            engine.expose(inputs, look);
         }
-        Ok(self.bank.judge(&self.inputs, Call::All, &mut self.scratch).findings().len())
+        Ok(bank.judge(inputs, Call::All, scratch).findings().len())
     }
 
     fn measure(

@@ -9,9 +9,12 @@ use super::{
     checks::{check_attributes, check_fen, check_name, check_schemes},
     counting::Who,
 };
-use crate::exposure::operation::{
-    Adopt, Answer, Commit, CounterUse, Operation, Prepared, Refusal, Regroup, Release, Repay, Reserve,
-    TICK_MAX, customer_hash,
+use crate::exposure::{
+    operation::{
+        Adopt, Answer, Commit, CounterUse, Operation, Prepared, Refusal, Regroup, Release, Repay, Reserve,
+        TICK_MAX, customer_hash,
+    },
+    prospect::pairs,
 };
 
 /// Most counters that one answer names.
@@ -72,7 +75,7 @@ impl Core {
             Some(profile) => self.plan_of(profile),
             None => {
                 check_attributes(attributes)?;
-                Arc::new(self.counting.plan(member, attributes, words.insert(self.words.clone())))
+                Arc::new(self.counting.plan(member, &pairs(attributes), words.insert(self.words.clone())))
             }
         };
         if let (Some(refusal), false) = (&plan.refused, self.reads_back) {

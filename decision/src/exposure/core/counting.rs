@@ -9,18 +9,23 @@
 //! What stands here follows from the exposures and the schemes alone, so it can be built anew beside itself
 //! ([`super::recount`]) and compared with itself ([`Counting::totals`]).
 
+mod sight;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use smallvec::SmallVec;
 
+pub use self::sight::Sight;
 use super::{
     column::{Column, fixed},
     index::Index,
     text::Words,
 };
 use crate::exposure::{
-    operation::{Attribute, Breach, CounterUse, Refusal},
-    scheme::{CUSTOMER, Dimension, GROUP, Lines, NONE, SchemeSet, Scope},
+    operation::{Breach, CounterUse, Refusal},
+    scheme::{CUSTOMER, Dimension, GROUP, Lines, NONE, Per, SchemeSet, Scope},
+    spare::Spare,
+    standing::Seen,
 };
 
 /// Stands for no member, customer or group.
@@ -112,7 +117,7 @@ impl Counting {
     }
 
     /// Whether new exposures may have these attributes (in order of name).
-    fn check_attributes(&self, attributes: &[Attribute]) -> Result<(), Refusal> {
+    fn check_attributes(&self, attributes: &[(&str, &str)]) -> Result<(), Refusal> {
         let mut missing = Vec::new();
         for dimension in self.schemes.dimensions.iter().skip(2) {
             match value_of(attributes, &dimension.name) {
@@ -125,7 +130,7 @@ impl Counting {
     }
 
     /// Which counters exposures of a member with these attributes (in order of name) touch.
-    pub fn plan(&self, member: &str, attributes: &[Attribute], words: &mut Words) -> Plan {
+    pub fn plan(&self, member: &str, attributes: &[(&str, &str)], words: &mut Words) -> Plan {
         let place = self.schemes.members.binary_search_by(|code| code.as_str().cmp(member)).ok();
         let mut entries = Vec::new();
         for (number, scheme) in self.schemes.schemes.iter().enumerate() {
@@ -206,12 +211,10 @@ impl Counting {
     ) -> Vec<Breach> {
         let mut breaches = Vec::new();
         for (number, counter) in touched {
-            let entry = &plan.entries[*number as usize];
-            let scheme = &self.schemes.schemes[entry.scheme as usize];
-            let used = counter.map_or(0, |counter| self.counters.get(counter).used);
-            let hard = scheme.lines[entry.lines as usize].hard_fen;
-            if scheme.in_force(now_us) && used.saturating_add(fen) > hard {
-                let counter = self.tell_entry(entry, who, used, names);
+            let sight = self.sight(&plan.entries[*number as usize], *counter, who, names);
+            let (used, hard) = (sight.used_fen(), sight.lines().hard_fen);
+            if sight.in_force(now_us) && used.saturating_add(fen) > hard {
+                let counter = sight.tell(&mut Spare::default());
                 breaches.push(Breach { counter, shortfall_fen: used.saturating_add(fen) - hard });
             }
         }
@@ -248,17 +251,18 @@ impl Counting {
     }
 
     /// How all counters stand that a plan touches, of limits in force; those that do not exist yet too.
-    pub fn outlook(&self, plan: &Plan, who: Who, now_us: i64, names: &dyn Names) -> Vec<CounterUse> {
+    pub fn outlook<'a>(
+        &'a self,
+        plan: &'a Plan,
+        who: Who,
+        now_us: i64,
+        names: &'a dyn Names,
+    ) -> SmallVec<[Sight<'a>; 32]> {
         let touched = self.touched(plan, who);
-        let counters = touched.iter().map(|(number, counter)| (&plan.entries[*number as usize], counter));
-        let in_force =
-            counters.filter(|(entry, _)| self.schemes.schemes[entry.scheme as usize].in_force(now_us));
-        in_force
-            .map(|(entry, counter)| {
-                let used = counter.map_or(0, |counter| self.counters.get(counter).used);
-                self.tell_entry(entry, who, used, names)
-            })
-            .collect()
+        let sight = |(number, counter): &(u32, Option<u32>)| {
+            self.sight(&plan.entries[*number as usize], *counter, who, names)
+        };
+        touched.iter().map(sight).filter(|sight| sight.in_force(now_us)).collect()
     }
 
     /// The lines of a counter.
@@ -274,58 +278,41 @@ impl Counting {
     pub fn tell(&self, counter: u32, names: &dyn Names) -> CounterUse {
         let counter = self.counters.get(counter);
         let scheme = self.scheme_of(counter);
-        let parts = scheme.per.iter().zip(counter.parts..);
-        let per = parts.map(|(per, at)| {
+        let values = scheme.per.iter().zip(counter.parts..).map(|(per, at)| {
             let value = *self.parts.get(at);
-            let value = match per.dimension {
+            match per.dimension {
                 CUSTOMER => names.customer(value),
                 GROUP => names.group(value),
                 _ => names.word(value),
-            };
-            Attribute::new(self.name_of(per.dimension, per.level), value)
+            }
         });
-        self.told(counter.scheme, counter.member, self.lines(counter), per.collect(), counter.used, names)
+        let figures = (counter.used, self.lines(counter));
+        self.told(counter.scheme, counter.member, values, figures, names, &mut Spare::default())
     }
 
-    fn tell_entry(&self, entry: &Entry, who: Who, used: i64, names: &dyn Names) -> CounterUse {
-        let scheme = &self.schemes.schemes[entry.scheme as usize];
-        let per = scheme.per.iter().zip(&entry.parts).map(|(per, part)| {
-            let value = match *part {
-                Part::Word(word) => names.word(word),
-                Part::Customer => names.customer(who.customer.unwrap_or(NOBODY)),
-                Part::Group => names.group(who.group.unwrap_or(NOBODY)),
-            };
-            Attribute::new(self.name_of(per.dimension, per.level), value)
-        });
-        let lines = scheme.lines[entry.lines as usize];
-        self.told(entry.scheme, entry.member, lines, per.collect(), used, names)
-    }
-
-    fn told(
+    /// A counter by the values of what it is per.
+    fn told<'v>(
         &self,
         scheme: u32,
         member: u32,
-        lines: Lines,
-        per: Vec<Attribute>,
-        used_fen: i64,
+        values: impl Iterator<Item = &'v str>,
+        (used_fen, Lines { warning_fen, hard_fen }): (i64, Lines),
         names: &dyn Names,
+        spare: &mut Spare,
     ) -> CounterUse {
-        CounterUse {
-            limit: self.schemes.schemes[scheme as usize].id.clone(),
-            member: if member == NOBODY { String::new() } else { names.word(member).to_owned() },
-            per,
-            used_fen,
-            warning_fen: lines.warning_fen,
-            hard_fen: lines.hard_fen,
+        let scheme = &self.schemes.schemes[scheme as usize];
+        let member = if member == NOBODY { "" } else { names.word(member) };
+        let mut told = CounterUse { used_fen, warning_fen, hard_fen, ..spare.counter(&scheme.id, member) };
+        for (Per { dimension, level }, value) in scheme.per.iter().zip(values) {
+            let dimension = &self.schemes.dimensions[*dimension as usize];
+            let mut attribute = spare.attribute(&dimension.name, value);
+            if let Some(level) = (*level as usize).checked_sub(1) {
+                attribute.name.push('.');
+                attribute.name.push_str(dimension.levels()[level]);
+            }
+            told.per.push(attribute);
         }
-    }
-
-    fn name_of(&self, dimension: u32, level: u32) -> String {
-        let dimension = &self.schemes.dimensions[dimension as usize];
-        match (level as usize).checked_sub(1) {
-            None => dimension.name.clone(),
-            Some(level) => format!("{}.{}", dimension.name, dimension.levels()[level]),
-        }
+        told
     }
 
     /// What is used of each counter that is used at all, by what it is of, for comparing two.
@@ -366,7 +353,7 @@ impl Counting {
 }
 
 /// A value of a dimension as a part; None: it has none. What is not known, or no value, is counted apart.
-fn part(dimension: &Dimension, level: u32, attributes: &[Attribute], words: &mut Words) -> Option<Part> {
+fn part(dimension: &Dimension, level: u32, attributes: &[(&str, &str)], words: &mut Words) -> Option<Part> {
     Some(Part::Word(match value_of(attributes, &dimension.name) {
         Some(NONE) => return None,
         None => words.intern(""),
@@ -375,9 +362,9 @@ fn part(dimension: &Dimension, level: u32, attributes: &[Attribute], words: &mut
     }))
 }
 
-fn value_of<'a>(attributes: &'a [Attribute], name: &str) -> Option<&'a str> {
-    let at = attributes.binary_search_by(|a| a.name.as_str().cmp(name)).ok()?;
-    Some(&attributes[at].value)
+fn value_of<'a>(attributes: &[(&str, &'a str)], name: &str) -> Option<&'a str> {
+    let at = attributes.binary_search_by(|(other, _)| (*other).cmp(name)).ok()?;
+    Some(attributes[at].1)
 }
 
 /// Numbers of the parts; None: the customer, or group, is not known, so neither is a counter of it.

@@ -40,6 +40,7 @@ use self::{
     text::{Ref, Texts, Words},
 };
 pub use self::{
+    counting::Sight,
     large::Large,
     notice::{LargeChange, LargeEvent},
     query::{ExposureState, Filter},

@@ -1,12 +1,15 @@
 //! What can be asked of a ledger. Ask a copy where much is read: it stands still, and the ledger goes on.
 
-use std::sync::Arc;
-
 use super::{
     Core, Exposure, NOBODY, Naming,
-    counting::{Counter, Names},
+    counting::{Counter, Names, Sight, Who},
 };
-use crate::exposure::operation::{Attribute, CounterUse, Prepared, Refusal, Reserve, customer_hash, hash};
+use crate::exposure::{
+    operation::{Attribute, CounterUse, Prepared, Refusal, customer_hash, hash},
+    prospect::Prospect,
+    spare::Spare,
+    standing::Seen,
+};
 
 /// How an exposure stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,29 +69,43 @@ impl Core {
 
     /// How the counters stand that a new exposure would touch: those of limits that are in force at a time. Nothing is taken.
     pub fn outlook(&self, reserve: &Prepared, now_us: i64) -> Result<Vec<CounterUse>, Refusal> {
-        let crate::exposure::operation::Operation::Reserve(Reserve { member, customer, attributes, .. }) =
-            &reserve.operation
-        else {
-            return Err(Refusal::Invalid("only of a reservation can it be told what it would touch".into()));
-        };
-        if self.schemes().members.binary_search(member).is_err() {
-            return Err(Refusal::UnknownMember(member.clone()));
+        let not = "only of a reservation can it be told what it would touch";
+        let prospect = Prospect::of(reserve).ok_or_else(|| Refusal::Invalid(not.into()))?;
+        let tell = |seen: &Sight<'_>| seen.tell(&mut Spare::default());
+        self.look(&prospect, now_us, |seen| seen.iter().map(tell).collect())
+    }
+
+    /// The same, by whoever sees the counters before they are named. Allocates nothing where something with these attributes was
+    /// reserved before, they are at most 8, and at most 32 limits are about it.
+    pub fn look<T>(
+        &self,
+        prospect: &Prospect<'_>,
+        now_us: i64,
+        see: impl FnOnce(&[Sight<'_>]) -> T,
+    ) -> Result<T, Refusal> {
+        let Prospect { member, customer, attributes, profile, customer_hash } = prospect;
+        if self.schemes().members.binary_search_by(|code| code.as_str().cmp(member)).is_err() {
+            return Err(Refusal::UnknownMember((*member).to_owned()));
         }
         // Of what was reserved before the plan is known: a decision asks this each time.
-        let same = |at: u32| self.profiles.get(at).hash == reserve.profile;
-        let profile = self.profile_index.find(reserve.profile as u64, same);
-        let mut words = self.words.clone();
-        let plan = match profile.and_then(|profile| self.counting.known_plan(profile)) {
-            Some(plan) => plan.clone(),
-            None => Arc::new(self.counting.plan(member, attributes, &mut words)),
+        let same = |at: u32| self.profiles.get(at).hash == *profile;
+        let known = self.profile_index.find(*profile as u64, same);
+        let (mut words, made);
+        let (plan, words) = match known.and_then(|profile| self.counting.known_plan(profile)) {
+            Some(plan) => (&**plan, &self.words),
+            None => {
+                words = self.words.clone();
+                made = self.counting.plan(member, attributes, &mut words);
+                (&made, &words)
+            }
         };
         if let Some(refusal) = &plan.refused {
             return Err(refusal.clone());
         }
-        let known = self.find_customer(reserve.customer, member, customer);
-        let who = known.map_or(super::counting::Who { customer: None, group: None }, |known| self.who(known));
-        let naming = Naming { core: self, words: &words, asking: customer };
-        Ok(self.counting.outlook(&plan, who, now_us, &naming))
+        let known = self.find_customer(*customer_hash, member, customer);
+        let who = known.map_or(Who { customer: None, group: None }, |known| self.who(known));
+        let naming = Naming { core: self, words, asking: customer };
+        Ok(see(&self.counting.outlook(plan, who, now_us, &naming)))
     }
 
     /// How an exposure stands.

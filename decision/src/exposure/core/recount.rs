@@ -20,7 +20,7 @@ use super::{
     large::Crossing,
     text::Words,
 };
-use crate::exposure::scheme::SchemeSet;
+use crate::exposure::{prospect::pairs, scheme::SchemeSet};
 
 /// Counters that are being built.
 #[derive(Clone, Debug)]
@@ -201,7 +201,7 @@ fn plan_of(
     }
     let of = profiles.get(profile);
     let member = words.get(of.member).to_owned();
-    let plan = counting.plan(&member, &of.attributes, words);
+    let plan = counting.plan(&member, &pairs(&of.attributes), words);
     counting.keep_plan(profile, plan)
 }
 

@@ -10,9 +10,12 @@ use super::{
     world::{self, MINUTE},
 };
 use crate::exposure::{
-    core::{Core, Filter, LargeChange},
+    core::{Core, Filter, LargeChange, Sight},
     groups::regroupings,
     operation::{Adopt, Attribute, Commit, CounterUse, Operation, Prepared, Repay, Reserve, Tick},
+    prospect::Prospect,
+    spare::Spare,
+    standing::Seen,
 };
 
 pub fn states(core: &Core) -> BTreeMap<(String, String), crate::exposure::core::ExposureState> {
@@ -23,6 +26,7 @@ pub fn states(core: &Core) -> BTreeMap<(String, String), crate::exposure::core::
 fn the_core_does_what_a_simple_ledger_does() {
     let (mut done, mut refused, mut recognised, mut warned) = (0, 0, 0, 0);
     let (mut events, mut gone, mut thinned) = (0, 0, 0);
+    let (mut looked, mut spare) = (0, Spare::default());
     for seed in 0..300 {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let (mut core, mut model) = (Core::new(), Model::default());
@@ -82,6 +86,16 @@ fn the_core_does_what_a_simple_ledger_does() {
                 }
                 (ours, theirs) => panic!("seed {seed}, step {step}: {operation:?}: {ours:?}, not {theirs:?}"),
             }
+            // Whoever looks is told the same, in texts that were told before.
+            let prepared = Prepared::new(operation.clone());
+            if let (0, Operation::Reserve(reserve)) = (step % 3, prepared.operation()) {
+                let prospect = Prospect::of(&prepared).unwrap();
+                let tell = |seen: &[Sight<'_>]| seen.iter().map(|s| s.tell(&mut spare)).collect::<Vec<_>>();
+                let ours = core.look(&prospect, core.now_us(), tell).map_err(|refusal| kind(&refusal));
+                assert_eq!(ours, model.outlook(reserve), "seed {seed}, step {step}: {operation:?}");
+                looked += ours.as_ref().map_or(0, Vec::len);
+                ours.into_iter().flatten().for_each(|counter| spare.take_back(counter));
+            }
             used.push(operation);
             if step % 16 == 0 {
                 core.verify().unwrap_or_else(|e| panic!("seed {seed}, step {step}: {e}"));
@@ -101,6 +115,7 @@ fn the_core_does_what_a_simple_ledger_does() {
         }
     }
     assert!(done > 5_000 && refused > 5_000, "{done} done, {refused} refused");
+    assert!(looked > 1_000, "{looked} counters were looked at");
     assert!(recognised > 100 && warned > 1_000, "{recognised} large, {warned} warnings");
     assert!(gone > 200 && thinned > 300, "{gone} gone, {thinned} times thinned");
     assert!(events > 2 * recognised, "{events} events of {recognised} large exposures");

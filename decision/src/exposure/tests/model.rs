@@ -23,6 +23,21 @@ struct Exposure {
     closed: Option<i64>,
 }
 
+impl Exposure {
+    /// Of which nothing is reserved yet.
+    fn of(r: &Reserve) -> Self {
+        Self {
+            id: r.exposure.clone(),
+            customer: r.customer.clone(),
+            attributes: r.attributes.clone(),
+            reserved: 0,
+            outstanding: 0,
+            closed: None,
+            expires: (r.expires_us + MINUTE - 1).div_euclid(MINUTE),
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Large {
     subject: Subject,
@@ -79,15 +94,7 @@ impl Model {
                     return Err("Invalid".into());
                 }
                 self.check_reserve(r)?;
-                let new = Exposure {
-                    id: r.exposure.clone(),
-                    customer: r.customer.clone(),
-                    attributes: r.attributes.clone(),
-                    reserved: 0,
-                    outstanding: 0,
-                    closed: None,
-                    expires: (r.expires_us + MINUTE - 1).div_euclid(MINUTE),
-                };
+                let new = Exposure::of(r);
                 self.check_room(&r.member, &new, r.fen)?;
                 let key = (r.member.clone(), r.exposure.clone());
                 self.see(&r.member, true, &r.customer);
@@ -413,6 +420,11 @@ impl Model {
             });
         }
         touched
+    }
+
+    /// How the counters stand that a reservation would touch.
+    pub fn outlook(&self, r: &Reserve) -> Result<Vec<CounterUse>, String> {
+        self.check_reserve(r).map(|()| self.touched(&r.member, &Exposure::of(r)))
     }
 
     fn check_room(&self, member: &str, row: &Exposure, fen: i64) -> Result<(), String> {

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::oneshot;
 
-use crate::exposure::{Core, CounterUse, Ledger, LedgerError, Prepared};
+use crate::exposure::{Core, CounterUse, Ledger, LedgerError, Prepared, Prospect, Refusal, Sight};
 
 /// Names of exposures that decisions reserve; nobody else may use such a name.
 pub mod names {
@@ -74,10 +74,15 @@ pub struct Stand {
     pub left: Vec<String>,
 }
 
-/// How the counters stand that a reservation would touch, on the caller's own thread. The outer None: it cannot be told at once.
+/// Sees how the counters stand that an exposure would touch, on the caller's own thread. The outer None: it cannot be told at once;
+/// the inner: it is not known.
 #[allow(clippy::option_option)]
-pub fn glance(ledger: &Ledger, reserve: &Prepared) -> Option<Option<Vec<CounterUse>>> {
-    ledger.glance(|core, now_us| outlook(core, reserve, now_us))
+pub fn glance<T>(
+    ledger: &Ledger,
+    prospect: &Prospect<'_>,
+    see: impl FnOnce(&[Sight<'_>]) -> T,
+) -> Option<Option<T>> {
+    ledger.glance(|core, now_us| known(core.look(prospect, now_us, see)))
 }
 
 /// Decisions that wait for a look. Clones share everything.
@@ -155,19 +160,14 @@ fn stand(core: &Core, question: &Question) -> Stand {
             stand.attempt += 1;
         }
     }
-    stand.counters = question.reserve.as_ref().and_then(|reserve| outlook(core, reserve, core.now_us()));
+    let outlook = |reserve: &Prepared| known(core.outlook(reserve, core.now_us()));
+    stand.counters = question.reserve.as_ref().and_then(outlook);
     stand
 }
 
 /// None: the ledger counts by other limits than the rulebook, or there is no such value.
-fn outlook(core: &Core, reserve: &Prepared, now_us: i64) -> Option<Vec<CounterUse>> {
-    match core.outlook(reserve, now_us) {
-        Ok(counters) => Some(counters),
-        Err(refusal) => {
-            tracing::debug!("it is not known how counters stand: {refusal}");
-            None
-        }
-    }
+fn known<T>(told: Result<T, Refusal>) -> Option<T> {
+    told.inspect_err(|refusal| tracing::debug!("it is not known how counters stand: {refusal}")).ok()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     convert,
-    engine::Inputs,
+    engine::{Inputs, Look},
     interception::{self, OverrideError, overridden},
     journal::Record,
     outcome::{Call, Stage},
@@ -205,7 +205,7 @@ impl Desk {
             if let Ok(reserve) = engine.reserve(&inputs, subject, fen, 0) {
                 let told = self.exposures.outlook(reserve, request.exposure.clone());
                 let counters = deadline.wait(told).await?;
-                engine.expose(&mut inputs, counters.as_deref());
+                engine.expose_told(&mut inputs, &mut Look::default(), counters.as_deref());
             }
         }
         serving.work(|Work { scratch, .. }| {

@@ -12,7 +12,8 @@ use crate::{
     rulebook::Rulebook,
 };
 
-const CHECK: &str = r#"[[check]]
+/// A rule over the whole application is computed by DataFusion, which allocates.
+pub const CHECK: &str = r#"[[check]]
 id = "urgent-is-small"
 zh = "加急申请金额过大"
 en = "what is urgent must be small"
@@ -22,7 +23,6 @@ sql = "urgent IS NOT TRUE OR amount_fen <= 10000000"
 #[tokio::test]
 async fn an_applicant_on_a_list_is_decided_without_allocating() {
     let bank = Bank::new().await;
-    // A rule over the whole application is computed by DataFusion.
     bank.edit("standards/applications.toml", CHECK, "");
     let rulebook = Arc::new(Rulebook::read(&bank.rulebook()).unwrap_or_else(|e| panic!("{e}")));
     let store = EmbeddedStore::open(&bank.path("store"), Arc::new(rulebook.features().clone()));

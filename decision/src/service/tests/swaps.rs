@@ -88,7 +88,7 @@ async fn what_is_counted_while_a_rulebook_is_replaced_stays_counted() {
     ];
     let application = Application { member: "001".into(), product: "loan".into(), fields };
     let decide = |serving: &Serving| {
-        serving.work(|Work { inputs, scratch }| {
+        serving.work(|Work { inputs, scratch, .. }| {
             let now_us = us("2026-06-30T10:00:00Z");
             serving.engine.gather(&application, now_us, inputs).expect("fields of the standard");
             serving.hits.count(&serving.engine.judge(inputs, Call::All, scratch).expect("it has a plan"));
