@@ -8,7 +8,7 @@ use arrow::{
 };
 use datafusion::{
     common::{DataFusionError, cast::as_boolean_array},
-    physical_expr::utils::collect_columns,
+    physical_expr::{PhysicalExpr, utils::collect_columns},
     scalar::ScalarValue,
 };
 
@@ -59,6 +59,17 @@ impl RowChecks {
     /// Whether the table has none.
     pub fn is_empty(&self) -> bool {
         self.checks.is_empty()
+    }
+
+    /// What DataFusion has planned for each, over the columns of the table: for whoever can compute the same at a lower cost.
+    pub fn planned(&self) -> impl Iterator<Item = &Arc<dyn PhysicalExpr>> {
+        self.checks.iter().map(|rule| &rule.compiled.expr)
+    }
+
+    /// Those of them whose index is kept.
+    pub fn only(&self, keep: impl Fn(usize) -> bool) -> Self {
+        let kept = self.checks.iter().enumerate().filter(|(i, _)| keep(*i)).map(|(_, rule)| rule.clone());
+        Self { types: self.types.clone(), checks: kept.collect() }
     }
 
     /// Every check that a row breaks. `value` gives the value of a field of the table (in its order, `member`

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use smallvec::{SmallVec, smallvec};
-use tarim_datamart::{Field, Type, Value, ValueRef};
+use tarim_datamart::{Broken, Field, Type, Value, ValueRef};
 use tarim_features::{
     row::RowBuilder,
     store::{ListAnswer, Rows},
@@ -15,7 +15,10 @@ use super::{
     inputs::Tools,
     intake::{Intake, IntakeField, Origin},
 };
-use crate::{exposure::standing, rulebook::Source};
+use crate::{
+    exposure::standing,
+    rulebook::{APPLICATION, Source},
+};
 
 /// A value as a caller sends it.
 pub trait Sent<'v> {
@@ -42,7 +45,8 @@ impl Engine {
     /// Checks the fields by the standard, tokenises personal ones, and reads what is known at `at_us`
     /// (microseconds since 1970-01-01T00:00:00Z). `inputs` is overwritten; it is of no use after an error, which names every
     /// field that is wrong.
-    /// Allocates nothing once it is warm, unless a rule over the whole application looks at something that is known.
+    /// Allocates nothing once it is warm, unless a rule over the whole application that only DataFusion can compute (see
+    /// [`super::checks`]) looks at something that is known.
     pub fn gather_fields<'v, S: Sent<'v>>(
         &self,
         member: &str,
@@ -125,6 +129,8 @@ impl Engine {
                     }
                     errors.or_ok()?;
                     rows.push(packer.finish());
+                    let row = rows.get(APPLICATION);
+                    told(&self.intake.check_row(member, &values, row, at_us, &mut tools.checks))?;
                 }
                 Source::Entity(entity) => {
                     let unknown = || self.rulebook.features().entities()[entity].unknown_row();
@@ -154,7 +160,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Adds the values of the application in the order of its columns, checked. (They are many bytes: they are written
+    /// Adds the values of the application in the order of its columns, checked as far as values can be. (They are many bytes: they are written
     /// where they stay.)
     fn admit<'x, 'v: 'x, S: Sent<'v>>(
         &'x self,
@@ -167,14 +173,7 @@ impl Engine {
         let mut errors = FieldErrors::default();
         self.admit_each(product, sent, at_us, values, &mut errors);
         errors.or_ok()?;
-        let broken = self.intake.check(member, values);
-        if !broken.is_empty() {
-            let told: Vec<String> = broken.iter().map(|b| format!("{}: {}", b.rule, b.message)).collect();
-            let mut errors = FieldErrors::default();
-            errors.push(|| FieldError { field: "application".into(), message: told.join("; ") });
-            return Err(errors);
-        }
-        Ok(())
+        told(&self.intake.check_values(member, values))
     }
 
     /// Adds the value of each field by itself, or what is wrong with it: one error of a field.
@@ -295,6 +294,17 @@ impl Engine {
             }
         }
     }
+}
+
+/// Refuses an application that breaks rules over the whole of it.
+fn told(broken: &[Broken]) -> Result<(), FieldErrors> {
+    if broken.is_empty() {
+        return Ok(());
+    }
+    let told: Vec<String> = broken.iter().map(|b| format!("{}: {}", b.rule, b.message)).collect();
+    let mut errors = FieldErrors::default();
+    errors.push(|| FieldError { field: "application".into(), message: told.join("; ") });
+    Err(errors)
 }
 
 /// The value of one field: what was sent, or what stands in for it, checked by the standard.

@@ -9,7 +9,7 @@ use tarim_features::{
     store::Snapshot,
 };
 
-use super::{Exposed, hits::ListHits};
+use super::{Exposed, checks::CheckTools, hits::ListHits};
 use crate::{
     outcome::NamedValue,
     rulebook::{Relation, Rulebook, Source},
@@ -88,6 +88,8 @@ pub(super) struct Tools {
     pub tokens: String,
     /// Of each, the application's column, and where it ends.
     pub token_ends: Vec<(usize, usize)>,
+    /// Compute the rules over the whole application.
+    pub checks: CheckTools,
     /// Packs rows of one layout after the other.
     packers: Vec<RowBuilder>,
 }

@@ -1,8 +1,9 @@
 //! The fields of an application, as the standard `applications` has them.
 
 use hashbrown::HashMap;
-use tarim_datamart::{Broken, Field, RowChecks, Type, ValueRef};
+use tarim_datamart::{Broken, Field, Type, ValueRef};
 
+use super::checks::{CheckTools, Checks};
 use crate::rulebook::{APPLICATION, Rulebook};
 
 /// Name of the application's field that says which product is applied for.
@@ -15,9 +16,7 @@ pub struct Intake {
     pub fields: Vec<IntakeField>,
     by_name: HashMap<String, usize>,
     /// Rules over the whole application; None: there are none.
-    checks: Option<RowChecks>,
-    /// What they look at: columns, in the order of the standard. None is the member.
-    checked: Vec<Option<usize>>,
+    checks: Option<Checks>,
 }
 
 /// One field.
@@ -43,10 +42,11 @@ pub enum Origin {
 impl Intake {
     pub fn new(rulebook: &Rulebook) -> Self {
         let Some(table) = rulebook.standards().table("applications") else {
-            return Self { fields: Vec::new(), by_name: HashMap::new(), checks: None, checked: Vec::new() };
+            return Self { fields: Vec::new(), by_name: HashMap::new(), checks: None };
         };
-        let columns = rulebook.relations()[APPLICATION].layout.columns();
-        let fields: Vec<IntakeField> = columns
+        let layout = &rulebook.relations()[APPLICATION].layout;
+        let fields: Vec<IntakeField> = layout
+            .columns()
             .iter()
             .filter_map(|c| table.field(&c.name))
             .map(|field| {
@@ -64,18 +64,26 @@ impl Intake {
             .collect();
         let by_name: HashMap<_, _> =
             fields.iter().enumerate().map(|(i, f)| (f.field.name.clone(), i)).collect();
-        let checks = RowChecks::compile(table).expect("reading the standards has compiled its checks before");
-        let checked = table.fields.iter().map(|f| by_name.get(&f.name).copied()).collect();
-        Self { fields, by_name, checks: Some(checks).filter(|c| !c.is_empty()), checked }
+        let checks = (!table.checks.is_empty()).then(|| Checks::new(table, layout));
+        Self { fields, by_name, checks }
     }
 
-    /// Every rule over the whole application that it breaks. `values` are those of the fields, in order.
-    pub fn check(&self, member: &str, values: &[ValueRef<'_>]) -> Vec<Broken> {
-        let Some(checks) = &self.checks else { return Vec::new() };
-        checks.check(|field| match self.checked[field] {
-            Some(column) => values[column],
-            None => ValueRef::Utf8(member),
-        })
+    /// Rules over the whole application that it breaks, as far as its values tell, which are not yet tokenised: see
+    /// [`Checks::of_values`]. They are those of the fields, in order.
+    pub fn check_values(&self, member: &str, values: &[ValueRef<'_>]) -> Vec<Broken> {
+        self.checks.as_ref().map(|checks| checks.of_values(member, values)).unwrap_or_default()
+    }
+
+    /// The same, of the row that they were packed to: what it breaks of the other rules.
+    pub fn check_row(
+        &self,
+        member: &str,
+        values: &[ValueRef<'_>],
+        row: &[u8],
+        at_us: i64,
+        tools: &mut CheckTools,
+    ) -> Vec<Broken> {
+        self.checks.as_ref().map(|c| c.of_row(member, values, row, at_us, tools)).unwrap_or_default()
     }
 
     /// Column of a field in the relation `application`.

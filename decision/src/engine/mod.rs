@@ -17,6 +17,7 @@
 //! written down, without a store.
 
 mod build;
+mod checks;
 mod course;
 mod encode;
 mod exposed;

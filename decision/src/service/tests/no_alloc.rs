@@ -12,18 +12,34 @@ use crate::{
     rulebook::Rulebook,
 };
 
-/// A rule over the whole application is computed by DataFusion, which allocates.
-pub const CHECK: &str = r#"[[check]]
-id = "urgent-is-small"
-zh = "加急申请金额过大"
-en = "what is urgent must be small"
-sql = "urgent IS NOT TRUE OR amount_fen <= 10000000"
+/// Rules over the whole application, beside the one that the standard has: of each kind of what a row program computes.
+const CHECKS: &str = r#"
+[[check]]
+id = "signed-after-birth"
+zh = "签约早于出生"
+en = "nobody signs before birth"
+sql = "signed_at > '1970-01-01' AND (birth < '2020-01-01' OR income IS NULL)"
+
+[[check]]
+id = "of-a-member"
+zh = "客户号"
+en = "a customer is not the member"
+sql = "customer_id <> member AND customer_id NOT LIKE '%x%' AND product IN ('loan', 'card')"
+
+[[check]]
+id = "identified"
+zh = "身份证号"
+en = "large amounts need an identity number"
+sql = "amount_fen < 10000000 OR id_number IS NOT NULL"
 "#;
+
+/// A rule that the standard has.
+pub const URGENT: &str = r#"sql = "urgent IS NOT TRUE OR amount_fen <= 10000000""#;
 
 #[tokio::test]
 async fn an_applicant_on_a_list_is_decided_without_allocating() {
     let bank = Bank::new().await;
-    bank.edit("standards/applications.toml", CHECK, "");
+    bank.edit("standards/applications.toml", URGENT, &format!("{URGENT}\n{CHECKS}"));
     let rulebook = Arc::new(Rulebook::read(&bank.rulebook()).unwrap_or_else(|e| panic!("{e}")));
     let store = EmbeddedStore::open(&bank.path("store"), Arc::new(rulebook.features().clone()));
     let snapshot = tarim_features::store::OnlineStore::snapshot(&store.expect("it is published"));
@@ -44,6 +60,18 @@ async fn an_applicant_on_a_list_is_decided_without_allocating() {
     pass();
     let allocations = allocation_counter::measure(pass);
     assert_eq!(allocations.count_total, 0);
+    for (field, value, broken) in [
+        ("amount_fen", Value::Int64(10_000_001), "urgent-is-small"),
+        ("customer_id", Value::Utf8("x".into()), "of-a-member"),
+    ] {
+        let mut application = applications[0].clone();
+        application.fields.iter_mut().filter(|(name, _)| name == field).for_each(|f| f.1 = value.clone());
+        let refused = engine.gather(&application, us("2026-06-30T10:00:00Z"), &mut inputs).unwrap_err();
+        assert!(refused.to_string().contains(broken), "{refused}");
+    }
+    engine
+        .gather(&applications[applications.len() - 1], us("2026-06-30T10:00:00Z"), &mut inputs)
+        .expect("as before");
     let (first, second) = outcomes.split_at(applications.len());
     assert_eq!(first, second);
     assert_eq!(outcomes.last(), Some(&Outcome::Decline), "the last is on the black list");
@@ -61,6 +89,10 @@ fn of(customer: &str) -> Application {
     let fields = vec![
         ("customer_id".into(), Value::Utf8(customer.into())),
         ("amount_fen".into(), Value::Int64(5_000_000)),
+        ("urgent".into(), Value::Boolean(true)),
+        ("birth".into(), Value::Date32(7_305)),
+        ("signed_at".into(), Value::Timestamp(us("2026-06-01"))),
+        ("id_number".into(), Value::Utf8("11010519491231002X".into())),
     ];
     Application { member: "001".into(), product: "loan".into(), fields }
 }

@@ -14,7 +14,7 @@ use crate::{
         serving::Work,
         tests::{
             bank::{Bank, us},
-            no_alloc::CHECK,
+            no_alloc::URGENT,
         },
     },
 };
@@ -138,7 +138,7 @@ fn allocations(rpc: &Rpc, ledger: &Ledger, applications: &[Application]) -> u64 
 #[tokio::test]
 async fn a_decision_that_looks_allocates_nothing() {
     let bank = Bank::new().await;
-    bank.edit("standards/applications.toml", CHECK, INDUSTRY);
+    bank.edit("standards/applications.toml", URGENT, &format!("{URGENT}\n{INDUSTRY}"));
     let limited = Limited { bank, disk: Power::default() }.with(LIMITS);
     let (rpc, ledger) = desk(&limited, &Power::default());
     for (exposure, customer, industry) in [("e1", "c1", "66"), ("e2", "c9", "6621")] {
