@@ -465,8 +465,17 @@ async fn what_stands_and_how_calls_end_is_told() {
     assert_eq!(lines.iter().filter(|line| line.starts_with("tarim_desk_standing_warnings{")).count(), 12);
     assert!(!lines.iter().any(|line| line.starts_with("tarim_desk_alerts")), "there is no edge to tell of");
 
+    // No more alerts come than those of the file: however long ago that was, all have been read.
+    served.ledger.heard(1);
+    assert!(told(&served, None).iter().any(|told| told == "tarim_desk_heard_age_seconds 0.0"));
+
     let fed = Arc::new(Fed::default());
     fed.taken.store(7, Ordering::Relaxed);
+    let age = told(&served, Some(fed.clone()));
+    assert!(
+        !age.iter().any(|told| told == "tarim_desk_heard_age_seconds 0.0"),
+        "of a topic more may have come"
+    );
     served.ledger.heard(i64::MAX);
     let lines = told(&served, Some(fed));
     // A clock that was ahead makes no age that is negative.

@@ -160,8 +160,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Adds the values of the application in the order of its columns, checked as far as values can be. (They are many bytes: they are written
-    /// where they stay.)
+    /// Adds the values of the application in the order of its columns, checked as far as values can be. (They are many bytes:
+    /// they are written where they stay.)
     fn admit<'x, 'v: 'x, S: Sent<'v>>(
         &'x self,
         member: &str,

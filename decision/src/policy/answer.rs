@@ -114,6 +114,7 @@ impl Work {
     pub fn clear(&mut self) {
         self.findings.clear();
         self.out.clear();
+        self.began = 0;
     }
 
     /// The result of the step that ran last.

@@ -66,7 +66,8 @@ impl Logic {
     }
 
     /// Runs the step of index `step`. Its result is [left](Work::left) behind those of others, one value for each column
-    /// of its relation (none for rules); its findings are added to `work.findings`.
+    /// of its relation (none for rules); its findings are added to `work.findings`. (Each kind is a function of its own: as one,
+    /// every step would save and restore what the largest of them works with.)
     #[inline]
     pub fn run(&self, step: usize, answers: &impl Answers, work: &mut Work) {
         work.step = step;

@@ -39,7 +39,8 @@ pub struct ReaderCount {
 }
 
 /// Runs alerts of a file through the stage. An alert is taken at the time when it arose, or at that of the alert before it, if
-/// that is later; nobody looks into anything. After an error the file is as it was. `progress` is told, now and then, how many bytes have been read.
+/// that is later; nobody looks into anything. After an error the file is as it was. `progress` is told, now and then, how many
+/// bytes have been read.
 pub fn deliver(
     policy: &Policy,
     managers: Managers,

@@ -60,7 +60,10 @@ impl Collector for Exposition {
         let seconds = Some(&Unit::Seconds);
         let mut gauge =
             encoder.encode_descriptor("tarim_desk_heard_age", help, seconds, MetricType::Gauge)?;
-        let age_us = self.ledger.heard_at_us().map(|at| Clock::System.now_us().saturating_sub(at).max(0));
+        // Those of a file are all that there are, for good.
+        let since =
+            |at: i64| self.fed.as_ref().map_or(0, |_| Clock::System.now_us().saturating_sub(at).max(0));
+        let age_us = self.ledger.heard_at_us().map(since);
         gauge.encode_gauge(&age_us.map_or(f64::INFINITY, |us| us as f64 * 1e-6))?;
         self.standing(&mut encoder)
     }
