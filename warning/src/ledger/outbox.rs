@@ -82,7 +82,10 @@ impl<T: Clone> Outbox<T> {
 
     /// Those after number `after`, at most `max`; waits so long for the first. None: there are none, and will be none.
     pub fn after(&self, after: u64, max: usize, wait: Duration) -> Option<Vec<Unsent<T>>> {
-        let none = |queue: &mut Queue<T>| !queue.closed && queue.last <= after;
+        // Not by the last there was: where all were sent before it was opened, whoever asks has seen none of them.
+        let none = |queue: &mut Queue<T>| {
+            !queue.closed && queue.unsent.back().is_none_or(|unsent| unsent.sequence <= after)
+        };
         let waited = self.more.wait_timeout_while(self.queue(), wait, none);
         let (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
         let first = queue.unsent.partition_point(|unsent| unsent.sequence <= after);
@@ -117,5 +120,33 @@ impl<T: Clone> Outbox<T> {
 
     fn queue(&self) -> MutexGuard<'_, Queue<T>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, thread};
+
+    use super::*;
+
+    /// With the bug that this is for, whoever asks gets nothing at once, again and again.
+    #[test]
+    fn whoever_has_seen_none_waits_where_all_are_sent() {
+        let outbox = Outbox::default();
+        outbox.put(["a", "b"]);
+        outbox.sent(2);
+        let (asks, asked) = mpsc::channel();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                asks.send(()).unwrap();
+                outbox.after(0, 10, Duration::from_secs(600))
+            });
+            asked.recv().unwrap();
+            outbox.put(["c"]);
+            assert_eq!(waiting.join().unwrap(), Some(vec![Unsent { sequence: 3, what: "c" }]));
+        });
+        assert_eq!(outbox.after(3, 10, Duration::ZERO), Some(vec![]));
+        outbox.close();
+        assert_eq!(outbox.after(3, 10, Duration::from_secs(600)), None);
     }
 }
