@@ -23,7 +23,7 @@ use super::{
     record::{self, STAMP},
     view::View,
 };
-use crate::kafka::Quiet;
+use crate::{core::Position, kafka::Quiet};
 
 /// Where to hear.
 #[derive(Clone, Debug)]
@@ -126,10 +126,11 @@ fn attempt(settings: &Settings, view: &mut View, stop: &AtomicBool) -> Result<()
 
 fn take(view: &mut View, message: &BorrowedMessage<'_>) {
     let stamp = message.headers().and_then(|h| h.iter().find(|h| h.key == STAMP)).and_then(|h| h.value);
+    let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
+    let at = Position { partition, offset };
     match record::read(message.key().unwrap_or_default(), stamp, message.payload()) {
-        Ok(record) => view.take(message.partition(), record),
+        Ok(record) => view.take(at, record),
         Err(what) => {
-            let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
             match record::customer(message.key().unwrap_or_default()) {
                 Some((member, customer)) => {
                     tracing::error!(
@@ -138,9 +139,9 @@ fn take(view: &mut View, message: &BorrowedMessage<'_>) {
                         offset,
                         "what stands against `{member}/{customer}` cannot be read, and until it can, nothing is known of \
                          warnings: {what}\n    fix: run a `tarim warn serve` of this release, or put a record with this \
-                         key and no payload on the topic"
+                         key and no payload on this partition"
                     );
-                    view.spoil(member, customer);
+                    view.spoil(at, member, customer);
                 }
                 // It is about no customer.
                 None => tracing::error!(topic, partition, offset, "this record is left out: {what}"),

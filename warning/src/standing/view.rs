@@ -1,10 +1,11 @@
 //! What a reader has heard: which of it is the last word, and up to when it is the whole.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use tarim_features::warnings::{Feed, Standing};
 
 use super::record::{Beat, Record, Stamp};
+use crate::core::Position;
 
 /// Puts records into a [`Feed`].
 pub struct View {
@@ -15,8 +16,8 @@ pub struct View {
     beats: BTreeMap<i32, Beat>,
     /// The epoch of which there is a whole.
     whole: i64,
-    /// Customers whose last word could not be read: while there is one, nothing is known.
-    unreadable: HashSet<(String, String)>,
+    /// Customers whose last word could not be read, and where it stands: while there is one, nothing is known.
+    unreadable: HashMap<(String, String), Position>,
     /// Records that were taken and not yet put.
     gathered: Vec<(String, String, Standing)>,
     records: u64,
@@ -29,18 +30,18 @@ impl View {
             stamps: HashMap::new(),
             beats: BTreeMap::new(),
             whole: i64::MIN,
-            unreadable: HashSet::new(),
+            unreadable: HashMap::new(),
             gathered: Vec::new(),
             records: 0,
         }
     }
 
     /// Takes a record; it is not seen before [`View::show`].
-    pub fn take(&mut self, partition: i32, record: Record) {
+    pub fn take(&mut self, at: Position, record: Record) {
         self.records += 1;
         match record {
             Record::Beat(beat) => {
-                let last = self.beats.entry(partition).or_insert(beat);
+                let last = self.beats.entry(at.partition).or_insert(beat);
                 // One of a sender that was replaced, and does not know it.
                 if beat.epoch >= last.epoch {
                     *last = beat;
@@ -48,7 +49,7 @@ impl View {
             }
             Record::Customer { member, customer, standing, stamp } => {
                 let key = (member, customer);
-                self.unreadable.remove(&key);
+                self.mend(&key, at, stamp);
                 let newer = self.stamps.get(&key).is_none_or(|last| stamp >= *last);
                 if stamp.epoch < self.whole || !newer {
                     return;
@@ -61,9 +62,22 @@ impl View {
     }
 
     /// What was said of a customer cannot be read: nothing is known until something else is said of them.
-    pub fn spoil(&mut self, member: &str, customer: &str) {
-        self.unreadable.insert((member.to_owned(), customer.to_owned()));
+    pub fn spoil(&mut self, at: Position, member: &str, customer: &str) {
+        self.unreadable.insert((member.to_owned(), customer.to_owned()), at);
         self.feed.lost();
+    }
+
+    /// Something was said of a customer. It is behind what could not be read if it stands behind it, or says so: the topic is
+    /// read from its beginning again after each error, and what was said before mends nothing.
+    fn mend(&mut self, key: &(String, String), at: Position, stamp: Stamp) {
+        let Some(bad) = self.unreadable.get(key) else { return };
+        // A tombstone that was put there by hand is of no sender.
+        let replaced = stamp != Stamp::default() && stamp.epoch < self.whole;
+        let behind = at.partition == bad.partition && at.offset > bad.offset;
+        let newer = self.stamps.get(key).is_some_and(|last| stamp > *last);
+        if !replaced && (behind || newer) {
+            self.unreadable.remove(key);
+        }
     }
 
     /// Shows what was taken.
@@ -121,8 +135,11 @@ mod tests {
         Record::Beat(Beat { epoch, heard_us, partitions: 2 })
     }
 
+    /// Each behind all that were taken before.
     fn take(view: &mut View, records: impl IntoIterator<Item = (i32, Record)>) {
-        records.into_iter().for_each(|(partition, record)| view.take(partition, record));
+        for (partition, record) in records {
+            view.take(Position { partition, offset: 1000 + view.records as i64 }, record);
+        }
         view.show();
     }
 
@@ -142,12 +159,45 @@ mod tests {
     fn what_cannot_be_read_is_not_passed_over() {
         let (mut view, warnings) = view();
         take(&mut view, [(0, told("c1", 1, 100, 1)), (0, beat(100, 1)), (1, beat(100, 1))]);
-        view.spoil("001", "c1");
+        view.spoil(Position { partition: 0, offset: 999 }, "001", "c1");
         assert_eq!(warnings.of_at("001", "c1", 1), None);
         take(&mut view, [(0, beat(100, 2)), (1, beat(100, 2))]);
         assert_eq!(warnings.of_at("001", "c2", 1), None, "a beat does not mend it");
         take(&mut view, [(0, told("c1", 2, 100, 2))]);
         assert_eq!(warnings.of_at("001", "c1", 2), Some(red(2)));
+    }
+
+    #[test]
+    fn what_was_said_before_mends_nothing() {
+        let at = |partition, offset| Position { partition, offset };
+        let empty = |epoch| {
+            let (member, customer) = ("001".into(), "c1".into());
+            let stamp = Stamp { epoch, number: 0 };
+            Record::Customer { member, customer, standing: Standing::default(), stamp }
+        };
+        // What comes after the last word could not be read, where, and whether something is known then.
+        for (record, partition, offset, mends) in [
+            // The topic is read from its beginning again, after an error.
+            (told("c1", 1, 100, 1), 0, 10, false),
+            // A sender that was replaced, and does not know it.
+            (told("c1", 2, 99, 9), 0, 21, false),
+            (told("c1", 2, 100, 2), 0, 21, true),
+            // The topic was given more partitions.
+            (told("c1", 2, 100, 2), 1, 5, true),
+            (told("c1", 1, 100, 1), 1, 5, false),
+            // Put there by hand.
+            (empty(0), 0, 21, true),
+            (empty(0), 0, 19, false),
+            (told("c2", 1, 100, 2), 0, 21, false),
+        ] {
+            let (mut view, warnings) = view();
+            take(&mut view, [(0, told("c1", 1, 100, 1)), (0, beat(100, 1)), (1, beat(100, 1))]);
+            view.spoil(at(0, 20), "001", "c1");
+            let said = format!("{record:?} at {partition}/{offset}");
+            view.take(at(partition, offset), record);
+            view.show();
+            assert_eq!(warnings.of_at("001", "c2", 1).is_some(), mends, "{said}");
+        }
     }
 
     #[test]
