@@ -41,6 +41,10 @@ use crate::{
 /// than what its topic still has could not be taken up again after a crash.
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(3600);
 
+/// So long a transaction may be open before the broker gives it up: longer than a commit is asked for.
+const TRANSACTION: Duration = Duration::from_secs(60);
+const _: () = assert!(TRANSACTION.as_secs() >= 2 * CALL.as_secs());
+
 /// Why an attempt ends.
 pub enum End {
     /// It was told to stop, or took all there was.
@@ -416,8 +420,10 @@ impl<'a> Attempt<'a> {
         loop {
             match self.producer.commit_transaction(CALL) {
                 Ok(()) => break,
-                // It is the same transaction still: asking again is safe.
-                Err(KafkaError::Transaction(e)) if e.is_retriable() && !stop.load(Ordering::Relaxed) => {}
+                // It is the same transaction still: asking again is safe, while the broker has not given it up. From then on it
+                // would take this producer for one that somebody has replaced; another attempt finds out what became of it.
+                Err(KafkaError::Transaction(e))
+                    if e.is_retriable() && !stop.load(Ordering::Relaxed) && start.elapsed() < CALL => {}
                 Err(e) => return Err(e),
             }
         }
@@ -505,7 +511,7 @@ impl Settings {
         let mut config = self.client();
         config
             .set("transactional.id", format!("{}-{}-{partition}", self.group, self.events))
-            .set("transaction.timeout.ms", "60000")
+            .set("transaction.timeout.ms", TRANSACTION.as_millis().to_string())
             // Nothing that the core puts out is longer.
             .set("message.max.bytes", RECORD_MAX.to_string())
             .set("linger.ms", "5")
