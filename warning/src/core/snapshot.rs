@@ -120,6 +120,17 @@ impl Worker {
     }
 }
 
+/// The version of the rulebook that a snapshot was made with, and whether an event of the log had brought it into force.
+pub fn made_with(snapshot: impl Read) -> Result<(String, bool), SnapshotError> {
+    let mut input = Checked::new(snapshot);
+    if &input.array::<8>()? != MAGIC {
+        return Err(SnapshotError::Version);
+    }
+    input.array::<32>()?;
+    let version = String::from_utf8_lossy(&input.array::<64>()?).into_owned();
+    Ok((version, input.array::<1>()? == [1]))
+}
+
 impl State {
     /// Puts the states of a snapshot in the place of its customers'.
     fn apply(&mut self, partition: i32, at: i64, snapshot: impl Read) -> Result<i64, SnapshotError> {

@@ -20,7 +20,7 @@ use tracing::{info, warn};
 
 use super::Settings;
 use crate::{
-    core::{SnapshotError, Span, Worker},
+    core::{SnapshotError, Span, Worker, made_with},
     rulebook::WarningBook,
 };
 
@@ -114,36 +114,40 @@ impl Snapshots {
         Ok((Worker::new(book.clone()), 0))
     }
 
-    /// With the rulebook that was given, or, if an event of the log has brought another one into force since, with that. An
-    /// error comes with the file that cannot be taken.
+    /// With the rulebook that is in force. An error comes with the file that cannot be taken.
     fn read<'f>(
         &self,
-        book: &Arc<WarningBook>,
+        given: &Arc<WarningBook>,
         chain: &[&'f Named],
     ) -> Result<(Worker, i64), (SnapshotError, &'f Named)> {
-        let restored = |book: Arc<WarningBook>| {
-            let mut begun = chain[0];
-            let files = chain.iter().map(|named| {
-                begun = named;
-                Unopened { path: &named.path, file: None }
-            });
-            let restored = Worker::restore(book, self.partition, files);
-            restored.map_err(|e| (e, begun))
-        };
-        match restored(book.clone()) {
-            Err((SnapshotError::InForce(version), file)) => {
-                let book = WarningBook::published(&self.published, &version).map_err(|problems| {
-                    let what = format!("rulebook {version}, which is in force, cannot be taken:\n{problems}");
-                    (io::Error::other(what).into(), file)
-                })?;
-                info!(
-                    partition = self.partition,
-                    version, "the rulebook that is in force since an event of the log"
-                );
-                restored(Arc::new(book))
-            }
-            other => other,
+        let mut begun = *chain.last().expect("a chain has a file");
+        let book = self.in_force(given, &begun.path).map_err(|e| (e, begun))?;
+        let files = chain.iter().map(|named| {
+            begun = named;
+            Unopened { path: &named.path, file: None }
+        });
+        let restored = Worker::restore(book, self.partition, files);
+        restored.map_err(|e| (e, begun))
+    }
+
+    /// The rulebook of a state, if an event of the log has brought it into force, or if it and the one that was given are
+    /// published ones: from one of those to another leads an event of the log alone. (It may stand there already: whoever
+    /// published, swapped and was killed must not read what is before it by what comes behind it.) Else the one that was given.
+    fn in_force(&self, given: &Arc<WarningBook>, file: &Path) -> Result<Arc<WarningBook>, SnapshotError> {
+        let (version, swapped) = made_with(File::open(file)?)?;
+        let is_published = |version: &str| self.published.join(version).is_dir();
+        let holds = swapped || (is_published(&version) && is_published(given.version()));
+        if version == given.version() || !holds {
+            return Ok(given.clone());
         }
+        let book = WarningBook::published(&self.published, &version).map_err(|problems| {
+            io::Error::other(format!("rulebook {version}, which is in force, cannot be taken:\n{problems}"))
+        })?;
+        info!(
+            partition = self.partition,
+            version, "this rulebook is in force until an event of the log brings another (`tarim warn swap`)"
+        );
+        Ok(Arc::new(book))
     }
 
     /// Offset of the latest state there is, whether it can be taken or not.
@@ -281,6 +285,59 @@ mod tests {
             ("10 10-10 20-20", 50, "10"),
         ] {
             assert_eq!(led(files, committed), wanted, "{files} at {committed}");
+        }
+    }
+
+    /// A text that is not published is what its author wants to see at work; from one published rulebook to another leads an
+    /// event of the log alone.
+    #[test]
+    fn what_was_published_stays_in_force_until_an_event_says_otherwise() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = |name: &str| scratch.path().join(name);
+        let written = |name: &str, rule: &str| {
+            let text = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rulebook");
+            copy(&text, &path(name));
+            fs::write(path(name).join("warnings/one_more.toml"), rule).unwrap();
+            Arc::new(WarningBook::read(&path(name)).unwrap_or_else(|p| panic!("{p}")))
+        };
+        let rule = |id: &str| {
+            format!(
+                "[[rule]]\nid = \"{id}\"\nzh = \"新\"\nen = \"new\"\nlevel = \"blue\"\nevent = \"transaction\"\n\
+                 when = \"event.amount_fen > 0\"\nquiet = \"1d\"\n"
+            )
+        };
+        let (first, second) = (written("first", ""), written("second", &rule("ONE_MORE")));
+        let snapshots = |state: &str| {
+            let folder = path(state);
+            fs::create_dir_all(&folder).unwrap();
+            let published = path("published");
+            Snapshots { published, folder, partition: 0, last: None, full_bytes: 0, delta_bytes: 0 }
+        };
+        let mut worker = Worker::new(first.clone());
+        snapshots("state").write(&mut worker, 10).unwrap();
+        let taken = |given: &Arc<WarningBook>| {
+            let (worker, at) = snapshots("state").load(given, Some(20)).unwrap();
+            (worker.book().version().to_owned(), at)
+        };
+        // It has one rule more: its author begins anew.
+        assert_eq!(taken(&second), (second.version().to_owned(), 0));
+        fs::create_dir(path("published")).unwrap();
+        fs::rename(path("first"), path("published").join(first.version())).unwrap();
+        assert_eq!(taken(&second), (second.version().to_owned(), 0));
+        fs::rename(path("second"), path("published").join(second.version())).unwrap();
+        assert_eq!(taken(&second), (first.version().to_owned(), 10));
+        assert_eq!(taken(&first), (first.version().to_owned(), 10));
+    }
+
+    fn copy(from: &Path, to: &Path) {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let (path, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+            if path.is_dir() {
+                copy(&path, &to);
+            } else {
+                fs::copy(&path, &to).unwrap();
+            }
         }
     }
 
