@@ -257,7 +257,10 @@ impl<'a> Attempt<'a> {
             let at_end = open.is_none() && ended && settings.until_end;
             let all_at_end = at_end && self.ends.rests(self.partition, self.next);
             let done = open.is_none() && (stopping || all_at_end);
-            let due = is_due(self.since_snapshot, settings.snapshot_events, self.written.elapsed(), done);
+            // The first one tells which rulebook it began with: by that what comes next is judged, whatever is given then.
+            let first = self.has_committed && self.snapshots.has_none();
+            let due =
+                first || is_due(self.since_snapshot, settings.snapshot_events, self.written.elapsed(), done);
             // History that was read at a swap may be gone when the swap is made again, and so may a generation: the state is
             // written at once.
             if open.is_none() && (swapped || (due && self.next >= self.live_from)) {

@@ -155,6 +155,11 @@ impl Snapshots {
         Ok(self.files()?.last().map(|file| file.span.to))
     }
 
+    /// No state was loaded, nor written since.
+    pub fn has_none(&self) -> bool {
+        self.last.is_none()
+    }
+
     /// The next one is a full one: another rulebook has changed every state.
     pub fn begin_anew(&mut self) {
         self.last = None;
