@@ -68,6 +68,8 @@ class Loan:
 
 def rows(path: Path) -> Iterator[Row]:
     """The rows of a file of the challenge."""
+    if not path.is_file():
+        sys.exit(f"there is no {path}: DATA_FOLDER is to have the files of the PKDD'99 challenge")
     with path.open(encoding="latin-1", newline="") as file:
         yield from csv.DictReader(file, delimiter=";")
 

@@ -95,7 +95,10 @@ class History:
 
     def rows(self, name: str) -> Iterator[tuple[str, Row]]:
         """The rows of a file, each with the id of its event."""
-        with (self.data / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        path = self.data / f"{name}.csv"
+        if not path.is_file():
+            sys.exit(f"there is no {path}: DATA_FOLDER is to have the CSVs of FinBench's snapshot, and incremental/")
+        with path.open(encoding="utf-8", newline="") as file:
             for line, row in enumerate(csv.DictReader(file, delimiter="|"), start=2):
                 yield f"{Path(name).name}:{line}", row
 
