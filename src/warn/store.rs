@@ -22,11 +22,12 @@ pub struct Store {
 pub struct Features {
     #[command(flatten)]
     store: Store,
-    /// Generation whose features rules read until the events name another one, such as 12-3f9a02bc
+    /// Generation whose features rules read until the events name another one: its number, or its version, such as
+    /// 12-3f9a02bc
     #[arg(long, value_name = "VERSION")]
     features: Option<String>,
-    /// Generation to read in the place of those that the events name and the store no longer has. Alerts may differ from
-    /// what they would have been
+    /// Generation to read in the place of those that the events name and the store no longer has: its number, or its
+    /// version. Alerts may differ from what they would have been
     #[arg(long, value_name = "VERSION")]
     features_instead: Option<String>,
 }
@@ -55,7 +56,7 @@ impl Store {
     ) -> anyhow::Result<(String, Option<String>)> {
         let known = Known::of(&self.folder(home));
         let kept = known.store.as_ref().context("there is a store")?;
-        let version = version.map_or_else(|| kept.current(), Ok)?;
+        let version = version.map_or_else(|| kept.current(), |named| kept.version(&named))?;
         let as_of = known.rows(book, &version)?.and_then(|rows| rows.as_of_us());
         kept.hold(&version, hold.hold)?;
         Ok((version, as_of.map(|us| Value::Timestamp(us).to_string())))
@@ -71,7 +72,13 @@ impl Features {
             current => current.map(|_| false)?,
         };
         let known = if none { Known::default() } else { Known::of(&folder) };
-        Ok(Known { start: self.features.clone(), instead: self.features_instead.clone(), ..known })
+        let version = |named: &Option<String>| match (named, &known.store) {
+            (Some(named), Some(store)) => store.version(named).map(Some),
+            // That there is no store is told of the first rule that reads it.
+            (named, _) => Ok(named.clone()),
+        };
+        let (start, instead) = (version(&self.features)?, version(&self.features_instead)?);
+        Ok(Known { start, instead, ..known })
     }
 
     /// What history reads that is run through rules of today: from its beginning the generation that was named, or the current

@@ -57,6 +57,12 @@ impl KeptGenerations {
         Ok(pointer.version())
     }
 
+    /// The version of a generation that is named by its number alone, such as 12; what is a version already stays as it is.
+    pub fn version(&self, named: &str) -> Result<String, StoreError> {
+        let Ok(number) = named.parse() else { return Ok(named.to_owned()) };
+        manifest::of_number(&self.folder, number)
+    }
+
     /// Loads the rows of some entities, by their indexes, of the generation of a version. They must have been materialised by
     /// these definitions.
     pub fn open(

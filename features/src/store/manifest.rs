@@ -176,13 +176,30 @@ pub(super) fn of_version(folder: &Path, version: &str) -> Result<(Generation, Po
             return Ok((generation, pointer));
         }
     }
-    let kept = match folder.exists() {
-        true => numbers(folder)?.into_iter().filter_map(|n| Some(read_manifest(folder, n).ok()?.1.version())),
-        false => return Err(StoreError::Empty { path: folder.into() }),
+    Err(gone(folder, version))
+}
+
+/// The version of the generation of a number, be it current or not.
+pub(super) fn of_number(folder: &Path, number: u64) -> Result<String, StoreError> {
+    match folder.join(manifest_name(number)).exists() {
+        true => Ok(read_manifest(folder, number)?.1.version()),
+        false => Err(gone(folder, &number.to_string())),
+    }
+}
+
+/// That a generation is not there, and which are.
+fn gone(folder: &Path, version: &str) -> StoreError {
+    if !folder.exists() {
+        return StoreError::Empty { path: folder.into() };
+    }
+    let numbers = match numbers(folder) {
+        Ok(numbers) => numbers,
+        Err(e) => return e,
     };
+    let kept = numbers.into_iter().filter_map(|n| Some(read_manifest(folder, n).ok()?.1.version()));
     let kept: Vec<String> = kept.collect();
     let kept = if kept.is_empty() { "none".to_owned() } else { kept.join(", ") };
-    Err(StoreError::Gone { path: folder.into(), version: version.to_owned(), kept })
+    StoreError::Gone { path: folder.into(), version: version.to_owned(), kept }
 }
 
 /// Writes a manifest under its name; nothing points to it yet.

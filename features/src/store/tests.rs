@@ -398,6 +398,11 @@ fn a_generation_that_is_not_there_is_told_with_those_that_are() {
     // The same number, other contents; and what is no version.
     assert!(open("4-00000000").contains("has no generation 4-00000000"));
     assert!(open("four").contains("no version of a generation"));
+    // A number alone names the version, if it is there.
+    assert_eq!(kept.version("4").unwrap(), kept.current().unwrap());
+    assert_eq!(kept.version(&first).unwrap(), first);
+    let error = kept.version("9").unwrap_err().to_string();
+    assert!(error.contains("has no generation 9 (any more)") && error.contains("4-"), "{error}");
     let lost = KeptGenerations::new(&folder.path().join("none"));
     assert!(matches!(lost.open(&first, &features, &[0]), Err(StoreError::Empty { .. })));
 }
