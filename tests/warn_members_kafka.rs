@@ -42,11 +42,11 @@ impl Kafka {
         self.warn("run", &[&["--alerts", ALERTS, "--no-contagion", "--until-end"], more].concat())
     }
 
-    /// Sends events, a line each.
-    fn send(&self, events: &[Json]) {
+    /// Events in a file, a line each.
+    fn written(&self, events: &[Json]) -> String {
         let file = self.desk.path("more.ndjson");
         fs::write(&file, events.iter().map(|e| format!("{e}\n")).collect::<String>()).unwrap();
-        self.ok("send", &["--from", &file]);
+        file
     }
 
     /// Committed records of a topic, read by kcat.
@@ -108,7 +108,12 @@ fn alerts_go_to_their_members_topics_and_nothing_stops_a_partition() {
     kafka.ok("features", &[]);
     let from = format!("{bank}/events/events.ndjson");
     kafka.ok("send", &["--from", &from]);
-    kafka.send(&[moved("005", "early"), Json::from("\u{1}".repeat(150_000))]);
+    let more =
+        kafka.written(&[moved("004", "good"), moved("005", "early"), Json::from("\u{1}".repeat(150_000))]);
+    let said = failed(kafka.warn("send", &["--from", &more]));
+    assert!(said.contains("of 3 records 2 cannot be taken") && said.contains("line 2: member: "), "{said}");
+    let more = kafka.written(&[moved("005", "early"), Json::from("\u{1}".repeat(150_000))]);
+    kafka.ok("send", &["--from", &more, "--unchecked"]);
     succeeded(kafka.run(&[]));
 
     // What a replay of the history gives, each in its member's topic.
@@ -147,7 +152,7 @@ fn alerts_go_to_their_members_topics_and_nothing_stops_a_partition() {
     fs::write(Path::new(&rulebook).join("members/005/member.toml"), text).unwrap();
     succeeded(kafka.tarim().args(["rulebook", "publish"]).output().unwrap());
     kafka.ok("swap", &[]);
-    kafka.send(&[moved("005", "late")]);
+    kafka.ok("send", &["--from", &kafka.written(&[moved("005", "late")])]);
     succeeded(kafka.run(&[]));
     let new = kafka.committed("members.alerts.005");
     assert_eq!(new.len(), 1);

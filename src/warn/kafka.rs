@@ -37,6 +37,13 @@ pub struct Broker {
 }
 
 impl Broker {
+    /// As [`Broker::settings`], once Kafka has answered.
+    fn reached(&self, home: &Home) -> anyhow::Result<Settings> {
+        let settings = self.settings(home);
+        settings.reach(|| eprintln!("asking Kafka at {} …", settings.brokers))?;
+        Ok(settings)
+    }
+
     /// Settings in which all else is as usual.
     fn settings(&self, home: &Home) -> Settings {
         Settings {

@@ -16,12 +16,12 @@ use crate::{home::Home, materialize::LINES};
     tarim warn init --brokers 127.0.0.1:9092\n  \
     tarim warn init --partitions 16 --replication 3 --alerts tarim.alerts.{member}\n  \
     tarim warn init --retention 3650d\n\n\
-    Topics that are there already stay as they are. With {member} in --alerts each member of the rulebook (members/) has its\n\
+    Topics that are there already stay as they are. With {member} in --alerts each member of the rulebook (members/) has its \
     topics; those of a member that a later rulebook brings are made by `tarim warn run`, as the topic of events is.\n\n\
-    Events are kept as long as the rulebook looks back: its longest window, twice its longest sequence or absence, and the\n\
-    longest lateness that it allows, and a day. New windows are filled, and a state that is lost is rebuilt, from what the topic\n\
-    still has; a rulebook that looks further back needs a longer --retention (of a topic that is there: kafka-configs.sh).\n\
-    When an event came is the broker's time, not its sender's (message.timestamp.type=LogAppendTime).\n\n\
+    Events are kept as long as the rulebook looks back: its longest window, twice its longest sequence or absence, and the \
+    longest lateness that it allows, and a day. New windows are filled, and a state that is lost is rebuilt, from what the topic \
+    still has; a rulebook that looks further back needs a longer --retention (of a topic that is there: kafka-configs.sh). When \
+    an event came is the broker's time, not its sender's (message.timestamp.type=LogAppendTime).\n\n\
     Events of a customer must always come in the same partition: choose as many partitions as you will ever need workers.")]
 pub struct Args {
     #[command(flatten)]
@@ -73,7 +73,7 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     };
     let members = book.as_ref().map_or(&[][..], WarningBook::members);
     let kept = retention(args.retention.as_deref(), book.as_ref())?;
-    let settings = args.broker.settings(home);
+    let settings = args.broker.reached(home)?;
     let runtime = tokio::runtime::Runtime::new()?;
     let (partitions, replication) = (args.partitions, args.replication);
     let created = runtime.block_on(async {

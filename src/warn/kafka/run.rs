@@ -32,12 +32,12 @@ use crate::{home::Home, materialize::LINES};
     tarim warn run --until-end                 # take all there is, then stop\n  \
     tarim warn run --metrics 127.0.0.1:9465 &  curl -s http://127.0.0.1:9465/metrics\n  \
     kcat -b 127.0.0.1:9092 -C -t tarim.alerts.red -X isolation.level=read_committed\n\n\
-    Offsets and alerts are committed in one transaction: readers of committed messages see each alert once, also\n\
-    after a crash. The state is kept in --state, and rebuilt from the events where it is missing: as far as the topic still has\n\
-    them (tarim warn init --retention); what is older is in no window and no pattern then, and the log says where they begin. A\n\
-    state whose group has no committed offset any more is not taken: the error says how to go on.\n\n\
-    What alerts spread to neighbours ([[spread]] of the warning rules) is put on the topic of events, in the same\n\
-    transaction. Only one group may do so: others on the same topic say --no-contagion, and take what is there.\n\n\
+    Offsets and alerts are committed in one transaction: readers of committed messages see each alert once, also after a crash. \
+    The state is kept in --state, and rebuilt from the events where it is missing: as far as the topic still has them (tarim \
+    warn init --retention); what is older is in no window and no pattern then, and the log says where they begin. A state whose \
+    group has no committed offset any more is not taken: the error says how to go on.\n\n\
+    What alerts spread to neighbours ([[spread]] of the warning rules) is put on the topic of events, in the same transaction. \
+    Only one group may do so: others on the same topic say --no-contagion, and take what is there.\n\n\
     Features that rules read are those of the generation that the log names: see `tarim warn features`.")]
 pub struct Args {
     #[command(flatten)]
@@ -98,7 +98,7 @@ enum Format {
 pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let folder = home.rulebook_of(args.published)?;
     let book = Arc::new(WarningBook::read(&folder)?);
-    let mut settings = args.broker.settings(home);
+    let mut settings = args.broker.reached(home)?;
     settings.group = args.group;
     settings.encoding = match args.format {
         Format::Json => Encoding::Json,

@@ -13,12 +13,12 @@ use crate::home::Home;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     tarim rulebook publish && tarim warn swap\n  \
-    tarim warn swap --version \"$version\"        # all 64 digits, as `tarim rulebook publish --list` shows them\n\n\
-    The change is an event of the log, in every partition: whoever takes the events again changes at the same place.\n\
-    Windows, patterns and alerts that both rulebooks have keep their state; for new windows and patterns each partition\n\
-    reads its history again, as far as the topic still has it, before it goes on: `tarim warn run` shows how far it is.\n\
-    If its rules read features, the change names the generation of the online store too: both come into force at once.\n\
-    The pipeline reads the rulebook from the published ones of its own --home.")]
+    tarim warn swap --version \"$version\"    # all 64 digits: tarim rulebook publish --list\n\n\
+    The change is an event of the log, in every partition: whoever takes the events again changes at the same place. Windows, \
+    patterns and alerts that both rulebooks have keep their state; for new windows and patterns each partition reads its history \
+    again, as far as the topic still has it, before it goes on: `tarim warn run` shows how far it is. If its rules read \
+    features, the change names the generation of the online store too: both come into force at once. The pipeline reads the \
+    rulebook from the published ones of its own --home.")]
 pub struct Args {
     #[command(flatten)]
     broker: Broker,
@@ -27,7 +27,8 @@ pub struct Args {
     version: Option<String>,
     #[command(flatten)]
     store: Store,
-    /// Generation of the online store that its rules read, if they read features [default: the current one]
+    /// Generation of the online store that its rules read, if they read features: its number, or its version
+    /// [default: the current one]
     #[arg(long, value_name = "VERSION")]
     features: Option<String>,
     #[command(flatten)]
@@ -45,7 +46,7 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     };
     // What cannot be read would stop the pipeline.
     let book = WarningBook::published(&home.published(), &version)?;
-    let settings = args.broker.settings(home);
+    let settings = args.broker.reached(home)?;
     let features = match &book.reads().first {
         Some(_) => Some(args.store.hold(home, &book, args.features, &args.hold)?.0),
         None => None,

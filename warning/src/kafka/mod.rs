@@ -29,12 +29,14 @@
 //! A second process on the same partition fences the first one off: both have the partition's transactional id. So
 //! failing over is starting elsewhere.
 
+mod check;
 mod ends;
 mod exposition;
 mod history;
 mod partition;
 mod put;
 mod quiet;
+mod reach;
 mod run;
 mod send;
 mod snapshots;
@@ -55,6 +57,7 @@ use crate::{
 
 pub use crate::partitioner::Partitioner;
 
+pub use check::check_file;
 pub(crate) use partition::format_of;
 pub use put::EventProducer;
 pub(crate) use quiet::Quiet;
@@ -120,6 +123,11 @@ pub struct Settings {
 pub enum EdgeError {
     #[error("Kafka at {brokers}: {what}")]
     Kafka { brokers: String, what: String, source: Box<KafkaError> },
+    #[error(
+        "no Kafka answers at {brokers} ({reason})\n    \
+         fix: start it, or name one that is there with --brokers or TARIM_KAFKA"
+    )]
+    NoBroker { brokers: String, reason: String },
     #[error(
         "there is no topic `{0}`; run `tarim warn init` with the same --events, --alerts and --dead, which makes those that are \
          missing"
@@ -190,3 +198,30 @@ impl Settings {
 
 /// Longest that a single call to the broker may take.
 const CALL: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+impl Settings {
+    /// Of a test: nobody is there, and nothing is written.
+    fn nowhere() -> Self {
+        let folder = std::env::temp_dir().join("tarim-nothing-is-written-here");
+        Self {
+            brokers: String::new(),
+            more: Vec::new(),
+            events: "events".into(),
+            alerts: "alerts".into(),
+            dead: "dead".into(),
+            group: "group".into(),
+            encoding: Encoding::Json,
+            state: folder.clone(),
+            published: folder,
+            events_max: 1,
+            interval: Duration::from_millis(100),
+            snapshot_events: 1,
+            partitions: None,
+            until_end: false,
+            contagion: None,
+            partitioner: Partitioner::default(),
+            known: Known::default(),
+        }
+    }
+}

@@ -7,13 +7,14 @@ use rdkafka::{
 };
 use tracing::warn;
 
-/// Context of a consumer that is told when it is at the end of a partition.
+/// Context of a consumer that is told when it is at the end of a partition, and of each connection that fails: that none is left is
+/// said again with each of them.
 pub struct Quiet;
 
 impl ClientContext for Quiet {
     fn error(&self, error: KafkaError, reason: &str) {
-        let is_end = |code| code == Some(RDKafkaErrorCode::PartitionEOF);
-        if !is_end(error.rdkafka_error_code()) {
+        use RDKafkaErrorCode::{AllBrokersDown, PartitionEOF};
+        if !matches!(error.rdkafka_error_code(), Some(PartitionEOF | AllBrokersDown)) {
             warn!("Kafka: {error}: {reason}");
         }
     }

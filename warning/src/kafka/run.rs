@@ -250,10 +250,6 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::{
-        kafka::{Encoding, Partitioner},
-        known::Known,
-    };
 
     /// A broker that takes connections, and never says anything.
     struct Mute(TcpListener);
@@ -269,26 +265,7 @@ mod tests {
         }
 
         fn settings(&self) -> Settings {
-            let folder = std::env::temp_dir().join("tarim-nothing-is-written-here");
-            Settings {
-                brokers: self.0.local_addr().unwrap().to_string(),
-                more: Vec::new(),
-                events: "events".into(),
-                alerts: "alerts".into(),
-                dead: "dead".into(),
-                group: "group".into(),
-                encoding: Encoding::Json,
-                state: folder.clone(),
-                published: folder,
-                events_max: 1,
-                interval: Duration::from_millis(100),
-                snapshot_events: 1,
-                partitions: None,
-                until_end: false,
-                contagion: None,
-                partitioner: Partitioner::default(),
-                known: Known::default(),
-            }
+            Settings { brokers: self.0.local_addr().unwrap().to_string(), ..Settings::nowhere() }
         }
     }
 

@@ -1,6 +1,10 @@
 //! A file of events, to the topic of events.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
@@ -8,7 +12,7 @@ use rdkafka::{
     producer::{BaseProducer, BaseRecord, Producer},
 };
 
-use super::{CALL, EdgeError, Encoding, Settings};
+use super::{CALL, EdgeError, Encoding, Settings, check::Wrong};
 use crate::{
     event::{Format, Intake, Reader, Taken},
     feed::Delivered,
@@ -19,6 +23,19 @@ use crate::{
 /// Why a file is not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
+    #[error(
+        "{}: {wrong}\n    \
+         fix: correct them, or send the file as it is with --unchecked: what cannot be taken becomes a dead letter, which holds \
+         whatever it says",
+        from.display()
+    )]
+    NoEvents { from: PathBuf, wrong: Box<Wrong> },
+    #[error(
+        "{} can be read only once, so it cannot be checked before it is sent\n    \
+         fix: write it to a file, or send it as it is with --unchecked",
+        .0.display()
+    )]
+    Once(PathBuf),
     #[error(transparent)]
     File(#[from] ReplayError),
     #[error(transparent)]

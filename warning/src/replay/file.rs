@@ -43,6 +43,9 @@ pub struct EventFile {
     file: BufReader<File>,
     record: Vec<u8>,
     records: u64,
+    /// Of text: the line that was read last, counted from 1, empty ones too; and whether there is more of it.
+    line: u64,
+    goes_on: bool,
     bytes: u64,
 }
 
@@ -54,12 +57,29 @@ impl EventFile {
     fn of(path: &Path, encoding: Encoding) -> Result<Self, ReplayError> {
         let file = File::open(path).map_err(|source| ReplayError::Read { path: path.into(), source })?;
         let file = BufReader::with_capacity(1 << 20, file);
-        Ok(Self { path: path.into(), encoding, file, record: Vec::new(), records: 0, bytes: 0 })
+        Ok(Self {
+            path: path.into(),
+            encoding,
+            file,
+            record: Vec::new(),
+            records: 0,
+            line: 0,
+            goes_on: false,
+            bytes: 0,
+        })
     }
 
     /// Bytes read so far.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Where the last record stands: "line 7", or of Protobuf "record 7", each counted from 1.
+    pub fn place(&self) -> String {
+        match self.encoding {
+            Encoding::Lines => format!("line {}", self.line),
+            Encoding::Delimited => format!("record {}", self.records),
+        }
     }
 
     /// The next record; None at the end. Empty lines are none.
@@ -87,12 +107,15 @@ impl EventFile {
 
     fn line(&mut self) -> io::Result<bool> {
         loop {
+            // What is longer than a record may be comes in pieces, all of one line.
+            self.line += u64::from(!self.goes_on);
             self.record.clear();
             let read = self.file.by_ref().take(RECORD_MAX).read_until(b'\n', &mut self.record)?;
             self.bytes += read as u64;
             if read == 0 {
                 return Ok(false);
             }
+            self.goes_on = !self.record.ends_with(b"\n");
             while self.record.last().is_some_and(u8::is_ascii_whitespace) {
                 self.record.pop();
             }
