@@ -37,12 +37,12 @@ enum Verb {
     Features(kafka::features::Args),
     /// Keep warnings and what becomes of them, and serve them over gRPC
     Serve(serve::Args),
-    /// List warnings of a member, the newest first
+    /// List warnings of a member
     List(desk::List),
     /// Show a warning with all that is known of it
     Show(desk::Show),
     /// Say that you look into a warning
-    Ack(desk::Change),
+    Ack(desk::Ack),
     /// Say that a warning was dealt with, and how
     Dispose(desk::Change),
     /// Pass a warning on to whoever must deal with it
@@ -68,7 +68,7 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         Verb::Serve(args) => serve::run(home, args),
         Verb::List(args) => desk::list(args),
         Verb::Show(args) => desk::show(args),
-        Verb::Ack(args) => desk::change(args, Deed::Acknowledge),
+        Verb::Ack(args) => desk::ack(args),
         Verb::Dispose(args) => desk::change(args, Deed::Dispose),
         Verb::Escalate(args) => desk::change(args, Deed::Escalate),
         Verb::Close(args) => desk::change(args, Deed::Close),

@@ -11,7 +11,12 @@ fn warnings_of_a_bank_are_dealt_with_and_stay_so() {
     desk.ok(&["synth", "--out", &desk.path("bank"), "--customers", "400", "--seed", "11"]);
     let (events, alerts) = (desk.path("bank/events/events.ndjson"), desk.path("alerts.ndjson"));
     desk.ok(&["materialize"]);
-    desk.ok(&["warn", "replay", "--no-contagion", "--from", &events, "--to", &alerts]);
+    let replay: [&str; 8] =
+        ["warn", "replay", "--no-contagion", "--from", &events, "--to", &alerts, "--features"];
+    let gone = desk.tarim().args(replay).arg("7").output().unwrap();
+    assert!(text(&gone.stderr).contains("has no generation 7"), "{}", text(&gone.stderr));
+    // The number is enough.
+    desk.ok(&[&replay[..], &["1"]].concat());
     let written = std::fs::read_to_string(&alerts).unwrap();
     let raised: Vec<Json> = written.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let member = raised[0]["member"].as_str().unwrap();
@@ -48,6 +53,29 @@ fn warnings_of_a_bank_are_dealt_with_and_stay_so() {
         let card = server.ok(&deed(verb, verb));
         assert!(card.contains(state) && card.contains("visited: all is well"), "{card}");
     }
+    let unreasoned = server.output(&["dispose", warning, "--member", member, "--by", "zhang"]);
+    assert_eq!(unreasoned.status.code(), Some(2), "only `ack` can do without a reason");
+    assert!(text(&unreasoned.stderr).contains("--why <TEXT>"), "{}", text(&unreasoned.stderr));
+
+    // By whatever it is sorted, the same warnings; those that come first are within the limit.
+    let sorted = |sort: &str, limit: &str| {
+        server.json(&["list", "--member", member, "--sort", sort, "--limit", limit])
+    };
+    let raised = |warning: &Json| warning["last_raised_at"].as_str().unwrap().to_owned();
+    let newest: Vec<String> = sorted("raised", "100000").iter().map(raised).collect();
+    assert!(newest.is_sorted_by(|a, b| a >= b) && newest.len() == listed.len());
+    assert!(!listed.iter().map(raised).is_sorted_by(|a, b| a >= b), "the desk has them in another order");
+    assert_eq!(sorted("raised", "7").iter().map(raised).collect::<Vec<_>>(), newest[..7]);
+    let gravest = sorted("level", "1");
+    assert_eq!(gravest[0]["level"] == "red", listed.iter().any(|warning| warning["level"] == "red"));
+    let table = server.ok(&["list", "--member", member, "--sort", "raised", "--limit", "7"]);
+    assert!(table.contains("opened") && table.contains("last raised"), "{table}");
+    assert!(table.contains("7 warnings, first those raised last; there are more"), "{table}");
+
+    let unknown = server.output(&["list", "--member", "099"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    let said = text(&unknown.stderr);
+    assert!(said.contains("--member 099: the desk does not know it; there are 001, 002"), "{said}");
     let table = server.ok(&["list", "--member", member, "--state", "closed"]);
     assert!(table.contains(warning) && table.contains("1 warnings"), "{table}");
     let closed = server.json(&["show", warning, "--member", member]);
@@ -145,7 +173,14 @@ fn account_managers_are_told_at_once_in_digests_and_of_what_nobody_looks_into() 
     let table = server.ok(&["inbox", "--member", "001", "--manager", "m001001"]);
     assert!(table.contains("m001001") && table.contains(" pushes"), "{table}");
     let none = server.output(&["digest", "--member", "001", "--manager", "m001001"]);
-    assert!(text(&none.stderr).contains("had no digest yet"), "{}", text(&none.stderr));
+    let said = text(&none.stderr);
+    assert!(said.contains("had no digest yet: at the times of day that `digest_at` says"), "{said}");
+    let nobody = server.output(&["inbox", "--member", "001", "--manager", "m001-001"]);
+    let said = text(&nobody.stderr);
+    assert!(said.contains("nothing was pushed to `m001-001` of member 001; there are "), "{said}");
+    assert!(said.contains("(did you mean m001001?)") && text(&nobody.stdout).contains("0 pushes"), "{said}");
+    let unknown = server.output(&["inbox", "--member", "099"]);
+    assert!(text(&unknown.stderr).contains("the desk does not know it"), "{}", text(&unknown.stderr));
     server.kill();
 
     // 19:00: what was due at 15:00 and 16:30 comes at the start.

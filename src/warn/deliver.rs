@@ -6,14 +6,14 @@ use comfy_table::{CellAlignment, Table};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use tarim_warning::delivery::{History, ReaderCount, deliver};
 
-use super::managers;
+use super::managers::{self, Told};
 use crate::{home::Home, materialize::LINES};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     tarim warn replay --from bank/events/events.ndjson --to alerts.ndjson\n  \
     tarim warn deliver --from alerts.ndjson --to pushes.ndjson\n\n\
-    Alerts come at the time when they arose, and nobody looks into anything: so escalations are the most that there can be.\n\
+    Alerts come at the time when they arose, and nobody looks into anything: so escalations are the most that there can be. \
     Account managers are those of the datamart as it is now. Change [delivery] in the rulebook's warnings/, and run it again.")]
 pub struct Args {
     /// File of alerts, .ndjson or .pb, as `tarim warn replay` writes it
@@ -31,7 +31,7 @@ pub struct Args {
 }
 
 pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
-    let (policy, source) = managers::read(home, args.published)?;
+    let Told { policy, source, .. } = managers::read(home, args.published)?;
     let Some(policy) = policy else {
         anyhow::bail!(
             "the rulebook does not say how alerts are pushed\n    \

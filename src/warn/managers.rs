@@ -19,16 +19,26 @@ pub struct Source {
     sql: String,
 }
 
+/// What a rulebook says of who is told.
+#[derive(Default)]
+pub struct Told {
+    /// None: nothing is pushed.
+    pub policy: Option<Policy>,
+    /// None: nobody has an account manager.
+    pub source: Option<Source>,
+    /// Codes of the members; none: it does not say.
+    pub members: Vec<String>,
+}
+
 /// What the rulebook says of pushes, and where it finds account managers.
-pub fn read(home: &Home, published: bool) -> anyhow::Result<(Option<Policy>, Option<Source>)> {
+pub fn read(home: &Home, published: bool) -> anyhow::Result<Told> {
     let folder = home.rulebook_of(published)?;
     let book = WarningBook::read(&folder)?;
-    let Some(policy) = book.delivery() else { return Ok((None, None)) };
-    let source = policy.managers_sql.clone().map(|sql| {
-        let standards = book.standards().clone();
-        Source { datamart: home.datamart(), standards, sql }
-    });
-    Ok((Some(policy.clone()), source))
+    let policy = book.delivery().cloned();
+    let sql = policy.as_ref().and_then(|policy| policy.managers_sql.clone());
+    let source =
+        sql.map(|sql| Source { datamart: home.datamart(), standards: book.standards().clone(), sql });
+    Ok(Told { policy, source, members: book.members().to_vec() })
 }
 
 /// Asks the datamart as it is now. Without a query nobody has an account manager.

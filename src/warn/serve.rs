@@ -21,7 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     kafka::pair,
-    managers::{self, Source},
+    managers::{self, Source, Told},
     metrics,
 };
 use crate::{home::Home, materialize::parse_time};
@@ -30,19 +30,19 @@ use crate::{home::Home, materialize::parse_time};
 #[command(after_help = "Examples:\n  \
     tarim warn serve --alerts-file alerts.ndjson        # what `tarim warn replay --to` wrote\n  \
     tarim warn serve --brokers 127.0.0.1:9092\n  \
-    tarim warn serve --listen 0.0.0.0:7411 --tls-cert server.pem --tls-key server.key --tls-client-ca clients.pem\n  \
+    tarim warn serve --listen 0.0.0.0:7411 --tls-cert server.pem --tls-key server.key\n  \
     tarim warn serve --metrics 127.0.0.1:9466 &  curl -s http://127.0.0.1:9466/metrics\n  \
     tarim warn list --member 001 --level red\n  \
     kcat -b 127.0.0.1:9092 -C -t tarim.warning.changes\n\n\
     Alerts open warnings; a repeat while one stands raises its count. What was taken and what was done is in --state, on \
     disk before it is answered; an alert that comes twice changes nothing. Changes go to --changes after that, at least \
-    once, each with its change_id. What stands against each customer goes to --standing, for `tarim serve\n    \
+    once, each with its change_id. What stands against each customer goes to --standing, for `tarim serve \
     --warnings-brokers`; on this machine it can follow --state instead. SIGTERM and ctrl-c finish what was accepted.\n\n\
     If the rulebook has a [delivery], each alert is pushed to the customer's account manager, at once or in a digest, and \
     escalated if nobody looks into it; pushes go to --pushes, and `tarim warn inbox` lists them. `managers_sql` is asked of \
     the datamart at the start, and every --managers-every-m minutes again.\n\n\
-    --metrics answers Prometheus: calls by code and how long they took, warnings that stand, how far alerts are read.\n\n\
-    grpcurl -plaintext 127.0.0.1:7411 list")]
+    --metrics answers Prometheus: calls by code and how long they took, warnings that stand, how far alerts are read. Any \
+    gRPC client may call: `grpcurl -plaintext 127.0.0.1:7411 list` shows what.")]
 pub struct Args {
     /// Address to listen on; port 0 takes a free one and prints it
     #[arg(long, default_value = "127.0.0.1:7411", value_name = "ADDRESS")]
@@ -156,8 +156,8 @@ impl Args {
 pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let state = args.state.clone().unwrap_or_else(|| home.warnings().join("ledger"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let (policy, source) = match args.no_pushes {
-        true => (None, None),
+    let Told { policy, source, members } = match args.no_pushes {
+        true => Told::default(),
         false => managers::read(home, args.published)?,
     };
     let pushing = match policy {
@@ -175,7 +175,7 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     if let Some(file) = &args.alerts_file {
         take(&ledger, file, &args)?;
     }
-    let served = runtime.block_on(serve(&args, &ledger, source));
+    let served = runtime.block_on(serve(&args, &ledger, members, source));
     // What is not noted as sent by now is sent after a restart.
     ledger.close().map_err(anyhow::Error::new)?;
     served?;
@@ -202,7 +202,12 @@ fn take(ledger: &Ledger, file: &Path, args: &Args) -> anyhow::Result<()> {
 /// So often it is looked whether something ended by itself, and whether something is due.
 const LOOK: Duration = Duration::from_millis(200);
 
-async fn serve(args: &Args, ledger: &Arc<Ledger>, source: Option<Source>) -> anyhow::Result<()> {
+async fn serve(
+    args: &Args,
+    ledger: &Arc<Ledger>,
+    members: Vec<String>,
+    source: Option<Source>,
+) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let shutdown = async move {
@@ -213,7 +218,8 @@ async fn serve(args: &Args, ledger: &Arc<Ledger>, source: Option<Source>) -> any
         Some(address) => Some(metrics::listen(address).await?),
         None => None,
     };
-    let running = service::serve(args.config(), ledger.clone(), shutdown).await?;
+    let config = Config { members, ..args.config() };
+    let running = service::serve(config, ledger.clone(), shutdown).await?;
     let feeding = match &args.alerts_file {
         // All of them are taken, and no others come.
         Some(_) => None,

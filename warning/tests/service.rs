@@ -40,9 +40,16 @@ impl Served {
     }
 
     async fn with(ledger: Ledger) -> Self {
+        Self::of_members(ledger, &[]).await
+    }
+
+    /// With a rulebook of these members.
+    async fn of_members(ledger: Ledger, members: &[&str]) -> Self {
         let ledger = Arc::new(ledger);
+        let members = members.iter().map(|code| (*code).to_owned()).collect();
         let (stop, stopped) = oneshot::channel();
-        let config = Config { clock: Clock::Fixed(NOW_US), ..Config::on("127.0.0.1:0".parse().unwrap()) };
+        let on = Config::on("127.0.0.1:0".parse().unwrap());
+        let config = Config { clock: Clock::Fixed(NOW_US), members, ..on };
         let running = serve(config, ledger.clone(), async { drop(stopped.await) }).await.unwrap();
         let url = format!("http://{}", running.address());
         let channel = Channel::from_shared(url).unwrap().connect().await.unwrap();
@@ -212,6 +219,22 @@ async fn members_are_kept_apart() {
     client.acknowledge(request("002", "r1", 2)).await.unwrap();
     let listed = client.list_warnings(list("002")).await.unwrap().into_inner();
     assert_eq!(listed.warnings.iter().map(|w| w.warning_id.clone()).collect::<Vec<_>>(), [id(2)]);
+    served.end().await;
+}
+
+#[tokio::test]
+async fn who_asks_for_a_member_that_nobody_knows_is_told_who_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut served = Served::of_members(Ledger::open(folder.path()).unwrap(), &["001", "003"]).await;
+    served.raise(vec![alert(1, "002", "c1", Level::Red), alert(2, "001", "c1", Level::Red)]);
+    // A member that the rulebook no longer has is known by its warnings, one without warnings by the rulebook.
+    for (member, known) in [("099", &["001", "002", "003"][..]), ("001", &[]), ("002", &[]), ("003", &[])] {
+        let told = served.client.list_warnings(list(member)).await.unwrap().into_inner();
+        assert_eq!(told.known_members, known, "{member}");
+        let inbox = ListPushesRequest { member: member.into(), ..Default::default() };
+        let told = served.client.list_pushes(inbox).await.unwrap().into_inner();
+        assert_eq!(told.known_members, known, "{member}");
+    }
     served.end().await;
 }
 
@@ -387,6 +410,13 @@ async fn an_account_manager_has_an_inbox() {
     let foreign = ListPushesRequest { manager: "m1".into(), ..page };
     let status = client.list_pushes(foreign).await.unwrap_err();
     assert!(status.message().starts_with("page_token: it is of another list"), "{status}");
+    // Who asks for somebody to whom nothing was pushed is told to whom something was.
+    let others = |name: &str| inbox("001", name);
+    let managers = client.list_pushes(others("nobody")).await.unwrap().into_inner().known_managers;
+    assert_eq!(managers, ["branch_head", "m1", "unassigned"]);
+    for known in ["", "m1", "unassigned"] {
+        assert!(client.list_pushes(others(known)).await.unwrap().into_inner().known_managers.is_empty());
+    }
     let kind = ListPushesRequest { kind: PushKind::Digest.into(), ..inbox("001", "m1") };
     assert_eq!(client.list_pushes(kind).await.unwrap().into_inner().pushes.len(), 1);
     for (bad, field) in [

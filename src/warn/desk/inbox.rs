@@ -4,10 +4,11 @@ use std::fmt::Write;
 
 use anyhow::Context;
 use comfy_table::{ContentArrangement, Table};
+use tarim_datamart::nearest;
 use tarim_proto::warning::v1::{DigestLine, Level, ListPushesRequest, PushKind, PushMessage};
 use tarim_warning::delivery::push_json;
 
-use super::{Desk, said, show};
+use super::{Desk, known, said, show, there_are};
 use crate::materialize::LINES;
 
 #[derive(clap::Args)]
@@ -62,17 +63,22 @@ impl KindWord {
 }
 
 pub fn inbox(args: Inbox) -> anyhow::Result<()> {
+    let manager = args.manager.unwrap_or_default();
     let request = ListPushesRequest {
         member: args.desk.member.clone(),
-        manager: args.manager.unwrap_or_default(),
+        manager: manager.clone(),
         kind: args.kind.map_or(PushKind::Unspecified, KindWord::wire).into(),
         ..Default::default()
     };
     let mut pushes = Vec::new();
-    let more = list(&args.desk, request, |push| {
+    let (more, others) = list(&args.desk, request, |push| {
         pushes.push(push);
         pushes.len() < args.limit
     })?;
+    // Whoever has customers to whom nothing happens is not told anything either, so this is no error.
+    if let Some(others) = others {
+        eprintln!("nothing was pushed to `{}` of member {}; {others}", manager, args.desk.member);
+    }
     if args.desk.json {
         pushes.iter().for_each(|push| println!("{}", push_json(push)));
         return Ok(());
@@ -92,7 +98,7 @@ pub fn digest(args: Digest) -> anyhow::Result<()> {
     };
     // All parts of the one that is wanted: the last part comes first.
     let (mut parts, mut numbers): (Vec<PushMessage>, Vec<u32>) = (Vec::new(), Vec::new());
-    list(&args.desk, request, |push| {
+    let (_, others) = list(&args.desk, request, |push| {
         let number = push.digest.as_ref().map_or(0, |digest| digest.number);
         if numbers.last() != Some(&number) {
             numbers.push(number);
@@ -104,7 +110,14 @@ pub fn digest(args: Digest) -> anyhow::Result<()> {
     })?;
     parts.reverse();
     let first = parts.first().with_context(|| match numbers.len() {
-        0 => format!("`{}` of member {} had no digest yet", args.manager, args.desk.member),
+        0 => {
+            let others = others.map_or_else(String::new, |others| format!("\n    nothing was pushed to it at all; {others}"));
+            format!(
+                "`{}` of member {} had no digest yet: at the times of day that `digest_at` says ([delivery] in warnings/ of the \
+                 rulebook) there is one for everybody for whom something waits{others}",
+                args.manager, args.desk.member
+            )
+        }
         n => format!(
             "`{}` of member {} had {n} digests: give a smaller --back",
             args.manager, args.desk.member
@@ -119,23 +132,30 @@ pub fn digest(args: Digest) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Pushes, the newest first, until `wants` has seen enough. True: there are more.
+/// Pushes, the newest first, until `wants` has seen enough. True: there are more. And of a manager to whom nothing was pushed, to
+/// whom something was.
 fn list(
     desk: &Desk,
     mut request: ListPushesRequest,
     mut wants: impl FnMut(PushMessage) -> bool,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<(bool, Option<String>)> {
     desk.ask(async |client| {
         loop {
             let answer = said(client.list_pushes(request.clone()).await)?;
+            known("--member", &request.member, &answer.known_members)?;
+            let others = there_are(&answer.known_managers).map(|others| {
+                let names: Vec<&str> = answer.known_managers.iter().map(String::as_str).collect();
+                let near = nearest(&request.manager, &names);
+                others + &near.map_or_else(String::new, |near| format!(" (did you mean {near}?)"))
+            });
             let mut pushes = answer.pushes.into_iter();
             while let Some(push) = pushes.next() {
                 if !wants(push) {
-                    return Ok(pushes.next().is_some() || !answer.next_page_token.is_empty());
+                    return Ok((pushes.next().is_some() || !answer.next_page_token.is_empty(), others));
                 }
             }
             if answer.next_page_token.is_empty() {
-                return Ok(false);
+                return Ok((false, others));
             }
             request.page_token = answer.next_page_token;
         }

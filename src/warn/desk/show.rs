@@ -15,7 +15,8 @@ pub fn table(warnings: &[Warning]) -> Table {
     table.load_preset(LINES);
     table.set_header([
         "warning",
-        "raised",
+        "opened",
+        "last raised",
         "level",
         "state",
         "alerts",
@@ -28,6 +29,7 @@ pub fn table(warnings: &[Warning]) -> Table {
         let alert = warning.alert.clone().unwrap_or_default();
         table.add_row([
             warning.warning_id.clone(),
+            minute(warning.first_raised_at_us),
             minute(warning.last_raised_at_us),
             level(warning),
             state(warning.state().as_str_name()),

@@ -84,6 +84,15 @@ impl Inbox {
         members.values_mut().for_each(|member| member.forget(before_us));
     }
 
+    /// To whom of a member something was pushed that is still here, in no order.
+    pub fn readers(&self, member: &str) -> Vec<String> {
+        let members = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let of = members.get(member);
+        of.map_or_else(Vec::new, |of| {
+            of.by_reader.keys().map(|reader| of.readers.text(*reader).to_string()).collect()
+        })
+    }
+
     /// The newest pushes of a member that are wanted, from those made before number `before`.
     pub fn page(&self, member: &str, filter: &PushFilter, before: Option<u32>, size: usize) -> PushPage {
         let members = self.0.read().unwrap_or_else(PoisonError::into_inner);

@@ -70,6 +70,16 @@ impl View {
         self.whole.read().member(member)?.seen_of_alert(alert)
     }
 
+    /// Whether there is a warning of this member.
+    pub fn has(&self, member: &str) -> bool {
+        self.whole.read().member(member).is_some()
+    }
+
+    /// Members of whom there are warnings, in no order.
+    pub fn members(&self) -> Vec<String> {
+        self.whole.read().members().map(|member| member.name().to_string()).collect()
+    }
+
     /// Of these warnings of a member those that there are.
     pub fn numbered(&self, member: &str, numbers: impl Iterator<Item = u32>) -> Vec<Arc<Warning>> {
         let whole = self.whole.read();

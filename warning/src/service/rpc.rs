@@ -1,6 +1,6 @@
 //! The calls, as tonic has them.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use tarim_proto::warning::v1::{self as wire, warning_service_server::WarningService};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
@@ -17,12 +17,17 @@ use crate::{
 pub struct Rpc {
     pub ledger: Arc<Ledger>,
     pub clock: Clock,
+    /// Codes of the rulebook's members.
+    pub members: Arc<[String]>,
     /// One for each call in flight.
     pub slots: Arc<Semaphore>,
     /// True once the service is shutting down.
     pub stopping: watch::Receiver<bool>,
     pub calls: Calls,
 }
+
+/// Most names of account managers that an answer has.
+const NAMES_MAX: usize = 1000;
 
 /// Said to whoever comes too late.
 const STOPPING: &str = "the service is shutting down; repeat what has no answer when it is back";
@@ -100,11 +105,13 @@ impl Rpc {
         let filter = convert::filter(&request)?;
         let size = pages::size(request.page_size)?;
         let before = pages::before(&request.page_token, &member, &filter)?;
+        let known_members = self.members_but(&member);
         let answer = self.read(move |view| {
             let page = view.page(&member, &filter, before, size);
             Ok(wire::ListWarningsResponse {
                 warnings: warnings(&page.warnings, view)?,
                 next_page_token: pages::token(&member, &filter, page.before),
+                known_members,
             })
         });
         Ok(Response::new(answer.await?))
@@ -118,6 +125,27 @@ impl Rpc {
         let not_found = || crate::lifecycle::Refused::NotFound { member, warning };
         let found = found.ok_or_else(|| Refusal::from(not_found()))?;
         Ok(Response::new(self.read(move |view| convert::warning(&found, view)).await?))
+    }
+
+    /// All members, if this is none; else none.
+    fn members_but(&self, member: &str) -> Vec<String> {
+        let of_rulebook = self.members.iter().any(|code| code == member);
+        if of_rulebook || self.ledger.view().has(member) {
+            return Vec::new();
+        }
+        let named = self.members.iter().cloned().chain(self.ledger.view().members());
+        named.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// To whom of a member something was pushed, if nothing was to this one; else none.
+    fn managers_but(&self, member: &str, manager: &str) -> Vec<String> {
+        let mut all = self.ledger.inbox().readers(member);
+        if all.iter().any(|name| name == manager) {
+            return Vec::new();
+        }
+        all.sort_unstable();
+        all.truncate(NAMES_MAX);
+        all
     }
 
     async fn standing(
@@ -148,10 +176,15 @@ impl Rpc {
         let size = pages::size(request.page_size)?;
         let before = pages::before(&request.page_token, &member, &filter)?;
         let page = self.ledger.inbox().page(&member, &filter, before, size);
+        let known_members = self.members_but(&member);
+        let known_managers =
+            filter.reader.as_ref().map_or_else(Vec::new, |name| self.managers_but(&member, name));
         let answer = self.read(move |view| {
             Ok(wire::ListPushesResponse {
                 pushes: page.pushes.iter().map(|push| push.wire(view)).collect::<Result<_, _>>()?,
                 next_page_token: pages::token(&member, &filter, page.before),
+                known_members,
+                known_managers,
             })
         });
         Ok(Response::new(answer.await?))

@@ -30,6 +30,8 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// What time it is when a change is made.
     pub clock: Clock,
+    /// Codes of the rulebook's members; none: only those are known of whom there are warnings.
+    pub members: Vec<String>,
     /// Calls that are in flight at once; one more is refused.
     pub max_in_flight: usize,
     /// How long a shutdown waits, at most, for answers to be taken.
@@ -39,7 +41,8 @@ pub struct Config {
 impl Config {
     /// The defaults, on an address.
     pub fn on(listen: SocketAddr) -> Self {
-        Self { listen, tls: None, clock: Clock::System, max_in_flight: 1024, drain: Duration::from_secs(10) }
+        let (clock, drain) = (Clock::System, Duration::from_secs(10));
+        Self { listen, tls: None, clock, members: Vec::new(), max_in_flight: 1024, drain }
     }
 }
 
@@ -124,6 +127,7 @@ pub async fn serve(
     let rpc = Rpc {
         ledger: ledger.clone(),
         clock: config.clock.clone(),
+        members: config.members.clone().into(),
         slots: slots.clone(),
         stopping: stopping.clone(),
         calls: calls.clone(),
