@@ -20,13 +20,13 @@ use crate::{home::Home, materialize::LINES};
 #[command(after_help = "Examples:\n  \
     tarim warn replay --from bank/events/events.ndjson --to alerts.ndjson\n  \
     tarim warn replay --from events.pb --to alerts.pb --dead rejected.ndjson\n\n\
-    .ndjson is JSON, one event a line; .pb is Protobuf with the length before each message: both are tarim.event.v1.\n\
-    Events stand in the order in which they came to be known. What cannot be taken goes, with the reason, to a file\n\
-    beside the alerts. The same events and rulebook give the same alerts, with the same ids.\n\n\
-    What alerts spread to neighbours ([[spread]] of the warning rules) is taken at once, and written to a file beside\n\
-    the alerts: where their evidence names partition 1, the offset is a record of that file.\n\n\
-    Features that rules read are those of the current generation of the online store, or of the one that --features names,\n\
-    from the first event on.\n\n\
+    .ndjson is JSON, one event a line; .pb is Protobuf with the length before each message: both are tarim.event.v1. Events \
+    stand in the order in which they came to be known. What cannot be taken goes, with the reason, to a file beside the alerts. \
+    The same events and rulebook give the same alerts, with the same ids.\n\n\
+    What alerts spread to neighbours ([[spread]] of the warning rules) is taken at once, and written to a file beside the \
+    alerts: where their evidence names partition 1, the offset is a record of that file.\n\n\
+    Features that rules read are those of the current generation of the online store, or of the one that --features names, from \
+    the first event on.\n\n\
     The files are there when all of them are whole: after a failure they are as they were.")]
 pub struct Args {
     /// File of events, .ndjson or .pb
