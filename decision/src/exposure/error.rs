@@ -21,6 +21,13 @@ pub enum LedgerError {
     /// The disk, or what stands on it.
     #[error(transparent)]
     Disk(Arc<JournalError>),
+    /// There is no such folder.
+    #[error(
+        "there is no exposure ledger in {}\n    fix: name the installation with --home (or TARIM_HOME); `tarim serve` makes it \
+         when the rulebook has limits",
+        .0.display()
+    )]
+    Absent(PathBuf),
     /// A snapshot that cannot be read, and the log does not reach back far enough to do without it.
     #[error(
         "{}: {what}.\n    fix: restore it, or the log's segments from record {wanted} on, from a copy",

@@ -263,6 +263,10 @@ impl Drop for Ledger {
 
 /// The ledger in a folder as it was at a time; a server may be writing to it. Changes nothing.
 pub fn as_of(folder: &Path, at_us: i64) -> Result<Core, LedgerError> {
+    // Of a disk that cannot be read, reading tells.
+    if std::fs::metadata(folder).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
+        return Err(LedgerError::Absent(folder.into()));
+    }
     let disk: Arc<dyn Disk> = Arc::new(Folder::new(folder));
     machine::as_of(&disk, at_us)
 }

@@ -1,5 +1,7 @@
 //! What a ledger is asked, and what it says.
 
+use tarim_datamart::Value;
+
 use super::{
     prospect::pairs,
     scheme::{SchemeSet, Unknown},
@@ -208,9 +210,7 @@ pub struct Breach {
 pub enum Refusal {
     #[error("{}", breached(.0))]
     Breached(Vec<Breach>),
-    #[error(
-        "key `{key}` was used for another operation on exposure `{exposure}`; give each operation its own key"
-    )]
+    #[error("{}", conflict(exposure, key))]
     Conflict { exposure: String, key: String },
     #[error("`{0}` is not a member of the federation")]
     UnknownMember(String),
@@ -229,6 +229,12 @@ pub enum Refusal {
          to repay: of what is out); ask for no more than that, or commit with `grow`, which takes the rest too if there is room"
     )]
     TooMuch { asked_fen: i64, left_fen: i64 },
+    #[error(
+        "the reservation would expire at {}, and the exposure ledger stands at {} already: it takes only what expires later",
+        Value::Timestamp(*expires_us),
+        Value::Timestamp(*now_us)
+    )]
+    Passed { expires_us: i64, now_us: i64 },
     #[error("the reservation of exposure `{0}` has expired; reserve anew")]
     Expired(String),
     #[error(
@@ -240,6 +246,16 @@ pub enum Refusal {
     Invalid(String),
     #[error("the ledger has no room for more {0}")]
     Full(&'static str),
+}
+
+/// Whoever reserves gives no key: the exposure's id is it.
+fn conflict(exposure: &str, key: &str) -> String {
+    match key {
+        "" => format!("`{exposure}` was reserved before with other values; choose another id"),
+        key => format!(
+            "key `{key}` was used for another operation on exposure `{exposure}`; give each operation its own key"
+        ),
+    }
 }
 
 fn breached(breaches: &[Breach]) -> String {

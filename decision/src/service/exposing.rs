@@ -293,6 +293,11 @@ impl Attempt<'_> {
                     breaches.into_iter().map(|b| Short { counter: Some(b.counter), fen: b.shortfall_fen });
                 Ok(Exposed::breached(short))
             }
+            // Who wrote a time can write a later one. Else it is the ledger that is ahead of the clock.
+            Err(e @ LedgerError::Refused(exposure::Refusal::Passed { .. })) => Err(match wanted.expires_us {
+                Some(_) => Refusal::invalid("reserve.expires_at", e.to_string()),
+                None => closed(&e),
+            }),
             Err(e) => Err(refusal(e)),
         }
     }

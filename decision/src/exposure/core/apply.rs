@@ -442,9 +442,7 @@ impl Core {
             return Ok(0);
         }
         if expires_us <= self.now_us {
-            return Err(Refusal::Invalid(
-                "the reservation would expire before it begins; write a later time".into(),
-            ));
+            return Err(Refusal::Passed { expires_us, now_us: self.now_us });
         }
         let minute = expires_us.div_euclid(MINUTE_US) + i64::from(expires_us.rem_euclid(MINUTE_US) > 0);
         u32::try_from(minute)

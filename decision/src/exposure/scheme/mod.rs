@@ -49,6 +49,17 @@ pub struct SchemeSet {
     pub group_edges: Vec<String>,
 }
 
+impl SchemeSet {
+    /// What a counter is apart by, as it is told: `customer`, `industry.section`.
+    pub fn name_of(&self, per: &Per) -> String {
+        let dimension = &self.dimensions[per.dimension as usize];
+        match (per.level as usize).checked_sub(1) {
+            Some(level) => format!("{}.{}", dimension.name, dimension.levels()[level]),
+            None => dimension.name.clone(),
+        }
+    }
+}
+
 /// Index of the dimension `customer`.
 pub const CUSTOMER: u32 = 0;
 /// Index of the dimension `group`.

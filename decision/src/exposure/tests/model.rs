@@ -91,7 +91,7 @@ impl Model {
                     return Ok(before);
                 }
                 if r.expires_us != 0 && r.expires_us <= self.now_us {
-                    return Err("Invalid".into());
+                    return Err("Passed".into());
                 }
                 self.check_reserve(r)?;
                 let new = Exposure::of(r);

@@ -6,6 +6,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use tarim_datamart::Value;
 use tokio::sync::watch;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
@@ -220,22 +221,41 @@ impl Keeper {
 /// A ledger's time does not go back. What is tried on a time that has not come must not take it there.
 fn check_clock(ledger: &Ledger, clock: Clock) -> Result<(), ExposureError> {
     let (held, at_us) = ledger.ask(|core| (core.sequence(), core.now_us()))?;
-    let real_us = Clock::System.now_us();
-    let ahead = |us: i64| us.saturating_sub(real_us) / 1_000_000;
+    let (now_us, real_us) = (clock.now_us(), Clock::System.now_us());
     if let Clock::Fixed(us) = clock
         && us > real_us
         && held > 0
     {
-        let now = tarim_datamart::Value::Timestamp(us).to_string();
-        return Err(ExposureError::Future { now, ahead: ahead(us), operations: held });
+        let (now, ahead) = (Value::Timestamp(us).to_string(), seconds(us, real_us));
+        return Err(ExposureError::Future { now, ahead, operations: held });
     }
-    if ahead(at_us) > 60 {
-        tracing::warn!(
-            "the exposure ledger's time stands until the clock is there: it is {} s ahead",
-            ahead(at_us)
-        );
+    if let Some(said) = behind(at_us, now_us) {
+        tracing::warn!("{said}");
     }
     Ok(())
+}
+
+/// Clocks of two machines, or of one that was set right, may be so far apart.
+const APART_S: i64 = 60;
+
+/// What is said of a clock that the ledger's time is ahead of. It is no reason to refuse: decisions, drawings and repayments go on,
+/// and what does not expire holds its room, so nothing is oversold.
+fn behind(at_us: i64, now_us: i64) -> Option<String> {
+    let ahead = seconds(at_us, now_us);
+    (ahead > APART_S).then(|| {
+        format!(
+            "the exposure ledger stands at {}, {ahead} seconds ahead of this server's clock ({}), and its time does not go back: \
+             until the clock is there nothing expires, and no reservation is taken that would expire before. If the clock is \
+             slow, set it. If the ledger was once kept by a clock that was fast, bring a copy of its folder back that was made \
+             before, or wait. To try something on a past day (--now), take another installation (--home)",
+            Value::Timestamp(at_us),
+            Value::Timestamp(now_us)
+        )
+    })
+}
+
+fn seconds(later_us: i64, earlier_us: i64) -> i64 {
+    later_us.saturating_sub(earlier_us) / 1_000_000
 }
 
 /// But for the rulebook's version: who changes a policy alone does not have all exposures counted anew.
@@ -249,4 +269,22 @@ fn same(a: &SchemeSet, b: &SchemeSet) -> bool {
 
 fn thread(e: tokio::task::JoinError) -> ExposureError {
     ExposureError::Thread(e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ledger_that_is_ahead_of_the_clock_is_told_with_both_times() {
+        let now_us = 1_782_777_600_000_000;
+        for (ahead_s, is_told) in [(-86_400, false), (0, false), (60, false), (61, true), (86_400, true)] {
+            let said = behind(now_us + ahead_s * 1_000_000, now_us);
+            assert_eq!(said.is_some(), is_told, "{ahead_s}: {said:?}");
+        }
+        let said = behind(now_us + 86_400_000_000, now_us).unwrap_or_default();
+        for part in ["2026-07-01T00:00:00Z", "86400 seconds", "2026-06-30T00:00:00Z", "--home"] {
+            assert!(said.contains(part), "{part} in: {said}");
+        }
+    }
 }

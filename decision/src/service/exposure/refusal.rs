@@ -47,7 +47,9 @@ impl Refusal {
                 R::Breached(_) | R::TooMuch { .. } | R::Expired(_) | R::Gone(_) => Code::FailedPrecondition,
                 R::Conflict { .. } | R::Filed { .. } => Code::AlreadyExists,
                 R::UnknownMember(_) | R::UnknownExposure { .. } | R::UnknownLarge { .. } => Code::NotFound,
-                R::UnknownValue(_) | R::Missing(_) | R::Invalid(_) => Code::InvalidArgument,
+                R::UnknownValue(_) | R::Missing(_) | R::Passed { .. } | R::Invalid(_) => {
+                    Code::InvalidArgument
+                }
                 R::Full(_) => Code::ResourceExhausted,
             },
             Self::NotFound(_) => Code::NotFound,
@@ -88,7 +90,9 @@ impl Refusal {
             }
             Self::Refused(ledger::Refusal::Missing(_)) => Some("attributes".into()),
             // What else a ledger finds invalid was checked before, but for the one thing that takes its time.
-            Self::Refused(ledger::Refusal::Invalid(_)) => Some("expires_at".into()),
+            Self::Refused(ledger::Refusal::Passed { .. } | ledger::Refusal::Invalid(_)) => {
+                Some("expires_at".into())
+            }
             _ => None,
         }
     }
@@ -137,6 +141,7 @@ impl From<LedgerError> for Refusal {
             LedgerError::Refused(refusal) => Self::Refused(refusal),
             LedgerError::Busy => Self::Busy("operations wait".into()),
             LedgerError::TooEarly(_) => Self::Absent(format!("as_of: {e}")),
+            LedgerError::Absent(_) => Self::Absent(e.to_string()),
             LedgerError::Closed(_) | LedgerError::Disk(_) => Self::Unavailable(e.to_string()),
             LedgerError::Snapshot { .. } => Self::Internal(e.to_string()),
         }

@@ -11,9 +11,10 @@ use tonic::Code;
 
 use super::{LIMITS, desk, limited, reason, reserving, serve, shown, taken, used};
 use crate::{
+    exposure::{Config, Ledger, Operation, Tick},
     journal::{Journal, power::Power},
     service::tests::{
-        bank::{Bank, direct, request},
+        bank::{Bank, direct, request, us},
         calls::{batch, stream},
         exposures::{Limited, client, utilisation},
     },
@@ -89,6 +90,33 @@ async fn unknown_room_is_never_approved() {
     assert_eq!(decision.outcome(), Outcome::Approve);
     let refused = served.decide(&reserving("r2", "c1")).await.expect_err("nobody knows what");
     assert!(refused.message().starts_with("reserve: the rulebook does not say"), "{refused:?}");
+    served.end().await.expect("in order");
+}
+
+/// A ledger that a fast clock once kept goes on from there, and it is told from whoever wrote a time that has passed.
+#[tokio::test]
+async fn a_ledger_that_is_ahead_of_the_clock_takes_what_expires_later() {
+    let limited = limited().await;
+    let ahead_us = us("2026-09-01");
+    let ledger = Ledger::open_on(Arc::new(limited.disk.clone()), Config::new(Arc::new(move || ahead_us)));
+    let ledger = ledger.expect("a whole disk");
+    ledger.call(Operation::Tick(Tick {})).expect("whatever expired");
+    ledger.close().expect("in order");
+    let served = serve(&limited, memory()).await;
+    let until = |time: &str| Some(prost_types::Timestamp { seconds: us(time) / 1_000_000, nanos: 0 });
+    let wrong = with(Reserve { amount_fen: None, expires_at: until("2026-08-01") });
+    for (request, code, field, expires) in [
+        (reserving("r1", "c1"), Code::Unavailable, "", "2026-07-30T10:00:00Z"),
+        (wrong, Code::InvalidArgument, "reserve.expires_at: ", "2026-08-01T00:00:00Z"),
+    ] {
+        let refused = served.decide(&request).await.expect_err("it would expire before");
+        assert_eq!(refused.code(), code, "{refused:?}");
+        let said = refused.message();
+        assert!(said.starts_with(field) && said.contains(expires), "{said}");
+        assert!(said.contains("stands at 2026-09-01T00:00:00Z"), "{said}");
+    }
+    let later = with(Reserve { amount_fen: None, expires_at: until("2026-10-01") });
+    assert!(taken(&served.decide(&later).await.expect("decided")).is_some());
     served.end().await.expect("in order");
 }
 

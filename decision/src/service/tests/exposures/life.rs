@@ -120,6 +120,7 @@ async fn once_and_by_its_own_member_alone() {
     assert_eq!(again, first);
     let other = client.reserve(reserve("001", "a1", "c1", 901)).await.expect_err("another content");
     assert_eq!(other.code(), Code::AlreadyExists);
+    assert_eq!(other.message(), "`a1` was reserved before with other values; choose another id");
 
     // Another member has no such exposure, by whatever way it asks.
     let theirs = CommitRequest { member: "002".into(), ..commit("a1", "d1", 1) };
