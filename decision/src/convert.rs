@@ -50,7 +50,7 @@ pub fn field_value<'v>(field: &Field, value: FieldValue<'v>) -> Result<ValueRef<
             field.parse(text).map_err(|broken| broken.of_field(&field.name).to_owned())?
         }
         (Type::Timestamp, FieldValue::Timestamp(time)) => ValueRef::Timestamp(microseconds(&time)?),
-        (ty, value) => return Err(format!("a {} is no {ty}", kind_name(value))),
+        (ty, value) => return Err(format!("it is {}, and must be {}", kind_name(value), type_name(ty))),
     })
 }
 
@@ -60,15 +60,28 @@ impl<'v> Sent<'v> for FieldValue<'v> {
     }
 }
 
+/// As JSON has it, with the field of `Value` that it came in.
 fn kind_name(value: FieldValue<'_>) -> &'static str {
     match value {
-        FieldValue::None => "value without a kind",
-        FieldValue::Bool(_) => "bool_value",
-        FieldValue::Int(_) => "int_value",
-        FieldValue::Double(_) => "double_value",
-        FieldValue::Text(_) => "string_value",
-        FieldValue::Date(_) => "date_value",
-        FieldValue::Timestamp(_) => "timestamp_value",
+        FieldValue::None => "a value without a kind",
+        FieldValue::Bool(_) => "true or false (bool_value)",
+        FieldValue::Int(_) => "a whole number (int_value)",
+        FieldValue::Double(_) => "a number (double_value)",
+        FieldValue::Text(_) => "a text (string_value)",
+        FieldValue::Date(_) => "a date (date_value)",
+        FieldValue::Timestamp(_) => "a time (timestamp_value)",
+    }
+}
+
+/// What is to be sent.
+fn type_name(ty: Type) -> &'static str {
+    match ty {
+        Type::Boolean => "true or false (bool_value)",
+        Type::Int64 => "a whole number (int_value)",
+        Type::Float64 => "a number (double_value)",
+        Type::Utf8 => "a text (string_value)",
+        Type::Date32 => "a date such as \"2026-01-31\" (string_value or date_value)",
+        Type::Timestamp => "a time such as \"2026-01-31T10:00:00Z\" (string_value or timestamp_value)",
     }
 }
 
@@ -336,6 +349,9 @@ mod tests {
         }
         let field = table.field("income").expect("a field");
         assert!(field_value(field, FieldValue::None).is_ok_and(ValueRef::is_null));
+        // Whoever writes JSON knows no names of the wire, and whoever has a typed client no others.
+        let said = field_value(field, FieldValue::Text("0.5")).unwrap_err();
+        assert_eq!(said, "it is a text (string_value), and must be a number (double_value)");
     }
 
     #[test]
