@@ -7,6 +7,7 @@ mod request;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
+use clap::ArgGroup;
 use tarim_proto::decision::v1::{
     Decision, DecisionRequest, Reserve, decision_service_client::DecisionServiceClient,
     streamed_decision::Result as Streamed,
@@ -22,29 +23,30 @@ use crate::{endpoint::Tls, home::Home};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples, with a customer of the demo's bank:\n  \
-    application='{\"customer_id\": \"c0010000001\", \"id_number\": \"450102198903071239\", \"amount_fen\": 5000000,\n    \
-    \"term_months\": 12, \"purpose\": \"travel\", \"guarantee_type\": \"credit\"}'\n  \
+    application='{\"customer_id\": \"c0010000001\", \"id_number\": \"450102198903071239\",\n    \
+    \"amount_fen\": 5000000, \"term_months\": 12, \"purpose\": \"travel\", \"guarantee_type\": \"credit\"}'\n  \
     tarim decide --member 001 --product salary_loan --application \"$application\"\n  \
-    tarim decide --call score --lang zh --member 001 --product salary_loan --application \"$application\"\n  \
-    tarim decide --file requests.ndjson --stream --json\n  \
-    tarim decide --reserve --member 001 --product salary_loan --application \"$application\"\n\n\
-    A line of the file: {\"request_id\": \"r1\", \"member\": \"001\", \"product\": \"salary_loan\", \
-    \"application\": {…}, \"reserve\": true}\n\
+    tarim decide --call score --member 001 --product salary_loan --application \"$application\"\n  \
+    tarim decide --reserve --member 001 --product salary_loan --application \"$application\"\n  \
+    tarim decide --file requests.ndjson --stream --json\n\n\
+    A line of the file:\n  \
+    {\"request_id\": \"r1\", \"member\": \"001\", \"product\": \"salary_loan\", \"application\": {…}, \"reserve\": true}\n\n\
     Fields are those of the standard `applications`: those that it marks `required` must be given, or the request is \
     refused (INVALID_ARGUMENT); others that are left out are unknown. JSON's types are read by it: a date is \
     \"2026-01-31\". A request id that was used before gives the decision that was made then.")]
+#[command(group = ArgGroup::new("asked").required(true).args(["application", "file"]))]
 pub struct Args {
     /// Where the server is
     #[arg(long, default_value = "http://127.0.0.1:50051", value_name = "URL")]
     server: String,
     /// Code of the legal entity that decides
-    #[arg(long, required_unless_present = "file", value_name = "CODE")]
+    #[arg(long, requires = "application", value_name = "CODE")]
     member: Option<String>,
     /// Product that is applied for
-    #[arg(long, required_unless_present = "file", value_name = "ID")]
+    #[arg(long, requires = "application", value_name = "ID")]
     product: Option<String>,
     /// Fields of the application, as JSON
-    #[arg(long, required_unless_present = "file", value_name = "JSON")]
+    #[arg(long, requires_all = ["member", "product"], value_name = "JSON")]
     application: Option<String>,
     /// Id of the request, unique within the member; default: a new one
     #[arg(long, conflicts_with = "file", value_name = "ID")]
@@ -103,10 +105,14 @@ pub fn run(_home: &Home, args: Args) -> anyhow::Result<()> {
         } else {
             one_by_one(client, &args, &mut shown).await?;
         }
-        if shown.refused > 0 {
-            bail!("{} of {} requests got no decision", shown.refused, shown.requests);
+        match (shown.requests, shown.refused) {
+            (0, _) => bail!(
+                "{}: there is no request in it\n    fix: write one JSON object a line; `tarim decide --help` shows one",
+                args.file.unwrap_or_default().display()
+            ),
+            (_, 0) => Ok(()),
+            (requests, refused) => bail!("{refused} of {requests} requests got no decision"),
         }
-        Ok(())
     })
 }
 
@@ -139,7 +145,7 @@ async fn connect(args: &Args) -> anyhow::Result<Client> {
 async fn one_by_one(mut client: Client, args: &Args, shown: &mut Shown) -> anyhow::Result<()> {
     for request in requests(args)? {
         let request = request?;
-        let id = request.request_id.clone();
+        let asked = Asked::of(&request);
         let answer = match args.call {
             Call::Decide => client.decide(request).await,
             Call::Admission => client.check_admission(request).await,
@@ -148,7 +154,7 @@ async fn one_by_one(mut client: Client, args: &Args, shown: &mut Shown) -> anyho
             Call::Limit => client.assign_limit(request).await,
             Call::Rate => client.quote_rate(request).await,
         };
-        shown.show(&id, answer.map(tonic::Response::into_inner))?;
+        shown.show(&asked, answer.map(tonic::Response::into_inner));
     }
     Ok(())
 }
@@ -156,10 +162,14 @@ async fn one_by_one(mut client: Client, args: &Args, shown: &mut Shown) -> anyho
 async fn stream(mut client: Client, args: &Args, shown: &mut Shown) -> anyhow::Result<()> {
     let requests = requests(args)?;
     let (sender, receiver) = tokio::sync::mpsc::channel(256);
+    // Answers come in the order of the requests.
+    let (ask, asked) = std::sync::mpsc::channel();
     // Reading blocks, so it has a thread; a line that cannot be read ends the stream behind those before it.
     let reader = std::thread::spawn(move || -> anyhow::Result<()> {
         for request in requests {
-            if sender.blocking_send(request?).is_err() {
+            let request = request?;
+            let asked = Asked::of(&request);
+            if ask.send(asked).is_err() || sender.blocking_send(request).is_err() {
                 break;
             }
         }
@@ -173,9 +183,22 @@ async fn stream(mut client: Client, args: &Args, shown: &mut Shown) -> anyhow::R
             Some(Streamed::Error(error)) => Err(Status::new(error.code.into(), error.message)),
             None => bail!("{}: an answer that this client does not know", answer.request_id),
         };
-        shown.show(&answer.request_id, result)?;
+        let asked = asked.recv().context("the server has answered what nobody asked")?;
+        shown.show(&asked, result);
     }
     reader.join().map_err(|_| anyhow::anyhow!("the reader of the requests panicked"))?
+}
+
+/// What an answer does not tell of its request.
+struct Asked {
+    request_id: String,
+    reserves: bool,
+}
+
+impl Asked {
+    fn of(request: &DecisionRequest) -> Self {
+        Self { request_id: request.request_id.clone(), reserves: request.reserve.is_some() }
+    }
 }
 
 /// What is shown, and how often there was nothing to show.
@@ -187,17 +210,17 @@ struct Shown {
 }
 
 impl Shown {
-    fn show(&mut self, request_id: &str, answer: Result<Decision, Status>) -> anyhow::Result<()> {
+    fn show(&mut self, asked: &Asked, answer: Result<Decision, Status>) {
+        let Asked { request_id, reserves } = asked;
         self.requests += 1;
         self.refused += u64::from(answer.is_err());
         match (answer, self.json) {
             (Ok(decision), true) => println!("{}", json::decision(&decision)),
-            (Ok(decision), false) => println!("{}", card::card(&decision, self.lang)),
+            (Ok(decision), false) => println!("{}", card::card(&decision, *reserves, self.lang)),
             (Err(status), true) => println!("{}", json::error(request_id, &status)),
             (Err(status), false) => {
                 println!("request {request_id}: {}: {}\n", json::code(&status), status.message());
             }
         }
-        Ok(())
     }
 }

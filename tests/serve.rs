@@ -92,6 +92,13 @@ fn a_decision_is_shown_as_a_card_and_as_json() {
         let expected = [("f1", "APPROVE"), ("f2", "REFER"), ("f3", "APPROVE")];
         assert_eq!(outcomes, expected.map(|(id, outcome)| (Some(id), Some(outcome))));
     }
+    fs::write(&file, "\n").expect("writable");
+    for stream in [&[][..], &["--stream"]] {
+        let empty = ["decide", "--server", &server.url, "--file", file.to_str().expect("UTF-8")];
+        let output = installation.output(&[&empty, stream].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && said.contains("there is no request in it"), "{said}");
+    }
     assert!(server.terminate().success());
 
     assert!(installation.run(&["replay"]).contains("4 decisions made again"));

@@ -26,8 +26,8 @@ impl Lang {
     }
 }
 
-/// The card, ending in an empty line.
-pub fn card(decision: &Decision, lang: Lang) -> String {
+/// The card, ending in an empty line. `reserves`: the request was to take room.
+pub fn card(decision: &Decision, reserves: bool, lang: Lang) -> String {
     let mut card = String::new();
     let title = format!(
         "{} · {} {} · {}",
@@ -75,6 +75,16 @@ pub fn card(decision: &Decision, lang: Lang) -> String {
             lang.text("至", "until"),
             reserved.expires_at.as_ref().map(ToString::to_string).unwrap_or_default(),
         ));
+    }
+    if reserves && decision.reservation.is_none() {
+        line(&match decision.outcome() {
+            // It was decided before, by a request that did not ask for it, or there is no limit to reserve.
+            Outcome::Approve => lang.text("未占用限额", "nothing was reserved"),
+            _ => lang.text(
+                "未占用限额：只有通过的申请才占用",
+                "nothing was reserved: only what is approved takes room",
+            ),
+        });
     }
     line(&format!("rulebook {:.16} · features {}", decision.rulebook_version, decision.feature_version));
     line("");
@@ -191,6 +201,8 @@ pub fn effect(effect: Effect, lang: Lang) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tarim_proto::decision::v1::Reservation;
+
     use super::*;
 
     #[test]
@@ -215,10 +227,25 @@ mod tests {
             limit_fen: None,
             ..Default::default()
         };
-        let (zh, en, both) =
-            (card(&decision, Lang::Zh), card(&decision, Lang::En), card(&decision, Lang::Both));
+        let [zh, en, both] = [Lang::Zh, Lang::En, Lang::Both].map(|lang| card(&decision, false, lang));
         assert!(zh.contains("拒绝") && zh.contains("黑名单") && !zh.contains("blacklist"), "{zh}");
         assert!(en.contains("DECLINE") && en.contains("blacklist") && !en.contains("黑名单"), "{en}");
         assert!(both.contains("黑名单") && both.contains("blacklist"), "{both}");
+    }
+
+    #[test]
+    fn a_card_says_that_nothing_was_reserved() {
+        let card = |outcome: Outcome, reserves: bool, reservation: Option<Reservation>| {
+            let decision = Decision { outcome: outcome.into(), reservation, ..Default::default() };
+            card(&decision, reserves, Lang::En)
+        };
+        for outcome in [Outcome::Refer, Outcome::Decline] {
+            assert!(card(outcome, true, None).contains("nothing was reserved: only what is approved"));
+            assert!(!card(outcome, false, None).contains("reserved"));
+        }
+        let approved = card(Outcome::Approve, true, None);
+        assert!(approved.contains("nothing was reserved") && !approved.contains("only"), "{approved}");
+        let taken = card(Outcome::Approve, true, Some(Reservation::default()));
+        assert!(taken.contains("reserved") && !taken.contains("nothing"), "{taken}");
     }
 }

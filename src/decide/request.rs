@@ -50,8 +50,17 @@ pub fn read(file: &Path) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Resul
     })))
 }
 
+/// Names of what a line says.
+const KNOWN: [&str; 5] = ["request_id", "member", "product", "application", "reserve"];
+
 fn from_line(line: &str, number: usize) -> anyhow::Result<DecisionRequest> {
     let Json::Object(mut line) = serde_json::from_str(line)? else { bail!("the line is not a JSON object") };
+    if let Some(name) = line.keys().find(|name| !KNOWN.contains(&name.as_str())) {
+        bail!(
+            "`{name}` is not known here; write {}; fields of the application stand in `application`",
+            KNOWN.join(", ")
+        );
+    }
     let mut text = |name: &str| match line.remove(name) {
         None => Ok(None),
         Some(Json::String(text)) => Ok(Some(text)),
@@ -70,9 +79,6 @@ fn from_line(line: &str, number: usize) -> anyhow::Result<DecisionRequest> {
         Some(Json::Number(n)) if n.is_i64() => Some(Reserve { amount_fen: n.as_i64(), expires_at: None }),
         Some(other) => bail!("`reserve` is {other}; write true, or the most to be reserved in fen"),
     };
-    if let Some(name) = line.keys().next() {
-        bail!("`{name}` is not known here; fields of the application stand in `application`");
-    }
     Ok(DecisionRequest { request_id, member, product, application, reserve })
 }
 
@@ -134,6 +140,7 @@ mod tests {
             (r#"{"member": "m", "product": "p", "application": {"a": 18446744073709551615}}"#, "too large"),
             (r#"{"member": "m", "product": "p", "application": {}, "reserve": "all"}"#, "write true"),
             (r#"{"member": "m", "product": "p", "application": {}, "amount": 1}"#, "`amount` is not known"),
+            (r#"{"member": "m", "product": "p", "aplication": {}}"#, "`aplication` is not known"),
         ] {
             let e = from_line(line, 1).expect_err(line).to_string();
             assert!(e.contains(said), "{line}: {e}");
