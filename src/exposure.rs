@@ -2,14 +2,13 @@
 //! beside the server; what changes something asks the server ([`ask`]).
 
 mod ask;
+mod behind;
 pub mod events;
-
-use std::collections::BTreeMap;
 
 use anyhow::bail;
 use comfy_table::{CellAlignment, Table};
 use tarim_datamart::Value;
-use tarim_decision::exposure::{Core, CounterUse, ExposureState, Filter, as_of};
+use tarim_decision::exposure::{Core, CounterUse, ExposureState, Filter, Large as LargeExposure, as_of};
 
 use crate::{
     home::Home,
@@ -30,7 +29,7 @@ enum Verb {
     /// Show how much of each limit is used
     Show(Show),
     /// List the exposures that use something of a counter
-    Behind(Behind),
+    Behind(behind::Args),
     /// List the exposures of a customer, the newest first
     Customer(Customer),
     /// List large exposures that are to be filed
@@ -68,7 +67,7 @@ struct Show {
     /// Of this limit
     #[arg(long, value_name = "ID")]
     limit: Option<String>,
-    /// Of which at least this share is used: 0.8
+    /// Of which at least this share is used: 0.8 is 80 %
     #[arg(
         long,
         default_value_t = 0.0,
@@ -77,24 +76,6 @@ struct Show {
         value_parser = share
     )]
     used: f64,
-    #[command(flatten)]
-    when: When,
-}
-
-#[derive(clap::Args)]
-#[command(after_help = "Examples:\n  \
-    tarim exposure behind --member 001 --limit industry_section --per industry.section=J\n  \
-    tarim exposure behind --member 001 --limit single_customer --per customer=c0001")]
-struct Behind {
-    /// Of this member; of the federation's own limits without it
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "CODE")]
-    member: String,
-    /// Limit of the counter, by its id in the rulebook
-    #[arg(long, value_name = "ID")]
-    limit: String,
-    /// What the counter is apart by, as `show` tells it: customer=c1, industry.section=J. Once for each, in any order
-    #[arg(long, value_name = "NAME=VALUE")]
-    per: Vec<String>,
     #[command(flatten)]
     when: When,
 }
@@ -136,10 +117,15 @@ struct Events {
     from: u64,
 }
 
+/// No counter is used ten times over: whoever asks for more means percent.
+const SHARE_MAX: f64 = 10.0;
+
 /// A share of a hard line; a counter that is over it uses more than 1.
 fn share(text: &str) -> Result<f64, String> {
-    let share = text.parse().ok().filter(|share: &f64| share.is_finite() && *share >= 0.0);
-    share.ok_or_else(|| "write a share from 0 on, such as 0.8 for four fifths".into())
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..=SHARE_MAX).contains(&share) => Ok(share),
+        _ => Err(format!("write a share from 0 to {SHARE_MAX}: 0.8 is 80 %")),
+    }
 }
 
 pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
@@ -155,39 +141,32 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
             if let Some(limit) = limit {
                 known_limit(&core, limit)?;
             }
-            println!("{}", counters(core.utilisation(Filter { member, limit, used_share: args.used })));
+            let all = core.utilisation(Filter { member, limit, used_share: args.used });
+            let none = match (limit, args.used > 0.0) {
+                (_, true) => format!("no counter is used to {} of its hard line", args.used),
+                (Some(_), false) => "nothing is reserved or out under it".into(),
+                (None, false) => "nothing is reserved or out".into(),
+            };
+            show(all.collect(), counters, &none);
             Ok(())
         }
-        Verb::Behind(args) => {
-            let core = core(&args.when)?;
-            known_limit(&core, &args.limit)?;
-            if !args.member.is_empty() {
-                known_member(&core, &args.member)?;
-            }
-            let filter = Filter { limit: Some(&args.limit), ..Filter::default() };
-            let asked = args.per.join(", ");
-            let is =
-                |counter: &CounterUse| counter.member == args.member && parts(&per(counter)) == parts(&asked);
-            match core.utilisation(filter).find(is) {
-                Some(counter) => println!("{}", exposures(core.behind(&counter))),
-                None => bail!(
-                    "limit `{}` has no such counter; `tarim exposure show --limit {}` lists them",
-                    args.limit,
-                    args.limit
-                ),
-            }
-            Ok(())
-        }
+        Verb::Behind(args) => behind::run(&core(&args.when)?, &args),
         Verb::Customer(args) => {
             let core = core(&args.when)?;
             known_member(&core, &args.member)?;
-            println!("{}", exposures(core.exposures_of(&args.member, &args.customer)));
+            let all = core.exposures_of(&args.member, &args.customer);
+            let none =
+                format!("nothing was reserved for customer {} of member {}", args.customer, args.member);
+            show(all.collect(), exposures, &none);
             Ok(())
         }
         Verb::Large(args) => {
             let core = core(&args.when)?;
             known_member(&core, &args.member)?;
-            println!("{}", large(&core, &args.member, args.all));
+            let all = core.large(&args.member, args.all);
+            let none =
+                if args.all { "there was no large exposure" } else { "no large exposure is to be filed" };
+            show(all.collect(), large, none);
             Ok(())
         }
         Verb::Events(args) => events::show(&core(&When { as_of: None })?, args.from),
@@ -247,16 +226,21 @@ fn check(core: &Core) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn counters(all: impl Iterator<Item = CounterUse>) -> Table {
+/// The table of what there is. An empty one would leave open whether there is nothing, or nothing was found.
+fn show<T>(all: Vec<T>, table: impl FnOnce(Vec<T>) -> Table, none: &str) {
+    if all.is_empty() {
+        println!("{none}");
+    } else {
+        println!("{}", table(all));
+    }
+}
+
+fn counters(mut all: Vec<CounterUse>) -> Table {
     let mut table = plain();
     table.set_header(["limit", "member", "per", "used fen", "warning line", "hard line", "headroom", "used"]);
     // Of a limit together, those with the least room first.
-    let mut ordered: BTreeMap<(String, i64, String, String), CounterUse> = BTreeMap::new();
+    all.sort_by_cached_key(|c| (c.limit.clone(), c.headroom_fen(), c.member.clone(), per(c)));
     for counter in all {
-        let key = (counter.limit.clone(), counter.headroom_fen(), counter.member.clone(), per(&counter));
-        ordered.insert(key, counter);
-    }
-    for counter in ordered.into_values() {
         table.add_row([
             counter.limit.clone(),
             counter.member.clone(),
@@ -272,7 +256,7 @@ fn counters(all: impl Iterator<Item = CounterUse>) -> Table {
     table
 }
 
-fn exposures(all: impl Iterator<Item = ExposureState>) -> Table {
+fn exposures(all: Vec<ExposureState>) -> Table {
     let mut table = plain();
     table.set_header([
         "member",
@@ -301,10 +285,10 @@ fn exposures(all: impl Iterator<Item = ExposureState>) -> Table {
     table
 }
 
-fn large(core: &Core, member: &str, all: bool) -> Table {
+fn large(all: Vec<LargeExposure>) -> Table {
     let mut table = plain();
     table.set_header(["number", "of", "id", "recognised", "fen then", "fen now", "filed", "by"]);
-    for large in core.large(member, all) {
+    for large in all {
         let (reference, officer, at) = large.filed.unwrap_or_default();
         let filed = if at == 0 { "to be filed".into() } else { format!("{} {reference}", time(at)) };
         table.add_row([
@@ -324,13 +308,6 @@ fn large(core: &Core, member: &str, all: bool) -> Table {
 
 fn per(counter: &CounterUse) -> String {
     counter.per.iter().map(|a| format!("{}={}", a.name, a.value)).collect::<Vec<_>>().join(", ")
-}
-
-/// What a counter is apart by, in one order, whoever wrote it.
-fn parts(per: &str) -> Vec<&str> {
-    let mut parts: Vec<_> = per.split(", ").collect();
-    parts.sort_unstable();
-    parts
 }
 
 fn time(us: i64) -> String {
@@ -356,17 +333,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_counter_is_apart_by_has_no_order() {
-        assert_eq!(parts("customer=c1, product=loan"), parts("product=loan, customer=c1"));
-        assert_ne!(parts("customer=c1"), parts("customer=c1, product=loan"));
-        assert_ne!(parts(""), parts("customer=c1"));
-    }
-
-    #[test]
-    fn a_share_is_not_below_nothing() {
+    fn a_share_is_neither_below_nothing_nor_percent() {
         assert_eq!((share("0"), share("1.5")), (Ok(0.0), Ok(1.5)));
-        for wrong in ["-0.1", "NaN", "inf", "80%"] {
-            assert!(share(wrong).unwrap_err().contains("0.8"), "{wrong}");
+        for wrong in ["-0.1", "NaN", "inf", "80%", "80"] {
+            assert!(share(wrong).unwrap_err().contains("0.8 is 80 %"), "{wrong}");
         }
     }
 }

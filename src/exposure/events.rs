@@ -70,7 +70,15 @@ pub fn outbox(home: &Home, args: &Args) -> Outbox {
 /// `tarim exposure events`: as they are told, one a line.
 pub fn show(core: &Core, from: u64) -> anyhow::Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
-    for event in core.large_events(0).filter(|event| event.sequence >= from) {
+    let mut all = core.large_events(0).filter(|event| event.sequence >= from).peekable();
+    if all.peek().is_none() {
+        // Standard output has events alone: whoever reads it is no person.
+        eprintln!(
+            "no event of a large exposure from operation {from} on; the last operation is {}",
+            core.sequence()
+        );
+    }
+    for event in all {
         writeln!(out, "{}", large_event_json(event))?;
     }
     out.flush().context("cannot write to standard output")
