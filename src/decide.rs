@@ -29,8 +29,8 @@ use crate::{endpoint::Tls, home::Home};
     tarim decide --call score --member 001 --product salary_loan --application \"$application\"\n  \
     tarim decide --reserve --member 001 --product salary_loan --application \"$application\"\n  \
     tarim decide --file requests.ndjson --stream --json\n\n\
-    A line of the file:\n  \
-    {\"request_id\": \"r1\", \"member\": \"001\", \"product\": \"salary_loan\", \"application\": {…}, \"reserve\": true}\n\n\
+    A line of the file, which may have a \"request_id\" too:\n  \
+    {\"member\": \"001\", \"product\": \"salary_loan\", \"application\": {…}, \"reserve\": true}\n\n\
     Fields are those of the standard `applications`: those that it marks `required` must be given, or the request is \
     refused (INVALID_ARGUMENT); others that are left out are unknown. JSON's types are read by it: a date is \
     \"2026-01-31\". A request id that was used before gives the decision that was made then.")]

@@ -4,16 +4,27 @@ use std::path::{Path, PathBuf};
 
 use tarim_decision::rulebook::{current, intact};
 
+/// What every verb takes stands behind its own options, under this heading.
+pub const INSTALLATION: &str = "Installation";
+
 /// The two folders that every verb works on.
 #[derive(clap::Args)]
 pub struct Home {
     /// Folder of the datamart, the online store, the journal, published rulebooks and keys
-    #[arg(long, global = true, env = "TARIM_HOME", default_value = "tarim-home", value_name = "FOLDER")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = INSTALLATION,
+        env = "TARIM_HOME",
+        default_value = "tarim-home",
+        value_name = "FOLDER"
+    )]
     home: PathBuf,
     /// Folder of the rulebook's text
     #[arg(
         long,
         global = true,
+        help_heading = INSTALLATION,
         env = "TARIM_RULEBOOK",
         default_value = "examples/rulebook",
         value_name = "FOLDER"

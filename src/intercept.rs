@@ -55,8 +55,9 @@ struct Server {
 #[derive(clap::Args)]
 #[command(after_help = "Example, with a customer of the demo's bank:\n  \
     tarim intercept ask --point contract --member 001 --product salary_loan --subject K-2026-17 \\\n    \
-    --application '{\"customer_id\": \"c0010000001\", \"id_number\": \"450102198903071239\", \"amount_fen\": 5000000,\n    \
-    \"term_months\": 12, \"purpose\": \"travel\", \"guarantee_type\": \"credit\", \"contract_fen\": 5000000}'\n\n\
+    --application '{\"customer_id\": \"c0010000001\", \"id_number\": \"450102198903071239\",\n    \
+    \"amount_fen\": 5000000, \"term_months\": 12, \"purpose\": \"travel\", \"guarantee_type\": \"credit\",\n    \
+    \"contract_fen\": 5000000}'\n\n\
     Fields are those of the standard `applications`: those that it marks `required` must be given, or the request is \
     refused (INVALID_ARGUMENT); others that are left out are unknown, and what is unknown does not pass unseen. The latest \
     interception of a subject at a point is the one that counts.")]

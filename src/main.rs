@@ -25,9 +25,9 @@ use std::{
     process::{self, ExitCode},
 };
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 
-use crate::home::Home;
+use crate::home::{Home, INSTALLATION};
 
 /// Fast where one thread frees what another has allocated, as the journal's does all the time.
 #[global_allocator]
@@ -39,10 +39,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 struct Cli {
     #[command(flatten)]
     home: Home,
-    /// How the log looks, on standard error; TARIM_LOG=info or TARIM_LOG=warn,tarim_decision=debug says what is in it
+    /// How the log looks, on standard error: text, or json, one object a line. TARIM_LOG=info or
+    /// TARIM_LOG=warn,tarim_decision=debug says what is in it
     #[arg(
         long,
         global = true,
+        help_heading = INSTALLATION,
+        hide_possible_values = true,
         env = "TARIM_LOG_FORMAT",
         value_enum,
         default_value = "text",
@@ -112,7 +115,7 @@ impl Cli {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|e| misused(&e));
     quiet_when_nobody_reads();
     match log::start(cli.log_format).and_then(|()| cli.run()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -121,6 +124,23 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Tells what is wrong with the command line. The environment's TARIM_HOME and TARIM_RULEBOOK would stand in its usage as if they
+/// had to be given, so it is told by a parser that shows no option that every verb has.
+fn misused(error: &clap::Error) -> ! {
+    use ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand as NoVerb, DisplayVersion};
+    if !matches!(error.kind(), DisplayHelp | NoVerb | DisplayVersion) {
+        let _ = brief().get_matches();
+    }
+    error.exit()
+}
+
+fn brief() -> clap::Command {
+    Cli::command().mut_args(|arg| {
+        let is_global = arg.is_global_set();
+        arg.hide(is_global)
+    })
 }
 
 /// `tarim … | head`: whoever reads has seen enough, which is no panic. Rust ignores SIGPIPE and `println!` panics
@@ -150,12 +170,57 @@ fn told(error: &anyhow::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn every_verb_is_well_formed() {
         Cli::command().debug_assert();
+        brief().debug_assert();
+    }
+
+    /// Every verb, with those below it. (Of `help`, clap makes copies of all verbs, which take nothing.)
+    fn all(verb: &clap::Command) -> Vec<clap::Command> {
+        let below = verb.get_subcommands().filter(|below| below.get_name() != "help").flat_map(all);
+        std::iter::once(verb.clone()).chain(below).collect()
+    }
+
+    #[test]
+    fn what_every_verb_takes_stands_last_in_its_help() {
+        let mut cli = Cli::command();
+        cli.build();
+        for mut verb in all(&cli) {
+            let help = verb.render_long_help().to_string();
+            let (own, last) = help.split_once("\nInstallation:\n").expect("it has the heading");
+            for option in ["--home <", "--rulebook <", "--log-format <"] {
+                assert!(last.contains(option) && !own.contains(option), "{option} in:\n{help}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_told_without_what_is_given_by_the_environment() {
+        for (line, missing) in [
+            ("decide", "<--application <JSON>|--file <FILE>>"),
+            ("decide --application {}", "--product <ID>"),
+            ("exposure customer c1", "--member <CODE>"),
+        ] {
+            let line = format!("tarim --home h --rulebook r {line}");
+            let said = brief().try_get_matches_from(line.split(' ')).expect_err(&line).to_string();
+            assert!(said.contains(missing), "{missing} in:\n{said}");
+            assert!(!said.contains("--home") && !said.contains("--rulebook"), "{said}");
+        }
+    }
+
+    /// What is longer is broken by clap, and cannot be copied any more.
+    #[test]
+    fn examples_of_the_help_fit_into_a_line() {
+        let cli = Cli::command();
+        let verbs = cli.get_subcommands().filter(|verb| !["backtest", "warn"].contains(&verb.get_name()));
+        for verb in verbs.flat_map(all) {
+            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in help.lines().filter(|line| line.starts_with("  ")) {
+                assert!(line.chars().count() < 98, "{}: {line}", verb.get_name());
+            }
+        }
     }
 }

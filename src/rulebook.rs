@@ -25,14 +25,14 @@ enum Verb {
     #[command(after_help = "Examples:\n  \
         tarim rulebook check\n  \
         tarim --rulebook my-rulebook rulebook check\n\n\
-        Every message names file, line, what is wrong and how to fix it. Warnings do not keep a rulebook\n\
+        Every message names file, line, what is wrong and how to fix it. Warnings do not keep a rulebook \
         from being published; problems do, and the exit code is 1.")]
     Check,
     /// Run the rulebook's tests
     #[command(after_help = "Examples:\n  \
         tarim rulebook test\n  \
         tarim rulebook test --filter blacklist\n\n\
-        A case that fails is shown with what it expected, what it got, and every reason of the decision;\n\
+        A case that fails is shown with what it expected, what it got, and every reason of the decision; \
         the exit code is 1.")]
     Test {
         /// Only cases whose name contains this

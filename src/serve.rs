@@ -23,8 +23,9 @@ use crate::{
     tarim serve\n  \
     tarim serve --listen 127.0.0.1:0 --metrics 127.0.0.1:0\n  \
     tarim serve --warnings tarim-home/warnings/ledger\n  \
-    TARIM_LOG=info tarim --log-format json serve\n  \
-    tarim serve --listen 0.0.0.0:50051 --tls-cert server.pem --tls-key server.key --tls-client-ca clients.pem\n\n\
+    TARIM_LOG=warn,tarim_decision=info tarim --log-format json serve\n  \
+    tarim serve --listen 0.0.0.0:50051 --tls-cert server.pem --tls-key server.key \\\n    \
+    --tls-client-ca clients.pem\n\n\
     Where the rulebook has exposure limits, the ledger of exposures is served beside \
     (tarim.exposure.v1.ExposureService).\n\n\
     The published rulebook and the online store are looked at every second, at once on SIGHUP; a new \

@@ -13,7 +13,7 @@ use crate::home::Home;
     tarim synth --out bank --customers 2000 --seed 7\n  \
     tarim synth --out bank --customers 20000 --applications 100000\n  \
     tarim synth --out bank --customers 1000000 --dirty 0\n\n\
-    The files are what `tarim load bank` reads. truth/planted.csv says which frauds, guarantee circles, defaults\n\
+    The files are what `tarim load bank` reads. truth/planted.csv says which frauds, guarantee circles, defaults \
     and spoiled rows were planted where. The same options give the same bytes.")]
 pub struct Args {
     /// Folder to write the files to; files of the same names are overwritten

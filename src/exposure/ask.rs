@@ -24,8 +24,9 @@ pub struct Server {
 
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  \
-    tarim exposure reserve a1 --member 001 --customer c0001 --fen 5000000 --of industry=6621 --of region=450102 \\\n    \
-    --of product=salary_loan --of guarantee_type=credit --of purpose=consumption --of customer_type=salaried")]
+    tarim exposure reserve a1 --member 001 --customer c0001 --fen 5000000 \\\n    \
+    --of industry=6621 --of region=450102 --of product=salary_loan \\\n    \
+    --of guarantee_type=credit --of purpose=consumption --of customer_type=salaried")]
 pub struct Reserve {
     #[command(flatten)]
     server: Server,
