@@ -44,7 +44,8 @@ def request(member, product, application, request_id=None):
         request_id=request_id or uuid.uuid4().hex,
         member=member,
         product=product,
-        application={name: value(x) for name, x in application.items()},
+        # What is null is not known, as what is left out.
+        application={name: value(x) for name, x in application.items() if x is not None},
     )
 
 
@@ -57,14 +58,21 @@ def show(decision):
 
 
 def main(server, member, product, text):
-    application = json.loads(text)
+    try:
+        application = json.loads(text)
+    except json.JSONDecodeError as error:
+        sys.exit(f"the application is not JSON: {error}")
 
     with grpc.insecure_channel(server) as channel:
         service = rpc.DecisionServiceStub(channel)
 
         # One decision. With a deadline: past it, nothing is decided any more.
         first = request(member, product, application)
-        decision = service.Decide(first, timeout=2)
+        try:
+            decision = service.Decide(first, timeout=2)
+        except grpc.RpcError as error:
+            # Which field is wrong, or that there is no server.
+            sys.exit(f"{server}: {error.code().name}: {error.details()}")
         show(decision)
 
         # The same request again, as after a lost connection: the first answer.
@@ -84,7 +92,7 @@ def main(server, member, product, text):
         try:
             service.QuoteRate(request(member, product, application | {"no_such_field": 1}), timeout=2)
         except grpc.RpcError as error:
-            print(error.code().name, error.details())
+            print("a mistake on purpose:", error.code().name, error.details())
 
 
 if __name__ == "__main__":
