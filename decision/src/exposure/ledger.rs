@@ -12,7 +12,8 @@
 //!
 //! - **What was answered is there.** An answer is given after the sync. If a write fails, everything waiting is told so and
 //!   nothing more is taken.
-//! - **Its folder** has `<first>.segment` files, the log from the first operation on, and `<number>.snapshot` files. Segments
+//! - **Its folder** has `<first>.segment` files, the log from the first operation on, `<number>.snapshot` files, and a note of the
+//!   decision journal ([`JournalNote`]). Segments
 //!   whose records are all in the oldest snapshot that is kept may be moved to an archive: opening does not read them.
 //!   [`Ledger::as_of`] needs them back for a time before that snapshot.
 
@@ -32,6 +33,7 @@ use super::{
     core::Core,
     error::LedgerError,
     machine::{self, Machine},
+    note::{self, JournalNote},
     operation::{Answer, Operation, Prepared, Refusal},
     scheme::SchemeSet,
     writer::{Done, Order, Writer},
@@ -219,6 +221,16 @@ impl Ledger {
     /// The ledger as it was. Reads the disk.
     pub fn as_of(&self, at_us: i64) -> Result<Core, LedgerError> {
         machine::as_of(&self.disk, at_us)
+    }
+
+    /// What is remembered of the decision journal. Reads the disk.
+    pub fn journal_note(&self) -> Result<JournalNote, LedgerError> {
+        note::read(&*self.disk)
+    }
+
+    /// Remembers it, durable on return. One caller at a time.
+    pub fn note_journal(&self, note: JournalNote) -> Result<(), LedgerError> {
+        note::write(&*self.disk, note)
     }
 
     /// Does it still take operations? Not after a failed write, and not after [`Ledger::close`].

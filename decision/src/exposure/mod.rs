@@ -27,6 +27,7 @@ mod events;
 mod groups;
 mod ledger;
 mod machine;
+mod note;
 mod operation;
 mod prospect;
 pub mod scheme;
@@ -44,6 +45,7 @@ pub use self::{
     events::{large_event, large_event_json},
     groups::regroupings,
     ledger::{Clock, Config, KEYS_KEPT, Ledger, as_of},
+    note::JournalNote,
     operation::{
         ATTRIBUTES_MAX, Adopt, Answer, Attribute, Breach, Commit, CounterUse, FEN_MAX, FileLarge, NAME_MAX,
         Operation, Prepared, Refusal, Regroup, Release, Repay, Reserve, TICK_MAX, Tick,

@@ -8,7 +8,8 @@ pub enum JournalError {
     /// Something that was on disk cannot be read any more.
     #[error(
         "{}, byte {offset}: {what}. What was recorded from here on cannot be trusted.\n    fix: restore it from a \
-         copy; without one, move this segment and the later ones away (what was recorded before remains)",
+         copy; without one, move this segment and the later ones away (what was recorded before remains; room that lost \
+         decisions have reserved is held until it expires, or a repeat of the request gives it back)",
         file.display()
     )]
     Corrupt {

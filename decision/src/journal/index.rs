@@ -86,11 +86,6 @@ impl Index {
         self.subject(hash).get(&hash)?.get(nth).copied()
     }
 
-    /// Is there no place at all?
-    pub fn is_empty(&self) -> bool {
-        self.shards.iter().all(|shard| shard.lock().expect("not poisoned").is_empty())
-    }
-
     /// Is there a place of this hash?
     pub fn holds(&self, hash: u64) -> bool {
         self.shard(hash).find(hash, |entry| entry.0 == hash).is_some()

@@ -51,7 +51,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::JoinHandle,
 };
@@ -149,8 +149,8 @@ impl Journal {
         }
         let log = appender.log().clone();
         let writer = std::thread::Builder::new().name("journal".into());
-        let (open, stats) = (AtomicBool::new(true), Stats::new());
-        let shared = Arc::new(Shared { queue: Queue::default(), index, open, stats });
+        let (open, last) = (AtomicBool::new(true), AtomicU64::new(appender.next() - 1));
+        let shared = Arc::new(Shared { queue: Queue::default(), index, open, last, stats: Stats::new() });
         let with = shared.clone();
         let writer = writer
             .spawn(move || writer::run(appender, &with))
@@ -205,9 +205,9 @@ impl Journal {
         self.shared.open.load(Ordering::Acquire)
     }
 
-    /// Was nothing ever written to it?
-    pub fn is_empty(&self) -> bool {
-        self.shared.index.is_empty()
+    /// Number of the last entry that is durable; 0: there is none.
+    pub fn last(&self) -> u64 {
+        self.shared.last.load(Ordering::Acquire)
     }
 
     /// How it fares.

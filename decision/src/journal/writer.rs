@@ -4,7 +4,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -29,6 +29,8 @@ pub struct Shared {
     pub index: Index,
     /// False once nothing more is taken.
     pub open: AtomicBool,
+    /// Number of the last entry that is durable; 0: there is none.
+    pub last: AtomicU64,
     pub stats: Stats,
 }
 
@@ -70,7 +72,7 @@ pub(crate) fn tell(one: impl FnOnce()) {
 ///
 /// After an error it goes on taking orders, and refuses each; `open` is false from then on.
 pub fn run(mut appender: Appender, shared: &Shared) -> Ended {
-    let Shared { queue, index, open, stats } = shared;
+    let Shared { queue, index, open, last, stats } = shared;
     // However this ends, nobody waits for it any more.
     let _abandoned = Abandoned(shared);
     let mut batch = Vec::new();
@@ -93,9 +95,12 @@ pub fn run(mut appender: Appender, shared: &Shared) -> Ended {
             let payloads = || batch.iter().flat_map(|write: &Write| &write.records).map(|r| &r.payload[..]);
             if failed.is_ok() {
                 failed = appender.append(payloads(), &mut places).map_err(Arc::new);
-                if let Err(e) = &failed {
-                    open.store(false, Ordering::Release);
-                    tracing::error!("the journal takes no more decisions: {e}");
+                match &failed {
+                    Ok(()) => last.store(appender.next() - 1, Ordering::Release),
+                    Err(e) => {
+                        open.store(false, Ordering::Release);
+                        tracing::error!("the journal takes no more decisions: {e}");
+                    }
                 }
             }
             let bytes = failed.is_ok().then(|| payloads().map(<[u8]>::len).sum());

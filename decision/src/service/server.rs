@@ -211,8 +211,8 @@ pub async fn serve(
     let transport = transport(&config, rpc, exposures.clone(), &health)?;
     let mut keeper = None;
     if let Some(source) = sources.exposures() {
-        let of = (source.clone(), exposures.clone(), config.clock, health.clone());
-        let keeper = keeper.insert(exposure::Keeper::new(of.0, of.1, of.2, of.3));
+        let of = (source.clone(), exposures.clone(), journal.clone(), config.clock, health.clone());
+        let keeper = keeper.insert(exposure::Keeper::new(of.0, of.1, of.2, of.3, of.4));
         keeper.keep(&serving.load_full()).await?;
         recover(&exposures, &journal, &config).await?;
     } else {
@@ -449,8 +449,11 @@ async fn run(
     }
     // Both are closed, whichever fails.
     let close = move || {
-        let exposures = exposures.opened().map_or(Ok(()), |ledger| ledger.close());
-        journal.close().map_err(ServeError::Journal)?;
+        let journaled = journal.close();
+        let exposures = exposures
+            .opened()
+            .map_or(Ok(()), |ledger| ledger.close().and_then(|()| exposure::recover::note(ledger, &journal)));
+        journaled.map_err(ServeError::Journal)?;
         exposures.map_err(|e| ServeError::Exposure(e.into()))
     };
     tokio::task::spawn_blocking(close).await?

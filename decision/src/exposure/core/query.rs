@@ -117,11 +117,21 @@ impl Core {
     /// Member and id of the exposures that reserve something, until some time, of which nothing was ever drawn.
     pub fn reserved(&self) -> impl Iterator<Item = (&str, &str)> {
         let rows = self.expiries.values().flat_map(|rows| rows.iter()).map(|at| self.exposures.get(*at));
-        let held = rows.filter(|row| row.reserved > 0 && row.outstanding == 0);
-        held.map(|row| {
-            let member = self.profiles.get(row.profile).member;
-            (self.words.get(member), self.texts.text(row.id))
-        })
+        rows.filter(|row| row.reserved > 0 && row.outstanding == 0).map(|row| self.name(row))
+    }
+
+    /// Member and id of the exposures of which something is out. Reads all exposures.
+    pub fn drawn(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.exposures.iter().filter(|row| row.outstanding > 0).map(|row| self.name(row))
+    }
+
+    /// Number of the operation that reserved an exposure.
+    pub fn reserved_at(&self, member: &str, id: &str) -> Option<u64> {
+        Some(self.keys.find(hash([member, id, ""].into_iter()))?.sequence)
+    }
+
+    fn name(&self, row: &Exposure) -> (&str, &str) {
+        (self.words.get(self.profiles.get(row.profile).member), self.texts.text(row.id))
     }
 
     /// Exposures of a customer, the newest first.

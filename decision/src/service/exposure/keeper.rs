@@ -12,14 +12,18 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 
 use super::{
     Desk, ExposureError, ExposureSource, SERVICE, groups::regroup, metrics::Standing, outbox::Telling,
+    recover::note,
 };
 use crate::{
     exposure::{Config, Ledger, LedgerError, scheme::SchemeSet},
+    journal::Journal,
     service::{Clock, Serving},
 };
 
 /// How often it is looked how many counters are above their lines: that reads them all.
 const STANDING_EVERY: Duration = Duration::from_secs(15);
+/// How often it is noted how far the journal has come. What it loses that is younger may not be missed ([`super::recover`]).
+const NOTE_EVERY: Duration = Duration::from_secs(10);
 /// After what failed, groups are tried again so soon.
 const AGAIN: Duration = Duration::from_secs(60);
 
@@ -27,6 +31,7 @@ const AGAIN: Duration = Duration::from_secs(60);
 pub struct Keeper {
     source: Arc<ExposureSource>,
     desk: Desk,
+    journal: Arc<Journal>,
     clock: Clock,
     health: HealthReporter,
     /// Version of the rulebook whose schemes were taken over.
@@ -34,21 +39,31 @@ pub struct Keeper {
     /// When groups are looked at next.
     groups_due: Instant,
     standing_due: Instant,
+    note_due: Instant,
     /// Tells events, once the ledger is open.
     telling: Option<Telling>,
 }
 
 impl Keeper {
-    pub fn new(source: Arc<ExposureSource>, desk: Desk, clock: Clock, health: HealthReporter) -> Self {
+    pub fn new(
+        source: Arc<ExposureSource>,
+        desk: Desk,
+        journal: Arc<Journal>,
+        clock: Clock,
+        health: HealthReporter,
+    ) -> Self {
         let now = Instant::now();
         Self {
             source,
             desk,
+            journal,
             clock,
             health,
             followed: String::new(),
             groups_due: now,
             standing_due: now,
+            // Before, whoever starts the service looks what the journal has lost.
+            note_due: now + NOTE_EVERY,
             telling: None,
         }
     }
@@ -65,9 +80,11 @@ impl Keeper {
         if !open {
             return Err(LedgerError::Closed("see the log; start anew when the disk is well".into()).into());
         }
+        let noted = self.note().await;
         self.adopt(serving).await?;
         self.regroup(serving).await?;
-        self.look().await
+        self.look().await?;
+        noted
     }
 
     async fn open(&mut self, serving: &Serving) -> Result<(), ExposureError> {
@@ -145,6 +162,17 @@ impl Keeper {
             tracing::info!("{count} customers are in another group");
         }
         Ok(())
+    }
+
+    /// How far the journal has come.
+    async fn note(&mut self) -> Result<(), ExposureError> {
+        if Instant::now() < self.note_due {
+            return Ok(());
+        }
+        self.note_due = Instant::now() + NOTE_EVERY;
+        let ledger = self.desk.opened().expect("it was opened").clone();
+        let journal = self.journal.clone();
+        Ok(tokio::task::spawn_blocking(move || note(&ledger, &journal)).await.map_err(thread)??)
     }
 
     /// How many counters are above their lines.

@@ -3,6 +3,7 @@
 mod crash;
 mod edges;
 mod looks;
+mod lost;
 mod no_alloc;
 mod threads;
 mod told;
