@@ -7,6 +7,7 @@ mod demo;
 mod endpoint;
 mod exposure;
 mod features;
+mod files;
 mod home;
 mod intercept;
 mod load;

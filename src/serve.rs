@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     exposure::events,
+    files,
     home::Home,
     warned::{self, Hearing},
 };
@@ -30,6 +31,8 @@ use crate::{
     (tarim.exposure.v1.ExposureService).\n\n\
     The published rulebook and the online store are looked at every second, at once on SIGHUP; a new \
     version is served from the next decision on. SIGTERM and ctrl-c finish what was accepted.\n\n\
+    The limit of open files is raised as far as it goes; all but 256 of them may be connections, and whoever comes \
+    then waits until one ends.\n\n\
     Prometheus is answered at http://127.0.0.1:9464/metrics; examples/grafana/tarim.json is a dashboard. Every \
     request that is refused has a line in the log, with its id: at level debug where too many came or nothing can be \
     journaled, since then the metrics have the cause.\n\n\
@@ -92,12 +95,13 @@ pub struct Args {
 }
 
 impl Args {
-    fn config(&self, threads: Threads) -> Config {
+    fn config(&self, threads: Threads, max_connections: usize) -> Config {
         let tls = self.tls_cert.clone().zip(self.tls_key.clone());
         Config {
             metrics: (!self.no_metrics).then_some(self.metrics),
             tls: tls.map(|(cert, key)| Tls { cert, key, client_ca: self.tls_client_ca.clone() }),
             clock: self.now.map_or(Clock::System, Clock::Fixed),
+            max_connections,
             max_in_flight: self.max_in_flight,
             max_streams: self.max_streams,
             stream_window: self.stream_window,
@@ -172,6 +176,7 @@ pub async fn start(
     threads: Threads,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<(Running, Option<Hearing>)> {
+    let max_connections = files::connections()?;
     let tokeniser = Tokeniser::open(&home.token_key())?;
     let store = home.store();
     let open_store = move |features| {
@@ -187,7 +192,7 @@ pub async fn start(
     }
     let folder = home.journal();
     let journal = tokio::task::spawn_blocking(move || Journal::open(&folder)).await??;
-    Ok((service::serve(args.config(threads), sources, journal, shutdown).await?, hearing))
+    Ok((service::serve(args.config(threads, max_connections), sources, journal, shutdown).await?, hearing))
 }
 
 fn say(running: &Running, args: &Args) -> anyhow::Result<()> {

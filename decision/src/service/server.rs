@@ -43,6 +43,9 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// What time it is when a decision is made.
     pub clock: Clock,
+    /// Connections at once; one more waits until another ends. Each takes one of the files that this process may have open, as do
+    /// the journal and all else: fewer than that limit.
+    pub max_connections: usize,
     /// Single requests that are in flight at once; one more is refused.
     pub max_in_flight: usize,
     /// Streams that are open and batches that are in flight at once; one more is refused.
@@ -69,6 +72,7 @@ impl Config {
             metrics: None,
             tls: None,
             clock: Clock::System,
+            max_connections: 768,
             max_in_flight: 1024,
             max_streams: 64,
             stream_window: 256,
@@ -378,7 +382,7 @@ fn transport(
         others: InterceptedService::new(routes, Deadline::stamp as Stamp),
     };
     let tls = config.tls.as_ref().map(Tls::acceptor).transpose()?;
-    Ok(Transport { calls, max_requests, tls })
+    Ok(Transport { calls, max_connections: config.max_connections, max_requests, tls })
 }
 
 pub(super) async fn stopped(mut stopping: watch::Receiver<bool>) {

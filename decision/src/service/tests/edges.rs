@@ -1,15 +1,18 @@
 //! At the edges: too much at once, too late, shutting down, no disk, in the open.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::poll;
 use tarim_proto::{
-    decision::v1::{Decision, DecisionRequest, Outcome, streamed_decision, value::Kind},
+    decision::v1::{
+        Decision, DecisionRequest, Outcome, decision_service_client::DecisionServiceClient,
+        streamed_decision, value::Kind,
+    },
     encoded::{self, decision_service_server::DecisionService},
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Request};
+use tonic::{Code, Request, transport::Channel};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
@@ -240,6 +243,37 @@ async fn without_a_disk_nothing_is_answered() {
     served.end().await.expect("in order");
 }
 
+/// Each connection takes a file, and the journal must find one.
+#[tokio::test]
+async fn who_comes_when_all_connections_are_taken_waits() {
+    let bank = Bank::new().await;
+    let journal = Journal::open_on(Arc::new(Power::default()), 1 << 20).expect("a whole disk");
+    let config = Config { max_connections: 1, ..Config::on(([127, 0, 0, 1], 0).into()) };
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running =
+        serve(config, bank.sources(), journal, async { drop(stopped.await) }).await.expect("it starts");
+    let url = format!("http://{}", running.address());
+    let decide = |id: String| {
+        let endpoint = Channel::from_shared(url.clone()).expect("a URL");
+        async move {
+            let mut client = DecisionServiceClient::new(endpoint.connect().await.expect("it listens"));
+            let decision = client.decide(request(&id, "c1", [])).await.expect("decided");
+            (client, decision.into_inner())
+        }
+    };
+    let (mut first, _) = decide("r".into()).await;
+    let mut second = Box::pin(decide("s".into()));
+    for n in 0..20 {
+        assert!(poll!(&mut second).is_pending(), "the system takes it, and nobody answers");
+        first.decide(request(&format!("r{n}"), "c1", [])).await.expect("decided");
+    }
+    drop(first);
+    let (second, decision) = second.await;
+    assert_eq!(decision.decision_id, "22");
+    drop((second, stop));
+    running.ended().await.expect("in order");
+}
+
 #[tokio::test]
 async fn nothing_crosses_a_network_in_clear() {
     let bank = Bank::new().await;
@@ -252,7 +286,7 @@ async fn nothing_crosses_a_network_in_clear() {
 /// With an authority for clients: only those that it knows are answered.
 #[tokio::test]
 async fn tls_knows_its_clients() {
-    use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
+    use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 
     use crate::service::Tls;
     let pem = |name: &str| {
@@ -280,8 +314,7 @@ async fn tls_knows_its_clients() {
     served.decide(&request("r", "c1", [])).await.expect("decided");
     // In TLS 1.3 the server's refusal may come after the handshake.
     if let Ok(channel) = connect(trusting()).await {
-        let mut client =
-            tarim_proto::decision::v1::decision_service_client::DecisionServiceClient::new(channel);
+        let mut client = DecisionServiceClient::new(channel);
         client.decide(request("s", "c1", [])).await.expect_err("a client without a certificate");
     }
     assert_eq!(served.find("001", "s").await.expect_err("nothing was decided").code(), Code::NotFound);

@@ -72,6 +72,8 @@ impl Service<Request<Incoming>> for Calls {
 #[derive(Clone)]
 pub struct Transport {
     pub calls: Calls,
+    /// Connections at once; one more waits in the system's queue.
+    pub max_connections: usize,
     /// Requests of one connection that are in flight at once, streams among them.
     pub max_requests: u32,
     /// None: in clear.
@@ -95,15 +97,27 @@ impl Transport {
         stopping: watch::Receiver<bool>,
     ) {
         let mut connections = JoinSet::new();
+        let mut held_back = false;
         {
             let mut stop = std::pin::pin!(stopped(stopping.clone()));
             loop {
                 while let Some(ended) = connections.try_join_next() {
                     note(ended);
                 }
+                let full = connections.len() >= self.max_connections;
+                // Said once: who is at the bound may be there often.
+                if full && !std::mem::replace(&mut held_back, true) {
+                    tracing::warn!(
+                        "{} connections are open, and no more may be: whoever comes waits until one ends\n    fix: have callers share \
+                         connections, or raise the limit of open files (ulimit -Hn; LimitNOFILE= of systemd)",
+                        connections.len()
+                    );
+                }
+                let accept = async { listener.accept().await.and_then(|(stream, _)| stream.into_std()) };
                 tokio::select! {
                     () = &mut stop => break,
-                    accepted = listener.accept() => match accepted.and_then(|(stream, _)| stream.into_std()) {
+                    Some(ended) = connections.join_next(), if full => note(ended),
+                    accepted = accept, if !full => match accepted {
                         Ok(stream) => {
                             let talk = self.clone().talk(stream, stopping.clone());
                             match &threads {
