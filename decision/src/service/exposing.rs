@@ -28,7 +28,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{
     Deadline, Refusal,
-    desk::{Desk, Made, damaged},
+    desk::{CLOSED, Desk, Made, damaged},
     exposure::{
         Refusal as Refused,
         looks::{Question, Stand, glance, names},
@@ -167,6 +167,11 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     async fn run(&self, work: &mut Work, claim: Claim, arrived: Instant) -> Result<Made, Refusal> {
         let Self { desk, request, call, .. } = *self;
+        // Asked with the claim in hand: what has failed before the claim was free may be on the disk all the same, and found when the
+        // journal is opened anew, so nothing may be given back that its record promises.
+        if !desk.journal.is_open() {
+            return Err(Refusal::Unavailable(CLOSED.into()));
+        }
         let engine = &self.serving.engine;
         let at_us = desk.clock.now_us();
         let wanted = request.reserve.as_ref().map(Wanted::of).transpose()?;

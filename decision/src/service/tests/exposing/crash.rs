@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::poll;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tarim_proto::decision::v1::{Decision, Outcome};
@@ -92,6 +93,35 @@ async fn a_repeat_that_declines_gives_back_too() {
     set_amount(&mut wrong, -1);
     assert_eq!(direct(&rpc, wrong).await.expect_err("refused").code(), Code::InvalidArgument);
     assert_eq!(used(&ledger), []);
+}
+
+/// A repeat waits while the journal fails; the record that could not be made durable is on the disk all the same.
+#[tokio::test]
+async fn a_repeat_gives_nothing_back_once_the_journal_has_failed() {
+    let limited = limited().await;
+    let journal = Power::default();
+    {
+        let (rpc, ledger) = desk(&limited, &journal);
+        direct(&rpc, request("r0", "c2", [])).await.expect("decided");
+        journal.hold_syncs(true);
+        let of = rpc.clone();
+        let first = tokio::spawn(async move { direct(&of, reserving("r1", "c1")).await });
+        let held = journal.clone();
+        tokio::task::spawn_blocking(move || held.wait_for_held_sync()).await.expect("it is written");
+        let mut repeat = Box::pin(direct(&rpc, reserving("r1", "c1")));
+        assert!(poll!(&mut repeat).is_pending(), "the first has the claim");
+        journal.fail_after(0, Fault::PowerCut);
+        journal.hold_syncs(false);
+        for refused in [first.await.expect("no panic"), repeat.await] {
+            assert_eq!(refused.expect_err("it is not durable").code(), Code::Unavailable);
+        }
+        assert!(ledger.view().expect("open").exposure("001", "decide2:r1").is_none());
+    }
+    journal.restart_process();
+    let (rpc, ledger) = desk(&limited, &journal);
+    let decision = direct(&rpc, reserving("r1", "c1")).await.expect("it was found");
+    assert_eq!(taken(&decision), Some(("decide:r1", 5_000_000)));
+    assert_eq!(used(&ledger), [("all_loans".into(), 5_000_000), ("single_customer".into(), 5_000_000)]);
 }
 
 /// One disk breaks at any of its writes; then the machine starts again.
