@@ -3,7 +3,7 @@
 use prost_types::Timestamp;
 use tarim_proto::exposure::v1 as wire;
 
-use super::{looks::names as decided, refusal::Refusal};
+use super::{looks::names as decided, recover, refusal::Refusal};
 use crate::{
     convert::{microseconds, timestamp},
     exposure::{
@@ -70,7 +70,7 @@ impl Asks for wire::CommitRequest {
 
     fn operation(self) -> Result<Operation, Refusal> {
         let Self { member, exposure, key, amount_fen: fen, grow } = self;
-        names(&[("member", &member), ("exposure", &exposure), ("key", &key)])?;
+        keyed(&member, &exposure, &key)?;
         amount(fen)?;
         Ok(Operation::Commit(Commit { member, exposure, key, fen, grow }))
     }
@@ -85,7 +85,7 @@ impl Asks for wire::RepayRequest {
 
     fn operation(self) -> Result<Operation, Refusal> {
         let Self { member, exposure, key, amount_fen: fen } = self;
-        names(&[("member", &member), ("exposure", &exposure), ("key", &key)])?;
+        keyed(&member, &exposure, &key)?;
         amount(fen)?;
         Ok(Operation::Repay(Repay { member, exposure, key, fen }))
     }
@@ -100,7 +100,7 @@ impl Asks for wire::ReleaseRequest {
 
     fn operation(self) -> Result<Operation, Refusal> {
         let Self { member, exposure, key, amount_fen: fen } = self;
-        names(&[("member", &member), ("exposure", &exposure), ("key", &key)])?;
+        keyed(&member, &exposure, &key)?;
         if fen != 0 {
             amount(fen)?;
         }
@@ -134,6 +134,19 @@ impl Asks for wire::FileLargeRequest {
 
 fn names(all: &[(&str, &String)]) -> Result<(), Refusal> {
     all.iter().try_for_each(|(field, text)| name(field, text))
+}
+
+/// Checks what an operation on an exposure is found by.
+fn keyed(member: &str, exposure: &str, key: &str) -> Result<(), Refusal> {
+    for (field, text) in [("member", member), ("exposure", exposure), ("key", key)] {
+        name(field, text)?;
+    }
+    if key == recover::KEY && decided::request_of(exposure).is_some() {
+        let what =
+            "by this key the server gives back what a decision reserved that was never made; choose another";
+        return Err(Refusal::invalid("key", what));
+    }
+    Ok(())
 }
 
 /// Checks a name of the caller's.

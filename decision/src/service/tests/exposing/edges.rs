@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tarim_proto::{
     decision::v1::{Decision, DecisionRequest, Effect, Outcome, Reserve},
-    exposure::v1::ReserveRequest,
+    exposure::v1::{CommitRequest, ReleaseRequest, RepayRequest, ReserveRequest},
 };
 use tokio::task::yield_now;
 use tonic::Code;
@@ -13,10 +13,13 @@ use super::{LIMITS, desk, limited, reason, reserving, serve, shown, taken, used}
 use crate::{
     exposure::{Config, Ledger, Operation, Tick},
     journal::{Journal, power::Power},
-    service::tests::{
-        bank::{Bank, direct, request, us},
-        calls::{batch, stream},
-        exposures::{Limited, client, utilisation},
+    service::{
+        exposure::recover::KEY,
+        tests::{
+            bank::{Bank, direct, request, us},
+            calls::{batch, stream},
+            exposures::{Limited, client, utilisation},
+        },
     },
 };
 
@@ -67,7 +70,24 @@ async fn what_cannot_be_reserved_is_refused_by_its_field() {
     };
     let refused = client(&served).reserve(reserve).await.expect_err("refused");
     assert!(refused.message().starts_with("exposure: "), "{refused:?}");
-    drop(calls);
+    // And so is the key by which the service gives back what they leave: whoever could use it up would keep it from starting.
+    let mut ledger = client(&served);
+    for (exposure, code) in [("decide:r", Code::InvalidArgument), ("r", Code::NotFound)] {
+        let of = || ("001".to_owned(), exposure.to_owned(), KEY.to_owned());
+        let (member, exposure, key) = of();
+        let release = ReleaseRequest { member, exposure, key, amount_fen: 1 };
+        let (member, exposure, key) = of();
+        let repay = RepayRequest { member, exposure, key, amount_fen: 1 };
+        let (member, exposure, key) = of();
+        let commit = CommitRequest { member, exposure, key, amount_fen: 1, grow: false };
+        for refused in [ledger.release(release).await, ledger.repay(repay).await, ledger.commit(commit).await]
+        {
+            let refused = refused.expect_err("there is no such exposure");
+            assert_eq!(refused.code(), code, "{refused:?}");
+            assert_eq!(refused.message().starts_with("key: "), code == Code::InvalidArgument, "{refused:?}");
+        }
+    }
+    drop((calls, ledger));
     served.end().await.expect("in order");
 }
 
