@@ -218,9 +218,11 @@ impl Ledger {
         self.ask(Core::clone)
     }
 
-    /// The ledger as it was. Reads the disk.
+    /// The ledger as it was. Reads the disk; as [`Ledger::ask`] it waits for it if something is on its way there.
     pub fn as_of(&self, at_us: i64) -> Result<Core, LedgerError> {
-        machine::as_of(&self.disk, at_us)
+        // What is written and not synced can be read, too.
+        let durable = self.ask(Core::sequence)?;
+        machine::as_of(&self.disk, at_us, durable)
     }
 
     /// What is remembered of the decision journal. Reads the disk.
@@ -273,14 +275,15 @@ impl Drop for Ledger {
     }
 }
 
-/// The ledger in a folder as it was at a time; a server may be writing to it. Changes nothing.
+/// The ledger in a folder as it was at a time; a server may be writing to it, and what it has just written may not be durable yet.
+/// Changes nothing.
 pub fn as_of(folder: &Path, at_us: i64) -> Result<Core, LedgerError> {
     // Of a disk that cannot be read, reading tells.
     if std::fs::metadata(folder).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
         return Err(LedgerError::Absent(folder.into()));
     }
     let disk: Arc<dyn Disk> = Arc::new(Folder::new(folder));
-    machine::as_of(&disk, at_us)
+    machine::as_of(&disk, at_us, u64::MAX)
 }
 
 fn wait<T: Send + 'static>(order: impl FnOnce(Done<T>)) -> Result<T, LedgerError> {

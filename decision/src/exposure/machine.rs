@@ -203,9 +203,9 @@ impl Log {
     }
 }
 
-/// The ledger of a disk as it was at a time: from the snapshot before, and the log from there. Changes nothing, and may run
-/// beside the server.
-pub fn as_of(disk: &Arc<dyn Disk>, at_us: i64) -> Result<Core, LedgerError> {
+/// The ledger of a disk as it was at a time: from the snapshot before, and the log from there, to operation `last` at most. Changes
+/// nothing, and may run beside the server.
+pub fn as_of(disk: &Arc<dyn Disk>, at_us: i64, last: u64) -> Result<Core, LedgerError> {
     // Of those that are too new the beginning alone is read.
     let (mut core, _) =
         newest(disk, |number| Ok(snapshot::time(disk, number)?.is_none_or(|us| us <= at_us)))?;
@@ -218,9 +218,13 @@ pub fn as_of(disk: &Arc<dyn Disk>, at_us: i64) -> Result<Core, LedgerError> {
     }
     let mut past = false;
     let scanned = scan_from(&**disk, from, &mut |_, number, payload| {
-        past = decode(payload)?.now_us > at_us;
+        past = number > last || decode(payload)?.now_us > at_us;
         // Nothing behind it is looked at: an error is what ends a scan.
-        if past { Err("it is of a later time".into()) } else { again(&mut core, number, payload) }
+        if past {
+            Err("it is later than what is asked for".into())
+        } else {
+            again(&mut core, number, payload)
+        }
     });
     match scanned {
         Err(_) if past => Ok(core),

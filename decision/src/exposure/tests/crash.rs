@@ -247,10 +247,10 @@ fn a_cut_anywhere_loses_nothing_that_was_answered() {
 
 /// As of any time it is what the log says it was: and as of now, what it is.
 fn as_of_each(world: &World, disk: &Arc<dyn Disk>, now_us: i64, what: &str) {
-    let now = machine::as_of(disk, now_us).unwrap_or_else(|e| panic!("{what}: {e}"));
+    let now = machine::as_of(disk, now_us, u64::MAX).unwrap_or_else(|e| panic!("{what}: {e}"));
     assert_eq!(states(&now), world.model.states(), "{what}");
-    let before =
-        machine::as_of(disk, now_us.saturating_sub(30 * MINUTE)).unwrap_or_else(|e| panic!("{what}: {e}"));
+    let before = machine::as_of(disk, now_us.saturating_sub(30 * MINUTE), u64::MAX)
+        .unwrap_or_else(|e| panic!("{what}: {e}"));
     before.verify().unwrap_or_else(|e| panic!("{what}: {e}"));
     assert!(before.sequence() <= now.sequence());
 }
@@ -338,6 +338,7 @@ fn what_is_missing_is_an_error() {
             "{name}: {e:?}"
         );
     }
-    let early = machine::as_of(&(Arc::new(Power::with(&files[files.len() / 2..])) as Arc<dyn Disk>), 0);
+    let early =
+        machine::as_of(&(Arc::new(Power::with(&files[files.len() / 2..])) as Arc<dyn Disk>), 0, u64::MAX);
     assert!(early.is_err(), "it holds nothing of that time");
 }

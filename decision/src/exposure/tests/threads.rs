@@ -19,8 +19,12 @@ use super::{
 use crate::{
     exposure::{
         Adopt, Commit, Config, Ledger, LedgerError, Operation, Prepared, Refusal, Release, Repay, Reserve,
+        machine,
     },
-    journal::power::{Fault, Power},
+    journal::{
+        Disk,
+        power::{Fault, Power},
+    },
 };
 
 fn config(clock: &Arc<AtomicI64>) -> Config {
@@ -167,6 +171,36 @@ fn a_full_queue_refuses_at_once_and_a_failed_disk_closes_the_ledger() {
     }
     assert!(ledger.close().is_err());
     assert!(!ledger.is_open());
+}
+
+/// What is written and waits for its sync can be read, and nobody is told of it.
+#[test]
+fn what_was_is_told_of_what_is_durable() {
+    let clock = Arc::new(AtomicI64::new(MINUTE));
+    let disk = Power::default();
+    let ledger = Ledger::open_on(Arc::new(disk.clone()), config(&clock)).unwrap();
+    let schemes = |seed| world::schemes(seed, &mut ChaCha8Rng::seed_from_u64(seed.into()));
+    ledger.adopt(schemes(0)).unwrap();
+    assert_eq!(ledger.as_of(i64::MAX).unwrap().sequence(), 1);
+    disk.hold_syncs(true);
+    thread::scope(|scope| {
+        let adopted = scope.spawn(|| ledger.adopt(schemes(1)));
+        disk.wait_for_held_sync();
+        let asked = scope.spawn(|| ledger.as_of(i64::MAX).map(|core| core.sequence()));
+        let written: Arc<dyn Disk> = Arc::new(disk.clone());
+        let found =
+            [0, 1, 2, u64::MAX].map(|last| machine::as_of(&written, i64::MAX, last).unwrap().sequence());
+        // Who does not wait has read it by now.
+        (0..10_000).for_each(|_| thread::yield_now());
+        let waits = !asked.is_finished();
+        disk.fail_after(0, Fault::SyncFails);
+        disk.hold_syncs(false);
+        assert_eq!(found, [0, 1, 2, 2]);
+        assert!(waits, "it waits for the disk");
+        assert!(adopted.join().unwrap().is_err());
+        let told = asked.join().unwrap();
+        assert!(told.is_err(), "nobody knows what is on the disk: {told:?}");
+    });
 }
 
 #[test]
