@@ -8,7 +8,9 @@ use crate::support::{rulebook, session};
 use datafusion::prelude::SessionContext;
 use tarim_datamart::{Standards, Value};
 use tarim_features::{
-    materialise::{MaterialiseError, MaterialiseReport, Progress, Selection, materialise},
+    materialise::{
+        MaterialiseError, MaterialiseReport, Progress, Selection, materialise, materialise_unless_emptied,
+    },
     row::Row,
     spine::point_in_time,
     store::{EmbeddedStore, ListAnswer, OnlineStore},
@@ -130,6 +132,33 @@ async fn lists_alone_leave_the_rows_as_they_are() {
     };
     assert_eq!(entry(before.list_hit(0, "001", "C1", NOW)), "E1");
     assert_eq!(entry(after.list_hit(0, "001", "C1", NOW)), "E2");
+}
+
+#[tokio::test]
+async fn what_would_be_known_of_nobody_is_not_published_unasked() {
+    let (features, standards) = rulebook();
+    let folder = tempfile::tempdir().unwrap();
+    let session = bank(&standards, 3, "E1");
+    let nothing = support::session(&standards, &BTreeMap::new());
+    let careful = async |session: &SessionContext, selection: Selection| {
+        materialise_unless_emptied(session, &features, NOW, folder.path(), &selection, &mut |_| {}).await
+    };
+    let refused = async |selection: Selection, what: &str| {
+        let error = careful(&nothing, selection).await.unwrap_err().to_string();
+        assert!(error.contains(&format!("nothing is known of {what}")), "{error}");
+    };
+    refused(Selection::All, "anybody: nothing was published").await;
+    assert_eq!(EmbeddedStore::generations(folder.path()).unwrap(), (vec![], None));
+    careful(&session, Selection::All).await.unwrap();
+    refused(Selection::All, "the entity \"customer\", the lists, of which the current generation knows")
+        .await;
+    refused(customers(), "the entity \"customer\",").await;
+    refused(Selection::Lists, "the lists,").await;
+    assert_eq!(EmbeddedStore::generations(folder.path()).unwrap(), (vec![1], Some(1)));
+    // Whoever asks for it gets it, and after that there is nothing to lose.
+    run(&nothing, &features, folder.path(), Selection::All).await.unwrap();
+    careful(&nothing, Selection::All).await.unwrap();
+    assert_eq!(EmbeddedStore::generations(folder.path()).unwrap().0, [1, 2, 3]);
 }
 
 #[tokio::test]

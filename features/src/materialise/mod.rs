@@ -25,7 +25,7 @@ use datafusion::{
     prelude::SessionContext,
 };
 use futures::TryStreamExt;
-use tarim_datamart::Type;
+use tarim_datamart::{Type, Value};
 
 use crate::{
     entity::{Entity, KNOWN},
@@ -104,6 +104,11 @@ pub enum MaterialiseError {
         "the online store has no {what} of this rulebook to go with; run `tarim materialize` for everything"
     )]
     Incomplete { what: String },
+    #[error(
+        "as of {as_of} nothing is known of {what}{before}: nothing was published\n    fix: name the time that is meant with \
+         --as-of, or load what is missing; --force publishes it all the same"
+    )]
+    Emptied { as_of: Value, what: String, before: &'static str },
     #[error("{entity} {key:?} of member {member}: {error}")]
     Cell { entity: String, member: String, key: String, error: Box<CellError> },
     #[error(transparent)]
@@ -122,6 +127,31 @@ pub async fn materialise(
     selection: &Selection,
     progress: &mut (dyn FnMut(Progress<'_>) + Send),
 ) -> Result<MaterialiseReport, MaterialiseError> {
+    make(session, features, as_of_us, folder, selection, true, progress).await
+}
+
+/// The same, but what takes away all that is known of an entity, or the entries of all lists, is an error, as is a first generation
+/// with nothing in it: a wrong time gives such a one, and whoever serves takes it up at once.
+pub async fn materialise_unless_emptied(
+    session: &SessionContext,
+    features: &FeatureSet,
+    as_of_us: i64,
+    folder: &Path,
+    selection: &Selection,
+    progress: &mut (dyn FnMut(Progress<'_>) + Send),
+) -> Result<MaterialiseReport, MaterialiseError> {
+    make(session, features, as_of_us, folder, selection, false, progress).await
+}
+
+async fn make(
+    session: &SessionContext,
+    features: &FeatureSet,
+    as_of_us: i64,
+    folder: &Path,
+    selection: &Selection,
+    may_be_emptied: bool,
+    progress: &mut (dyn FnMut(Progress<'_>) + Send),
+) -> Result<MaterialiseReport, MaterialiseError> {
     let mut publication = Publication::begin(folder)?;
     let chosen = choose(features, selection, publication.former())?;
     let session = with_versions(session, features.tables()).await?;
@@ -134,9 +164,42 @@ pub async fn materialise(
         Selection::Entities(_) => None,
         _ => Some(lists::lists_part(&session, features, as_of_us, &mut publication, progress).await?),
     };
+    if !may_be_emptied {
+        check_emptied(publication.former(), as_of_us, &entities, lists.as_ref())?;
+    }
     progress(Progress::Publishing);
     let version = publication.commit()?;
     Ok(MaterialiseReport { version, as_of_us, entities, lists })
+}
+
+/// Whether somebody, or some entry of a list, was known before and nobody is now.
+fn check_emptied(
+    former: Option<&Generation>,
+    as_of_us: i64,
+    entities: &[EntityReport],
+    lists: Option<&ListsReport>,
+) -> Result<(), MaterialiseError> {
+    let entries = lists.map(|lists| lists.lists.iter().filter_map(|(_, entries)| *entries).sum::<u64>());
+    let (what, before) = match former {
+        None if entities.iter().all(|entity| entity.rows == 0) && entries.unwrap_or(0) == 0 => {
+            ("anybody".to_owned(), "")
+        }
+        None => return Ok(()),
+        Some(former) => {
+            let had = |name: &str| former.entities.get(name).is_some_and(|part| part.written.records > 0);
+            let emptied = entities.iter().filter(|entity| entity.rows == 0 && had(&entity.name));
+            let mut emptied: Vec<String> =
+                emptied.map(|entity| format!("the entity {:?}", entity.name)).collect();
+            if entries == Some(0) && former.lists.written.records > 0 {
+                emptied.push("the lists".into());
+            }
+            (emptied.join(", "), ", of which the current generation knows something")
+        }
+    };
+    if what.is_empty() {
+        return Ok(());
+    }
+    Err(MaterialiseError::Emptied { as_of: Value::Timestamp(as_of_us), what, before })
 }
 
 /// The entities to make. What is not made must be there already, of the same definition.

@@ -21,7 +21,7 @@ use std::{
 use arc_swap::ArcSwap;
 
 use super::{
-    FileWriter, OnlineStore, Snapshot, StoreError, Written, held,
+    FileWriter, Listed, OnlineStore, Snapshot, StoreError, Written, held, listing,
     manifest::{self, Generation, Part, Pointer},
 };
 use crate::view::FeatureSet;
@@ -61,8 +61,22 @@ impl EmbeddedStore {
         Ok((manifest::numbers(folder)?, current))
     }
 
+    /// What there is of each generation that can be rolled back to, oldest first; none where nothing was ever published.
+    pub fn list(folder: &Path) -> Result<Vec<Listed>, StoreError> {
+        listing::list(folder)
+    }
+
+    /// The number of a kept generation that is named by it, or by its version: `12`, or `12-3f9a02bc`.
+    pub fn number_of(folder: &Path, name: &str) -> Result<u64, StoreError> {
+        name.parse().or_else(|_| Ok(manifest::of_version(folder, name)?.0.number))
+    }
+
     /// Makes a kept generation the current one again. Servers follow at their next reload.
     pub fn roll_back(folder: &Path, number: u64) -> Result<(), StoreError> {
+        // To lock a store makes its folder.
+        if !folder.is_dir() {
+            return Err(StoreError::Empty { path: folder.into() });
+        }
         let _lock = lock(folder)?;
         // Whatever CURRENT says, which may be damaged: this mends it.
         let kept = manifest::numbers(folder)?;

@@ -33,8 +33,7 @@ pub enum StoreError {
     )]
     Gone { path: PathBuf, version: String, kept: String },
     #[error(
-        "`{0}` is no version of a generation, such as 12-3f9a02bc: `tarim materialize` tells that of the one it publishes, \
-         `tarim features get` that of the current one"
+        "`{0}` is no version of a generation, such as 12-3f9a02bc: `tarim materialize --list` shows those that are kept"
     )]
     NoVersion(String),
     #[error(

@@ -12,7 +12,7 @@ use std::{
 use tarim_datamart::{Standards, Value};
 
 use super::{
-    EmbeddedStore, EntityAbout, Entry, KeptGenerations, KeptRows, ListAbout, ListAnswer, ListsAbout,
+    EmbeddedStore, EntityAbout, Entry, KeptGenerations, KeptRows, ListAbout, ListAnswer, Listed, ListsAbout,
     OnlineStore, Publication, Snapshot, StoreError, embedded::Step, encode_entries, write_lists,
 };
 use crate::{
@@ -343,6 +343,35 @@ fn the_last_generations_are_kept_to_roll_back_to() {
     // A number is never used twice, and the current generation is never removed.
     publish(folder.path(), &features, 6);
     assert_eq!(EmbeddedStore::generations(folder.path()).unwrap(), (vec![4, 5, 6], Some(6)));
+}
+
+#[test]
+fn generations_are_listed_even_where_one_is_damaged() {
+    let (folder, features) = (tempfile::tempdir().unwrap(), features());
+    let nowhere = folder.path().join("nowhere");
+    assert!(EmbeddedStore::list(&nowhere).unwrap().is_empty());
+    assert!(matches!(EmbeddedStore::roll_back(&nowhere, 1), Err(StoreError::Empty { .. })));
+    assert!(!nowhere.exists(), "whoever looks makes nothing");
+    for mark in 1..=3 {
+        publish(folder.path(), &features, mark);
+    }
+    let all = versions(folder.path());
+    KeptGenerations::new(folder.path()).hold(&all[0], 1).unwrap();
+    EmbeddedStore::roll_back(folder.path(), EmbeddedStore::number_of(folder.path(), &all[1]).unwrap())
+        .unwrap();
+    let listed = EmbeddedStore::list(folder.path()).unwrap();
+    let about = |l: &Listed| (l.read.as_ref().unwrap().0.clone(), l.is_current, l.is_held);
+    let expected = [(false, true), (true, false), (false, false)];
+    for ((listed, version), (is_current, is_held)) in listed.iter().zip(&all).zip(expected) {
+        assert_eq!(about(listed), (version.clone(), is_current, is_held));
+        let (_, generation) = listed.read.as_ref().unwrap();
+        assert!(generation.entities.values().all(|part| part.written.records == CUSTOMERS as u64));
+    }
+    std::fs::write(folder.path().join("generation-00000001.json"), "{}").unwrap();
+    std::fs::write(folder.path().join("CURRENT"), "generation-").unwrap();
+    let listed = EmbeddedStore::list(folder.path()).unwrap();
+    let readable: Vec<bool> = listed.iter().map(|l| l.read.is_ok()).collect();
+    assert_eq!((readable, listed.iter().any(|l| l.is_current)), (vec![false, true, true], false));
 }
 
 fn versions(folder: &Path) -> Vec<String> {
