@@ -10,7 +10,7 @@ use arrow::record_batch::RecordBatch;
 use comfy_table::{CellAlignment, Table};
 use datafusion::parquet::arrow::ArrowWriter;
 use indicatif::{ProgressBar, ProgressStyle};
-use tarim_datamart::{Datamart, Error, WholeFile, WriteMode};
+use tarim_datamart::{Error, WholeFile, WriteMode};
 use tarim_decision::{
     batch::{Backtest, Group, Options, Slice, Tally, line, record_batch, schema},
     rulebook::{Rulebook, Source},
@@ -33,8 +33,9 @@ const SHOWN: usize = 3;
     tarim backtest --where \"member = '001' AND amount_fen > 5000000\" --out decisions.parquet\n  \
     tarim backtest --write-table decisions && tarim sql \"SELECT outcome, count(*) FROM decisions GROUP BY 1\"\n  \
     tarim backtest --published --verify-online\n\n\
-    Each application is decided with what was known at its own time. With --verify-online each is decided by\n\
-    the online engine too; decisions that differ in any bit are shown, and the exit code is 1.\n\n\
+    Each application is decided with what was known at its own time. With --verify-online each is decided by \
+    the online engine too; decisions that differ in any bit are shown, and the exit code is 1. So it is if there is no \
+    application to decide.\n\n\
     What is written is there when all of it is whole: after a failure file and table are as they were.")]
 pub struct Args {
     /// Table of applications
@@ -89,8 +90,7 @@ async fn decide(
     rulebook: &Rulebook,
     mut output: Option<Output>,
 ) -> anyhow::Result<Tally> {
-    let mart = Datamart::open(&home.datamart(), rulebook.standards().clone())?;
-    let session = mart.session().await?;
+    let (mart, session) = home.loaded(rulebook.standards().clone()).await?;
     let options = Options {
         table: args.table.clone(),
         filter: args.filter.clone(),
@@ -98,6 +98,9 @@ async fn decide(
         verify_online: args.verify_online,
     };
     let mut backtest = Backtest::start(&session, rulebook, options).await?;
+    if backtest.total() == 0 {
+        bail!(none_to_decide(args));
+    }
     let bar = ProgressBar::new(backtest.total() as u64).with_style(ProgressStyle::with_template(
         "{spinner} decided {human_pos}/{human_len} [{wide_bar}] {per_sec} {eta}",
     )?);
@@ -158,6 +161,21 @@ async fn decide(
     }
     bar.finish_and_clear();
     Ok(tally)
+}
+
+/// What is said where there is no application: an empty table in the place of yesterday's would say that all is well.
+fn none_to_decide(args: &Args) -> String {
+    let table = &args.table;
+    match &args.filter {
+        Some(filter) => format!(
+            "no application of the table `{table}` has --where {filter}: nothing was decided or written\n    fix: correct the \
+             condition; `tarim sql` shows what the table holds"
+        ),
+        None => format!(
+            "the table `{table}` has no row: nothing was decided or written\n    fix: load applications, or name another \
+             table with --table"
+        ),
+    }
 }
 
 /// A file that decisions are written to.

@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use chrono::Utc;
 use comfy_table::{ContentArrangement, Table};
 use serde_json::{Value as Json, json};
-use tarim_datamart::{Standards, Tokeniser, Value};
+use tarim_datamart::{Standards, Value};
 use tarim_features::{
     entity::Entity,
     row::{Row, end_of_range},
@@ -115,7 +115,7 @@ fn stored_key(
 ) -> anyhow::Result<String> {
     let field = standards.table(&entity.table).and_then(|t| t.field(&entity.key));
     match field.filter(|f| f.personal && snapshot.get(index, &get.member, &get.key).is_none()) {
-        Some(field) => Ok(Tokeniser::open(&home.token_key())?.token(&field.kind, &get.key)),
+        Some(field) => Ok(home.tokeniser()?.token(&field.kind, &get.key)),
         None => Ok(get.key.clone()),
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tarim_datamart::{Datamart, LoadError, LoadOptions, LoadReport, Standards, Tokeniser};
+use tarim_datamart::{Datamart, LoadError, LoadOptions, LoadRecord, LoadReport, Standards, Tokeniser};
 
 use crate::home::Home;
 
@@ -18,8 +18,9 @@ use crate::home::Home;
     tarim load transactions_202606.csv --report quality.json\n  \
     tarim load customers.csv --member 001 --max-bad 0.5\n\n\
     A file goes to the first table (by name) with a [[source]] whose `files` matches the file's name. Rows \
-    that break a rule are quarantined with every rule that they break, and told; they are no error. A file \
-    that was loaded before changes nothing. A load that dies leaves nothing visible: run it again.")]
+    that break a rule are quarantined with every rule that they break, and told; they are no error, unless all rows \
+    of a file do: then the exit code is 1. A file that was loaded before changes nothing. A load that dies leaves \
+    nothing visible: run it again.")]
 pub struct Args {
     /// Files, or folders with files
     #[arg(required = true, value_name = "FILE")]
@@ -46,11 +47,12 @@ pub struct Args {
 
 pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let standards = Standards::read(home.rulebook())?;
-    // Tokens of another key would never be those that are there already.
-    let open = if home.is_new() { Tokeniser::open_or_create } else { Tokeniser::open };
-    let tokeniser = open(&home.token_key())?;
+    if let Some(member) = &args.member {
+        check_member(home.rulebook(), member)?;
+    }
     let mart = Datamart::open(&home.datamart(), standards)?;
     let files = files_to_load(&mart, &args)?;
+    let tokeniser = home.tokeniser_to_load()?;
     let runtime = tokio::runtime::Runtime::new()?;
     let mut reports = Vec::with_capacity(files.len());
     let mut failed = None;
@@ -78,10 +80,50 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     if let Some(path) = &args.report {
         fs::write(path, json + "\n").with_context(|| format!("cannot write {}", path.display()))?;
     }
-    match failed {
-        None => Ok(()),
-        Some(error) => Err(error.into()),
+    if let Some(error) = failed {
+        return Err(error.into());
     }
+    let useless = reports.iter().filter(|r| !r.already_loaded && r.record.rows > 0 && r.record.good == 0);
+    let useless: Vec<String> = useless.map(|report| all_quarantined(&report.record)).collect();
+    if !useless.is_empty() {
+        bail!(useless.join("\n"));
+    }
+    Ok(())
+}
+
+/// What is said of a file of which no row is good: hardly ever are the rows to blame, and whoever asks the exit code must know.
+fn all_quarantined(LoadRecord { file, table, rows, member, .. }: &LoadRecord) -> String {
+    let member = member.as_ref().map(|code| format!(", or name another --member than {code}"));
+    format!(
+        "all {rows} rows of {file} were quarantined: nothing of it is in the table `{table}`\n    fix: correct the file, or the \
+         [[source]] that reads it{}, and load it again",
+        member.unwrap_or_default()
+    )
+}
+
+/// The member must be one of the rulebook's: where a file says no member, its rows would be of nobody.
+fn check_member(rulebook: &Path, code: &str) -> anyhow::Result<()> {
+    let folder = rulebook.join("members");
+    // A rulebook may have no members, only standards.
+    if !folder.is_dir() {
+        return Ok(());
+    }
+    let mut known = Vec::new();
+    for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let entry = entry?;
+        if entry.path().join("member.toml").is_file() {
+            known.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    if known.iter().any(|member| member == code) {
+        return Ok(());
+    }
+    known.sort();
+    bail!(
+        "the rulebook has no member `{code}`: nothing was loaded\n    fix: name one of {} with --member, or write {}",
+        known.join(", "),
+        folder.join(code).join("member.toml").display()
+    )
 }
 
 async fn load_one(
@@ -114,7 +156,13 @@ fn files_to_load(mart: &Datamart, args: &Args) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut unknown = Vec::new();
     for path in &args.files {
-        if !path.is_dir() {
+        let about = fs::metadata(path).with_context(|| {
+            format!(
+                "cannot read {}: nothing was loaded\n    fix: name a file, or a folder of files",
+                path.display()
+            )
+        })?;
+        if !about.is_dir() {
             mart.source_of(path, args.table.as_deref())?;
             files.push(path.clone());
             continue;

@@ -1,18 +1,20 @@
 //! `tarim materialize`: features as of a time, into the online store.
 
+mod generations;
+
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
 use comfy_table::{CellAlignment, Table};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
-use tarim_datamart::{Datamart, Standards, Value, gate::parse};
+use tarim_datamart::{Standards, Value, gate::parse};
 use tarim_features::{
-    materialise::{MaterialiseReport, Progress, Selection, materialise},
-    store::EmbeddedStore,
+    materialise::{MaterialiseReport, Progress, Selection, materialise, materialise_unless_emptied},
     view::FeatureSet,
 };
 
+pub use self::generations::day_and_time;
 use crate::home::Home;
 
 /// Lines of a table that may be long: above, below, and under the header.
@@ -24,9 +26,11 @@ pub const LINES: &str = "  ── ══      ──    ";
     tarim materialize --as-of 2026-06-30T00:00:00Z\n  \
     tarim materialize --entity customer --entity device\n  \
     tarim materialize --lists-only\n  \
+    tarim materialize --list\n  \
     tarim materialize --rollback 7\n\n\
-    A generation becomes visible at once and whole; servers follow without a pause. The last three are\n\
-    kept, to roll back to.")]
+    A generation becomes visible at once and whole; servers follow without a pause. The last three are \
+    kept, to roll back to. One that knows nothing any more of an entity, or of all lists, is not published, nor is one of \
+    a time that is yet to come.")]
 pub struct Args {
     /// What was known at this time: 2026-06-30T00:00:00Z, or a date (its midnight, UTC) [default: now]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
@@ -37,16 +41,32 @@ pub struct Args {
     /// Only the lists
     #[arg(long)]
     lists_only: bool,
-    /// Make an earlier generation the current one again, and compute nothing
-    #[arg(long, value_name = "GENERATION", conflicts_with_all = ["as_of", "entity", "lists_only"])]
-    rollback: Option<u64>,
+    /// Publish even what knows nothing any more of an entity or of all lists, or is as of a time that is yet to come
+    #[arg(long)]
+    force: bool,
+    /// Show the generations that are kept, and compute nothing
+    #[arg(long, conflicts_with_all = ["as_of", "entity", "lists_only", "force", "rollback"])]
+    list: bool,
+    /// Make an earlier generation the current one again, and compute nothing: 7, or 7-3f9a02bc
+    #[arg(long, value_name = "GENERATION", conflicts_with_all = ["as_of", "entity", "lists_only", "force"])]
+    rollback: Option<String>,
 }
 
 pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
-    if let Some(generation) = args.rollback {
-        EmbeddedStore::roll_back(&home.store(), generation)?;
-        println!("generation {generation} is the current one again");
-        return Ok(());
+    if args.list {
+        return generations::list(&home.store());
+    }
+    if let Some(generation) = &args.rollback {
+        return generations::roll_back(&home.store(), generation);
+    }
+    let now_us = Utc::now().timestamp_micros();
+    let as_of_us = args.as_of.unwrap_or(now_us);
+    if as_of_us > now_us && !args.force {
+        bail!(
+            "--as-of {} is yet to come: nothing was published\n    fix: name a time that has passed; --force publishes what is \
+             known now as of then",
+            Value::Timestamp(as_of_us)
+        );
     }
     let (standards, features) = definitions(home)?;
     let selection = match (args.lists_only, args.entity) {
@@ -54,7 +74,7 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         (false, names) if names.is_empty() => Selection::All,
         (false, names) => Selection::Entities(names),
     };
-    let as_of_us = args.as_of.unwrap_or_else(|| Utc::now().timestamp_micros());
+    generations::tell_if_older(&home.store(), &selection, as_of_us)?;
     let bar = ProgressBar::no_length().with_style(ProgressStyle::with_template(
         "{spinner} {msg} {human_pos}/{human_len} [{wide_bar}] {eta}",
     )?);
@@ -73,10 +93,15 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     };
     let runtime = tokio::runtime::Runtime::new().context("no threads for the computation")?;
     let report = runtime.block_on(async {
-        let session = Datamart::open(&home.datamart(), standards)?.session().await?;
-        let report =
-            materialise(&session, &features, as_of_us, &home.store(), &selection, &mut progress).await?;
-        anyhow::Ok(report)
+        let (_, session) = home.loaded(standards).await?;
+        let (store, progress) = (home.store(), &mut progress);
+        let report = match args.force {
+            true => materialise(&session, &features, as_of_us, &store, &selection, progress).await,
+            false => {
+                materialise_unless_emptied(&session, &features, as_of_us, &store, &selection, progress).await
+            }
+        };
+        anyhow::Ok(report?)
     });
     bar.finish_and_clear();
     show(&report?);

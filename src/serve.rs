@@ -3,7 +3,7 @@
 use std::{io::Write, net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use tarim_datamart::{Tokeniser, gate::dates::iso_timestamp};
+use tarim_datamart::gate::dates::iso_timestamp;
 use tarim_decision::{
     exposure::KEYS_KEPT,
     journal::Journal,
@@ -177,7 +177,7 @@ pub async fn start(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<(Running, Option<Hearing>)> {
     let max_connections = files::connections()?;
-    let tokeniser = Tokeniser::open(&home.token_key())?;
+    let tokeniser = home.tokeniser()?;
     let store = home.store();
     let open_store = move |features| {
         EmbeddedStore::open(&store, features).map(|store| Arc::new(store) as Arc<dyn OnlineStore>)

@@ -56,7 +56,7 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         }
         (None, None) => bail!("there is no query"),
     };
-    let mart = Datamart::open(&home.datamart(), Standards::read(home.rulebook())?)?;
+    let mart = home.datamart_to_read(Standards::read(home.rulebook())?)?;
     let result = tokio::runtime::Runtime::new()?.block_on(print(&mart, &query, args.format));
     match result {
         // Whoever reads the output has seen enough (`tarim sql … | head`).

@@ -60,6 +60,12 @@ fn one_that_fails_leaves_the_table_as_it_was() {
         assert!(said.contains("z has no member or product"), "{applications}: {said}");
         assert_eq!(state(&bank), before, "{applications}");
     }
+    // Nobody to decide: an empty table in the place of this one would say that all is well.
+    let nobody = backtest(&bank, &[&to[..], &["--verify-online"]].concat(), "member = '077'");
+    let said = String::from_utf8_lossy(&nobody.stderr).into_owned();
+    assert_eq!(nobody.status.code(), Some(1), "{said}");
+    assert!(said.contains("no application of the table `applications` has --where member = '077'"), "{said}");
+    assert_eq!(state(&bank), before);
     // And the file, where both are asked for; nothing is left beside it.
     fs::create_dir(bank.path("out")).expect("a folder");
     for (name, begins) in [("decisions.ndjson", "{\""), ("decisions.parquet", "PAR1")] {

@@ -4,6 +4,8 @@
 mod backtest;
 mod bench;
 mod exposed;
+mod generations;
+mod homes;
 mod installation;
 mod kill;
 mod reserved;

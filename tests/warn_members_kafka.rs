@@ -96,6 +96,8 @@ fn alerts_go_to_their_members_topics_and_nothing_stops_a_partition() {
     succeeded(
         kafka.tarim().args(["synth", "--out", &bank, "--customers", "400", "--seed", "11"]).output().unwrap(),
     );
+    let entries = format!("{bank}/list_entries.csv");
+    succeeded(kafka.tarim().args(["load", &entries]).output().unwrap());
     succeeded(kafka.tarim().args(["materialize"]).output().unwrap());
 
     let made = kafka.ok("init", &["--alerts", "members.other", "--partitions", "2"]);

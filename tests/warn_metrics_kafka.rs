@@ -33,6 +33,7 @@ fn a_pipeline_tells_how_far_it_is_and_what_it_found() {
     let desk = Desk::new();
     let bank = desk.path("bank");
     desk.ok(&["synth", "--out", &bank, "--customers", "400", "--seed", "11"]);
+    desk.ok(&["load", &format!("{bank}/list_entries.csv")]);
     desk.ok(&["materialize"]);
     let on = ["--brokers", &brokers, "--events", "watched.events", "--dead", "watched.dead"];
     let alerts = ["--alerts", "watched.alerts.{level}"];

@@ -10,6 +10,8 @@ fn warnings_of_a_bank_are_dealt_with_and_stay_so() {
     let desk = Desk::new();
     desk.ok(&["synth", "--out", &desk.path("bank"), "--customers", "400", "--seed", "11"]);
     let (events, alerts) = (desk.path("bank/events/events.ndjson"), desk.path("alerts.ndjson"));
+    // Of customers it knows nothing.
+    desk.ok(&["load", &desk.path("bank/list_entries.csv")]);
     desk.ok(&["materialize"]);
     let replay: [&str; 8] =
         ["warn", "replay", "--no-contagion", "--from", &events, "--to", &alerts, "--features"];

@@ -101,6 +101,7 @@ fn alerts_of_a_topic_are_dealt_with_and_told() {
     let topics = ["--events", "desk.events", "--dead", "desk.dead"];
     let init = ["warn", "init", "--partitions", "2", "--changes", CHANGES, "--pushes", PUSHES];
     kafka.ok(&[&init[..], &topics].concat());
+    kafka.desk.ok(&["load", &format!("{bank}/list_entries.csv")]);
     kafka.desk.ok(&["materialize"]);
     kafka.ok(&[&["warn", "features"][..], &topics].concat());
     kafka.ok(&[&["warn", "send", "--from", &format!("{bank}/events/events.ndjson")][..], &topics].concat());

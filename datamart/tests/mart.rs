@@ -96,6 +96,7 @@ async fn tables_that_were_never_loaded_are_empty_but_there() {
         let rows = show(&session, &format!("SELECT count(*) FROM {table}")).await;
         assert!(rows.contains("| 0 "), "{table}: {rows}");
     }
+    assert!(!datamart.folder().exists(), "whoever reads makes nothing");
     let batches = stream::iter([Ok(all_types())]);
     let refused = datamart.write("loans", all_types().schema(), batches, WriteMode::Append).await;
     assert!(refused.is_err_and(|e| e.to_string().contains("cannot be the name of a result table")));

@@ -63,6 +63,14 @@ impl Installation {
         text(&output.stdout)
     }
 
+    /// Runs a command to its end; it must fail with exit code 1. Gives what it said on standard error.
+    pub fn fails(&self, args: &[&str]) -> String {
+        let output = self.output(args);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "tarim {}:\n{said}", args.join(" "));
+        said
+    }
+
     /// Runs a command to its end, whatever that is.
     pub fn output(&self, args: &[&str]) -> Output {
         self.command(args).output().expect("the binary runs")

@@ -21,7 +21,7 @@ mod loads;
 mod session;
 
 use std::{
-    fs,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -53,12 +53,11 @@ pub enum WriteMode {
 }
 
 impl Datamart {
-    /// Opens the datamart in a folder, which is made if it is absent.
+    /// The datamart in a folder. Whoever writes first makes the folder; until then all tables are empty.
     pub fn open(folder: &Path, standards: Standards) -> Result<Self, Error> {
-        let error = |source| Error::Folder { folder: folder.to_path_buf(), source };
-        fs::create_dir_all(folder).map_err(error)?;
-        let folder = folder.canonicalize().map_err(error)?;
-        Ok(Self { folder: folder.into(), standards })
+        let whole = canonical(folder);
+        let whole = whole.map_err(|source| Error::Folder { folder: folder.to_path_buf(), source })?;
+        Ok(Self { folder: whole.into(), standards })
     }
 
     /// The standards of its tables.
@@ -115,5 +114,17 @@ impl Datamart {
 
     pub(crate) fn lock_file(&self, table: &str) -> PathBuf {
         self.folder.join("_locks").join(table)
+    }
+}
+
+/// The whole path of a folder that need not be there yet.
+fn canonical(folder: &Path) -> io::Result<PathBuf> {
+    match folder.canonicalize() {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let (Some(parent), Some(name)) = (folder.parent(), folder.file_name()) else { return Err(e) };
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            Ok(canonical(parent)?.join(name))
+        }
+        found => found,
     }
 }

@@ -125,7 +125,11 @@ impl Datamart {
 
     async fn register_results(&self, session: &SessionContext) -> Result<(), Error> {
         let error = |source| Error::Folder { folder: self.folder().to_path_buf(), source };
-        for entry in std::fs::read_dir(self.folder()).map_err(error)? {
+        let entries = match std::fs::read_dir(self.folder()) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(error)?,
+        };
+        for entry in entries {
             let name = entry.map_err(error)?.file_name();
             let Some(name) = name.to_str().filter(|n| !n.starts_with(['_', '.'])) else { continue };
             if self.standards().table(name).is_some() || is_reserved(name) {

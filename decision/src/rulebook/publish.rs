@@ -36,7 +36,10 @@ pub enum PublishError {
     NoSuchVersion(String),
     #[error("several published versions begin with {0}; write more of it")]
     Ambiguous(String),
-    #[error("no rulebook is published in {0}; run `tarim rulebook publish`")]
+    #[error(
+        "no rulebook is published in {0}\n    fix: run `tarim rulebook publish`, or name the installation that is meant with \
+         --home (or TARIM_HOME)"
+    )]
     NothingPublished(PathBuf),
     #[error("cannot publish to {path}: {source}")]
     Io { path: PathBuf, source: io::Error },

@@ -30,7 +30,7 @@ pub fn regroup(
     if names.is_empty() {
         return Ok(0);
     }
-    // To open a datamart makes its folder.
+    // Where there is none all tables would be empty.
     if !datamart.is_dir() {
         return Err(ExposureError::NoDatamart(datamart.into()));
     }
