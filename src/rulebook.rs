@@ -1,17 +1,20 @@
 //! `tarim rulebook`: check, test and publish.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path, time::SystemTime};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use comfy_table::Table;
 use tarim_decision::{
     outcome::{Decision, Stage},
-    rulebook::{Counts, Rulebook, check, current, publish_checked, rollback, versions},
+    rulebook::{Counts, PublishError, Rulebook, check, current, publish_checked, rollback, versions},
     testing,
 };
-use tarim_warning::rulebook::WarningBook;
+use tarim_warning::rulebook::{Measure, WarningBook};
 
-use crate::{home::Home, materialize::LINES};
+use crate::{
+    home::Home,
+    materialize::{LINES, day_and_time},
+};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -100,7 +103,10 @@ fn show_check(home: &Home) -> anyhow::Result<()> {
         println!("{}", summary(version, counts, warnings));
     }
     match errors {
-        0 => Ok(()),
+        0 => {
+            println!("{} tests passed; no problems", report.tests);
+            Ok(())
+        }
         1 => bail!("the rulebook has 1 problem"),
         n => bail!("the rulebook has {n} problems"),
     }
@@ -117,7 +123,7 @@ fn summary(version: &str, counts: &Counts, warnings: Option<&WarningBook>) -> Ta
         ("rules", counts.rules),
         ("rules of control points", counts.point_rules),
         ("decision tables", counts.tables),
-        ("scorecards", counts.scorecards),
+        ("scorecards of applications", counts.scorecards),
         ("products", counts.products),
         ("members", counts.members),
         ("exposure limits", counts.limits),
@@ -131,6 +137,7 @@ fn summary(version: &str, counts: &Counts, warnings: Option<&WarningBook>) -> Ta
             ("kinds of events", warnings.streams().kinds().len()),
             ("windows over events", warnings.streams().windows().len()),
             ("warning rules", warnings.rules().len()),
+            ("scorecards of behaviour", behaviour_scorecards(warnings)),
             ("kinds of edges between customers", warnings.edges().edges().len()),
         ] {
             table.add_row([what.to_owned(), count.to_string()]);
@@ -138,6 +145,15 @@ fn summary(version: &str, counts: &Counts, warnings: Option<&WarningBook>) -> Ta
     }
     table.add_row(["version", version]);
     table
+}
+
+/// Scorecards that crossings look at, with however many kinds of events.
+fn behaviour_scorecards(warnings: &WarningBook) -> usize {
+    let cards = warnings.looks().iter().filter_map(|look| match &look.of {
+        Measure::Score(card) => Some(card.card.id.as_str()),
+        Measure::Int64 | Measure::Float64 => None,
+    });
+    cards.collect::<BTreeSet<_>>().len()
 }
 
 fn test(home: &Home, filter: Option<&str>) -> anyhow::Result<()> {
@@ -204,10 +220,27 @@ fn show_reasons(point: Option<Stage>, decision: &Decision) {
 
 fn list(home: &Home) -> anyhow::Result<()> {
     let published = home.published();
-    let now = current(&published).ok();
+    let mut all = Vec::new();
     for version in versions(&published)? {
-        let mark = if now.as_deref() == Some(&published.join(&version)) { "  (current)" } else { "" };
-        println!("{version}{mark}");
+        let folder = published.join(&version);
+        // A version is put there whole, and never changed.
+        let since: SystemTime = folder
+            .metadata()
+            .and_then(|about| about.modified())
+            .with_context(|| format!("cannot look at {}", folder.display()))?;
+        all.push((since, version));
     }
+    if all.is_empty() {
+        bail!(PublishError::NothingPublished(published));
+    }
+    all.sort();
+    let now = current(&published).ok();
+    let mut table = Table::new();
+    table.load_preset(LINES).set_header(["version", "published", ""]);
+    for (since, version) in all {
+        let mark = if now.as_deref() == Some(&published.join(&version)) { "current" } else { "" };
+        table.add_row([version, day_and_time(since), mark.into()]);
+    }
+    println!("{table}");
     Ok(())
 }

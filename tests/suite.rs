@@ -9,6 +9,7 @@ mod homes;
 mod installation;
 mod kill;
 mod reserved;
+mod rulebook;
 mod serve;
 mod warn_desk;
 mod warn_kafka;

@@ -33,6 +33,8 @@ pub struct Report {
     pub warnings: Problems,
     /// Of a rulebook that could be read: its version and what is in it.
     pub read: Option<(String, Counts)>,
+    /// How many of its tests were run; none if one of them cannot be read.
+    pub tests: usize,
 }
 
 /// Reads a rulebook, and runs its tests if it can be read.
@@ -43,14 +45,16 @@ pub fn check(folder: &Path) -> Report {
         Ok(rulebook) => rulebook,
         Err(more) => {
             errors.extend(more);
-            return Report { errors: errors.in_order(), warnings: Problems::default(), read: None };
+            return Report { errors: errors.in_order(), warnings: Problems::default(), read: None, tests: 0 };
         }
     };
-    errors.extend(testing::problems(&rulebook, folder));
+    let (tests, failing) = testing::problems(&rulebook, folder);
+    errors.extend(failing);
     Report {
         errors: errors.in_order(),
         warnings: rulebook.warnings().clone().in_order(),
         read: Some((rulebook.version, rulebook.counts)),
+        tests,
     }
 }
 

@@ -19,11 +19,11 @@ pub use self::{
 };
 use crate::rulebook::Rulebook;
 
-/// Cases that cannot be read or that fail, as problems of the rulebook.
-pub fn problems(rulebook: &Rulebook, folder: &Path) -> Problems {
+/// How many cases were run, and those that cannot be read or that fail, as problems of the rulebook.
+pub fn problems(rulebook: &Rulebook, folder: &Path) -> (usize, Problems) {
     let cases = match read(rulebook, folder) {
         Ok(cases) => cases,
-        Err(problems) => return problems,
+        Err(problems) => return (0, problems),
     };
     let mut problems = Problems::default();
     for result in run(rulebook, &cases) {
@@ -35,5 +35,5 @@ pub fn problems(rulebook: &Rulebook, folder: &Path) -> Problems {
             ));
         }
     }
-    problems
+    (cases.len(), problems)
 }
