@@ -7,7 +7,11 @@ use comfy_table::{CellAlignment, Table};
 use indicatif::{ProgressBar, ProgressStyle};
 use tarim_benches::load::{self, Client, Measured, Mode, Pace, Plan, QUANTILES, Requests};
 
-use crate::{decide, endpoint::Tls, home::Home};
+use crate::{
+    decide,
+    endpoint::{DECISIONS, Tls, not_reached},
+    home::Home,
+};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -122,11 +126,11 @@ pub fn run(_home: &Home, args: Args) -> anyhow::Result<()> {
 }
 
 async fn send(args: &Args, plan: &Plan, requests: &Arc<Requests>) -> anyhow::Result<Measured> {
-    let endpoint = args.tls.endpoint(&args.server, "http://127.0.0.1:50051")?.tcp_nodelay(true);
+    let endpoint = args.tls.endpoint(&args.server, &DECISIONS)?.tcp_nodelay(true);
     let mut clients = Vec::new();
     for _ in 0..args.connections {
         let client = Client::connect(endpoint.clone()).await;
-        clients.push(client.with_context(|| format!("no server at {}; start `tarim serve`", args.server))?);
+        clients.push(client.map_err(|error| not_reached(&args.server, &DECISIONS, error))?);
     }
     let whole = plan.warmup + plan.duration;
     let style = ProgressStyle::with_template("{elapsed_precise} {bar:40} {msg}")?;

@@ -19,7 +19,10 @@ pub use self::{
     json::code,
     request::{new_id, of as request_of, read as read_requests},
 };
-use crate::{endpoint::Tls, home::Home};
+use crate::{
+    endpoint::{DECISIONS, Tls},
+    home::Home,
+};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples, with a customer of the demo's bank:\n  \
@@ -136,9 +139,7 @@ fn requests(args: &Args) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Resul
 }
 
 async fn connect(args: &Args) -> anyhow::Result<Client> {
-    let endpoint = args.tls.endpoint(&args.server, "http://127.0.0.1:50051")?;
-    let channel = endpoint.connect().await;
-    let channel = channel.with_context(|| format!("no server at {}; start `tarim serve`", args.server))?;
+    let channel = args.tls.connect(&args.server, &DECISIONS).await?;
     Ok(DecisionServiceClient::new(channel))
 }
 

@@ -3,7 +3,6 @@
 mod card;
 mod json;
 
-use anyhow::Context;
 use tarim_proto::decision::v1::{
     ControlPoint, GetInterceptionRequest, InterceptRequest, Interception, Officer, OverrideReason,
     OverrideRequest, interception_service_client::InterceptionServiceClient,
@@ -12,7 +11,7 @@ use tonic::transport::Channel;
 
 use crate::{
     decide::{Lang, code, new_id, request_of},
-    endpoint::Tls,
+    endpoint::{DECISIONS, Tls},
     home::Home,
     warn::pair,
 };
@@ -181,9 +180,7 @@ impl Server {
     fn ask(&self, ask: impl AsyncFnOnce(&mut Client) -> Answer) -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let answer = runtime.block_on(async {
-            let channel = self.tls.endpoint(&self.server, "http://127.0.0.1:50051")?.connect().await;
-            let channel =
-                channel.with_context(|| format!("no server at {}; start `tarim serve`", self.server))?;
+            let channel = self.tls.connect(&self.server, &DECISIONS).await?;
             let answer = ask(&mut Client::new(channel)).await;
             answer.map_err(|status| anyhow::anyhow!("{}: {}", code(&status), status.message()))
         })?;

@@ -1,13 +1,18 @@
 //! `tarim exposure reserve | commit | repay | release | file`: operations, asked of the server that has the ledger.
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use tarim_proto::exposure::v1::{
     CommitRequest, FileLargeRequest, OperationAnswer, ReleaseRequest, RepayRequest, ReserveRequest,
     exposure_service_client::ExposureServiceClient,
 };
 use tonic::transport::Channel;
 
-use crate::{decide::code, endpoint::Tls, materialize::parse_time, warn::pair};
+use crate::{
+    decide::code,
+    endpoint::{DECISIONS, Tls},
+    materialize::parse_time,
+    warn::pair,
+};
 
 /// Where the server is, and whose exposure it is.
 #[derive(clap::Args)]
@@ -152,9 +157,7 @@ impl Server {
     ) -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let answer = runtime.block_on(async {
-            let channel = self.tls.endpoint(&self.server, "http://127.0.0.1:50051")?.connect().await;
-            let channel =
-                channel.with_context(|| format!("no server at {}; start `tarim serve`", self.server))?;
+            let channel = self.tls.connect(&self.server, &DECISIONS).await?;
             match ask(&mut Client::new(channel)).await {
                 Ok(answer) => Ok(answer.into_inner()),
                 Err(status) => bail!("{}: {}", code(&status), status.message()),

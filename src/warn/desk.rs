@@ -15,7 +15,7 @@ use tonic::{Response, Status, transport::Channel};
 pub use self::inbox::{Digest, Inbox, digest, inbox};
 use crate::{
     decide::{code, new_id},
-    endpoint::Tls,
+    endpoint::{Tls, WARNINGS},
 };
 
 /// Where the server is, and how answers are shown.
@@ -282,9 +282,7 @@ impl Desk {
     fn ask<T>(&self, talk: impl AsyncFnOnce(&mut Client) -> anyhow::Result<T>) -> anyhow::Result<T> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            let channel = self.tls.endpoint(&self.server, "http://127.0.0.1:7411")?.connect().await;
-            let channel =
-                channel.with_context(|| format!("no server at {}; start `tarim warn serve`", self.server))?;
+            let channel = self.tls.connect(&self.server, &WARNINGS).await?;
             talk(&mut Client::new(channel).max_decoding_message_size(ANSWER_MAX)).await
         })
     }
