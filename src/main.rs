@@ -41,7 +41,8 @@ struct Cli {
     #[command(flatten)]
     home: Home,
     /// How the log looks, on standard error: text, or json, one object a line. TARIM_LOG=info or
-    /// TARIM_LOG=warn,tarim_decision=debug says what is in it
+    /// TARIM_LOG=warn,tarim_decision=debug says what is in it: off, error, warn, info, debug or trace, of Tarim itself or of a
+    /// crate that is named
     #[arg(
         long,
         global = true,

@@ -222,6 +222,23 @@ fn a_hangup_loads_what_was_published() {
     assert!(server.terminate().success());
 }
 
+#[test]
+fn a_log_that_nobody_sees_has_no_colours_and_what_is_no_level_is_refused() {
+    let installation = Installation::new();
+    let mut server = installation.serve_with(&[], std::process::Stdio::piped());
+    let log = server.log();
+    // It is refused, which has a line.
+    let args = ["--member", "009", "--product", "loan", "--application", "{}"];
+    installation.fails(&[&["decide", "--server", &server.url], &args[..]].concat());
+    assert!(server.terminate().success());
+    let lines: Vec<String> = log.collect();
+    assert!(!lines.is_empty() && lines.iter().all(|line| !line.contains('\u{1b}')), "{lines:?}");
+    assert!(lines.iter().all(|line| line.contains(" tarim")), "only Tarim's own crates tell more: {lines:?}");
+    let refused = installation.command(&["sql", "SHOW TABLES"]).env("TARIM_LOG", "warning").output();
+    let said = String::from_utf8_lossy(&refused.expect("the binary runs").stderr).into_owned();
+    assert!(said.contains("TARIM_LOG=warning") && said.contains("write one of off, error, warn"), "{said}");
+}
+
 /// `tarim … | head`: no panic when nobody reads any more.
 #[test]
 fn a_reader_that_leaves_is_no_panic() {
