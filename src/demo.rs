@@ -3,6 +3,8 @@
 //! Every step is a command that a user could type: the demo prints it and runs it, so what it shows is
 //! what the verbs do, and nothing else.
 
+mod copies;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -13,11 +15,16 @@ use clap::Parser;
 use comfy_table::{Table, presets};
 use serde_json::Value as Json;
 use tarim_decision::service::Threads;
+use tarim_examples::Plan;
 
+use self::copies::{copy, differences};
 use crate::{Cli, Verb, home::Home, serve};
 
 /// Written into a demo's folder, so that only a demo's folder is ever cleared.
 const MARKER: &str = ".tarim-demo";
+
+/// Beside the rulebook of a demo, the same as it was copied: what differs is somebody's work.
+const AS_COPIED: &str = ".rulebook-as-copied";
 
 /// Where `synth` puts the newest applications, as a lending system would send them.
 const REQUESTS: &str = "requests/requests.ndjson";
@@ -30,7 +37,9 @@ const AS_OF: &str = "2026-06-30T00:00:00Z";
 
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  tarim demo --customers 5000 --seed 7\n\n\
-    The folder is kept, for you to go on with: see the commands printed at the end.")]
+    The folder is kept, for you to go on with: see the commands printed at the end. Another demo clears it, but refuses \
+    to where its rulebook was edited; `diff -r tarim-demo/.rulebook-as-copied tarim-demo/rulebook` shows what was. The \
+    demo has a home and a rulebook of its own: --home and --rulebook are refused.")]
 pub struct Args {
     /// Folder of the demo's bank, datamart, store, journal and rulebook
     #[arg(long, default_value = "tarim-demo", value_name = "FOLDER")]
@@ -44,15 +53,26 @@ pub struct Args {
     /// The same seed makes the same bank
     #[arg(long, default_value_t = 7)]
     seed: u64,
+    /// Clear the folder of an earlier demo even where its rulebook was edited
+    #[arg(long)]
+    discard_edits: bool,
 }
 
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let Args { folder, from, customers, seed } = args;
+    let Args { folder, from, customers, seed, discard_edits } = args;
     // Before anything is cleared: it may be the work of days.
+    if let Some(wrong) = Plan::new(customers, seed).wrong() {
+        bail!("{wrong}");
+    }
     check_apart(&from, &folder)?;
+    if !discard_edits {
+        check_unedited(&folder, &from)?;
+    }
     start_afresh(&folder)?;
     let rulebook = folder.join("rulebook");
-    copy(&from, &rulebook).with_context(|| format!("cannot copy the rulebook of {}", from.display()))?;
+    for to in [&folder.join(AS_COPIED), &rulebook] {
+        copy(&from, to).with_context(|| format!("cannot copy the rulebook of {}", from.display()))?;
+    }
     let bank = folder.join("bank");
 
     let demo = Demo { home: folder.join("home"), rulebook };
@@ -230,6 +250,29 @@ fn check_apart(from: &Path, folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The rulebook of an earlier demo is as that demo copied it.
+fn check_unedited(folder: &Path, from: &Path) -> anyhow::Result<()> {
+    let (rulebook, as_copied) = (folder.join("rulebook"), folder.join(AS_COPIED));
+    if !rulebook.is_dir() {
+        return Ok(());
+    }
+    // An earlier release kept no copy.
+    let as_copied = if as_copied.is_dir() { as_copied } else { from.to_path_buf() };
+    let edits = differences(&as_copied, &rulebook)
+        .with_context(|| format!("cannot tell whether {} was edited", rulebook.display()))?;
+    if edits.is_empty() {
+        return Ok(());
+    }
+    let shown: Vec<String> = edits.iter().take(5).map(|file| file.display().to_string()).collect();
+    let more = if edits.len() > shown.len() { ", …" } else { "" };
+    bail!(
+        "{} was edited since it was copied, and the folder of a demo is cleared: {}{more} would be lost\n    fix: copy it to \
+         another place, name another --folder, or say --discard-edits",
+        rulebook.display(),
+        shown.join(", ")
+    )
+}
+
 /// An empty folder: what an earlier demo left is cleared, what someone else left is not.
 fn start_afresh(folder: &Path) -> anyhow::Result<()> {
     let marker = folder.join(MARKER);
@@ -241,21 +284,6 @@ fn start_afresh(folder: &Path) -> anyhow::Result<()> {
     }
     std::fs::create_dir_all(folder)?;
     std::fs::write(marker, "Made by `tarim demo`, which clears this folder when it runs again.\n")?;
-    Ok(())
-}
-
-/// Copies a folder of text, so that a newcomer edits a rulebook of their own.
-fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else {
-            std::fs::copy(entry.path(), &target)?;
-        }
-    }
     Ok(())
 }
 
@@ -287,5 +315,62 @@ mod tests {
         }
         check_apart(&rulebook, &folder.path().join("new")).unwrap();
         check_apart(Path::new("examples/rulebook"), &demo).unwrap();
+    }
+
+    /// A demo in this folder, from this rulebook, as it is before it makes a bank.
+    fn begun(folder: &Path, from: &Path) {
+        start_afresh(folder).unwrap();
+        copy(from, &folder.join(AS_COPIED)).unwrap();
+        copy(from, &folder.join("rulebook")).unwrap();
+    }
+
+    #[test]
+    fn a_demo_does_not_clear_edits() {
+        let folder = tempfile::tempdir().unwrap();
+        let (demo, from) = (folder.path().join("demo"), folder.path().join("from"));
+        std::fs::create_dir_all(from.join("policies")).unwrap();
+        let write = |file: &Path, text: &str| std::fs::write(file, text).unwrap();
+        write(&from.join("federation.toml"), "one");
+        write(&from.join("policies/admission.toml"), "two");
+        check_unedited(&demo, &from).expect("there was no demo");
+        begun(&demo, &from);
+        // Whoever edits what the demo was made from has lost nothing.
+        write(&from.join("federation.toml"), "three");
+        check_unedited(&demo, &from).expect("nobody edited the copy");
+        type Edit = fn(&Path);
+        let edits: [(Edit, &str); 3] = [
+            (
+                |r| std::fs::write(r.join("policies/admission.toml"), "mine").unwrap(),
+                "policies/admission.toml",
+            ),
+            (|r| std::fs::write(r.join("policies/mine.toml"), "").unwrap(), "policies/mine.toml"),
+            (|r| std::fs::remove_file(r.join("federation.toml")).unwrap(), "federation.toml"),
+        ];
+        for (edit, file) in edits {
+            begun(&demo, &from);
+            edit(&demo.join("rulebook"));
+            let refused = check_unedited(&demo, &from).unwrap_err().to_string();
+            assert!(refused.contains(&format!(": {file} would be lost")), "{refused}");
+        }
+        // What an editor keeps beside a file is nobody's work.
+        begun(&demo, &from);
+        write(&demo.join("rulebook/.federation.toml.swp"), "");
+        check_unedited(&demo, &from).expect("nothing of the rulebook was edited");
+        // A demo of before there were copies.
+        std::fs::remove_dir_all(demo.join(AS_COPIED)).unwrap();
+        check_unedited(&demo, &from).expect("the same text as it was made from");
+        write(&demo.join("rulebook/federation.toml"), "mine");
+        check_unedited(&demo, &from).unwrap_err();
+    }
+
+    #[test]
+    fn a_bank_that_cannot_be_made_clears_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let demo = folder.path().join("demo");
+        begun(&demo, Path::new("examples/berka/rulebook"));
+        let line = ["tarim", "demo", "--customers", "50", "--folder", path(&demo).unwrap()];
+        let refused = Cli::try_parse_from(line).unwrap().run().unwrap_err().to_string();
+        assert!(refused.contains("customers is 50, and must be between"), "{refused}");
+        assert!(demo.join("rulebook/federation.toml").is_file());
     }
 }

@@ -26,7 +26,9 @@ use std::{
     process::{self, ExitCode},
 };
 
-use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
+use clap::{
+    ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind, parser::ValueSource,
+};
 
 use crate::home::{Home, INSTALLATION};
 
@@ -93,6 +95,21 @@ enum Verb {
 }
 
 impl Cli {
+    /// What the user typed.
+    fn typed(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let cli = Self::from_arg_matches(matches)?;
+        // Variables are for other verbs too.
+        let mut folders = ["home", "rulebook"].into_iter();
+        let typed = folders.find(|name| matches.value_source(name) == Some(ValueSource::CommandLine));
+        if let (Verb::Demo(_), Some(name)) = (&cli.verb, typed) {
+            let what = format!(
+                "--{name} is of no use to the demo, which has its own in --folder; --from says which rulebook to start from"
+            );
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, what));
+        }
+        Ok(cli)
+    }
+
     /// Does what the verb says, with what the crates behind it offer.
     fn run(self) -> anyhow::Result<()> {
         let home = &self.home;
@@ -117,7 +134,8 @@ impl Cli {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::try_parse().unwrap_or_else(|e| misused(&e));
+    let typed = Cli::command().try_get_matches().and_then(|matches| Cli::typed(&matches));
+    let cli = typed.unwrap_or_else(|e| misused(&e));
     quiet_when_nobody_reads();
     match log::start(cli.log_format).and_then(|()| cli.run()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -223,6 +241,20 @@ mod tests {
             for line in help.lines().filter(|line| line.starts_with("  ")) {
                 assert!(line.chars().count() < 98, "{}: {line}", verb.get_name());
             }
+        }
+    }
+
+    #[test]
+    fn a_demo_takes_no_home() {
+        for line in ["demo --home h", "--home h demo", "demo --rulebook r", "--rulebook r demo"] {
+            let line = ["tarim"].into_iter().chain(line.split(' '));
+            let matches = Cli::command().try_get_matches_from(line).unwrap();
+            let refused = Cli::typed(&matches).map(drop).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::ArgumentConflict);
+        }
+        for line in ["demo --folder f", "--home h load f", "sql --rulebook r q"] {
+            let line = ["tarim"].into_iter().chain(line.split(' '));
+            Cli::typed(&Cli::command().try_get_matches_from(line).unwrap()).map(drop).unwrap();
         }
     }
 }
