@@ -32,6 +32,7 @@ pub mod sheet;
 mod sql;
 pub mod standards;
 pub mod text;
+pub mod times;
 pub mod token;
 pub mod value;
 mod whole;

@@ -16,7 +16,7 @@ use datafusion::{
     },
 };
 
-use crate::functions;
+use crate::{functions, times};
 
 /// A compiled expression, to be evaluated over batches of the schema that it was compiled for.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ static FUNCTIONS: LazyLock<SessionContext> = LazyLock::new(|| {
 pub(crate) fn expression(sql: &str, schema: &Schema) -> Result<Compiled, String> {
     let compile = || {
         let names = DFSchema::try_from(schema.clone())?;
-        let expr = FUNCTIONS.parse_sql_expr(sql, &names)?;
+        let expr = times::coerce(FUNCTIONS.parse_sql_expr(sql, &names)?, &names)?;
         let expr = FUNCTIONS.create_physical_expr(expr, &names)?;
         let ty = expr.data_type(schema)?;
         Ok(Compiled { expr, ty })

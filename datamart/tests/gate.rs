@@ -120,6 +120,60 @@ fn a_row_is_checked_as_a_whole() {
 }
 
 #[test]
+fn dates_that_nanoseconds_cannot_count_are_checked_against_times() {
+    const LOANS: &str = r#"
+[table]
+name = "loans"
+zh = "贷款"
+en = "loans"
+key = ["loan_id"]
+event_time = "signed_at"
+[[field]]
+name = "loan_id"
+zh = "贷款编号"
+en = "loan id"
+type = "utf8"
+[[field]]
+name = "signed_at"
+zh = "签约时间"
+en = "signed at"
+type = "timestamp"
+[[field]]
+name = "due_on"
+zh = "到期日"
+en = "due on"
+type = "date32"
+[[check]]
+id = "compared"
+zh = "先签约后到期"
+en = "signed before it is due"
+sql = "signed_at < due_on"
+[[check]]
+id = "cast"
+zh = "先签约后到期"
+en = "signed before it is due"
+sql = "least(CAST(due_on AS TIMESTAMP), signed_at) = signed_at AND signed_at > '1970-01-01 00:00:00'"
+"#;
+    let home = Home::new(&[("loans", LOANS)]);
+    let table = home.mart.standards().table("loans").expect("a table");
+    let checks = RowChecks::compile(table).expect("compiles");
+    const DAY_US: i64 = 86_400_000_000;
+    // 9999-12-31, and 0001-01-01.
+    for (signed_us, due, broken) in [
+        (20_000 * DAY_US, 2_932_896, &[][..]),
+        (20_000 * DAY_US, -719_162, &["compared", "cast"]),
+        (2_932_896 * DAY_US - 1, 2_932_896, &[]),
+        (2_932_896 * DAY_US, 2_932_896, &["compared"]),
+        (-719_162 * DAY_US, 20_000, &["cast"]),
+    ] {
+        let row = [Value::Null, Value::Null, Value::Timestamp(signed_us), Value::Date32(due)];
+        let found = checks.check(|i| row[i].as_ref());
+        assert_eq!(rules(&found), broken, "{signed_us} {due}");
+        assert!(found.iter().all(|b| !b.message.contains("cannot be computed")), "{found:?}");
+    }
+}
+
+#[test]
 fn one_person_has_one_token_in_every_table_and_kinds_differ() {
     let home = home();
     let table = home.mart.standards().table("applications").expect("a table");

@@ -115,3 +115,33 @@ async fn sessions_have_the_functions_of_national_codes() {
     .await;
     assert!(answers.contains("| true | false | true | false |   | J |"), "{answers}");
 }
+
+#[tokio::test]
+async fn times_of_sessions_are_in_microseconds() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let session = datamart(folder.path()).session().await.expect("a session");
+    let dates = "(SELECT DATE '9999-12-31' AS d, TIMESTAMP '2026-06-30 12:00:00' AS t \
+                 UNION ALL SELECT DATE '0001-01-01', NULL)";
+    for (sql, told) in [
+        ("count(*) FILTER (WHERE d >= t)", "1"),
+        ("count(*) FILTER (WHERE t BETWEEN DATE '2026-06-30' AND d)", "1"),
+        ("count(*) FILTER (WHERE t IN (d, DATE '2026-06-30'))", "0"),
+        ("max(CAST(d AS TIMESTAMP))", "9999-12-31T00:00:00"),
+        ("min(TRY_CAST(d AS TIMESTAMP))", "0001-01-01T00:00:00"),
+        ("max(coalesce(t, d))", "2026-06-30T12:00:00"),
+        ("max(CASE WHEN t IS NULL THEN t ELSE d END)", "9999-12-31T00:00:00"),
+        ("max(CAST('9999-12-31 10:00:00' AS TIMESTAMP))", "9999-12-31T10:00:00"),
+        // What is in nanoseconds meets them as before.
+        ("max(to_timestamp('2026-06-30 12:00:00.000000001')) > max(t)", "true"),
+        ("max(CAST(1 AS TIMESTAMP))", "1970-01-01T00:00:01"),
+    ] {
+        let shown = show(&session, &format!("SELECT {sql} AS told FROM {dates}")).await;
+        assert!(shown.contains(&format!("| {told} ")), "{sql}: {shown}");
+    }
+    let union = "SELECT max(u) FROM (SELECT d AS u FROM {dates} UNION ALL SELECT t FROM {dates})";
+    let shown = show(&session, &union.replace("{dates}", dates)).await;
+    assert!(shown.contains("| 9999-12-31T00:00:00 |"), "{shown}");
+    let rows = "SELECT max(t) FROM (VALUES (TIMESTAMP '2026-06-30 12:00:00'), (NULL)) AS v (t)";
+    let shown = show(&session, rows).await;
+    assert!(shown.contains("| 2026-06-30T12:00:00 |"), "{shown}");
+}

@@ -225,6 +225,49 @@ async fn edges_are_rows_of_tables() {
     assert!(ids("003", "A1", 3).is_empty());
 }
 
+#[tokio::test]
+async fn dates_that_nanoseconds_cannot_count_are_times_of_edges_too() {
+    // As in the example's rulebook, and where a date meets a time in a condition, or in the same column.
+    let given = "SELECT g.member, g.guarantee_id AS from_id, g.customer_id AS to_id, \
+                 greatest(CAST(g.signed_on AS TIMESTAMP), c.known_at) AS since, \
+                 least(CAST(g.expires_on AS TIMESTAMP), c.superseded_at) AS until \
+                 FROM guarantees g JOIN customers c ON g.member = c.member AND g.customer_id = c.customer_id \
+                 AND g.expires_on > c.known_at";
+    let both = "SELECT member, customer_id AS from_id, guarantee_id AS to_id, signed_on AS since, expires_on AS until \
+                FROM guarantees WHERE CAST(expires_on AS TIMESTAMP) > '1970-01-03' UNION ALL \
+                SELECT member, customer_id, customer_id || 'x', known_at, superseded_at FROM customers";
+    let (set, standards) = read(&(edge("given", given) + &edge("both", both))).unwrap();
+    let guarantees = "member,guarantee_id,customer_id,signed_on,expires_on\n\
+                      001,G1,C1,0001-01-01,9999-12-31\n\
+                      001,G2,C1,1970-01-01,1970-01-08\n\
+                      001,G3,C1,0001-01-01,0001-01-02\n";
+    let customers = "member,customer_id,opened_at,known_at,city,income_fen\n\
+                     001,C1,1970-01-01T00:00:00,1970-01-03T12:00:00,,\n";
+    let tables = [("guarantees", guarantees), ("customers", customers)];
+    let tables = BTreeMap::from(tables.map(|(name, text)| (name.to_owned(), text.to_owned())));
+    let edges = load(&session(&standards, &tables), &set, &[0, 1]).await.unwrap();
+    assert_eq!([0, 1].map(|kind| edges.count(kind)), [2, 3]);
+    let ids = |id, kind: usize, us| {
+        let near = near(&edges, "001", id, Search { along: &[kind], hops: 1, at_us: us, most: 9 }).0;
+        near.into_iter().map(|(id, ..)| id).collect::<Vec<_>>().join(" ")
+    };
+    const DAY_US: i64 = 86_400_000_000;
+    /// 9999-12-31.
+    const END_US: i64 = 2_932_896 * DAY_US;
+    for (us, from_g1, from_g2, from_c1) in [
+        (-719_163 * DAY_US, "", "", ""),
+        (-719_162 * DAY_US, "", "", "G1"),
+        (2 * DAY_US, "", "", "G1 G2"),
+        (5 * DAY_US / 2, "C1", "C1", "C1x G1 G2"),
+        (7 * DAY_US, "C1", "", "C1x G1"),
+        (END_US - 1, "C1", "", "C1x G1"),
+        (END_US, "", "", "C1x"),
+    ] {
+        let found = (ids("G1", 0, us), ids("G2", 0, us), ids("C1", 1, us));
+        assert_eq!(found, (from_g1.into(), from_g2.into(), from_c1.into()), "at {us}");
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {

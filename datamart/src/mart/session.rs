@@ -15,7 +15,7 @@ use datafusion::{
 use deltalake::DeltaTable;
 
 use super::{Datamart, DeltaFolder, Error, loads};
-use crate::functions;
+use crate::{functions, times};
 
 /// Names that sessions use for tables about loads.
 pub(super) fn is_reserved(table: &str) -> bool {
@@ -31,6 +31,7 @@ impl Datamart {
     pub async fn session(&self) -> Result<SessionContext, Error> {
         let session = SessionContext::new_with_config(config());
         functions::register(&session);
+        times::register(&session);
         let indexed = self.indexed_versions().await?;
         let mut unindexed = Vec::new();
         let mut quarantines = Vec::new();

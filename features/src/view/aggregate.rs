@@ -9,7 +9,8 @@
 //!   the value itself;
 //! - only aggregates of which the same can be said are let in;
 //! - NaN is NULL and −0 is +0 in what a feature gives, in min, max and the like;
-//! - `/` is in Float64, and a division by zero is NULL.
+//! - `/` is in Float64, and a division by zero is NULL;
+//! - times are in microseconds ([`tarim_datamart::times`]).
 //!
 //! Outside an aggregate only `as_of` may stand.
 
@@ -29,7 +30,7 @@ use datafusion::{
         expr::AggregateFunction, lit, utils::find_aggregate_exprs, when,
     },
 };
-use tarim_datamart::Type;
+use tarim_datamart::{Type, times::in_microseconds};
 
 use super::{
     distinct,
@@ -73,6 +74,7 @@ pub(crate) fn parse(
         ));
     }
     check_shape(&parsed)?;
+    let parsed = in_microseconds(parsed, scope).map_err(planning)?.data;
     let expr = rewrite(parsed, scope, facts)?;
     let found = result_type(state, scope, &expr).map_err(planning)?;
     let arrow = ty.arrow();

@@ -142,7 +142,7 @@ pub(crate) async fn with_versions(
     Ok(own)
 }
 
-/// A session with the functions of `state` but no tables.
+/// A session with the functions of `state` but no tables. Its times are in microseconds.
 fn detached(state: SessionState) -> Result<SessionContext, DataFusionError> {
     let options = state.config_options().catalog.clone();
     let catalogs = MemoryCatalogProviderList::new();
@@ -150,7 +150,9 @@ fn detached(state: SessionState) -> Result<SessionContext, DataFusionError> {
     catalog.register_schema(&options.default_schema, Arc::new(MemorySchemaProvider::new()))?;
     catalogs.register_catalog(options.default_catalog, catalog);
     let state = SessionStateBuilder::new_from_existing(state).with_catalog_list(Arc::new(catalogs)).build();
-    Ok(SessionContext::new_with_state(state))
+    let session = SessionContext::new_with_state(state);
+    tarim_datamart::times::register(&session);
+    Ok(session)
 }
 
 /// Empty tables of the standards, to plan against.

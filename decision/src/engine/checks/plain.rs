@@ -12,7 +12,7 @@
 //! | `AND` `OR` `NOT` `IS …` `BETWEEN` `CASE` | three-valued alike, and nothing in them can fail, so that their order is nothing |
 //! | `IN`, `LIKE`, of constants | the engines of expressions have them of DataFusion |
 //! | int64 → float64 | rounded alike |
-//! | timestamp, date32 → nanoseconds | so DataFusion compares them with texts and with each other. What has more of them than it can count, [`super`] looks out for |
+//! | date32 → timestamp | so a check compares them ([`tarim_datamart::times`]). What has more microseconds than can be counted, [`super`] looks out for |
 //!
 //! A personal field is a token where an expression reads it. So it may only be asked for being there.
 
@@ -128,13 +128,13 @@ impl Writer<'_> {
 
     fn cast(&mut self, cast: &CastExpr) -> Option<String> {
         use DataType::{Date32, Float64, Int64, Timestamp};
-        use TimeUnit::{Microsecond, Nanosecond};
+        use TimeUnit::Microsecond;
         let inner = self.write(cast.expr())?;
         match (cast.expr().data_type(&self.schema).ok()?, cast.cast_type()) {
             (Int64, Float64) => Some(format!("CAST({inner} AS DOUBLE)")),
-            (from @ (Date32 | Timestamp(Microsecond, None)), Timestamp(Microsecond | Nanosecond, None)) => {
+            (Date32, Timestamp(Microsecond, None)) => {
                 self.watched.insert(cast.expr().downcast_ref::<Column>()?.index());
-                Some(if from == Date32 { format!("CAST({inner} AS TIMESTAMP)") } else { inner })
+                Some(format!("CAST({inner} AS TIMESTAMP)"))
             }
             _ => None,
         }
@@ -182,13 +182,6 @@ impl Writer<'_> {
             ColumnarValue::Scalar(scalar) => scalar,
             ColumnarValue::Array(array) => ScalarValue::try_from_array(&array, 0).ok()?,
         };
-        let scalar = match scalar {
-            ScalarValue::TimestampNanosecond(Some(ns), None) if ns % 1000 != 0 => return None,
-            ScalarValue::TimestampNanosecond(ns, None) => {
-                ScalarValue::TimestampMicrosecond(ns.map(|ns| ns / 1000), None)
-            }
-            scalar => scalar,
-        };
         let ty = Type::from_arrow(&scalar.data_type())?;
         let value = match scalar {
             ScalarValue::Float64(Some(x)) if odd(ValueRef::Float64(x)) => return None,
@@ -206,13 +199,11 @@ impl Writer<'_> {
 }
 
 /// A value that DataFusion may take otherwise than an expression does: it tells NaN and −0 from all other numbers, and cannot
-/// compute what is centuries away in nanoseconds.
+/// compute what is a hundred thousand years away in microseconds.
 pub fn odd(value: ValueRef<'_>) -> bool {
-    const US: u64 = (i64::MAX / 1000) as u64;
-    const DAYS: u32 = (US / 86_400_000_000) as u32;
+    const DAYS: u32 = (i64::MAX / 86_400_000_000) as u32;
     match value {
         ValueRef::Float64(x) => x.is_nan() || x == 0.0 && x.is_sign_negative(),
-        ValueRef::Timestamp(us) => us.unsigned_abs() > US,
         ValueRef::Date32(days) => days.unsigned_abs() > DAYS,
         _ => false,
     }

@@ -1,0 +1,116 @@
+//! Times in SQL: microseconds, as everywhere in Tarim.
+//!
+//! DataFusion compares a date with a time in nanoseconds, and `TIMESTAMP` without a precision is nanoseconds to it. They end in the
+//! year 2262: 9999-12-31, which many a source writes for "no end", is none of them, and the one row that has it stops
+//! the whole query. So what DataFusion would cast to nanoseconds is cast to microseconds, which hold every date and time that
+//! the gate lets in. What a function gives in nanoseconds (`to_timestamp`) is compared in nanoseconds still.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, FieldRef, TimeUnit};
+use datafusion::{
+    common::{
+        DFSchema, Result,
+        config::ConfigOptions,
+        tree_node::{Transformed, TreeNode},
+    },
+    logical_expr::{
+        Cast, Expr, ExprSchemable, LogicalPlan, TryCast, Union, expr_rewriter::NamePreserver,
+        utils::merge_schema,
+    },
+    optimizer::{
+        AnalyzerRule,
+        analyzer::type_coercion::{TypeCoercion, TypeCoercionRewriter},
+    },
+    prelude::SessionContext,
+};
+
+const NAME: &str = "times_in_microseconds";
+const NANOSECONDS: DataType = DataType::Timestamp(TimeUnit::Nanosecond, None);
+const MICROSECONDS: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
+
+/// Makes a session compute with times in microseconds.
+pub fn register(session: &SessionContext) {
+    if session.state().analyzer().rules.iter().all(|rule| rule.name() != NAME) {
+        session.add_analyzer_rule(Arc::new(InMicroseconds));
+    }
+}
+
+/// An expression with the types that DataFusion gives its parts, times in microseconds. Sessions do so by themselves
+/// ([`register`]).
+pub(crate) fn coerce(expr: Expr, schema: &DFSchema) -> Result<Expr> {
+    let coerced = expr.rewrite(&mut TypeCoercionRewriter::new(schema))?.data;
+    Ok(in_microseconds(coerced, schema)?.data)
+}
+
+/// Puts casts to microseconds in the place of those to nanoseconds.
+pub fn in_microseconds(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    expr.transform_up(|e| {
+        Ok(match e {
+            Expr::Cast(Cast { expr, field }) if is_cut(&expr, &field, schema) => {
+                Transformed::yes(cut(expr, schema, |expr| Expr::Cast(Cast::new(expr, MICROSECONDS))))
+            }
+            Expr::TryCast(TryCast { expr, field }) if is_cut(&expr, &field, schema) => {
+                Transformed::yes(cut(expr, schema, |expr| Expr::TryCast(TryCast::new(expr, MICROSECONDS))))
+            }
+            other => Transformed::no(other),
+        })
+    })
+}
+
+/// Whether it is cast to nanoseconds and microseconds will do. (A number would be another time.)
+fn is_cut(expr: &Expr, to: &FieldRef, schema: &DFSchema) -> bool {
+    let ty = expr.get_type(schema);
+    *to.data_type() == NANOSECONDS
+        && ty.is_ok_and(|ty| match ty {
+            DataType::Date32 | DataType::Date64 | DataType::Null => true,
+            DataType::Timestamp(unit, None) => unit != TimeUnit::Nanosecond,
+            ty => ty.is_string(),
+        })
+}
+
+/// What is in microseconds stays as it is.
+fn cut(expr: Box<Expr>, schema: &DFSchema, cast: impl FnOnce(Box<Expr>) -> Expr) -> Expr {
+    if expr.get_type(schema).is_ok_and(|ty| ty == MICROSECONDS) { *expr } else { cast(expr) }
+}
+
+/// The rule of a session. It comes after DataFusion's coercion, which has written all casts out.
+#[derive(Debug)]
+struct InMicroseconds;
+
+impl AnalyzerRule for InMicroseconds {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn analyze(&self, plan: LogicalPlan, config: &ConfigOptions) -> Result<LogicalPlan> {
+        let plan = plan.transform_up_with_subqueries(of_node)?;
+        match plan.transformed {
+            // What is left in nanoseconds may meet microseconds now.
+            true => TypeCoercion::new().analyze(plan.data, config),
+            false => Ok(plan.data),
+        }
+    }
+}
+
+fn of_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    // Rows that are written out have the types that were found for them.
+    if matches!(plan, LogicalPlan::Values(_)) {
+        return Ok(Transformed::no(plan));
+    }
+    let mut schema = merge_schema(&plan.inputs());
+    if let LogicalPlan::TableScan(scan) = &plan {
+        let columns = scan.source.schema();
+        schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &columns)?);
+    }
+    let names = NamePreserver::new(&plan);
+    let plan = plan.map_expressions(|expr| {
+        let name = names.save(&expr);
+        Ok(in_microseconds(expr, &schema)?.update_data(|expr| name.restore(expr)))
+    })?;
+    plan.map_data(|plan| match plan {
+        // Its types are those that its inputs had.
+        LogicalPlan::Union(union) => Union::try_new_with_loose_types(union.inputs).map(LogicalPlan::Union),
+        plan => plan.recompute_schema(),
+    })
+}
