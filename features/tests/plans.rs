@@ -103,10 +103,10 @@ async fn facts_are_joined_by_hash_on_member_and_key() {
     for slow in ["CrossJoinExec", "NestedLoopJoinExec"] {
         assert!(!plan.contains(slow), "{slow}\n{plan}");
     }
-    // Four views and the customers' table; lists without entries are not asked.
+    // Five views and the customers' table; lists without entries are not asked.
     let facts: Vec<&str> =
         plan.lines().filter(|l| l.contains("HashJoinExec") && l.contains("__key@")).collect();
-    assert_eq!(facts.len(), 5, "{plan}");
+    assert_eq!(facts.len(), 6, "{plan}");
     assert!(facts.iter().all(|join| join.contains("__member@") && join.contains("filter=")), "{facts:#?}");
 }
 

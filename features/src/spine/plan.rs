@@ -3,7 +3,7 @@
 use datafusion::{
     arrow::array::{AsArray, StringArray},
     arrow::datatypes::{DataType, Int64Type},
-    common::{Column, ScalarValue},
+    common::{Column, DFSchema, ScalarValue},
     error::DataFusionError,
     functions::expr_fn::coalesce,
     functions_aggregate::expr_fn::count,
@@ -86,7 +86,7 @@ pub(super) async fn values(
         let stale = known.clone().and(is_stale(view, &relation));
         for (j, feature) in view.features.iter().enumerate() {
             let name = feature_column(&entity.name, &feature.name);
-            let value = within(&name, feature, value_or_default(&relation, j, feature));
+            let value = within(&name, feature, value_or_default(joined.schema(), &relation, j, feature));
             let shown = when(known.clone().and(stale.clone().is_not_true()), value).end()?;
             columns.push(shown.alias(name));
         }
@@ -114,7 +114,8 @@ pub(crate) async fn rows_at(
         let relation = format!("v{i}");
         joined = join_values(joined, view_values(session, view, moment).await?, &relation, moment)?;
         for (j, feature) in view.features.iter().enumerate() {
-            columns.push(value_or_default(&relation, j, feature).alias(feature.name.as_str()));
+            let value = value_or_default(joined.schema(), &relation, j, feature);
+            columns.push(value.alias(feature.name.as_str()));
         }
         times.push(time_of(view, &relation).alias(format!("__time_{i}")));
     }
@@ -204,7 +205,8 @@ pub(super) fn time(plan: &LogicalPlan, name: &str) -> Expr {
     if ty == Some(&TIME) { of(plan, name) } else { cast(of(plan, name), TIME) }
 }
 
-/// The values of a view as `f0`, `f1`, … and its time as `time`, by identity and `as_of`.
+/// The values of a view as `f0`, `f1`, …, whether those with sums of integers overflow as `o0`, `o1`, …, and its time as `time`,
+/// by identity and `as_of`.
 async fn view_values(
     session: &SessionContext,
     view: &View,
@@ -219,10 +221,12 @@ async fn view_values(
     };
     let mut exprs = Vec::new();
     for (i, feature) in view.features.iter().enumerate() {
-        exprs.push((format!("f{i}"), parse(&feature.sql, feature.ty)?));
+        let value = parse(&feature.sql, feature.ty)?;
+        exprs.push((format!("f{i}"), value.expr));
+        exprs.extend(value.overflows.map(|overflows| (format!("o{i}"), overflows)));
     }
     if let Some(sql) = &view.timestamp {
-        exprs.push(("time".to_owned(), parse(sql, tarim_datamart::Type::Timestamp)?));
+        exprs.push(("time".to_owned(), parse(sql, tarim_datamart::Type::Timestamp)?.expr));
     }
     aggregate::group_by(seen(session, &view.facts, moment).await?, moment.group(), exprs)
 }
@@ -238,19 +242,33 @@ fn join_values(
     LogicalPlanBuilder::from(left).join_on(values, JoinType::Left, on)?.build()
 }
 
-/// The value of a known entity.
-fn value_or_default(relation: &str, index: usize, feature: &Feature) -> Expr {
+/// The value of a known entity. A default stands for no facts; what overflows stays unknown.
+fn value_or_default(values: &DFSchema, relation: &str, index: usize, feature: &Feature) -> Expr {
     let value = column(relation, &format!("f{index}"));
-    let default = match &feature.default {
-        Value::Null => return value,
+    let value = match default_of(feature) {
+        Some(default) => coalesce(vec![value, default]),
+        None => value,
+    };
+    let overflows = Column::new(Some(relation), format!("o{index}"));
+    match values.has_column(&overflows) {
+        true => {
+            let known = Expr::Column(overflows).is_not_true();
+            when(known, value).end().expect("a CASE with one branch is well formed")
+        }
+        false => value,
+    }
+}
+
+fn default_of(feature: &Feature) -> Option<Expr> {
+    Some(match &feature.default {
+        Value::Null => return None,
         Value::Boolean(v) => lit(*v),
         Value::Int64(v) => lit(*v),
         Value::Float64(v) => lit(*v),
         Value::Utf8(v) => lit(v.as_str()),
         Value::Date32(v) => lit(ScalarValue::Date32(Some(*v))),
         Value::Timestamp(v) => time_literal(*v),
-    };
-    coalesce(vec![value, default])
+    })
 }
 
 /// How old the values of a view are: its timestamp, or as_of where it has none.

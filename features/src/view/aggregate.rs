@@ -5,6 +5,7 @@
 //!
 //! - `sum`, `avg`, `var…`, `stddev…` of Float64 are exact ([`super::exact`]); `count(DISTINCT …)` is ours
 //!   too, for its memory ([`super::distinct`]);
+//! - a `sum` of integers is an integer, and unknown if it is no int64 ([`Value::overflows`]);
 //! - `first_value` and `last_value` need an ORDER BY, and ties in it are broken by the table's key, else by
 //!   the value itself;
 //! - only aggregates of which the same can be said are let in;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use datafusion::{
     arrow::datatypes::{DataType, Field, Schema, TimeUnit},
     common::{
-        Column, DFSchema, ExprSchema,
+        Column, DFSchema, ExprSchema, ScalarValue,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
     error::DataFusionError,
@@ -27,7 +28,7 @@ use datafusion::{
     functions::expr_fn::{isnan, nullif},
     logical_expr::{
         Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, SortExpr, cast, col,
-        expr::AggregateFunction, lit, utils::find_aggregate_exprs, when,
+        expr::AggregateFunction, lit, try_cast, utils::find_aggregate_exprs, when,
     },
 };
 use tarim_datamart::{Type, times::in_microseconds};
@@ -54,6 +55,13 @@ pub(crate) fn scope(facts: &LogicalPlan) -> Result<DFSchema, DataFusionError> {
     facts.schema().join(&DFSchema::try_from(as_of)?)
 }
 
+/// The SQL of a feature as it is computed.
+pub(crate) struct Value {
+    pub expr: Expr,
+    /// Whether a sum of integers in it is no int64: then the value is unknown, and has no default. None: it has no such sum.
+    pub overflows: Option<Expr>,
+}
+
 /// Parses, checks and rewrites the SQL of a feature into an expression of type `ty`.
 pub(crate) fn parse(
     state: &SessionState,
@@ -61,7 +69,7 @@ pub(crate) fn parse(
     facts: &Facts,
     sql: &str,
     ty: Type,
-) -> Result<Expr, Refusal> {
+) -> Result<Value, Refusal> {
     let planning = |e: DataFusionError| {
         unplanned(&e, "correct the SQL: DataFusion's, over the columns of the view's source and `as_of`")
     };
@@ -75,7 +83,7 @@ pub(crate) fn parse(
     }
     check_shape(&parsed)?;
     let parsed = in_microseconds(parsed, scope).map_err(planning)?.data;
-    let expr = rewrite(parsed, scope, facts)?;
+    let (expr, sums) = rewrite(parsed, scope, facts)?;
     let found = result_type(state, scope, &expr).map_err(planning)?;
     let arrow = ty.arrow();
     if !widens(&found, ty) {
@@ -88,7 +96,8 @@ pub(crate) fn parse(
         ));
     }
     let expr = if found == arrow { expr } else { cast(expr, arrow) };
-    Ok(if ty == Type::Float64 { canonical(expr) } else { expr })
+    let expr = if ty == Type::Float64 { canonical(expr) } else { expr };
+    Ok(Value { expr, overflows: sums.into_iter().map(is_no_int64).reduce(Expr::or) })
 }
 
 /// The values of expressions that [`parse`] made, by `group`, under the names given. The result has the
@@ -208,8 +217,15 @@ fn summation(name: &str) -> Option<Kind> {
     })
 }
 
-fn rewrite(expr: Expr, scope: &DFSchema, facts: &Facts) -> Result<Expr, Refusal> {
+/// The expression as it is computed, and the sums of integers in it.
+fn rewrite(expr: Expr, scope: &DFSchema, facts: &Facts) -> Result<(Expr, Vec<Expr>), Refusal> {
+    let mut sums = Vec::new();
     let rewritten = expr.transform_up(|e| match e {
+        Expr::AggregateFunction(f) if is_sum_of_integers(&f, scope)? => {
+            let sum = widened(f);
+            sums.push(sum.clone());
+            Ok(Transformed::yes(try_cast(sum, DataType::Int64)))
+        }
         Expr::AggregateFunction(f) => {
             Ok(Transformed::yes(Expr::AggregateFunction(rewrite_aggregate(f, scope, facts)?)))
         }
@@ -224,7 +240,26 @@ fn rewrite(expr: Expr, scope: &DFSchema, facts: &Facts) -> Result<Expr, Refusal>
         }
         other => Ok(Transformed::no(other)),
     });
-    rewritten.map(|t| t.data).map_err(|e| Refusal::new(first_line(&e), "correct the SQL"))
+    match rewritten {
+        Ok(rewritten) => Ok((rewritten.data, sums)),
+        Err(e) => Err(Refusal::new(first_line(&e), "correct the SQL")),
+    }
+}
+
+fn is_sum_of_integers(f: &AggregateFunction, scope: &DFSchema) -> Result<bool, DataFusionError> {
+    Ok(summation(f.func.name()) == Some(Kind::Sum)
+        && f.params.args.first().map(|a| a.get_type(scope)).transpose()?.is_some_and(|ty| ty.is_integer()))
+}
+
+/// A sum of integers that no number of facts overflows: DataFusion's wraps around.
+fn widened(mut f: AggregateFunction) -> Expr {
+    f.params.args = f.params.args.into_iter().map(|a| cast(a, DataType::Decimal128(20, 0))).collect();
+    Expr::AggregateFunction(f)
+}
+
+fn is_no_int64(sum: Expr) -> Expr {
+    let end = |n: i64| lit(ScalarValue::Decimal128(Some(n.into()), 20, 0));
+    sum.clone().lt(end(i64::MIN)).or(sum.gt(end(i64::MAX)))
 }
 
 fn rewrite_aggregate(
@@ -235,7 +270,7 @@ fn rewrite_aggregate(
     let name = f.func.name().to_owned();
     let types = f.params.args.iter().map(|a| a.get_type(scope)).collect::<Result<Vec<_>, _>>()?;
     if let Some(kind) = summation(&name) {
-        // A sum of integers is exact as it is, and stays an integer.
+        // A sum of decimals is exact as it is.
         if kind != Kind::Sum || types.first().is_some_and(DataType::is_floating) {
             f.func = exact::aggregate(kind);
             f.params.args =
