@@ -64,6 +64,7 @@ mod plan;
 mod program;
 mod scope;
 mod set;
+mod simplify;
 mod time;
 mod types;
 mod udf;

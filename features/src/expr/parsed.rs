@@ -8,8 +8,7 @@ use datafusion::{
         DFSchemaRef, ScalarValue,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
-    logical_expr::{Expr, ExprSchemable, Operator, simplify::SimplifyContext},
-    optimizer::simplify_expressions::ExprSimplifier,
+    logical_expr::{Expr, ExprSchemable, Operator},
 };
 use tarim_datamart::{Place, Problem, Type, Value};
 
@@ -18,6 +17,7 @@ use super::{
     compile,
     names::quote,
     scope::{ColumnRef, Named, Relations, Scope},
+    simplify::simplify,
 };
 
 /// Most nodes of an expression, its variables written out.
@@ -84,10 +84,7 @@ impl Parsed {
     /// Puts values in the place of parameters (by name, without their relation), folds constants, simplifies,
     /// and checks that the row program can run what remains. An int64 may stand for a float64.
     pub fn with(&self, params: &BTreeMap<String, Value>) -> Result<Checked, Problem> {
-        let context = SimplifyContext::builder().with_schema(self.schema.clone()).build();
-        let expr = ExprSimplifier::new(context)
-            .simplify(self.put(params)?)
-            .map_err(|e| self.failed("simplify", &e))?;
+        let expr = simplify(self.put(params)?, &self.schema).map_err(|e| self.failed("simplify", &e))?;
         self.check(expr)
     }
 

@@ -77,7 +77,7 @@ impl Node {
 ///
 /// `b i f t d s`: boolean, int64, float64, utf8, date32, timestamp. `n`: int64 or float64. `m`: date or
 /// timestamp. `x y`: any type, the same for all of that letter. `o`: any type but boolean. `p`: a LIKE pattern.
-/// `u`: a text that is not a constant (CAST refuses those it cannot cast). `X T`: a constant of type x, of text. `L`: constants of type x. `#`: an interval. `@`: a part of a date.
+/// `u`: a text that is not a constant (CAST refuses those it cannot cast). `X T`: a constant of type x, of text. `L`: constants of type x. `#`: an interval. `@`: a part of a date. `=`: the first operand again.
 #[rustfmt::skip]
 pub const TEMPLATES: &[(char, &str)] = &[
     ('b', "({x} = {x})"), ('b', "({x} <> {x})"), ('b', "({x} < {x})"), ('b', "({x} <= {x})"),
@@ -94,6 +94,11 @@ pub const TEMPLATES: &[(char, &str)] = &[
     ('b', "({x} BETWEEN {x} AND {x})"), ('b', "({x} NOT BETWEEN {X} AND {X})"), ('b', "({n} BETWEEN {n} AND {n})"),
     ('b', "({x} IN ({L}))"), ('b', "({x} NOT IN ({L}))"), ('b', "({x} IN ({L}, NULL))"),
     ('b', "({x} IN ({x}, {X}, {x}))"), ('b', "({x} NOT IN ({x}, {L}))"), ('b', "({n} IN ({n}, 1, 2.5, 0))"),
+    ('b', "({x} IN ({L}) AND {=} IN ({L}))"), ('b', "({x} IN ({L}) AND {=} NOT IN ({L}, NULL))"),
+    ('b', "({x} NOT IN ({L}) OR {=} NOT IN ({L}))"), ('b', "(NOT {x} IN ({L}) AND {=} IN ({L}, NULL))"),
+    ('b', "(({x} = {X} OR {=} = {X}) AND ({=} = {X} OR {=} = {X}))"),
+    ('b', "(NOT ({x} <> {X} AND {=} <> {X}) AND ({=} IN ({x}, {X}) OR {=} = {X}))"),
+    ('b', "CASE WHEN {x} IN ({L}) THEN {=} IN ({L}) WHEN {=} NOT IN ({L}) THEN {=} = {X} END"),
     ('b', "({t} LIKE {p})"), ('b', "({t} NOT LIKE {p})"),
     ('b', "({x} IS NULL)"), ('b', "({x} IS NOT NULL)"), ('b', "({f} IS NULL)"),
     ('b', "({b} IS TRUE)"), ('b', "({b} IS NOT TRUE)"), ('b', "({b} IS FALSE)"), ('b', "({b} IS NOT FALSE)"),
@@ -267,6 +272,7 @@ impl Generator<'_> {
                         break text;
                     }
                 },
+                "=" => node.children[0].clone(),
                 "X" => Node::leaf(x, self.literal(x)),
                 "Y" => Node::leaf(y, self.literal(y)),
                 "T" => Node::leaf(Type::Utf8, self.literal(Type::Utf8)),
