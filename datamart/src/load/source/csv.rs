@@ -1,9 +1,11 @@
 //! CSV, one record after the other, with its line in the file.
 //!
 //! The records are taken apart by csv-core. What it leaves open is a damaged line: a quote that is opened
-//! and not closed makes one record of many lines, in the worst case of the rest of the file. So a record that
-//! reaches over several lines and has not the right number of columns, or does not end, is not believed: its
-//! first line alone is reported, and reading goes on with the next.
+//! and not closed makes one record of many lines, in the worst case of the rest of the file; a later quote in the
+//! same column may even make it one of the right number of columns, and csv-core then takes the text behind
+//! that quote as the field's. So a record that reaches over several lines and has not the right number of columns,
+//! or text behind a closing quote, or no end, is not believed: its first line alone is reported, and reading goes
+//! on with the next.
 
 use std::fs::File;
 
@@ -25,6 +27,8 @@ const LONGEST_RECORD: usize = 1 << 20;
 pub(crate) struct Csv {
     decoder: Decoder,
     core: csv_core::Reader,
+    delimiter: u8,
+    quote: Option<u8>,
     /// Decoded text; what stands before `start` is done with.
     buffer: Vec<u8>,
     start: usize,
@@ -38,6 +42,9 @@ pub(crate) struct Csv {
     /// Positions of the columns that are asked for.
     selected: Vec<usize>,
 }
+
+/// What is wrong with a record whose quotes do not fit.
+const BEHIND_QUOTE: &str = "text stands behind a closing quote";
 
 /// How the attempt to read a record ended.
 enum Attempt {
@@ -59,6 +66,8 @@ impl Csv {
         let mut csv = Self {
             decoder: Decoder::new(file, source.encoding),
             core: builder.build(),
+            delimiter: source.delimiter,
+            quote: source.quote,
             buffer: Vec::new(),
             start: 0,
             ended: false,
@@ -75,6 +84,9 @@ impl Csv {
             Attempt::Unclosed => return Err(ReadError::Header("a quote is opened and never closed".into())),
         };
         if source.header {
+            if !csv.quotes_fit(length) {
+                return Err(ReadError::Header(BEHIND_QUOTE.into()));
+            }
             csv.columns = csv.record(count).map(|field| field.trim().to_owned()).collect();
             csv.pass(length);
         } else {
@@ -103,8 +115,11 @@ impl Csv {
             match self.attempt()? {
                 Attempt::End => break,
                 Attempt::Unclosed => self.give_up("a quote is opened and never closed", chunk),
-                Attempt::Record(length, count) if count != self.columns.len() => {
-                    let what = format!("{count} columns, expected are {}", self.columns.len());
+                Attempt::Record(length, count) if count != self.columns.len() || !self.quotes_fit(length) => {
+                    let what = match count == self.columns.len() {
+                        true => BEHIND_QUOTE.to_owned(),
+                        false => format!("{count} columns, expected are {}", self.columns.len()),
+                    };
                     if self.lines_in(length) > 1 {
                         self.give_up(&format!("{what}; is a quote not closed?"), chunk);
                     } else {
@@ -149,6 +164,26 @@ impl Csv {
         };
         chunk.push_unreadable(self.first_line(length), self.text_of(length), row_broken(what));
         self.pass(length);
+    }
+
+    /// Whether every quoted field of a record ends with its closing quote. Blanks behind it do not count.
+    fn quotes_fit(&self, length: usize) -> bool {
+        let raw = &self.buffer[self.start..self.start + length];
+        let Some(quote) = self.quote.filter(|quote| raw.contains(quote)) else { return true };
+        let mut rest = &raw[raw.iter().take_while(|b| is_line_end(**b)).count()..];
+        while let Some(first) = rest.first() {
+            if *first == quote {
+                let Some(behind) = behind_quoted(&rest[1..], quote) else { return false };
+                let blank = |b: &&u8| **b == b' ' && self.delimiter != b' ';
+                rest = &behind[behind.iter().take_while(blank).count()..];
+                if rest.first().is_some_and(|b| *b != self.delimiter && !is_line_end(*b)) {
+                    return false;
+                }
+            }
+            let Some(end) = rest.iter().position(|b| *b == self.delimiter) else { break };
+            rest = &rest[end + 1..];
+        }
+        true
     }
 
     fn record(&self, count: usize) -> impl Iterator<Item = &str> {
@@ -222,6 +257,23 @@ impl Csv {
         let raw = &self.buffer[self.start..self.start + length];
         String::from_utf8_lossy(raw).trim_matches(['\n', '\r']).to_owned()
     }
+}
+
+/// What stands behind the closing quote of a text whose opening quote has been passed.
+fn behind_quoted(mut rest: &[u8], quote: u8) -> Option<&[u8]> {
+    loop {
+        let end = rest.iter().position(|b| *b == quote)?;
+        rest = &rest[end + 1..];
+        match rest.first() {
+            // Two quotes stand for one within the text.
+            Some(b) if *b == quote => rest = &rest[1..],
+            _ => return Some(rest),
+        }
+    }
+}
+
+fn is_line_end(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
 }
 
 fn row_broken(what: &str) -> Broken {
