@@ -7,7 +7,12 @@ use arrow::array::{
     ArrayRef, BinaryArray, Date32Array, Decimal128Array, Int32Array, ListArray, RecordBatch, StringArray,
     TimestampMillisecondArray, types::Int32Type,
 };
-use datafusion::parquet::arrow::ArrowWriter;
+use datafusion::parquet::{
+    arrow::ArrowWriter,
+    data_type::{DataType as ParquetType, Int32Type as ParquetInt32, Int64Type, Int96, Int96Type},
+    file::writer::{SerializedFileWriter, SerializedRowGroupWriter},
+    schema::parser::parse_message_type,
+};
 use tarim_datamart::LoadOptions;
 
 const STANDARD: &str = r#"
@@ -84,6 +89,41 @@ async fn parquet_is_read_by_its_text() {
     assert_eq!(rows, ["001 | 1 | 2024-10-04 | 2026-01-01T00:00:00.001 | 12345 | car"]);
     let bad = home.rows("SELECT source_line, rules FROM quarantine_loans ORDER BY 1").await;
     assert_eq!(bad, ["2 | scale", "3 | key"]);
+}
+
+/// Spark, Hive and Impala write times as INT96; in nanoseconds, years end with 2262.
+#[tokio::test]
+async fn parquet_times_of_96_bits_keep_their_year() {
+    const SCHEMA: &str = "message loans { required int64 loan_id; required int32 signed_on (DATE); \
+                          required int96 seen_at; required int64 amount; }";
+    let schema = parse_message_type(SCHEMA).expect("a schema");
+    let mut bytes = Vec::new();
+    let mut writer =
+        SerializedFileWriter::new(&mut bytes, schema.into(), Default::default()).expect("a writer");
+    let mut rows = writer.next_row_group().expect("rows");
+    // The day of 9999-12-31 and of 1500-01-01, as days of the Julian calendar's count.
+    let times = [(5_373_484, 1_000), (2_268_924, 0)].map(|(day, nanoseconds)| {
+        let mut time = Int96::new();
+        time.set_data(nanoseconds, 0, day);
+        time
+    });
+    write_column::<Int64Type>(&mut rows, &[1, 2]);
+    write_column::<ParquetInt32>(&mut rows, &[20_000, 20_000]);
+    write_column::<Int96Type>(&mut rows, &times);
+    write_column::<Int64Type>(&mut rows, &[5, 5]);
+    rows.close().expect("closed");
+    writer.close().expect("closed");
+
+    let home = Home::new(&[("loans", STANDARD)]);
+    home.load(&home.file("loans.parquet", bytes)).await;
+    let rows = home.rows("SELECT loan_id, seen_at FROM loans ORDER BY 1").await;
+    assert_eq!(rows, ["1 | 9999-12-31T00:00:00.000001", "2 | 1500-01-01T00:00:00"]);
+}
+
+fn write_column<T: ParquetType>(rows: &mut SerializedRowGroupWriter<'_, &mut Vec<u8>>, values: &[T::T]) {
+    let mut column = rows.next_column().expect("a column").expect("one more");
+    column.typed::<T>().write_batch(values, None, None).expect("written");
+    column.close().expect("closed");
 }
 
 #[tokio::test]

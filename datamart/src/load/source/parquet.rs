@@ -1,17 +1,24 @@
 //! Parquet: its columns are cast to text, so that the gate reads every source alike.
 
-use std::fs::File;
+use std::{fs::File, sync::Arc};
 
 use arrow::{
     array::{Array, RecordBatch},
     compute::{can_cast_types, cast},
-    datatypes::{DataType, SchemaRef},
+    datatypes::{DataType, SchemaRef, TimeUnit},
 };
 use datafusion::{
     common::cast::as_string_array,
-    parquet::arrow::{
-        ProjectionMask,
-        arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
+    datasource::physical_plan::parquet::Int96Coercer,
+    parquet::{
+        arrow::{
+            ProjectionMask,
+            arrow_reader::{
+                ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+                ParquetRecordBatchReaderBuilder,
+            },
+        },
+        errors::ParquetError,
     },
 };
 
@@ -33,7 +40,7 @@ pub(crate) struct Parquet {
 impl Parquet {
     pub fn open(file: File) -> Result<Self, ReadError> {
         let bytes = file.metadata()?.len();
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file.try_clone()?)?;
+        let builder = builder(&file)?;
         let schema = builder.schema().clone();
         Ok(Self {
             columns: schema.fields().iter().map(|f| f.name().clone()).collect(),
@@ -72,7 +79,7 @@ impl Parquet {
         projected.sort_unstable();
         projected.dedup();
         self.order = positions.iter().filter_map(|p| projected.binary_search(p).ok()).collect();
-        let builder = ParquetRecordBatchReaderBuilder::try_new(self.file.try_clone()?)?;
+        let builder = builder(&self.file)?;
         let mask = ProjectionMask::roots(builder.parquet_schema(), projected);
         self.reader = Some(builder.with_projection(mask).with_batch_size(rows).build()?);
         Ok(())
@@ -103,4 +110,20 @@ impl Parquet {
         self.rows_read += rows;
         Ok(())
     }
+}
+
+/// Times of 96 bits are read in microseconds: in nanoseconds, which is what Arrow makes of them, the years before
+/// 1678 and after 2261 would become others.
+fn builder(file: &File) -> Result<ParquetRecordBatchReaderBuilder<File>, ParquetError> {
+    let file = file.try_clone()?;
+    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
+    let coercer = Int96Coercer::new(metadata.parquet_schema(), metadata.schema(), &TimeUnit::Microsecond);
+    let metadata = match coercer.coerce() {
+        Some(schema) => {
+            let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
+            ArrowReaderMetadata::try_new(metadata.metadata().clone(), options)?
+        }
+        None => metadata,
+    };
+    Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata))
 }
