@@ -2,6 +2,7 @@
 
 mod csv;
 mod decode;
+mod json;
 mod ndjson;
 mod parquet;
 mod text;

@@ -1,16 +1,17 @@
 //! NDJSON: one JSON object per line.
 //!
-//! Values become texts, which the gate reads as it reads those of CSV: a number as its shortest decimal (exact
-//! for 15 digits or fewer), an object or a list as its JSON.
+//! Values become texts, which the gate reads as it reads those of CSV: a number as its exact decimal without an
+//! exponent, an object or a list as its JSON.
 
 use std::{fmt, fs::File};
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::error::Category;
 
 use super::{
     Chunk, ReadError,
     decode::{Decoder, REPLACEMENT},
+    json::{AnyValue, Members},
     text::Defect,
 };
 use crate::{
@@ -70,7 +71,7 @@ impl Ndjson {
             }
             self.cells.iter_mut().for_each(|cell| *cell = None);
             let mut json = serde_json::Deserializer::from_slice(line);
-            let object = Object { names: &self.selected, cells: &mut self.cells };
+            let object = Object { names: &self.selected, cells: &mut self.cells, members: Members::of(line) };
             match object.deserialize(&mut json).and_then(|()| json.end()) {
                 Ok(()) => {
                     for (column, cell) in chunk.columns.iter_mut().zip(&self.cells) {
@@ -123,6 +124,8 @@ fn no_object(error: &serde_json::Error) -> String {
 struct Object<'a> {
     names: &'a [String],
     cells: &'a mut [Option<String>],
+    /// The members' values as the line writes them.
+    members: Members<'a>,
 }
 
 impl<'de> DeserializeSeed<'de> for Object<'_> {
@@ -140,13 +143,17 @@ impl<'de> Visitor<'de> for Object<'_> {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         let names = self.names;
         while let Some(position) = map.next_key_seed(Name(names))? {
             match position {
-                Some(position) => self.cells[position] = map.next_value_seed(Text)?,
+                Some(position) => {
+                    let value = map.next_value_seed(AnyValue)?;
+                    self.cells[position] = value.text(self.members.next_value());
+                }
                 None => {
                     map.next_value::<IgnoredAny>()?;
+                    self.members.next_value();
                 }
             }
         }
@@ -175,59 +182,4 @@ impl Visitor<'_> for Name<'_> {
     fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
         Ok(self.0.iter().position(|n| n == name))
     }
-}
-
-/// Any JSON value as text; null as nothing.
-struct Text;
-
-impl<'de> DeserializeSeed<'de> for Text {
-    type Value = Option<String>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Text {
-    type Value = Option<String>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
-        Ok(Some(value.to_string()))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
-        Ok(Some(value.to_string()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
-        Ok(Some(value.to_string()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
-        Ok(Some(value.to_string()))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {
-        Ok(Some(value.to_owned()))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        json_text(serde::de::value::MapAccessDeserializer::new(map))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
-        json_text(serde::de::value::SeqAccessDeserializer::new(seq))
-    }
-}
-
-fn json_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    <serde_json::Value as serde::Deserialize>::deserialize(deserializer).map(|value| Some(value.to_string()))
 }
