@@ -94,8 +94,13 @@ impl Plan {
             ignored: Vec::new(),
         };
         for field in &table.fields {
-            let feed = plan.feed(table, source, field, reader)?;
-            plan.fields.push(FieldPlan { field: field.clone(), feed });
+            let mut field = field.clone();
+            // What the load was told fills the member wherever the file says none.
+            if let Some(member) = member.filter(|_| field.name == "member" && !maps(source, "member")) {
+                field.default = Some(Value::Utf8(member.to_owned()));
+            }
+            let feed = plan.feed(table, source, &field, reader)?;
+            plan.fields.push(FieldPlan { field, feed });
         }
         for plan_of in &mut plan.fields {
             let personal = |column: &usize| plan.columns[*column].personal.is_some();
@@ -122,7 +127,7 @@ impl Plan {
         field: &Field,
         reader: &Reader,
     ) -> Result<Feed, LoadError> {
-        let mapped = source.map.iter().any(|m| m.field == field.name);
+        let mapped = maps(source, &field.name);
         let missing = |column: &str| LoadError::Column {
             table: table.name.clone(),
             field: field.name.clone(),
@@ -165,11 +170,6 @@ impl Plan {
 
     /// A field that the mapping does not name and that the file has no column for. None: it must be filled.
     fn unmapped(&mut self, field: &Field) -> Option<Feed> {
-        if field.name == "member"
-            && let Some(member) = &self.member
-        {
-            return Some(Feed::Constant(Value::Utf8(member.clone())));
-        }
         if let Some(default) = &field.default {
             return Some(Feed::Constant(default.clone()));
         }
@@ -198,6 +198,11 @@ impl Plan {
         }
         Ok(Some(position))
     }
+}
+
+/// Whether the source's mapping names the field.
+fn maps(source: &Source, field: &str) -> bool {
+    source.map.iter().any(|m| m.field == field)
 }
 
 /// A file's columns, for an error. Of a CSV that lacks its header they are the first row of data: where a table
