@@ -15,9 +15,6 @@ impl Field {
                 format!("the value is {is}, not {}", self.ty)
             })),
             ValueRef::Utf8(text) => self.check_text(text, &mut broken),
-            ValueRef::Float64(x) if !x.is_finite() => {
-                broken.push(self.broken(rules::TYPE, || format!("{x} is not a finite number")));
-            }
             _ => self.check_range(value, &mut broken),
         }
         broken
@@ -77,8 +74,15 @@ impl Field {
         }
     }
 
-    /// Lets a number, a date or a time through, or says that it is out of range.
+    /// Lets a number, a date or a time through, or says that it is out of range. What is no finite number is out
+    /// of every range, and comparisons do not tell.
     pub(crate) fn check_range(&self, value: ValueRef<'_>, broken: &mut Vec<Broken>) {
+        if let ValueRef::Float64(x) = value
+            && !x.is_finite()
+        {
+            broken.push(self.broken(rules::TYPE, || format!("{x} is not a finite number")));
+            return;
+        }
         let below = |min: &&Value| order_refs(value, min.as_ref()).is_some_and(|o| o.is_lt());
         let above = |max: &&Value| order_refs(value, max.as_ref()).is_some_and(|o| o.is_gt());
         if let Some(min) = self.min.as_ref().filter(below) {

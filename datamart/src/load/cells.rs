@@ -89,7 +89,7 @@ impl<'a> Filler<'a> {
     /// Adds a row's value, which is of the field's type.
     pub fn push_value(&mut self, value: &Value) {
         match (&mut self.cells, value) {
-            (_, Value::Null) => return self.push_missing(),
+            (_, value) if is_missing(value) => return self.push_missing(),
             (Cells::Utf8(cells), Value::Utf8(text)) => cells.push(Some(text)),
             _ => self.push_cell(value),
         }
@@ -114,13 +114,13 @@ impl<'a> Filler<'a> {
 
     fn push_missing(&mut self) {
         match &self.field.default {
-            Some(default) => {
+            Some(default) if !is_missing(default) => {
                 // A default has passed the gate when the standard was read.
                 self.push_cell(default);
                 self.valid.push(true);
             }
-            None if self.field.required => self.push_broken(self.field.missing()),
-            None => self.push_null(),
+            _ if self.field.required => self.push_broken(self.field.missing()),
+            _ => self.push_null(),
         }
     }
 
@@ -160,6 +160,15 @@ impl<'a> Filler<'a> {
             Cells::Timestamp(cells) => Arc::new(TimestampMicrosecondArray::new(cells.into(), Some(nulls()))),
             Cells::Utf8(cells) => cells.into_array()?,
         })
+    }
+}
+
+/// Whether a value is none: of a text, blanks do not count.
+fn is_missing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Utf8(text) => text.trim_matches(' ').is_empty(),
+        _ => false,
     }
 }
 

@@ -6,7 +6,7 @@ use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef};
 
 use super::{LoadError, source::Reader};
 use crate::{
-    Field, Source, Table, Value,
+    Field, Source, Table, Type, Value,
     gate::RowChecks,
     sql::{self, Compiled},
     standards::{Format, Origin},
@@ -157,7 +157,11 @@ impl Plan {
                 }
                 let text = |name: &String| ArrowField::new(name, DataType::Utf8, true);
                 let schema = Schema::new(names.iter().map(text).collect::<Vec<_>>());
-                let compiled = sql::expression(&sql, &schema).map_err(|why| LoadError::Sql {
+                let compiled = sql::expression(&sql, &schema).and_then(|compiled| {
+                    keeps_its_value(&compiled.ty, field.ty)?;
+                    Ok(compiled)
+                });
+                let compiled = compiled.map_err(|why| LoadError::Sql {
                     table: table.name.clone(),
                     field: field.name.clone(),
                     sql,
@@ -197,6 +201,23 @@ impl Plan {
             self.columns[position].personal = Some(field.kind.clone());
         }
         Ok(Some(position))
+    }
+}
+
+/// A cast of what an expression gives to the field's type must not cut anything off.
+fn keeps_its_value(computed: &DataType, field: Type) -> Result<(), String> {
+    let fraction = match computed {
+        DataType::Decimal32(_, scale)
+        | DataType::Decimal64(_, scale)
+        | DataType::Decimal128(_, scale)
+        | DataType::Decimal256(_, scale) => *scale > 0,
+        other => other.is_floating(),
+    };
+    match fraction && field == Type::Int64 {
+        true => Err(format!(
+            "it gives a fraction ({computed}), and the field is int64: write CAST(round(…) AS BIGINT)"
+        )),
+        false => Ok(()),
     }
 }
 
