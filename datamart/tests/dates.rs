@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use tarim_datamart::gate::{dates::DateFormat, parse};
 
 const DATES: [&str; 6] = ["%Y-%m-%d", "%y%m%d", "%Y%m%d", "%d/%m/%Y", "%F", "%Y年%m月%d日"];
-const TIMES: [&str; 4] = ["%Y-%m-%d %H:%M:%S", "%y%m%d %H:%M:%S", "%Y%m%d%H%M%S", "%FT%T"];
+const TIMES: [&str; 5] = ["%Y-%m-%d %H:%M:%S", "%y%m%d %H:%M:%S", "%Y%m%d%H%M%S", "%Y%m%d%H%M", "%FT%T"];
 
 /// Whether what chrono reads as of this year is a date to us: a text with all the digits of its notation, or one
 /// with fewer of a later year, if something stands between the numbers.
@@ -15,6 +15,7 @@ fn is_read(year: i32, text: &str, format: &str) -> bool {
         "%Y%m%d" => (8, 8, true),
         "%y%m%d %H:%M:%S" => (12, 15, true),
         "%Y%m%d%H%M%S" => (14, 14, true),
+        "%Y%m%d%H%M" => (12, 12, true),
         "%Y-%m-%d" | "%F" | "%d/%m/%Y" => (8, 10, false),
         "%Y-%m-%d %H:%M:%S" | "%FT%T" => (14, 19, false),
         _ => return year >= 1000,
@@ -133,4 +134,23 @@ fn formats_that_do_not_give_a_day_are_refused() {
         assert!(DateFormat::new(format).is_err(), "{format}");
     }
     assert!(DateFormat::new("%d %B %Y").is_ok());
+}
+
+/// A time that is read by a notation is in UTC: an offset would be read and dropped.
+#[test]
+fn formats_with_an_offset_are_refused() {
+    for format in ["%Y-%m-%d %H:%M:%S%z", "%FT%T%:z", "%Y-%m-%d %Z", "%+"] {
+        let why = DateFormat::new(format).expect_err(format);
+        assert!(why.contains("has an offset or a time zone"), "{why}");
+    }
+}
+
+#[test]
+fn a_time_of_hours_and_minutes_alone_lacks_no_digit() {
+    let format = DateFormat::new("%Y%m%d%H%M").expect("a format");
+    assert!(format.has_time());
+    assert_eq!(format.timestamp("202601311005"), parse::timestamp("2026-01-31T10:05"));
+    for text in ["20260131105", "2026013110", "20260131 1005", "202601312405", "20260131100500"] {
+        assert_eq!(format.timestamp(text), None, "{text}");
+    }
 }

@@ -8,6 +8,8 @@
 //! below 1000 taken from chrono, to whom `26-01-31` is a day of the year 26. A property test holds the two equal
 //! otherwise.
 
+use std::fmt::Write;
+
 use chrono::format::{Item, StrftimeItems};
 use chrono::{Datelike, NaiveDate, NaiveDateTime};
 
@@ -57,9 +59,12 @@ impl DateFormat {
         if StrftimeItems::new(text).any(|item| item == Item::Error) {
             return Err(format!("`{text}` is not a date format"));
         }
+        let Some(written) = written(text) else {
+            return Err(format!(
+                "`{text}` has an offset or a time zone, which is read only where no format is given, as ISO 8601"
+            ));
+        };
         // A notation that does not give a whole day would refuse every row.
-        let probe = NaiveDate::from_ymd_opt(2001, 2, 3).and_then(|d| d.and_hms_opt(4, 5, 6));
-        let written = probe.map(|t| t.format(text).to_string()).unwrap_or_default();
         if NaiveDate::parse_from_str(&written, text).is_err() {
             return Err(format!("`{text}` does not say year, month and day"));
         }
@@ -76,9 +81,7 @@ impl DateFormat {
 
     /// Whether it also says a time of day.
     pub fn has_time(&self) -> bool {
-        let probe = NaiveDate::from_ymd_opt(2001, 2, 3).and_then(|d| d.and_hms_opt(4, 5, 6));
-        let written = probe.map(|t| t.format(&self.text).to_string()).unwrap_or_default();
-        NaiveDateTime::parse_from_str(&written, &self.text).is_ok()
+        written(&self.text).is_some_and(|text| NaiveDateTime::parse_from_str(&text, &self.text).is_ok())
     }
 
     /// Days since 1970-01-01.
@@ -137,6 +140,14 @@ impl DateFormat {
     }
 }
 
+/// Some time of day in a notation; None if the notation asks for an offset, which such a time has not.
+fn written(format: &str) -> Option<String> {
+    let probe = NaiveDate::from_ymd_opt(2001, 2, 3).and_then(|d| d.and_hms_opt(4, 5, 6))?;
+    let mut text = String::new();
+    write!(text, "{}", probe.format(format)).ok()?;
+    Some(text)
+}
+
 /// The steps of a notation, if every part of it has a fixed width and none comes twice.
 fn steps_of(format: &str) -> Option<Vec<Step>> {
     let mut steps = Vec::new();
@@ -161,7 +172,7 @@ fn steps_of(format: &str) -> Option<Vec<Step>> {
         steps.extend_from_slice(parts);
     }
     let once = |wanted: &[Step]| steps.iter().filter(|s| wanted.contains(s)).count();
-    let has_time = once(&[Step::Hour]) == 1 && once(&[Step::Minute]) == 1 && once(&[Step::Second]) == 1;
+    let has_time = once(&[Step::Hour]) == 1 && once(&[Step::Minute]) == 1 && once(&[Step::Second]) <= 1;
     let no_time = once(&[Step::Hour, Step::Minute, Step::Second]) == 0;
     let whole_day =
         once(&[Step::Year4, Step::Year2]) == 1 && once(&[Step::Month]) == 1 && once(&[Step::Day]) == 1;
