@@ -194,6 +194,24 @@ async fn rows_are_the_same_however_they_fall_into_chunks() {
     assert_eq!(sums, [format!("{} | 49999 | 2", sum - 40_000)]);
 }
 
+/// A line of more than a MiB is no row, and nothing that stands in it is one.
+#[tokio::test]
+async fn a_line_longer_than_any_is_one_bad_row() {
+    let home = Home::new(&[("loans", STANDARD)]);
+    let mut text = String::from("member,loan_id,signed_on,kind\n001,1,2026-02-20,x\n001,2,2026-02-20,");
+    (0..150_000).for_each(|_| text += "001,2,2026-02-20,");
+    text += "\n\n001,3,2026-02-20,x\n001,4,2026-02-20,";
+    (0..1_000_000).for_each(|_| text.push('长'));
+    for end in ["\n", ""] {
+        let report = home.load(&home.file(&format!("loans{}.csv", end.len()), format!("{text}{end}"))).await;
+        assert_eq!((report.record.rows, report.record.bad), (4, 4 - report.record.good), "{report}");
+        assert_eq!(report.samples["row"][0].message, "the line is longer than 1 MiB");
+    }
+    assert_eq!(home.rows("SELECT loan_id FROM loans ORDER BY 1").await, ["1", "3"]);
+    let lines = "SELECT DISTINCT source_line, rules FROM quarantine_loans WHERE rules = 'row' ORDER BY 1";
+    assert_eq!(home.rows(lines).await, ["3 | row", "6 | row"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_loads_of_one_file_at_once_one_changes_nothing() {
     let home = Home::new(&[("loans", STANDARD)]);

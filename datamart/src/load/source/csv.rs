@@ -114,14 +114,14 @@ impl Csv {
         while chunk.rows() < rows {
             match self.attempt()? {
                 Attempt::End => break,
-                Attempt::Unclosed => self.give_up("a quote is opened and never closed", chunk),
+                Attempt::Unclosed => self.give_up("a quote is opened and never closed", chunk)?,
                 Attempt::Record(length, count) if count != self.columns.len() || !self.quotes_fit(length) => {
                     let what = match count == self.columns.len() {
                         true => BEHIND_QUOTE.to_owned(),
                         false => format!("{count} columns, expected are {}", self.columns.len()),
                     };
                     if self.lines_in(length) > 1 {
-                        self.give_up(&format!("{what}; is a quote not closed?"), chunk);
+                        self.give_up(&format!("{what}; is a quote not closed?"), chunk)?;
                     } else {
                         let line = self.text_of(length);
                         chunk.push_unreadable(self.first_line(length), line, row_broken(&what));
@@ -155,15 +155,30 @@ impl Csv {
     }
 
     /// Reports the first line of a record that is not believed and goes on behind it.
-    fn give_up(&mut self, what: &str, chunk: &mut Chunk) {
+    fn give_up(&mut self, what: &str, chunk: &mut Chunk) -> Result<(), ReadError> {
         let rest = &self.buffer[self.start..];
-        let skipped = rest.iter().take_while(|b| matches!(b, b'\n' | b'\r')).count();
-        let length = match rest[skipped..].iter().position(|b| *b == b'\n') {
-            Some(end) => skipped + end + 1,
-            None => rest.len(),
+        let skipped = rest.iter().take_while(|b| is_line_end(**b)).count();
+        let end = rest[skipped..].iter().position(|b| *b == b'\n');
+        let (length, what) = match end {
+            Some(end) => (skipped + end + 1, what),
+            None => (rest.len(), "the line is longer than 1 MiB"),
         };
         chunk.push_unreadable(self.first_line(length), self.text_of(length), row_broken(what));
         self.pass(length);
+        if end.is_none() { self.pass_line() } else { Ok(()) }
+    }
+
+    /// Passes the rest of a line: what stands there is no row, however it looks.
+    fn pass_line(&mut self) -> Result<(), ReadError> {
+        while !self.ended {
+            self.fill()?;
+            if let Some(end) = self.buffer.iter().position(|b| *b == b'\n') {
+                self.pass(end + 1);
+                break;
+            }
+            self.pass(self.buffer.len());
+        }
+        Ok(())
     }
 
     /// Whether every quoted field of a record ends with its closing quote. Blanks behind it do not count.
