@@ -1,6 +1,6 @@
 //! Parquet as a source, many chunks, and two loads at once.
 
-use std::{fs::File, sync::Arc};
+use std::{cell::Cell, fs::File, sync::Arc};
 
 use crate::common::Home;
 use arrow::array::{
@@ -210,6 +210,37 @@ async fn a_line_longer_than_any_is_one_bad_row() {
     assert_eq!(home.rows("SELECT loan_id FROM loans ORDER BY 1").await, ["1", "3"]);
     let lines = "SELECT DISTINCT source_line, rules FROM quarantine_loans WHERE rules = 'row' ORDER BY 1";
     assert_eq!(home.rows(lines).await, ["3 | row", "6 | row"]);
+}
+
+/// A session sees every load that completes while it is opened with its rows, and once, or not at all.
+#[tokio::test]
+async fn a_session_opened_while_loads_complete_sees_whole_loads() {
+    let home = Home::new(&[("loans", STANDARD)]);
+    let files: Vec<_> = (0..20)
+        .map(|i| {
+            let text = format!("member,loan_id,signed_on,kind\n001,{i},2026-02-20,x\n001,{i},2026-02-30,x\n");
+            home.file(&format!("loans{i}.csv"), text)
+        })
+        .collect();
+    let complete = Cell::new(false);
+    let load = async {
+        for file in &files {
+            home.load(file).await;
+        }
+        complete.set(true);
+    };
+    let look = async {
+        while !complete.get() {
+            let seen = "SELECT (SELECT count(*) FROM loans) AS good, \
+                        (SELECT count(*) FROM quarantine_loans) AS bad, \
+                        (SELECT count(*) FROM loads) AS loads, \
+                        (SELECT count(DISTINCT load_id) FROM loads) AS different";
+            let seen = home.rows(seen).await.remove(0);
+            let counts: Vec<&str> = seen.split(" | ").collect();
+            assert!(counts.iter().all(|count| *count == counts[0]), "{seen}");
+        }
+    };
+    tokio::join!(load, look);
 }
 
 #[tokio::test(flavor = "multi_thread")]

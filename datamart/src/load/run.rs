@@ -325,7 +325,8 @@ impl Load<'_> {
     }
 
     async fn index_what_a_crash_left(&self, table: &DeltaTable) -> Result<(), LoadError> {
-        let indexed = self.mart.indexed_versions().await?.get(&self.table.name).copied();
+        let loads = DeltaFolder::new(self.mart.loads_folder()).open().await?;
+        let indexed = self.mart.indexed_versions(loads.as_ref()).await?.get(&self.table.name).copied();
         let missing = self.mart.unindexed(&self.folder, table, indexed).await?;
         if !missing.is_empty() {
             self.mart.index_loads(&missing).await?;

@@ -143,22 +143,27 @@ impl Datamart {
         let commits: Vec<_> =
             table.history(limit).try_collect().await.map_err(folder.error("read the history of"))?;
         let records = commits.into_iter().filter_map(|mut commit| commit.info.remove(COMMIT_KEY));
-        records
-            .map(|record| {
-                serde_json::from_value(record)
-                    .map_err(|e| Error::Record { folder: folder.path().to_path_buf(), why: e.to_string() })
-            })
-            .collect()
+        let mut unindexed = Vec::new();
+        for record in records {
+            let record: LoadRecord = serde_json::from_value(record)
+                .map_err(|e| Error::Record { folder: folder.path().to_path_buf(), why: e.to_string() })?;
+            // The history goes on behind `table`, whose rows are of when it was opened.
+            if record.table_version <= newest {
+                unindexed.push(record);
+            }
+        }
+        Ok(unindexed)
     }
 
-    /// The newest version of each table that `_loads` has a record of.
-    pub(crate) async fn indexed_versions(&self) -> Result<BTreeMap<String, u64>, Error> {
-        let Some(loads) = DeltaFolder::new(self.loads_folder()).open().await? else {
-            return Ok(BTreeMap::new());
-        };
+    /// The newest version of each table that `_loads` has a record of; none if there is no `_loads` yet.
+    pub(crate) async fn indexed_versions(
+        &self,
+        loads: Option<&DeltaTable>,
+    ) -> Result<BTreeMap<String, u64>, Error> {
+        let Some(loads) = loads else { return Ok(BTreeMap::new()) };
         let session = SessionContext::new();
         let newest = datafusion::functions_aggregate::expr_fn::max(col("table_version"));
-        let provider = self.provider(&session, &loads).await?;
+        let provider = self.provider(&session, loads).await?;
         let batches =
             session.read_table(provider)?.aggregate(vec![col("\"table\"")], vec![newest])?.collect().await?;
         let mut versions = BTreeMap::new();

@@ -32,7 +32,10 @@ impl Datamart {
         let session = SessionContext::new_with_config(config());
         functions::register(&session);
         times::register(&session);
-        let indexed = self.indexed_versions().await?;
+        // Before the tables, and only once: what completes later is told by the commits of the tables, so that a
+        // load is seen with its rows and once, or not at all.
+        let indexed_loads = DeltaFolder::new(self.loads_folder()).open().await?;
+        let indexed = self.indexed_versions(indexed_loads.as_ref()).await?;
         let mut unindexed = Vec::new();
         let mut quarantines = Vec::new();
         for table in self.standards().tables() {
@@ -48,7 +51,7 @@ impl Datamart {
             let rows = self.frame(&session, quarantine.as_ref(), &crate::load::quarantine_schema()).await?;
             quarantines.push((table.name.clone(), rows));
         }
-        let loads = self.loads(&session, &unindexed).await?;
+        let loads = self.loads(&session, indexed_loads.as_ref(), &unindexed).await?;
         session.register_table("loads", loads.clone().into_view())?;
         let completed = loads.select(vec![ident("load_id").alias("completed_id")])?;
         for (table, rows) in quarantines {
@@ -75,10 +78,10 @@ impl Datamart {
     async fn loads(
         &self,
         session: &SessionContext,
+        indexed: Option<&DeltaTable>,
         unindexed: &[loads::LoadRecord],
     ) -> Result<DataFrame, Error> {
-        let delta = DeltaFolder::new(self.loads_folder()).open().await?;
-        let indexed = self.frame(session, delta.as_ref(), &loads::schema()).await?;
+        let indexed = self.frame(session, indexed, &loads::schema()).await?;
         if unindexed.is_empty() {
             return Ok(indexed);
         }
