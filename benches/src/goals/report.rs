@@ -115,7 +115,8 @@ impl Line {
         self
     }
 
-    /// How many times as fast as the peer, or as slow, whichever the goal asks for.
+    /// How many times as fast as the peer, or as slow, whichever the goal asks for; where it asks for nothing, the figure itself
+    /// beside the peer's.
     fn ratio(&self) -> Option<f64> {
         let peer = self.peer.as_ref()?.1;
         // What is the difference of two figures may be nothing, or less: that is no measure.
@@ -124,7 +125,11 @@ impl Line {
             return None;
         }
         let speed = self.ours.speed_beside(peer);
-        Some(if matches!(self.wanted, Wanted::Faster(_) | Wanted::AtLeast(_)) { speed } else { 1.0 / speed })
+        Some(match self.wanted {
+            Wanted::Faster(_) | Wanted::AtLeast(_) => speed,
+            Wanted::Slower(_) | Wanted::AtMost(_) => 1.0 / speed,
+            Wanted::Told => self.ours.value() / peer.value(),
+        })
     }
 
     /// None: nothing was wanted.
