@@ -20,10 +20,12 @@ use super::Refusal;
 pub struct Deadline(Option<Instant>);
 
 impl Deadline {
-    /// Notes the deadline of a request that has just arrived, before its body is read.
+    /// Notes the deadline of a request, before its body is read, unless that was done when it arrived.
     pub fn stamp(mut request: Request<()>) -> Result<Request<()>, Status> {
-        let deadline = Self::of_headers(request.metadata().as_ref())?;
-        request.extensions_mut().insert(deadline);
+        if request.extensions().get::<Self>().is_none() {
+            let deadline = Self::of_headers(request.metadata().as_ref())?;
+            request.extensions_mut().insert(deadline);
+        }
         Ok(request)
     }
 
@@ -35,6 +37,11 @@ impl Deadline {
     /// The deadline that [`Deadline::stamp`] noted.
     pub fn of(extensions: &Extensions) -> Self {
         extensions.get().copied().unwrap_or_default()
+    }
+
+    /// Does its caller say until when he waits?
+    pub fn is_set(self) -> bool {
+        self.0.is_some()
     }
 
     /// The same, but no later than so long from now.

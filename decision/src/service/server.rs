@@ -343,6 +343,9 @@ pub(super) const SERVICE: &str = "tarim.decision.v1.DecisionService";
 
 pub(super) type Stamp = fn(tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status>;
 
+/// Longest message, in bytes, of those who ask for the health of a service or for its description: a name.
+const NAMES_MAX: usize = 64 << 10;
+
 fn transport(
     config: &Config,
     rpc: Rpc,
@@ -370,12 +373,15 @@ fn transport(
             ExposureServiceServer::new(exposure::Rpc { desk: exposures })
                 .max_decoding_message_size(config.max_message_bytes),
         )
-        .add_service(tonic_health::pb::health_server::HealthServer::new(
-            tonic_health::server::HealthService::from_health_reporter(health.clone()),
-        ))
-        .add_service(reflection().build_v1()?)
+        .add_service(
+            tonic_health::pb::health_server::HealthServer::new(
+                tonic_health::server::HealthService::from_health_reporter(health.clone()),
+            )
+            .max_decoding_message_size(NAMES_MAX),
+        )
+        .add_service(reflection().build_v1()?.max_decoding_message_size(NAMES_MAX))
         // What grpcurl and older clients ask for.
-        .add_service(reflection().build_v1alpha()?)
+        .add_service(reflection().build_v1alpha()?.max_decoding_message_size(NAMES_MAX))
         .prepare();
     let calls = Calls {
         single: Arc::new(Unary::new(rpc, config.max_message_bytes)),

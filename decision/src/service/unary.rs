@@ -42,20 +42,20 @@ pub struct Unary {
     /// Longest message.
     max_message_bytes: usize,
     /// One for each message that comes in several pieces.
-    long: Semaphore,
+    long: Arc<Semaphore>,
 }
 
 /// So many messages that come in several pieces are read at once.
 const LONG_MAX: usize = 256;
 
 /// The longest that a message may take to come, whatever its caller's deadline.
-const READ_MAX: Duration = Duration::from_secs(30);
+pub(super) const READ_MAX: Duration = Duration::from_secs(30);
 
 /// Where the six calls are, each by its name behind it.
 const PATH: &str = "/tarim.decision.v1.DecisionService/";
 
 /// What stands before a message: whether it is compressed, and its length.
-const HEAD: usize = 1 + size_of::<u32>();
+pub(super) const HEAD: usize = 1 + size_of::<u32>();
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -63,20 +63,31 @@ const OK: HeaderValue = HeaderValue::from_static("0");
 
 impl Unary {
     pub fn new(rpc: Rpc, max_message_bytes: usize) -> Self {
-        Self { rpc, max_message_bytes, long: Semaphore::new(LONG_MAX) }
+        Self { rpc, max_message_bytes, long: Arc::new(Semaphore::new(LONG_MAX)) }
+    }
+
+    /// What messages that come in several pieces take a permit of, whichever call they are of.
+    pub(super) fn long(&self) -> &Arc<Semaphore> {
+        &self.long
     }
 
     /// The call that a request makes; None: none of these, or not in the ordinary way.
     pub fn call_of<B>(request: &Request<B>) -> Option<Call> {
         let name = request.uri().path().strip_prefix(PATH)?;
         let (call, _) = CALLS.into_iter().find(|(_, of)| *of == name)?;
-        let plain = request.method() == Method::POST && !request.headers().contains_key("grpc-encoding");
+        let encoding = request.headers().get("grpc-encoding");
+        let plain = request.method() == Method::POST && encoding.is_none_or(|of| of == "identity");
         plain.then_some(call)
     }
 
-    /// Answers it.
-    pub async fn answer(self: Arc<Self>, request: Request<Incoming>, call: Call) -> Response<Answer> {
-        let decided = match self.read(request).await {
+    /// Answers it. `deadline` is what its headers said when it arrived: that may be a while ago.
+    pub async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        call: Call,
+        deadline: Result<Deadline, Refusal>,
+    ) -> Response<Answer> {
+        let decided = match self.read(request, deadline).await {
             Ok((request, deadline)) => self.rpc.single(request, call, deadline).await,
             Err(status) => {
                 self.rpc.unread(call, &status);
@@ -94,20 +105,26 @@ impl Unary {
     }
 
     /// The request, and until when its caller waits.
-    async fn read(&self, request: Request<Incoming>) -> Result<(DecisionRequest, Deadline), Status> {
-        let deadline = Deadline::of_headers(request.headers())?;
+    async fn read(
+        &self,
+        request: Request<Incoming>,
+        deadline: Result<Deadline, Refusal>,
+    ) -> Result<(DecisionRequest, Deadline), Status> {
+        let deadline = deadline?;
         let read = message(request.into_body(), self.max_message_bytes, &self.long);
-        let message =
-            deadline.within(READ_MAX).wait(read).await.map_err(|late| match deadline.check() {
-                Ok(()) => {
-                    Status::deadline_exceeded(format!("the message is not all there after {READ_MAX:?}"))
-                }
-                Err(_) => late.into(),
-            })??;
+        let message = deadline.within(READ_MAX).wait(read).await.map_err(|_| not_all_there(deadline))??;
         let arrived = Instant::now();
         let request = DecisionRequest::decode(message).map_err(|e| Status::internal(e.to_string()))?;
         self.rpc.desk.metrics.mine().lap(Lap::Decode).time(arrived.elapsed());
         Ok((request, deadline))
+    }
+}
+
+/// What is said when no more of a message is waited for.
+pub(super) fn not_all_there(deadline: Deadline) -> Status {
+    match deadline.check() {
+        Ok(()) => Status::deadline_exceeded(format!("the message is not all there after {READ_MAX:?}")),
+        Err(late) => late.into(),
     }
 }
 
@@ -297,7 +314,10 @@ mod tests {
         assert_eq!(Unary::call_of(&post("/tarim.decision.v1.Other/Decide")), None);
         let path = format!("{PATH}Decide");
         let get = Request::get(&path).body(()).expect("a request");
-        let packed = Request::post(&path).header("grpc-encoding", "gzip").body(()).expect("a request");
-        assert_eq!([get, packed].map(|request| Unary::call_of(&request)), [None, None]);
+        let encoded =
+            |encoding| Request::post(&path).header("grpc-encoding", encoding).body(()).expect("a request");
+        assert_eq!([get, encoded("gzip")].map(|request| Unary::call_of(&request)), [None, None]);
+        // That is no compression.
+        assert_eq!(Unary::call_of(&encoded("identity")), Some(Call::All));
     }
 }

@@ -73,7 +73,10 @@ impl<H: Future<Output = hyper::Result<()>>> Future for Connection<H> {
             {
                 answered += 1;
             }
-            socket.allow(READ_AT_ONCE);
+            // What has come is begun before more is read, however fast a caller asks, and gives up, and asks again: hyper counts
+            // only the streams that are open.
+            let waiting = arrivals.0.lock().expect("not poisoned").len();
+            socket.allow(if waiting < TURN { READ_AT_ONCE } else { 0 });
             if let Poll::Ready(ended) = http.as_mut().poll(context) {
                 return Poll::Ready(ended);
             }
@@ -206,6 +209,44 @@ mod tests {
             }
             Poll::Pending
         }
+    }
+
+    /// Makes so many requests of all that it is allowed to read, and notes how many wait.
+    struct Asker {
+        socket: Socket,
+        arrivals: Arrivals,
+        most: Arc<AtomicUsize>,
+    }
+
+    impl Future for Asker {
+        type Output = hyper::Result<()>;
+
+        fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+            let mut bytes = [0; READ_AT_ONCE];
+            let mut into = ReadBuf::new(&mut bytes);
+            let Self { socket, arrivals, most } = &mut *self;
+            while let Poll::Ready(read) = Pin::new(&mut *socket).poll_read(context, &mut into) {
+                read.expect("it can be read");
+                // Each of 27 bytes, as a caller sends who asks and gives up.
+                into.filled().chunks(27).for_each(|_| arrivals.execute(async {}));
+                most.fetch_max(arrivals.0.lock().expect("not poisoned").len(), Ordering::Relaxed);
+                into.clear();
+            }
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn what_has_come_is_begun_before_more_is_read() {
+        let (socket, mut there) = pair().await;
+        let (arrivals, most) = (Arrivals::default(), Arc::<AtomicUsize>::default());
+        let asker = Asker { socket: socket.clone(), arrivals: arrivals.clone(), most: most.clone() };
+        let connection = tokio::spawn(Connection::new(asker, socket, arrivals));
+        // All of it has been read when the other end has taken it: what is left fits into the buffers between them.
+        there.write_all(&vec![0; 64 << 20]).await.expect("written");
+        connection.abort();
+        let most = most.load(Ordering::Relaxed);
+        assert!((1..TURN + 2 * READ_AT_ONCE / 27).contains(&most), "{most} waited at once");
     }
 
     /// Nothing but the connection itself comes back for what was held back.

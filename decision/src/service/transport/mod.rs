@@ -14,6 +14,7 @@
 //! is spread.
 
 mod connection;
+mod pieces;
 mod socket;
 mod tls;
 
@@ -37,10 +38,11 @@ use tonic::service::{Routes, interceptor::InterceptedService};
 pub use self::tls::{Tls, TlsError};
 use self::{
     connection::{Arrivals, Connection},
+    pieces::Pieces,
     socket::Socket,
 };
 use super::{
-    Threads,
+    Deadline, Threads,
     server::{Stamp, stopped},
     unary::{Answer, Unary},
 };
@@ -57,10 +59,17 @@ impl Service<Request<Incoming>> for Calls {
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        // Now, not when its turn comes: what nobody waits for any more is not decided.
+        let deadline = Deadline::of_headers(request.headers());
         match Unary::call_of(&request) {
-            Some(call) => self.single.clone().answer(request, call).map(Ok).boxed(),
+            Some(call) => self.single.clone().answer(request, call, deadline).map(Ok).boxed(),
             None => {
+                // Where it cannot be read, tonic's stamp refuses it.
+                let deadline =
+                    deadline.ok().inspect(|deadline| _ = request.extensions_mut().insert(*deadline));
+                let long = self.single.long().clone();
+                let request = request.map(|body| Pieces::new(body, deadline.unwrap_or_default(), long));
                 let answer = TowerToHyperService::new(self.others.clone()).call(request);
                 answer.map_ok(|answer| answer.map(|body| Answer::Other(tonic::body::Body::new(body)))).boxed()
             }
@@ -83,7 +92,7 @@ pub struct Transport {
 /// How often a connection is asked whether anybody is there, and how long an answer is waited for.
 const PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(20));
 
-/// Longest time that a caller has for TLS.
+/// Longest time that a caller has to say something, and for TLS.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
 impl Transport {
@@ -148,6 +157,10 @@ impl Transport {
             Ok(stream) => stream,
             Err(e) => return tracing::warn!("a connection cannot be served: {e}"),
         };
+        // Who says nothing is not served: HTTP/2 and TLS both begin with what the caller says.
+        if tokio::time::timeout(HANDSHAKE, stream.readable()).await.is_err() {
+            return tracing::debug!("a connection says nothing after {HANDSHAKE:?}");
+        }
         let socket = Socket::new(stream);
         let Some(tls) = &self.tls else { return self.http(socket.clone(), socket, stopping).await };
         match tokio::time::timeout(HANDSHAKE, tls.accept(socket.clone())).await {
