@@ -151,7 +151,7 @@ impl Network {
         match &self.source {
             Source::Given(edges) => Ok(edges.clone()),
             Source::Datamart(folder) => {
-                // To open a datamart makes its folder.
+                // One that is empty opens too.
                 if !folder.is_dir() {
                     return Err(NetworkError::None(folder.clone()));
                 }
