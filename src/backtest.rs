@@ -31,7 +31,8 @@ const SHOWN: usize = 3;
     tarim backtest\n  \
     tarim backtest --out decisions.ndjson\n  \
     tarim backtest --where \"member = '001' AND amount_fen > 5000000\" --out decisions.parquet\n  \
-    tarim backtest --write-table decisions && tarim sql \"SELECT outcome, count(*) FROM decisions GROUP BY 1\"\n  \
+    tarim backtest --write-table decisions\n  \
+    tarim sql \"SELECT outcome, count(*) FROM decisions GROUP BY outcome\"\n  \
     tarim backtest --published --verify-online\n\n\
     Each application is decided with what was known at its own time. With --verify-online each is decided by \
     the online engine too; decisions that differ in any bit are shown, and the exit code is 1. So it is if there is no \

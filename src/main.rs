@@ -234,9 +234,7 @@ mod tests {
     /// What is longer is broken by clap, and cannot be copied any more.
     #[test]
     fn examples_of_the_help_fit_into_a_line() {
-        let cli = Cli::command();
-        let verbs = cli.get_subcommands().filter(|verb| !["backtest", "warn"].contains(&verb.get_name()));
-        for verb in verbs.flat_map(all) {
+        for verb in all(&Cli::command()) {
             let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
             for line in help.lines().filter(|line| line.starts_with("  ")) {
                 assert!(line.chars().count() < 98, "{}: {line}", verb.get_name());
