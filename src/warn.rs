@@ -77,29 +77,3 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         Verb::Deliver(args) => deliver::run(home, args),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use crate::Cli;
-
-    /// Widest line of a help that is not wrapped.
-    const WIDE: usize = 98;
-
-    /// Prose is wrapped as wide as the terminal is, so it has no line breaks of its own; an example is one line.
-    #[test]
-    fn helps_are_wrapped_once() {
-        let mut cli = Cli::command();
-        let warn = cli.find_subcommand_mut("warn").unwrap();
-        for verb in warn.get_subcommands() {
-            let help = verb.get_after_help().unwrap_or_else(|| panic!("{}", verb.get_name())).to_string();
-            for paragraph in help.split("\n\n") {
-                for line in paragraph.lines().skip(1) {
-                    let is_example = line.starts_with("  ") && line.chars().count() <= WIDE;
-                    assert!(is_example, "{}: {line}", verb.get_name());
-                }
-            }
-        }
-    }
-}

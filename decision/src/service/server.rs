@@ -215,8 +215,13 @@ pub async fn serve(
     let transport = transport(&config, rpc, exposures.clone(), &health)?;
     let mut keeper = None;
     if let Some(source) = sources.exposures() {
-        let of = (source.clone(), exposures.clone(), journal.clone(), config.clock, health.clone());
-        let keeper = keeper.insert(exposure::Keeper::new(of.0, of.1, of.2, of.3, of.4));
+        let keeper = keeper.insert(exposure::Keeper::new(
+            source.clone(),
+            exposures.clone(),
+            journal.clone(),
+            config.clock,
+            health.clone(),
+        ));
         keeper.keep(&serving.load_full()).await?;
         recover(&exposures, &journal, &config).await?;
     } else {

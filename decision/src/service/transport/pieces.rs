@@ -98,11 +98,12 @@ where
             Poll::Ready(Some(Err(e))) => return Poll::Ready(Some(Err(Status::from_error(Box::new(e))))),
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Pending => {
-                let is_late = self.late.as_mut().is_some_and(|late| late.poll_unpin(context).is_ready());
-                return match is_late {
-                    true => Poll::Ready(Some(Err(not_all_there(self.deadline)))),
-                    false => Poll::Pending,
-                };
+                if self.late.as_mut().is_none_or(|late| late.poll_unpin(context).is_pending()) {
+                    return Poll::Pending;
+                }
+                // Whoever asks once more must not wake what has ended.
+                self.late = None;
+                return Poll::Ready(Some(Err(not_all_there(self.deadline))));
             }
         };
         let took = frame.data_ref().map_or(Ok(()), |data| self.took(data));
