@@ -19,6 +19,9 @@
 //! all columns agree, their words are looked at. So the cost of a look-up depends on the rows that match the
 //! columns one by one, not on the rows that there are.
 //!
+//! Long tables mostly have a column of narrow intervals (an amount, a score), each of which one row matches alone:
+//! then that row is the only one that can be meant, and what is left is whether the other columns have it.
+//!
 //! Memory: the sets of a column take [`MOST_WORDS`] (1 MiB) or less. A column that would take more (ten
 //! thousand nested ranges, say) is cut more coarsely; then a set also has rows that match close by only, and
 //! a row that is found has to be confirmed by its cells.
@@ -62,7 +65,12 @@ struct Column {
     /// Of each word of `top`, where in `words` its groups begin.
     at: Vec<u32>,
     words: Vec<u64>,
+    /// Of each interval, the row that is alone in its set, if one is; [`NOT_ALONE`]. Of up to 64 rows it is not asked for.
+    alone: Vec<u32>,
 }
+
+/// There is no row in a set, or more than one.
+const NOT_ALONE: u32 = u32::MAX;
 
 /// Which sets of a column an input chooses: one and the same, unless it is unknown.
 #[derive(Clone, Copy, Debug)]
@@ -114,12 +122,15 @@ impl Index {
         self.exact
     }
 
-    /// The row that is meant, where a short table shows it at once: everything is known, and no other one (of `first`: none
-    /// before it) matches. None: look at all that match.
+    /// The row that is meant, where it shows at once: everything is known, and no other one (of `first`: none before it)
+    /// matches. None: look at all that match.
     #[inline(always)]
     pub fn sole(&self, key: impl Fn(usize) -> Option<i64>, first: bool) -> Option<usize> {
-        if !(self.single_word && self.exact) {
+        if !self.exact {
             return None;
+        }
+        if !self.single_word {
+            return self.alone(key);
         }
         let mut rows = u64::MAX;
         for (i, column) in self.columns.iter().enumerate() {
@@ -127,6 +138,23 @@ impl Index {
         }
         let alone = first || rows.is_power_of_two();
         (rows != 0 && alone).then(|| rows.trailing_zeros() as usize)
+    }
+
+    /// The row that is alone in the set of some column, and in those of all others.
+    #[inline(never)]
+    fn alone(&self, key: impl Fn(usize) -> Option<i64>) -> Option<usize> {
+        let mut columns = self.columns.iter().enumerate();
+        let (of, row) = columns.find_map(|(i, column)| {
+            let row = column.alone[column.intervals.of(key(i)?)];
+            (row != NOT_ALONE).then_some((i, row as usize))
+        })?;
+        for (i, column) in self.columns.iter().enumerate().filter(|(i, _)| *i != of) {
+            let set = column.intervals.of(key(i)?);
+            if !column.has(set * self.tops, row) {
+                return None;
+            }
+        }
+        Some(row)
     }
 
     /// The outputs of a row.
@@ -197,12 +225,14 @@ impl Column {
         turns.sort_unstable();
         let mut turns = turns.into_iter().peekable();
         let mut set = Set::none(cells.len());
-        let mut column = Self { intervals, top: Vec::new(), at: Vec::new(), words: Vec::new() };
+        let mut column =
+            Self { intervals, top: Vec::new(), at: Vec::new(), words: Vec::new(), alone: Vec::new() };
         for interval in 0..column.intervals.count() {
             while let Some((_, row)) = turns.next_if(|(at, _)| *at == interval) {
                 set.flip(row);
             }
             column.push(&set);
+            column.alone.push(set.alone().unwrap_or(NOT_ALONE));
             if column.top.len() + column.words.len() > most && column.intervals.count() > 1 {
                 return None;
             }
@@ -257,6 +287,12 @@ impl Column {
         let before = (groups & ((1 << group) - 1)).count_ones();
         self.words[(self.at[top] + before) as usize]
     }
+
+    /// Is the row in the set whose words of the top level begin at `top`?
+    fn has(&self, top: usize, row: usize) -> bool {
+        let group = row / WORD;
+        self.word(top + group / WORD, (group % WORD) as u32) >> (row % WORD) & 1 == 1
+    }
 }
 
 /// A set of rows while the index is built.
@@ -270,6 +306,17 @@ impl Set {
 
     fn flip(&mut self, row: usize) {
         self.0[row / WORD] ^= 1 << (row % WORD);
+    }
+
+    /// The only row in it.
+    fn alone(&self) -> Option<u32> {
+        let mut words = self.0.iter().enumerate().filter(|(_, word)| **word != 0);
+        match (words.next(), words.next()) {
+            (Some((i, word)), None) if word.is_power_of_two() => {
+                Some(i as u32 * WORD as u32 + word.trailing_zeros())
+            }
+            _ => None,
+        }
     }
 }
 
