@@ -145,6 +145,18 @@ fn formats_with_an_offset_are_refused() {
     }
 }
 
+/// What is read of a time of day is not dropped.
+#[test]
+fn formats_with_half_a_time_of_day_are_refused() {
+    for format in ["%Y%m%d%H", "%Y-%m-%d %I:%M", "%F %M", "%F %S", "%F %p"] {
+        let why = DateFormat::new(format).expect_err(format);
+        assert!(why.contains("without hours"), "{why}");
+    }
+    for format in ["%F %I:%M %p", "%F %R", "%F %r", "%F"] {
+        assert!(DateFormat::new(format).is_ok(), "{format}");
+    }
+}
+
 #[test]
 fn a_time_of_hours_and_minutes_alone_lacks_no_digit() {
     let format = DateFormat::new("%Y%m%d%H%M").expect("a format");

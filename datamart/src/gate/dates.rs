@@ -68,6 +68,11 @@ impl DateFormat {
         if NaiveDate::parse_from_str(&written, text).is_err() {
             return Err(format!("`{text}` does not say year, month and day"));
         }
+        // Half a time of day would be read and dropped.
+        let whole_time = NaiveDateTime::parse_from_str(&written, text).is_ok();
+        if !whole_time && written_at(text, (17, 38, 59)) != Some(written) {
+            return Err(format!("`{text}` has a time of day without hours (of 24, or with %p) and minutes"));
+        }
         let steps = steps_of(text);
         let number = |step: &Step| !matches!(step, Step::Literal(_));
         let side_by_side = |steps: &Vec<Step>| steps.windows(2).any(|pair| pair.iter().all(number));
@@ -140,9 +145,13 @@ impl DateFormat {
     }
 }
 
-/// Some time of day in a notation; None if the notation asks for an offset, which such a time has not.
+/// Some day and time of day in a notation; None if the notation asks for an offset, which such a time has not.
 fn written(format: &str) -> Option<String> {
-    let probe = NaiveDate::from_ymd_opt(2001, 2, 3).and_then(|d| d.and_hms_opt(4, 5, 6))?;
+    written_at(format, (4, 5, 6))
+}
+
+fn written_at(format: &str, (hour, minute, second): (u32, u32, u32)) -> Option<String> {
+    let probe = NaiveDate::from_ymd_opt(2001, 2, 3).and_then(|d| d.and_hms_opt(hour, minute, second))?;
     let mut text = String::new();
     write!(text, "{}", probe.format(format)).ok()?;
     Some(text)
