@@ -21,6 +21,9 @@ use tokio::{
 /// Longest time for one connection, from its first byte to its last.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// So many connections are open at once: each takes a file that a journal may need. Others wait until one has been answered.
+pub(super) const CONNECTIONS_MAX: usize = 32;
+
 /// A listener for Prometheus.
 pub struct Exporter {
     listener: TcpListener,
@@ -41,6 +44,9 @@ impl Exporter {
         let mut connections = JoinSet::new();
         loop {
             while connections.try_join_next().is_some() {}
+            if connections.len() == CONNECTIONS_MAX {
+                connections.join_next().await;
+            }
             match self.listener.accept().await {
                 Ok((stream, _)) => drop(connections.spawn(answer(stream, registry.clone()))),
                 // Too many open files, for instance: it will be asked again.

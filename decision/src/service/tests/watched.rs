@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     journal::{Journal, power::Power},
-    service::{Config, ServeError, serve},
+    service::{Config, ServeError, exporter, serve},
 };
 
 /// What Prometheus says that it accepts, among others.
@@ -73,6 +73,27 @@ async fn who_does_not_know_openmetrics_is_told_the_same() {
         assert_eq!(still(&body), still(&told));
         assert!(body.contains("# TYPE tarim_decisions_total counter\n") && !body.contains("# EOF"));
     }
+    served.end().await.expect("in order");
+}
+
+/// Each connection takes a file, and the journal must find one.
+#[tokio::test]
+async fn who_only_connects_takes_few_files() {
+    let bank = Bank::new().await;
+    let served = bank.serve(&Power::default()).await;
+    let address = served.running.metrics().expect("it is watched");
+    let mut silent = Vec::new();
+    for _ in 0..exporter::CONNECTIONS_MAX {
+        silent.push(TcpStream::connect(address).await.expect("it listens"));
+    }
+    let mut asked = Box::pin(get(&served, "/metrics"));
+    for n in 0..20 {
+        assert!(futures::poll!(&mut asked).is_pending(), "the system takes it, and nobody answers");
+        served.decide(&request(&format!("{n}"), "c1", [])).await.expect("decided");
+    }
+    silent.pop();
+    assert_eq!(asked.await.0, "HTTP/1.1 200 OK");
+    drop(silent);
     served.end().await.expect("in order");
 }
 
