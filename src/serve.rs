@@ -31,8 +31,8 @@ use crate::{
     (tarim.exposure.v1.ExposureService).\n\n\
     The published rulebook and the online store are looked at every second, at once on SIGHUP; a new \
     version is served from the next decision on. SIGTERM and ctrl-c finish what was accepted.\n\n\
-    The limit of open files is raised as far as it goes; all but 256 of them may be connections, and whoever comes \
-    then waits until one ends.\n\n\
+    The limit of open files is raised as far as it goes; all but 256, and 16 a processor, may be connections, \
+    and whoever comes then waits until one ends.\n\n\
     Prometheus is answered at http://127.0.0.1:9464/metrics; examples/grafana/tarim.json is a dashboard. Every \
     request that is refused has a line in the log, with its id: at level debug where too many came or nothing can be \
     journaled, since then the metrics have the cause.\n\n\

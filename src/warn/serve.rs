@@ -24,7 +24,7 @@ use super::{
     managers::{self, Source, Told},
     metrics,
 };
-use crate::{home::Home, materialize::parse_time};
+use crate::{files, home::Home, materialize::parse_time};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -38,6 +38,8 @@ use crate::{home::Home, materialize::parse_time};
     disk before it is answered; an alert that comes twice changes nothing. Changes go to --changes after that, at least \
     once, each with its change_id. What stands against each customer goes to --standing, for `tarim serve \
     --warnings-brokers`; on this machine it can follow --state instead. SIGTERM and ctrl-c finish what was accepted.\n\n\
+    The limit of open files is raised as far as it goes; all but 256, and 16 a processor, may be connections, and \
+    whoever comes then waits until one ends.\n\n\
     If the rulebook has a [delivery], each alert is pushed to the customer's account manager, at once or in a digest, and \
     escalated if nobody looks into it; pushes go to --pushes, and `tarim warn inbox` lists them. `managers_sql` is asked of \
     the datamart at the start, and every --managers-every-m minutes again.\n\n\
@@ -218,7 +220,7 @@ async fn serve(
         Some(address) => Some(metrics::listen(address).await?),
         None => None,
     };
-    let config = Config { members, ..args.config() };
+    let config = Config { members, max_connections: files::connections()?, ..args.config() };
     let running = service::serve(config, ledger.clone(), shutdown).await?;
     let feeding = match &args.alerts_file {
         // All of them are taken, and no others come.

@@ -323,6 +323,36 @@ async fn it_is_healthy_and_not_in_the_open() {
     served.end().await;
 }
 
+/// Each connection takes a file, and the ledger must find one.
+#[tokio::test]
+async fn who_comes_when_all_connections_are_taken_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Arc::new(Ledger::open(folder.path()).unwrap());
+    let (stop, stopped) = oneshot::channel::<()>();
+    let config = Config { max_connections: 1, ..Config::on("127.0.0.1:0".parse().unwrap()) };
+    let running = serve(config, ledger.clone(), async { drop(stopped.await) }).await.unwrap();
+    let url = format!("http://{}", running.address());
+    let ask = || async {
+        let channel = Channel::from_shared(url.clone()).unwrap().connect().await.unwrap();
+        let mut client = Client::new(channel);
+        let told = client.list_warnings(list("001")).await.unwrap().into_inner();
+        (client, told.warnings.len())
+    };
+    let (mut first, told) = ask().await;
+    assert_eq!(told, 0);
+    let mut second = Box::pin(ask());
+    for _ in 0..20 {
+        assert!(futures::poll!(&mut second).is_pending(), "the system takes it, and nobody answers");
+        first.list_warnings(list("001")).await.unwrap();
+    }
+    drop(first);
+    let (second, told) = second.await;
+    assert_eq!(told, 0);
+    drop((second, stop));
+    running.ended().await.unwrap();
+    ledger.close().unwrap();
+}
+
 /// A ledger that pushes: two at once a day, and a digest at 00:00 UTC.
 fn pushing(folder: &Path, now: &Arc<std::sync::atomic::AtomicI64>) -> Ledger {
     let hour = 3_600_000_000;

@@ -21,7 +21,7 @@ use tarim_proto::{
     encoded::{Decision, DecisionRequest, JournalEntry},
 };
 use tokio::{
-    sync::oneshot,
+    sync::{Semaphore, oneshot},
     task::{JoinHandle, coop::consume_budget},
 };
 
@@ -41,11 +41,17 @@ use crate::{
 /// Longest request id, in characters.
 pub(super) const REQUEST_ID_MAX: usize = 64;
 
+/// So many are looked up in the journal at once: each has a file open for it, and the journal itself must find one for its next
+/// segment. Who asks then waits.
+pub(super) const LOOKUPS_MAX: usize = 64;
+
 /// What decisions are made with. Clones share everything.
 #[derive(Clone)]
 pub struct Desk {
     pub serving: Arc<ArcSwap<Serving>>,
     pub journal: Arc<Journal>,
+    /// [`LOOKUPS_MAX`].
+    pub lookups: Arc<Semaphore>,
     pub tokeniser: Arc<Tokeniser>,
     pub clock: Clock,
     pub pending: Pending,
@@ -221,9 +227,22 @@ impl Desk {
         if !self.journal.may_hold(of.hash) {
             return Ok(None);
         }
-        let (journal, member, request_id) = (self.journal.clone(), of.member.clone(), of.request_id.clone());
-        let found = tokio::task::spawn_blocking(move || journal.find(&member, &request_id)).await;
-        found.map_err(|e| damaged(&e))?.map_err(|e| damaged(&e))
+        let (member, request_id) = (of.member.clone(), of.request_id.clone());
+        self.look_up(move |journal| journal.find(&member, &request_id)).await
+    }
+
+    /// Asks the journal for what it reads from the disk.
+    pub(super) async fn look_up<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Journal) -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let one = self.lookups.clone().acquire_owned().await.map_err(|e| damaged(&e))?;
+        let journal = self.journal.clone();
+        let look = move || {
+            let _one = one;
+            look(&journal)
+        };
+        tokio::task::spawn_blocking(look).await.map_err(|e| damaged(&e))?.map_err(|e| damaged(&e))
     }
 
     /// May this request be decided, and what is it known by?

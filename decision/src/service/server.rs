@@ -20,7 +20,7 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 
 use super::{
     Clock, Deadline, ExposureError, LoadError, Serving, Sources, Threads,
-    desk::Desk,
+    desk::{Desk, LOOKUPS_MAX},
     exporter::Exporter,
     exposition::Exposition,
     exposure, interception,
@@ -324,6 +324,7 @@ pub(super) fn rpc(
     let desk = Desk {
         serving,
         journal,
+        lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
         tokeniser,
         clock: config.clock,
         pending: Pending::default(),

@@ -9,13 +9,10 @@ use tokio::{
     sync::{Semaphore, watch},
     task::JoinHandle,
 };
-use tonic::transport::{
-    Certificate, Identity, Server, ServerTlsConfig,
-    server::{Router, TcpIncoming},
-};
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig, server::Router};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use super::{Clock, calls::Calls, exposition::Exposition, rpc::Rpc};
+use super::{Clock, calls::Calls, exposition::Exposition, incoming, rpc::Rpc};
 use crate::{
     feed::Fed,
     ledger::{Failure, Ledger},
@@ -34,6 +31,8 @@ pub struct Config {
     pub members: Vec<String>,
     /// Calls that are in flight at once; one more is refused.
     pub max_in_flight: usize,
+    /// Connections that are open at once; whoever comes then waits until one ends.
+    pub max_connections: usize,
     /// How long a shutdown waits, at most, for answers to be taken.
     pub drain: Duration,
 }
@@ -42,7 +41,8 @@ impl Config {
     /// The defaults, on an address.
     pub fn on(listen: SocketAddr) -> Self {
         let (clock, drain) = (Clock::System, Duration::from_secs(10));
-        Self { listen, tls: None, clock, members: Vec::new(), max_in_flight: 1024, drain }
+        let (max_in_flight, max_connections) = (1024, 768);
+        Self { listen, tls: None, clock, members: Vec::new(), max_in_flight, max_connections, drain }
     }
 }
 
@@ -138,7 +138,7 @@ pub async fn serve(
     let failed = |source| ServeError::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let incoming = incoming::connections(listener, config.max_connections);
     let server = router.serve_with_incoming_shutdown(incoming, stopped(stopping));
     let task = tokio::spawn(run(server, shutdown, stop, health, slots, config));
     Ok(Running { address, task, calls, ledger })

@@ -1,7 +1,5 @@
 //! What the desk does about control points.
 
-use std::sync::Arc;
-
 use prost::Message;
 use smallvec::smallvec;
 use tarim_proto::{
@@ -14,7 +12,7 @@ use crate::{
     convert,
     engine::{Inputs, Look},
     interception::{self, OverrideError, overridden},
-    journal::Record,
+    journal::{Journal, Record},
     outcome::{Call, Stage},
     service::{
         Deadline, Refusal,
@@ -295,14 +293,13 @@ impl Desk {
         made: &Interception,
         request_id: Option<&str>,
     ) -> Result<Interception, Refusal> {
-        let (journal, member, point) = (Arc::clone(&self.journal), member.to_owned(), made.point);
+        let (member, point) = (member.to_owned(), made.point);
         let (subject, request_id) = (made.subject.clone(), request_id.map(str::to_owned));
-        let find = move || {
+        let find = move |journal: &Journal| {
             let wanted = |i: &Interception| request_id.as_ref().is_none_or(|id| i.request_id == *id);
             journal.latest(&member, point, &subject, wanted)
         };
-        let found = tokio::task::spawn_blocking(find).await.map_err(|e| damaged(&e))?;
-        let found = found.map_err(|e| damaged(&e))?;
+        let found = self.look_up(find).await?;
         let lost = || Refusal::Internal("an interception is not found by its subject".into());
         let (number, entry) = found.ok_or_else(lost)?;
         let call = entry.call;
