@@ -230,7 +230,7 @@ impl Ledger {
         note::read(&*self.disk)
     }
 
-    /// Remembers it, durable on return. One caller at a time.
+    /// Remembers it, durable on return. What was noted later stays.
     pub fn note_journal(&self, note: JournalNote) -> Result<(), LedgerError> {
         note::write(&*self.disk, note)
     }

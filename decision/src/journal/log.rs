@@ -6,7 +6,7 @@ use super::{
     Disk, DiskFile, JournalError, Place,
     frame::{FRAME, Frame, HEADER, Header, PAYLOAD_MAX},
     reserve::Reserve,
-    scan::{Scan, Segment, Torn, Visit, scan_from, segment_name},
+    scan::{Scan, Segment, Torn, Visit, read_whole, scan_from, segment_name},
 };
 
 /// The end of a log, where records are appended. One per folder.
@@ -333,6 +333,25 @@ impl Log {
         let sequence = frame.sequence;
         bytes.drain(..FRAME);
         Ok((sequence, bytes))
+    }
+
+    /// The payload of a record by its sequence; None: there is none, or it was archived. Reads its segment.
+    pub fn find(&self, sequence: u64) -> Result<Option<Vec<u8>>, JournalError> {
+        let segment = {
+            let segments = self.segments.read().expect("not poisoned");
+            let after = segments.partition_point(|segment| segment.header.first <= sequence);
+            after.checked_sub(1).map(|at| segments[at].clone())
+        };
+        let Some(Segment { name, header }) = segment else { return Ok(None) };
+        let bytes = read_whole(&*self.disk, &name)?;
+        let mut offset = HEADER;
+        while let Some(Ok(frame)) = bytes.get(offset..).map(|rest| Frame::decode(header.salt, rest)) {
+            if frame.sequence == sequence && !frame.is_mark() {
+                return Ok(Some(frame.payload.to_vec()));
+            }
+            offset += frame.size();
+        }
+        Ok(None)
     }
 
     /// Decodes what was read; a record that passed its checksum and is not one is an error all the same.

@@ -51,7 +51,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
 };
@@ -88,6 +88,15 @@ pub struct Journal {
     writer: Mutex<Option<JoinHandle<Ended>>>,
     /// Held as long as the journal is open.
     _lock: Option<File>,
+}
+
+/// The last entry, or another one: its number, and what tells it from the entry of that number of another journal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tip {
+    /// 0: there is none.
+    pub number: u64,
+    /// CRC-32 of its bytes; None: nobody knows it any more.
+    pub crc: Option<u32>,
 }
 
 /// Just enough of an entry to index it; everything else is skipped, not decoded.
@@ -131,8 +140,10 @@ impl Journal {
     /// As [`Journal::open`], on any disk. Whoever calls sees to it that nobody else writes there.
     pub fn open_on(disk: Arc<dyn Disk>, segment_bytes: u64) -> Result<Self, JournalError> {
         let index = Index::new();
+        let mut last = None;
         let (appender, torn) = log::open(disk.clone(), segment_bytes, &mut |place, _, payload| {
             let key = EntryKey::decode(payload).map_err(|e| format!("not a journal entry: {e}"))?;
+            last = Some(place);
             index.insert(index.hash(&key.member, &key.request_id), place);
             if let Some(of) = key.interception {
                 index.insert_of_subject(index.subject_hash(&key.member, of.point, &of.subject), place);
@@ -149,8 +160,11 @@ impl Journal {
         }
         let log = appender.log().clone();
         let writer = std::thread::Builder::new().name("journal".into());
-        let (open, last) = (AtomicBool::new(true), AtomicU64::new(appender.next() - 1));
-        let shared = Arc::new(Shared { queue: Queue::default(), index, open, last, stats: Stats::new() });
+        let crc =
+            last.map(|place| log.read(place)).transpose()?.map(|(_, payload)| crc32fast::hash(&payload));
+        let tip = Mutex::new(Tip { number: appender.next() - 1, crc });
+        let (queue, open, stats) = (Queue::default(), AtomicBool::new(true), Stats::new());
+        let shared = Arc::new(Shared { queue, index, open, tip, stats });
         let with = shared.clone();
         let writer = writer
             .spawn(move || writer::run(appender, &with))
@@ -205,9 +219,15 @@ impl Journal {
         self.shared.open.load(Ordering::Acquire)
     }
 
-    /// Number of the last entry that is durable; 0: there is none.
-    pub fn last(&self) -> u64 {
-        self.shared.last.load(Ordering::Acquire)
+    /// The last entry that is durable.
+    pub fn tip(&self) -> Tip {
+        *self.shared.tip.lock().expect("not poisoned")
+    }
+
+    /// The entry of a number, as [`Journal::tip`] tells it. Reads its segment: not for an async thread.
+    pub fn tip_at(&self, number: u64) -> Result<Tip, JournalError> {
+        let crc = self.log.find(number)?.map(|payload| crc32fast::hash(&payload));
+        Ok(Tip { number, crc })
     }
 
     /// How it fares.

@@ -177,7 +177,7 @@ fn read_header(disk: &dyn Disk, name: &str) -> Result<Header, JournalError> {
     Header::decode(&bytes).map_err(|what| JournalError::Corrupt { file, offset: 0, what: what.into() })
 }
 
-fn read_whole(disk: &dyn Disk, name: &str) -> Result<Vec<u8>, JournalError> {
+pub fn read_whole(disk: &dyn Disk, name: &str) -> Result<Vec<u8>, JournalError> {
     let read = || {
         let file = disk.open(name)?;
         loop {

@@ -3,14 +3,14 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use super::{
-    JournalError, Records, Stats,
+    JournalError, Records, Stats, Tip,
     index::Index,
     log::Appender,
     queue::{Queue, Taken},
@@ -29,8 +29,8 @@ pub struct Shared {
     pub index: Index,
     /// False once nothing more is taken.
     pub open: AtomicBool,
-    /// Number of the last entry that is durable; 0: there is none.
-    pub last: AtomicU64,
+    /// The last entry that is durable.
+    pub tip: Mutex<Tip>,
     pub stats: Stats,
 }
 
@@ -72,10 +72,11 @@ pub(crate) fn tell(one: impl FnOnce()) {
 ///
 /// After an error it goes on taking orders, and refuses each; `open` is false from then on.
 pub fn run(mut appender: Appender, shared: &Shared) -> Ended {
-    let Shared { queue, index, open, last, stats } = shared;
-    // However this ends, nobody waits for it any more.
-    let _abandoned = Abandoned(shared);
+    let Shared { queue, index, open, tip, stats } = shared;
     let mut batch = Vec::new();
+    // However this ends, nobody waits for it any more. (It is known before those are dropped who waited in the batch: one of
+    // them may hold a claim, and whoever takes that next asks whether anything more is written.)
+    let _abandoned = Abandoned(shared);
     let mut places = Vec::new();
     let mut failed: Ended = Ok(());
     let mut rest_after = REST_AFTER;
@@ -96,7 +97,10 @@ pub fn run(mut appender: Appender, shared: &Shared) -> Ended {
             if failed.is_ok() {
                 failed = appender.append(payloads(), &mut places).map_err(Arc::new);
                 match &failed {
-                    Ok(()) => last.store(appender.next() - 1, Ordering::Release),
+                    Ok(()) => {
+                        let crc = payloads().last().map(crc32fast::hash);
+                        *tip.lock().expect("not poisoned") = Tip { number: appender.next() - 1, crc };
+                    }
                     Err(e) => {
                         open.store(false, Ordering::Release);
                         tracing::error!("the journal takes no more decisions: {e}");

@@ -7,7 +7,8 @@
 //! But the journal may have lost its end: an older copy was brought back, or a damaged segment was moved away. Then decisions that it
 //! does not know were answered, and what they promised holds. It is known by any of these:
 //!
-//! - The ledger noted that the journal had more entries. It does every so often, and when the service ends ([`note`]).
+//! - The ledger noted that the journal had more entries, or another one as the last of so many. It does every so often, and when
+//!   the service ends ([`note`]).
 //! - Something was drawn of what such a decision reserved: somebody was answered.
 //! - There are more of them than can be made at once, or the journal has nothing at all.
 //!
@@ -28,7 +29,7 @@ pub const KEY: &str = "never decided";
 /// Gives back what is held for nothing; gives how many exposures held it. `most`: as many decisions can be made at once. Waits for
 /// the ledger: not for an async thread.
 pub fn recover(ledger: &Ledger, journal: &Arc<Journal>, most: usize) -> Result<usize, LedgerError> {
-    let (noted, last) = (ledger.journal_note()?, journal.last());
+    let (noted, tip) = (ledger.journal_note()?, journal.tip());
     let journaled = journal.clone();
     let (left, drawn, sequence) = ledger.ask(move |core| {
         let unknown = |(member, exposure): (&str, &str)| {
@@ -42,14 +43,18 @@ pub fn recover(ledger: &Ledger, journal: &Arc<Journal>, most: usize) -> Result<u
         let drawn = if left.is_empty() { None } else { core.drawn().find_map(unknown) };
         (left, drawn, core.sequence())
     })?;
-    if let Some(why) = lost(noted, last, &left, drawn, most) {
+    let why = match other(noted, journal)? {
+        None => lost(noted, tip.number, &left, drawn, most),
+        other => other,
+    };
+    if let Some(why) = why {
         tracing::error!(
             "the decision journal is not the one that the exposure ledger was kept with, or has lost its end: {why}. What decisions have \
              reserved that it does not know, {} exposures, holds its room until it expires, or a repeat of the request gives it \
              back. Bring back the journal that belongs to the ledger, if there is one, and start anew",
             left.len()
         );
-        ledger.note_journal(JournalNote { held: sequence, number: last })?;
+        ledger.note_journal(JournalNote { held: sequence, ..noted.with(tip) })?;
         return Ok(0);
     }
     for (member, exposure) in &left {
@@ -66,6 +71,17 @@ pub fn recover(ledger: &Ledger, journal: &Arc<Journal>, most: usize) -> Result<u
 }
 
 type Exposure = (String, String);
+
+/// Why the journal is not the one that was noted, if so: it has as many entries and more, but others. (A copy was brought back, was
+/// served with for a while, and now the right one is here again: what was decided meanwhile it does not know.)
+fn other(noted: JournalNote, journal: &Journal) -> Result<Option<String>, LedgerError> {
+    let is = match noted.crc {
+        Some(_) if noted.number <= journal.tip().number => journal.tip_at(noted.number)?.crc,
+        _ => None,
+    };
+    let differs = is.is_some() && is != noted.crc;
+    Ok(differs.then(|| format!("its entry {} is another one than it had", noted.number)))
+}
 
 /// Why the journal does not have all that it had, if so.
 fn lost(
@@ -91,7 +107,7 @@ fn lost(
 
 /// Has the ledger remember how far the journal has come. Reads the disk, and waits for it if there is something new.
 pub fn note(ledger: &Ledger, journal: &Journal) -> Result<(), LedgerError> {
-    let (noted, last) = (ledger.journal_note()?, journal.last());
+    let (noted, tip) = (ledger.journal_note()?, journal.tip());
     // While the journal has less than it had, that must stay known.
-    if last > noted.number { ledger.note_journal(JournalNote { number: last, ..noted }) } else { Ok(()) }
+    if tip.number > noted.number { ledger.note_journal(noted.with(tip)) } else { Ok(()) }
 }

@@ -58,6 +58,28 @@ async fn what_a_lost_decision_reserved_is_held_for_good() {
     served.end().await.expect("in order");
 }
 
+/// A copy serves for a while, with no more entries than the journal had; then the journal is brought back, and does not know what was
+/// decided meanwhile.
+#[tokio::test]
+async fn what_was_decided_while_a_copy_served_is_held_when_the_journal_is_back() {
+    let limited = limited().await;
+    let [journal, copy] = copied(&limited).await;
+    let mut used = 0;
+    for (disk, id, customer) in [(&journal, "r1", "c1"), (&copy, "s1", "c2")] {
+        let served = serve_on(&limited, disk).await;
+        served.decide(&reserving(id, customer)).await.expect("decided");
+        used += 5_000_000;
+        assert_eq!(all_used(&served).await, used, "what was promised before holds");
+        served.end().await.expect("in order");
+    }
+    for _ in 0..2 {
+        let served = serve_on(&limited, &journal).await;
+        assert_eq!(all_used(&served).await, used, "both were promised");
+        served.decide(&request("r2", "c2", [])).await.expect("it goes on");
+        served.end().await.expect("in order");
+    }
+}
+
 /// It broke down before it was noted how far the journal had come.
 #[tokio::test]
 async fn a_lost_decision_that_was_drawn_tells_that_others_are_lost() {
