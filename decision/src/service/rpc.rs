@@ -1,6 +1,7 @@
 //! The calls, as tonic has them.
 
 use std::{
+    fmt,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
@@ -19,7 +20,7 @@ use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore, watch},
 };
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::{
     Deadline, Refusal,
@@ -84,12 +85,12 @@ impl Rpc {
     }
 
     /// A request that could not be read: nobody knows whose it is.
-    pub(super) fn unread(&self, call: Call, status: &Status) {
+    pub(super) fn unread(&self, call: impl fmt::Debug, status: &Status) {
         self.desk.metrics.mine().refused(status.code());
         let (code, message) = (status.code(), start(status.message(), 1024));
-        match Refusal::CODES.contains(&code) {
+        match Refusal::CODES.contains(&code) && code != Code::ResourceExhausted {
             true => tracing::warn!(?call, ?code, "{message}"),
-            // Whoever called has gone.
+            // Whoever called has gone, or too many came: the metrics have it.
             false => tracing::debug!(?call, ?code, "{message}"),
         }
     }

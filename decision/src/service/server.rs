@@ -26,7 +26,7 @@ use super::{
     exposure, interception,
     pending::Pending,
     rpc::Rpc,
-    transport::{Calls, Tls, TlsError, Transport},
+    transport::{Calls, REFLECTIONS_MAX, Tls, TlsError, Transport},
     unary::Unary,
     watcher::{self, Reloads},
 };
@@ -392,6 +392,7 @@ fn transport(
     let calls = Calls {
         single: Arc::new(Unary::new(rpc, config.max_message_bytes)),
         others: InterceptedService::new(routes, Deadline::stamp as Stamp),
+        reflections: Arc::new(Semaphore::new(REFLECTIONS_MAX)),
     };
     let tls = config.tls.as_ref().map(Tls::acceptor).transpose()?;
     Ok(Transport { calls, max_connections: config.max_connections, max_requests, tls })

@@ -46,7 +46,7 @@ pub struct Unary {
 }
 
 /// So many messages that come in several pieces are read at once.
-const LONG_MAX: usize = 256;
+pub(super) const LONG_MAX: usize = 256;
 
 /// The longest that a message may take to come, whatever its caller's deadline.
 pub(super) const READ_MAX: Duration = Duration::from_secs(30);
@@ -69,6 +69,11 @@ impl Unary {
     /// What messages that come in several pieces take a permit of, whichever call they are of.
     pub(super) fn long(&self) -> &Arc<Semaphore> {
         &self.long
+    }
+
+    /// A message of another call could not be read.
+    pub(super) fn unread(&self, path: &str, status: &Status) {
+        self.rpc.unread(path, status);
     }
 
     /// The call that a request makes; None: none of these, or not in the ordinary way.

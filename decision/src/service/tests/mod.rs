@@ -14,4 +14,5 @@ mod no_alloc;
 mod once;
 mod swaps;
 mod unary;
+mod uploads;
 mod watched;

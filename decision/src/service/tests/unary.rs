@@ -3,9 +3,9 @@
 use std::convert::Infallible;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use futures::{StreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
-use hyper::{body::Frame, client::conn::http2};
+use hyper::{body::Frame, client::conn::http2, http::request::Builder};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
 use tarim_proto::decision::v1::{Decision, DecisionRequest, Reserve, value::Kind};
@@ -94,10 +94,10 @@ async fn both_ways_answer_the_same() {
     served.end().await.expect("in order");
 }
 
-type Sender = http2::SendRequest<UnsyncBoxBody<Bytes, Infallible>>;
+pub type Sender = http2::SendRequest<UnsyncBoxBody<Bytes, Infallible>>;
 
 /// A caller who sends what he likes.
-async fn raw(served: &Served) -> Sender {
+pub async fn raw(served: &Served) -> Sender {
     let stream = TcpStream::connect(served.running.address()).await.expect("it listens");
     let (sender, connection) =
         http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
@@ -105,33 +105,47 @@ async fn raw(served: &Served) -> Sender {
     sender
 }
 
-/// Calls Decide with a body in these pieces; gives the status that it ends with, and the message that came.
-async fn call(
-    sender: &mut Sender,
-    headers: &[(&'static str, &'static str)],
-    pieces: Vec<Bytes>,
-) -> (Code, Option<Decision>) {
-    let frames = stream::iter(pieces).map(|piece| Ok(Frame::data(piece)));
-    let mut request = hyper::Request::post("http://here/tarim.decision.v1.DecisionService/Decide")
+/// A call of the decision service, in its ordinary way.
+pub fn post(name: &str) -> Builder {
+    hyper::Request::post(format!("http://here/tarim.decision.v1.DecisionService/{name}"))
         .header("content-type", "application/grpc")
-        .header("te", "trailers");
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    let request = request.body(StreamBody::new(frames).boxed_unsync()).expect("a request");
+        .header("te", "trailers")
+}
+
+/// Its body, in these pieces.
+pub fn in_pieces(pieces: impl Stream<Item = Bytes> + Send + 'static) -> UnsyncBoxBody<Bytes, Infallible> {
+    StreamBody::new(pieces.map(|piece| Ok(Frame::data(piece)))).boxed_unsync()
+}
+
+/// Calls with a body in these pieces; gives the status that it ends with, and what came.
+pub async fn call(
+    sender: &mut Sender,
+    call: Builder,
+    pieces: impl Stream<Item = Bytes> + Send + 'static,
+) -> (Code, Bytes) {
+    let request = call.body(in_pieces(pieces)).expect("a request");
     let response = sender.send_request(request).await.expect("an answer");
     assert_eq!(response.headers()["content-type"], "application/grpc");
     let early = response.headers().get("grpc-status").cloned();
     let body = response.into_body().collect().await.expect("to the end");
     let late = body.trailers().and_then(|trailers| trailers.get("grpc-status").cloned());
     let status = early.or(late).expect("a status, in front or behind");
-    let message = body.to_bytes();
-    let decision = message.get(5..).map(|bytes| Decision::decode(bytes).expect("a decision"));
-    (Code::from_bytes(status.as_bytes()), decision)
+    (Code::from_bytes(status.as_bytes()), body.to_bytes())
+}
+
+/// Calls Decide, and gives the decision that came.
+async fn decide(
+    sender: &mut Sender,
+    headers: &[(&'static str, &'static str)],
+    pieces: Vec<Bytes>,
+) -> (Code, Option<Decision>) {
+    let ordinary = headers.iter().fold(post("Decide"), |call, (name, value)| call.header(*name, *value));
+    let (code, message) = call(sender, ordinary, stream::iter(pieces)).await;
+    (code, message.get(5..).map(|bytes| Decision::decode(bytes).expect("a decision")))
 }
 
 /// A request with what stands before it.
-fn framed(request: &DecisionRequest) -> Bytes {
+pub fn framed(request: &impl Message) -> Bytes {
     let mut bytes = BytesMut::new();
     bytes.put_u8(0);
     bytes.put_u32(request.encoded_len() as u32);
@@ -145,11 +159,11 @@ async fn a_message_may_come_in_any_frames_and_must_be_one() {
     let served = bank.serve(&Power::default()).await;
     let mut sender = raw(&served).await;
     let whole = framed(&request("r1", "c1", []));
-    let (code, first) = call(&mut sender, &[], vec![whole.clone()]).await;
+    let (code, first) = decide(&mut sender, &[], vec![whole.clone()]).await;
     assert_eq!(code, Code::Ok);
     for size in [1, 3, 5, 6, whole.len() - 1] {
         let pieces = whole.chunks(size).map(|piece| whole.slice_ref(piece)).collect();
-        assert_eq!(call(&mut sender, &[], pieces).await, (Code::Ok, first.clone()), "{size}");
+        assert_eq!(decide(&mut sender, &[], pieces).await, (Code::Ok, first.clone()), "{size}");
     }
     let damaged = Bytes::from_static(b"\0\0\0\0\x01\xff");
     for (pieces, code) in [
@@ -158,7 +172,7 @@ async fn a_message_may_come_in_any_frames_and_must_be_one() {
         (vec![damaged], Code::Internal),
         (vec![whole.clone(), whole.clone()], Code::Unimplemented),
     ] {
-        assert_eq!(call(&mut sender, &[], pieces).await, (code, None));
+        assert_eq!(decide(&mut sender, &[], pieces).await, (code, None));
     }
     served.end().await.expect("in order");
 }
@@ -176,18 +190,13 @@ async fn a_deadline_that_has_passed_is_told_either_way() {
         };
         let late = framed(&request(&format!("r{by_tonic}"), "c1", []));
         assert_eq!(
-            call(&mut sender, headers, vec![late]).await,
+            decide(&mut sender, headers, vec![late]).await,
             (Code::DeadlineExceeded, None),
             "{by_tonic}"
         );
     }
     // A body that does not end does not keep the call for ever, either.
-    let body = StreamBody::new(stream::pending()).boxed_unsync();
-    let request = hyper::Request::post("http://here/tarim.decision.v1.DecisionService/Decide")
-        .header("content-type", "application/grpc")
-        .header("grpc-timeout", "10m");
-    let request = request.body(body).expect("a request");
-    let response = sender.send_request(request).await.expect("an answer");
-    assert_eq!(response.headers()["grpc-status"], "4");
+    let soon = post("Decide").header("grpc-timeout", "10m");
+    assert_eq!(call(&mut sender, soon, stream::pending()).await.0, Code::DeadlineExceeded);
     served.end().await.expect("in order");
 }

@@ -15,13 +15,21 @@
 
 mod connection;
 mod pieces;
+mod sent;
 mod socket;
 mod tls;
 
 use std::{convert::Infallible, net, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use futures::{FutureExt, TryFutureExt, future::BoxFuture};
-use hyper::{Request, Response, body::Incoming, server::conn::http2, service::Service};
+use http_body_util::BodyExt;
+use hyper::{
+    Request, Response,
+    body::{Body, Incoming},
+    server::conn::http2,
+    service::Service,
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -29,20 +37,24 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::watch,
+    sync::{Semaphore, watch},
     task::JoinSet,
 };
 use tokio_rustls::TlsAcceptor;
-use tonic::service::{Routes, interceptor::InterceptedService};
+use tonic::{
+    Status,
+    service::{Routes, interceptor::InterceptedService},
+};
 
 pub use self::tls::{Tls, TlsError};
 use self::{
     connection::{Arrivals, Connection},
     pieces::Pieces,
+    sent::Sent,
     socket::Socket,
 };
 use super::{
-    Deadline, Threads,
+    Deadline, Refusal, Threads,
     server::{Stamp, stopped},
     unary::{Answer, Unary},
 };
@@ -52,29 +64,74 @@ use super::{
 pub struct Calls {
     pub single: Arc<Unary>,
     pub others: InterceptedService<Routes, Stamp>,
+    /// One for each stream of questions about the calls.
+    pub reflections: Arc<Semaphore>,
 }
+
+/// Streams of questions about the calls that are open at once: people ask, and their tools, not the systems that have
+/// decisions made.
+pub const REFLECTIONS_MAX: usize = 32;
+
+type Answered = Result<Response<Answer>, Infallible>;
 
 impl Service<Request<Incoming>> for Calls {
     type Response = Response<Answer>;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+    type Future = BoxFuture<'static, Answered>;
 
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
         // Now, not when its turn comes: what nobody waits for any more is not decided.
         let deadline = Deadline::of_headers(request.headers());
         match Unary::call_of(&request) {
             Some(call) => self.single.clone().answer(request, call, deadline).map(Ok).boxed(),
-            None => {
-                // Where it cannot be read, tonic's stamp refuses it.
-                let deadline =
-                    deadline.ok().inspect(|deadline| _ = request.extensions_mut().insert(*deadline));
-                let long = self.single.long().clone();
-                let request = request.map(|body| Pieces::new(body, deadline.unwrap_or_default(), long));
-                let answer = TowerToHyperService::new(self.others.clone()).call(request);
-                answer.map_ok(|answer| answer.map(|body| Answer::Other(tonic::body::Body::new(body)))).boxed()
-            }
+            None => self.other(request, deadline),
         }
     }
+}
+
+impl Calls {
+    /// Has tonic answer.
+    fn other(
+        &self,
+        mut request: Request<Incoming>,
+        deadline: Result<Deadline, Refusal>,
+    ) -> BoxFuture<'static, Answered> {
+        // Where it cannot be read, tonic's stamp refuses it.
+        let deadline = deadline.ok().inspect(|deadline| _ = request.extensions_mut().insert(*deadline));
+        let others = TowerToHyperService::new(self.others.clone());
+        match Sent::by(request.uri().path()) {
+            Sent::One => {
+                let long = self.single.long().clone();
+                let request = request.map(|body| Pieces::new(body, deadline.unwrap_or_default(), long));
+                others.call(request).map_ok(|answer| answer.map(other)).boxed()
+            }
+            Sent::Stream => others.call(request).map_ok(|answer| answer.map(other)).boxed(),
+            Sent::Reflection => match self.reflections.clone().try_acquire_owned() {
+                // Until its answers are taken, too.
+                Ok(permit) => {
+                    let held = move |frame| {
+                        let _ = &permit;
+                        frame
+                    };
+                    others
+                        .call(request)
+                        .map_ok(|answer| answer.map(|body| other(body.map_frame(held))))
+                        .boxed()
+                }
+                Err(_) => {
+                    let status = Status::from(Refusal::Busy("streams of reflection"));
+                    self.single.unread(request.uri().path(), &status);
+                    let refused = status.into_http::<tonic::body::Body>().map(Answer::Other);
+                    std::future::ready(Ok(refused)).boxed()
+                }
+            },
+        }
+    }
+}
+
+/// What tonic answers.
+fn other(body: impl Body<Data = Bytes, Error = Status> + Send + 'static) -> Answer {
+    Answer::Other(tonic::body::Body::new(body))
 }
 
 /// What connections have in common.
