@@ -39,11 +39,6 @@ impl Deadline {
         extensions.get().copied().unwrap_or_default()
     }
 
-    /// Does its caller say until when he waits?
-    pub fn is_set(self) -> bool {
-        self.0.is_some()
-    }
-
     /// The same, but no later than so long from now.
     pub fn within(self, most: Duration) -> Self {
         let latest = Instant::now().checked_add(most);

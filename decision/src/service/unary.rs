@@ -7,8 +7,7 @@
 //!
 //! Any call of tonic's may be a stream, so it routes, boxes and reads a single message as one, and writes one as such; where a decision
 //! takes microseconds that tells. What is out of the ordinary about a call, such as
-//! compression, is left to tonic, which knows it all; both are the same on the wire. (But a call that sends several messages is
-//! refused here, as gRPC says it is to be, where tonic takes the first and drops the others.)
+//! compression, is left to tonic, which knows it all; both are the same on the wire.
 
 use std::{
     pin::Pin,
@@ -66,7 +65,7 @@ impl Unary {
         Self { rpc, max_message_bytes, long: Arc::new(Semaphore::new(LONG_MAX)) }
     }
 
-    /// What messages that come in several pieces take a permit of, whichever call they are of.
+    /// What a call's one message takes a permit of if it comes in several pieces, whichever call it is.
     pub(super) fn long(&self) -> &Arc<Semaphore> {
         &self.long
     }
@@ -133,6 +132,11 @@ pub(super) fn not_all_there(deadline: Deadline) -> Status {
     }
 }
 
+/// What is said when a call that has one message comes with more.
+pub(super) fn several_messages() -> Status {
+    Status::unimplemented("there are several messages; this call has one")
+}
+
 /// The one message of a call: mostly a piece of the frame that it came in. What comes in several is read for so many callers at
 /// once as `long` has permits: it takes memory before it is known whether it finds a slot.
 async fn message<B>(mut body: B, max_bytes: usize, long: &Semaphore) -> Result<Bytes, Status>
@@ -156,7 +160,7 @@ where
         if message.len() >= HEAD {
             let len = check_head(&message[..HEAD], max_bytes)?;
             if message.len() > HEAD + len {
-                return Err(Status::unimplemented("there are several messages; this call has one"));
+                return Err(several_messages());
             }
             if message.len() < HEAD + len && permit.is_none() {
                 permit = Some(long.try_acquire().map_err(|_| Refusal::Busy("long messages"))?);

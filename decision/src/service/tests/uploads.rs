@@ -58,6 +58,8 @@ async fn uploads_of_one_caller_end_no_stream_of_another() {
     let (code, answer) = call(&mut caller, post("BatchDecide"), stream::iter(batch())).await;
     assert_eq!((code, messages::<BatchDecideResponse>(&answer)[0].answers.len()), (Code::Ok, 1));
     let uploads = upload(&mut uploader).await;
+    let refused = samples(&served).await[r#"tarim_refusals_total{code="ResourceExhausted"}"#];
+    assert!(refused > 0.0, "what is refused before it is read is counted");
     // On a busy stream most frames end in the middle of a message.
     let all = ["r1", "r2", "r3"].map(|id| framed(&request(id, "c1", []))).concat();
     let pieces: Vec<Bytes> = all.chunks(all.len() / 3 - 4).map(Bytes::copy_from_slice).collect();
@@ -65,6 +67,26 @@ async fn uploads_of_one_caller_end_no_stream_of_another() {
     let ids: Vec<_> = messages::<StreamedDecision>(&answers).into_iter().map(|a| a.request_id).collect();
     assert_eq!((code, ids), (Code::Ok, ["r1", "r2", "r3"].map(str::to_owned).into()));
     drop((uploads, uploader, caller));
+    served.end().await.expect("in order");
+}
+
+/// A caller who has said all, but not that it is all, keeps neither memory nor a slot.
+#[tokio::test]
+async fn a_call_whose_end_does_not_come_is_refused() {
+    let bank = Bank::new().await;
+    let served = bank.serve(&Power::default()).await;
+    let mut caller = raw(&served).await;
+    let [head, rest] = batch();
+    let whole = Bytes::from([&head[..], &rest].concat());
+    for pieces in [vec![], vec![head.clone()], vec![head, rest], vec![whole]] {
+        let soon = post("BatchDecide").header("grpc-timeout", "10m");
+        let pieces = stream::iter(pieces).chain(stream::pending());
+        assert_eq!(call(&mut caller, soon, pieces).await, (Code::DeadlineExceeded, Bytes::new()));
+    }
+    let seen = samples(&served).await;
+    assert_eq!(seen[r#"tarim_refusals_total{code="DeadlineExceeded"}"#], 4.0);
+    assert_eq!(seen[r#"tarim_decisions_total{call="Decide",outcome="APPROVE"}"#], 0.0);
+    drop(caller);
     served.end().await.expect("in order");
 }
 

@@ -56,7 +56,7 @@ use self::{
 use super::{
     Deadline, Refusal, Threads,
     server::{Stamp, stopped},
-    unary::{Answer, Unary},
+    unary::{Answer, READ_MAX, Unary},
 };
 
 /// What answers requests.
@@ -101,8 +101,11 @@ impl Calls {
         let others = TowerToHyperService::new(self.others.clone());
         match Sent::by(request.uri().path()) {
             Sent::One => {
-                let long = self.single.long().clone();
-                let request = request.map(|body| Pieces::new(body, deadline.unwrap_or_default(), long));
+                let (single, path) = (self.single.clone(), request.uri().clone());
+                let long = single.long().clone();
+                let tell = move |status: &Status| single.unread(path.path(), status);
+                let deadline = deadline.unwrap_or_default();
+                let request = request.map(|body| Pieces::new(body, deadline, READ_MAX, long, tell));
                 others.call(request).map_ok(|answer| answer.map(other)).boxed()
             }
             Sent::Stream => others.call(request).map_ok(|answer| answer.map(other)).boxed(),
