@@ -26,7 +26,7 @@ use super::{
     exposure, interception,
     pending::Pending,
     rpc::Rpc,
-    transport::{Calls, REFLECTIONS_MAX, Tls, TlsError, Transport},
+    transport::{Calls, HANDSHAKE, REFLECTIONS_MAX, Tls, TlsError, Transport},
     unary::Unary,
     watcher::{self, Reloads},
 };
@@ -352,7 +352,7 @@ pub(super) type Stamp = fn(tonic::Request<()>) -> Result<tonic::Request<()>, ton
 /// Longest message, in bytes, of those who ask for the health of a service or for its description: a name.
 const NAMES_MAX: usize = 64 << 10;
 
-fn transport(
+pub(super) fn transport(
     config: &Config,
     rpc: Rpc,
     exposures: exposure::Desk,
@@ -395,7 +395,7 @@ fn transport(
         reflections: Arc::new(Semaphore::new(REFLECTIONS_MAX)),
     };
     let tls = config.tls.as_ref().map(Tls::acceptor).transpose()?;
-    Ok(Transport { calls, max_connections: config.max_connections, max_requests, tls })
+    Ok(Transport { calls, max_connections: config.max_connections, max_requests, tls, handshake: HANDSHAKE })
 }
 
 pub(super) async fn stopped(mut stopping: watch::Receiver<bool>) {

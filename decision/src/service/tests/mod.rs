@@ -8,6 +8,7 @@ mod calls;
 mod edges;
 mod exposing;
 mod exposures;
+mod first_words;
 mod interceptions;
 mod lanes;
 mod no_alloc;

@@ -15,6 +15,7 @@
 
 mod connection;
 mod pieces;
+mod preface;
 mod sent;
 mod socket;
 mod tls;
@@ -39,6 +40,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
     task::JoinSet,
+    time::{Instant, timeout_at},
 };
 use tokio_rustls::TlsAcceptor;
 use tonic::{
@@ -50,6 +52,7 @@ pub use self::tls::{Tls, TlsError};
 use self::{
     connection::{Arrivals, Connection},
     pieces::Pieces,
+    preface::Prefaced,
     sent::Sent,
     socket::Socket,
 };
@@ -147,13 +150,15 @@ pub struct Transport {
     pub max_requests: u32,
     /// None: in clear.
     pub tls: Option<TlsAcceptor>,
+    /// Longest time that a caller has for TLS and the first words of HTTP/2 together, from when he is here.
+    pub handshake: Duration,
 }
 
 /// How often a connection is asked whether anybody is there, and how long an answer is waited for.
 const PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(20));
 
-/// Longest time that a caller has to say something, and for TLS.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+/// [`Transport::handshake`], for callers on any network.
+pub const HANDSHAKE: Duration = Duration::from_secs(10);
 
 impl Transport {
     /// Serves until `stopping`, and then until every caller has his answers and is gone.
@@ -218,21 +223,24 @@ impl Transport {
             Err(e) => return tracing::warn!("a connection cannot be served: {e}"),
         };
         // Who says nothing is not served: HTTP/2 and TLS both begin with what the caller says.
-        if tokio::time::timeout(HANDSHAKE, stream.readable()).await.is_err() {
-            return tracing::debug!("a connection says nothing after {HANDSHAKE:?}");
+        let (most, until) = (self.handshake, Instant::now() + self.handshake);
+        if timeout_at(until, stream.readable()).await.is_err() {
+            return tracing::debug!("a connection says nothing after {most:?}");
         }
         let socket = Socket::new(stream);
-        let Some(tls) = &self.tls else { return self.http(socket.clone(), socket, stopping).await };
-        match tokio::time::timeout(HANDSHAKE, tls.accept(socket.clone())).await {
-            Ok(Ok(stream)) => self.http(stream, socket, stopping).await,
+        let Some(tls) = &self.tls else {
+            return self.http(Prefaced::new(socket.clone(), until), socket, stopping).await;
+        };
+        match timeout_at(until, tls.accept(socket.clone())).await {
+            Ok(Ok(stream)) => self.http(Prefaced::new(stream, until), socket, stopping).await,
             Ok(Err(e)) => tracing::debug!("a connection has no TLS: {e}"),
-            Err(_) => tracing::debug!("a connection has no TLS after {HANDSHAKE:?}"),
+            Err(_) => tracing::debug!("a connection has no TLS after {most:?}"),
         }
     }
 
     async fn http(
         self,
-        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        stream: Prefaced<impl AsyncRead + AsyncWrite + Unpin + Send + 'static>,
         socket: Socket,
         stopping: watch::Receiver<bool>,
     ) {
