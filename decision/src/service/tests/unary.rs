@@ -1,36 +1,87 @@
 //! Single decisions are the same on the wire whether or not tonic's layers are between; and what no client of tonic's sends.
 
-use std::convert::Infallible;
+use std::{
+    convert::Infallible,
+    task::{Context, Poll},
+};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::{Stream, StreamExt, stream};
 use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
-use hyper::{body::Frame, client::conn::http2, http::request::Builder};
+use hyper::{Method, body::Frame, client::conn::http2, http::request::Builder};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
-use tarim_proto::decision::v1::{Decision, DecisionRequest, Reserve, value::Kind};
+use tarim_proto::decision::v1::{
+    BatchDecideRequest, Decision, DecisionRequest, Reserve, decision_service_client::DecisionServiceClient,
+    value::Kind,
+};
 use tokio::net::TcpStream;
-use tonic::{Code, Request, Response, Status};
+use tonic::{
+    Code, Request, Response, Status,
+    body::Body,
+    codegen::Service,
+    transport::{self, Channel},
+};
 
-use super::bank::{Bank, Served, request, text};
+use super::{
+    bank::{Bank, Served, request, text},
+    watched::samples,
+};
 use crate::{journal::power::Power, service::metrics::CALLS};
 
-/// Asks; `by_tonic`: in a way that is left to tonic.
+/// Who answers a single call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Ours,
+    Tonic,
+}
+
+impl Way {
+    /// The method that is called with: tonic asks of none, so what is no POST is left to it, and answered as one.
+    fn method(self) -> Method {
+        match self {
+            Self::Ours => Method::POST,
+            Self::Tonic => Method::PUT,
+        }
+    }
+}
+
+/// A client's connection that calls in such a way.
+#[derive(Clone)]
+struct By(Way, Channel);
+
+impl Service<hyper::Request<Body>> for By {
+    type Response = hyper::Response<Body>;
+    type Error = transport::Error;
+    type Future = <Channel as Service<hyper::Request<Body>>>::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.1.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: hyper::Request<Body>) -> Self::Future {
+        *request.method_mut() = self.0.method();
+        self.1.call(request)
+    }
+}
+
+/// So many calls were answered our way: tonic takes no time of decoding.
+async fn ours(served: &Served) -> f64 {
+    samples(served).await[r#"tarim_stage_seconds_count{stage="decode"}"#]
+}
+
 async fn ask(
     served: &Served,
     call: &str,
     request: &DecisionRequest,
     timeout: Option<&str>,
-    by_tonic: bool,
+    way: Way,
 ) -> Result<Response<Decision>, Status> {
     let mut request = Request::new(request.clone());
     if let Some(timeout) = timeout {
         request.metadata_mut().insert("grpc-timeout", timeout.parse().expect("ASCII"));
     }
-    if by_tonic {
-        request.metadata_mut().insert("grpc-encoding", "identity".parse().expect("ASCII"));
-    }
-    let mut calls = served.client();
+    let mut calls = DecisionServiceClient::new(By(way, served.channel.clone()));
     match call {
         "CheckAdmission" => calls.check_admission(request).await,
         "DetectFraud" => calls.detect_fraud(request).await,
@@ -78,19 +129,23 @@ async fn both_ways_answer_the_same() {
     for (_, call) in CALLS {
         for (request, timeout) in &requests {
             // Each way decides for itself: of ids that are alike the second would be a repeat.
-            let by = async |way: &str, by_tonic| {
+            let by = async |way: Way| {
                 let mut request = request.clone();
                 if !request.request_id.is_empty() {
-                    request.request_id += &format!("{call}{way}");
+                    request.request_id += &format!("{call}{way:?}");
                 }
-                seen(ask(&served, call, &request, *timeout, by_tonic).await)
+                seen(ask(&served, call, &request, *timeout, way).await)
             };
-            let (ours, theirs) = (by("a", false).await, by("b", true).await);
-            assert_eq!(ours, theirs, "{call} of {request:?}");
-            codes.push(ours.map_or_else(|(code, ..)| code, |_| Code::Ok));
+            let before = ours(&served).await;
+            let theirs = by(Way::Tonic).await;
+            assert_eq!(ours(&served).await, before, "{call} is not compared with itself");
+            let answer = by(Way::Ours).await;
+            assert_eq!(answer, theirs, "{call} of {request:?}");
+            codes.push(answer.map_or_else(|(code, ..)| code, |_| Code::Ok));
         }
     }
     assert!(codes.contains(&Code::Ok) && codes.contains(&Code::InvalidArgument), "{codes:?}");
+    assert!(ours(&served).await > 0.0, "that is how it is told who answers");
     served.end().await.expect("in order");
 }
 
@@ -133,14 +188,16 @@ pub async fn call(
     (Code::from_bytes(status.as_bytes()), body.to_bytes())
 }
 
-/// Calls Decide, and gives the decision that came.
+/// Calls Decide in such a way, and gives the decision that came.
 async fn decide(
     sender: &mut Sender,
+    way: Way,
     headers: &[(&'static str, &'static str)],
     pieces: Vec<Bytes>,
 ) -> (Code, Option<Decision>) {
-    let ordinary = headers.iter().fold(post("Decide"), |call, (name, value)| call.header(*name, *value));
-    let (code, message) = call(sender, ordinary, stream::iter(pieces)).await;
+    let ordinary = post("Decide").method(way.method());
+    let with_headers = headers.iter().fold(ordinary, |call, (name, value)| call.header(*name, *value));
+    let (code, message) = call(sender, with_headers, stream::iter(pieces)).await;
     (code, message.get(5..).map(|bytes| Decision::decode(bytes).expect("a decision")))
 }
 
@@ -159,20 +216,23 @@ async fn a_message_may_come_in_any_frames_and_must_be_one() {
     let served = bank.serve(&Power::default()).await;
     let mut sender = raw(&served).await;
     let whole = framed(&request("r1", "c1", []));
-    let (code, first) = decide(&mut sender, &[], vec![whole.clone()]).await;
+    let (code, first) = decide(&mut sender, Way::Ours, &[], vec![whole.clone()]).await;
     assert_eq!(code, Code::Ok);
-    for size in [1, 3, 5, 6, whole.len() - 1] {
-        let pieces = whole.chunks(size).map(|piece| whole.slice_ref(piece)).collect();
-        assert_eq!(decide(&mut sender, &[], pieces).await, (Code::Ok, first.clone()), "{size}");
-    }
-    let damaged = Bytes::from_static(b"\0\0\0\0\x01\xff");
-    for (pieces, code) in [
-        (vec![], Code::Internal),
-        (vec![whole.slice(..whole.len() - 1)], Code::Internal),
-        (vec![damaged], Code::Internal),
-        (vec![whole.clone(), whole.clone()], Code::Unimplemented),
-    ] {
-        assert_eq!(decide(&mut sender, &[], pieces).await, (code, None));
+    for way in [Way::Ours, Way::Tonic] {
+        for size in [1, 3, 5, 6, whole.len() - 1, whole.len()] {
+            let pieces = whole.chunks(size).map(|piece| whole.slice_ref(piece)).collect();
+            let answer = decide(&mut sender, way, &[], pieces).await;
+            assert_eq!(answer, (Code::Ok, first.clone()), "{way:?} {size}");
+        }
+        let damaged = Bytes::from_static(b"\0\0\0\0\x01\xff");
+        for (pieces, code) in [
+            (vec![], Code::Internal),
+            (vec![whole.slice(..whole.len() - 1)], Code::Internal),
+            (vec![damaged], Code::Internal),
+            (vec![whole.clone(), whole.clone()], Code::Unimplemented),
+        ] {
+            assert_eq!(decide(&mut sender, way, &[], pieces).await, (code, None), "{way:?}");
+        }
     }
     served.end().await.expect("in order");
 }
@@ -183,20 +243,18 @@ async fn a_deadline_that_has_passed_is_told_either_way() {
     let bank = Bank::new().await;
     let served = bank.serve(&Power::default()).await;
     let mut sender = raw(&served).await;
-    for by_tonic in [false, true] {
-        let headers: &[_] = match by_tonic {
-            false => &[("grpc-timeout", "0n")],
-            true => &[("grpc-timeout", "0n"), ("grpc-encoding", "identity")],
-        };
-        let late = framed(&request(&format!("r{by_tonic}"), "c1", []));
-        assert_eq!(
-            decide(&mut sender, headers, vec![late]).await,
-            (Code::DeadlineExceeded, None),
-            "{by_tonic}"
-        );
+    for way in [Way::Ours, Way::Tonic] {
+        let late = vec![framed(&request(&format!("r{way:?}"), "c1", []))];
+        let answer = decide(&mut sender, way, &[("grpc-timeout", "0n")], late).await;
+        assert_eq!(answer, (Code::DeadlineExceeded, None), "{way:?}");
+        // A body that does not end does not keep the call for ever, either.
+        let soon = post("Decide").method(way.method()).header("grpc-timeout", "10m");
+        assert_eq!(call(&mut sender, soon, stream::pending()).await.0, Code::DeadlineExceeded, "{way:?}");
     }
-    // A body that does not end does not keep the call for ever, either.
-    let soon = post("Decide").header("grpc-timeout", "10m");
-    assert_eq!(call(&mut sender, soon, stream::pending()).await.0, Code::DeadlineExceeded);
+    // Nor is a whole batch kept until its caller says that it is all.
+    let batch = framed(&BatchDecideRequest { requests: vec![request("late", "c1", [])] });
+    let batch = stream::iter([batch]).chain(stream::pending());
+    let late = post("BatchDecide").header("grpc-timeout", "0n");
+    assert_eq!(call(&mut sender, late, batch).await, (Code::DeadlineExceeded, Bytes::new()));
     served.end().await.expect("in order");
 }
