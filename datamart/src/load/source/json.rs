@@ -86,7 +86,7 @@ fn decimal(number: &str) -> String {
     let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |rest| ("-", rest));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     if exponent == 0 && fraction.is_empty() {
-        return number.to_owned();
+        return format!("{sign}{mantissa}");
     }
     let digits = format!("{whole}{fraction}");
     // How many of the digits stand before the point; zeros stand in for those that are not there.
