@@ -1,8 +1,8 @@
 //! CSV, one record after the other, with its line in the file.
 //!
-//! The records are taken apart by csv-core. What it leaves open is a damaged line: a quote that is opened
-//! and not closed makes one record of many lines, in the worst case of the rest of the file; a later quote in the
-//! same column may even make it one of the right number of columns, and csv-core then takes the text behind
+//! The records are taken apart by csv-core, to which a line ends with a line feed, a carriage return, or both; so it does
+//! here. What csv-core leaves open is a damaged line: a quote that is opened and not closed makes one record of many
+//! lines, in the worst case of the rest of the file; a later quote in the same column may even make it one of the right number of columns, and csv-core then takes the text behind
 //! that quote as the field's. So a record that reaches over several lines and has not the right number of columns,
 //! or text behind a closing quote, or no end, is not believed: its first line alone is reported, and reading goes
 //! on with the next.
@@ -35,6 +35,8 @@ pub(crate) struct Csv {
     ended: bool,
     /// Line that `start` stands in, from 1.
     line: u64,
+    /// Whether a carriage return stands before `start`: it has ended the line, and a line feed behind it ends none.
+    after_return: bool,
     /// Fields of the current record, one behind the other, and where each ends.
     fields: Vec<u8>,
     ends: Vec<usize>,
@@ -72,6 +74,7 @@ impl Csv {
             start: 0,
             ended: false,
             line: 1,
+            after_return: false,
             fields: vec![0; 4096],
             ends: vec![0; 64],
             columns: Vec::new(),
@@ -124,7 +127,7 @@ impl Csv {
                         self.give_up(&format!("{what}; is a quote not closed?"), chunk)?;
                     } else {
                         let line = self.text_of(length);
-                        chunk.push_unreadable(self.first_line(length), line, row_broken(&what));
+                        chunk.push_unreadable(self.line, line, row_broken(&what));
                         self.pass(length);
                     }
                 }
@@ -136,7 +139,6 @@ impl Csv {
 
     /// Adds the current record to the chunk.
     fn take(&mut self, length: usize, count: usize, chunk: &mut Chunk) {
-        let at = self.first_line(length);
         let raw = &self.buffer[self.start..self.start + length];
         if self.decoder.lossy && raw.windows(REPLACEMENT.len()).any(|w| w == REPLACEMENT) {
             let message = "the line has bytes that are no characters in this encoding".to_owned();
@@ -150,20 +152,19 @@ impl Csv {
             let begin = if *position == 0 { 0 } else { self.ends[position - 1] };
             column.push(text.get(begin..self.ends[*position]));
         }
-        chunk.lines.push(at);
+        chunk.lines.push(self.line);
         self.pass(length);
     }
 
     /// Reports the first line of a record that is not believed and goes on behind it.
     fn give_up(&mut self, what: &str, chunk: &mut Chunk) -> Result<(), ReadError> {
         let rest = &self.buffer[self.start..];
-        let skipped = rest.iter().take_while(|b| is_line_end(**b)).count();
-        let end = rest[skipped..].iter().position(|b| *b == b'\n');
+        let end = rest.iter().position(|b| is_line_end(*b));
         let (length, what) = match end {
-            Some(end) => (skipped + end + 1, what),
+            Some(end) => (end + 1, what),
             None => (rest.len(), "the line is longer than 1 MiB"),
         };
-        chunk.push_unreadable(self.first_line(length), self.text_of(length), row_broken(what));
+        chunk.push_unreadable(self.line, self.text_of(length), row_broken(what));
         self.pass(length);
         if end.is_none() { self.pass_line() } else { Ok(()) }
     }
@@ -172,7 +173,7 @@ impl Csv {
     fn pass_line(&mut self) -> Result<(), ReadError> {
         while !self.ended {
             self.fill()?;
-            if let Some(end) = self.buffer.iter().position(|b| *b == b'\n') {
+            if let Some(end) = self.buffer.iter().position(|b| is_line_end(*b)) {
                 self.pass(end + 1);
                 break;
             }
@@ -185,7 +186,7 @@ impl Csv {
     fn quotes_fit(&self, length: usize) -> bool {
         let raw = &self.buffer[self.start..self.start + length];
         let Some(quote) = self.quote.filter(|quote| raw.contains(quote)) else { return true };
-        let mut rest = &raw[raw.iter().take_while(|b| is_line_end(**b)).count()..];
+        let mut rest = raw;
         while let Some(first) = rest.first() {
             if *first == quote {
                 let Some(behind) = behind_quoted(&rest[1..], quote) else { return false };
@@ -212,6 +213,9 @@ impl Csv {
     fn attempt(&mut self) -> Result<Attempt, ReadError> {
         loop {
             self.core.reset();
+            // Empty lines are no rows, to csv-core neither.
+            let empty = self.buffer[self.start..].iter().take_while(|b| is_line_end(**b)).count();
+            self.pass(empty);
             let input = &self.buffer[self.start..];
             if input.is_empty() && !self.ended {
                 // To csv-core, no input means the end.
@@ -224,11 +228,9 @@ impl Csv {
                 ReadRecordResult::OutputFull => self.fields.resize(self.fields.len() * 2, 0),
                 ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
                 ReadRecordResult::End => return Ok(Attempt::End),
-                ReadRecordResult::InputEmpty if self.ended => {
-                    let only_ends = input.iter().all(|b| matches!(b, b'\n' | b'\r'));
-                    return Ok(if only_ends { Attempt::End } else { Attempt::Unclosed });
+                ReadRecordResult::InputEmpty if self.ended || input.len() > LONGEST_RECORD => {
+                    return Ok(Attempt::Unclosed);
                 }
-                ReadRecordResult::InputEmpty if input.len() > LONGEST_RECORD => return Ok(Attempt::Unclosed),
                 ReadRecordResult::InputEmpty => self.fill()?,
             }
         }
@@ -248,29 +250,21 @@ impl Csv {
     }
 
     fn pass(&mut self, length: usize) {
-        self.line += self.ends_in(length);
+        let passed = &self.buffer[self.start..self.start + length];
+        let Some(last) = passed.last() else { return };
+        self.line += ends_in(passed, self.after_return);
+        self.after_return = *last == b'\r';
         self.start += length;
     }
 
-    fn ends_in(&self, length: usize) -> u64 {
-        self.buffer[self.start..self.start + length].iter().filter(|b| **b == b'\n').count() as u64
-    }
-
-    /// Lines that the text of a record reaches over, without empty ones before it.
-    fn lines_in(&self, length: usize) -> usize {
-        self.text_of(length).lines().count()
-    }
-
-    /// Line in which a record of that length begins: empty lines before it belong to what was read.
-    fn first_line(&self, length: usize) -> u64 {
-        let raw = &self.buffer[self.start..self.start + length];
-        let before = raw.iter().take_while(|b| matches!(b, b'\n' | b'\r')).filter(|b| **b == b'\n').count();
-        self.line + before as u64
+    /// Lines that a record reaches over; the last one's end is part of it.
+    fn lines_in(&self, length: usize) -> u64 {
+        ends_in(&self.buffer[self.start..self.start + length], false)
     }
 
     fn text_of(&self, length: usize) -> String {
         let raw = &self.buffer[self.start..self.start + length];
-        String::from_utf8_lossy(raw).trim_matches(['\n', '\r']).to_owned()
+        String::from_utf8_lossy(raw).trim_end_matches(['\n', '\r']).to_owned()
     }
 }
 
@@ -289,6 +283,15 @@ fn behind_quoted(mut rest: &[u8], quote: u8) -> Option<&[u8]> {
 
 fn is_line_end(byte: u8) -> bool {
     matches!(byte, b'\n' | b'\r')
+}
+
+/// Line ends in a text that may stand behind a carriage return: `\n`, `\r`, or the two as one.
+fn ends_in(text: &[u8], after_return: bool) -> u64 {
+    let count = |byte| text.iter().filter(|b| **b == byte).count();
+    let (feeds, returns) = (count(b'\n'), count(b'\r'));
+    let pairs = if returns == 0 { 0 } else { text.windows(2).filter(|pair| *pair == b"\r\n").count() };
+    let begun = usize::from(after_return && text.first() == Some(&b'\n'));
+    (feeds + returns - pairs - begun) as u64
 }
 
 fn row_broken(what: &str) -> Broken {
