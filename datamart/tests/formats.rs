@@ -212,6 +212,37 @@ async fn a_line_longer_than_any_is_one_bad_row() {
     assert_eq!(home.rows(lines).await, ["3 | row", "6 | row"]);
 }
 
+/// Blocks have 256 KiB, and where in them a line stands must not matter.
+#[tokio::test]
+async fn a_line_is_too_long_wherever_it_stands() {
+    const LONGEST: usize = 1 << 20;
+    for before in [0, 100_000, 200_000] {
+        let home = Home::new(&[("loans", STANDARD)]);
+        let mut text = String::from("member,loan_id,signed_on,kind\n");
+        for (id, kind, length) in [
+            (1, "x", before),
+            (2, "x", LONGEST),
+            (3, "x", LONGEST + 1),
+            (4, "x", LONGEST + 200_000),
+            (5, "\"x\"", LONGEST),
+            (6, "\"x\"", LONGEST + 100_000),
+            (7, "\"x\ny\"", LONGEST),
+            (8, "\"x\ny\"", LONGEST + 1),
+            (9, "x", 0),
+        ] {
+            let line = format!("001,{id},2026-02-20,{kind}");
+            let filler = "x".repeat(1 + length.saturating_sub(line.len()));
+            text += &(line.replace('x', &filler) + "\n");
+        }
+        let report = home.load(&home.file("loans.csv", text)).await;
+        assert_eq!(home.rows("SELECT loan_id FROM loans ORDER BY 1").await, ["1", "2", "5", "7", "9"]);
+        let bad = home.rows("SELECT source_line, rules FROM quarantine_loans ORDER BY 1").await;
+        assert_eq!(bad, ["4 | row", "5 | row", "7 | row", "10 | row", "11 | row"]);
+        let messages = report.samples["row"].iter().map(|sample| sample.message.as_str());
+        assert!(messages.eq(["the line is longer than 1 MiB"; 3]), "{report}");
+    }
+}
+
 /// A session sees every load that completes while it is opened with its rows, and once, or not at all.
 #[tokio::test]
 async fn a_session_opened_while_loads_complete_sees_whole_loads() {

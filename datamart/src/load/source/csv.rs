@@ -21,7 +21,7 @@ use crate::{
     standards::Source,
 };
 
-/// A record of more bytes is taken for a quote that is never closed.
+/// A record of more bytes, without its last line's end, is taken for a quote that is never closed.
 const LONGEST_RECORD: usize = 1 << 20;
 
 pub(crate) struct Csv {
@@ -160,9 +160,10 @@ impl Csv {
     fn give_up(&mut self, what: &str, chunk: &mut Chunk) -> Result<(), ReadError> {
         let rest = &self.buffer[self.start..];
         let end = rest.iter().position(|b| is_line_end(*b));
-        let (length, what) = match end {
-            Some(end) => (end + 1, what),
-            None => (rest.len(), "the line is longer than 1 MiB"),
+        let length = end.map_or(rest.len(), |end| end + 1);
+        let what = match end {
+            Some(end) if end <= LONGEST_RECORD => what,
+            _ => "the line is longer than 1 MiB",
         };
         chunk.push_unreadable(self.line, self.text_of(length), row_broken(what));
         self.pass(length);
@@ -224,6 +225,8 @@ impl Csv {
             }
             let (result, length, _, count) = self.core.read_record(input, &mut self.fields, &mut self.ends);
             match result {
+                // One that came into the buffer whole is not believed either: where it stands must not matter.
+                ReadRecordResult::Record if length - 1 > LONGEST_RECORD => return Ok(Attempt::Unclosed),
                 ReadRecordResult::Record => return Ok(Attempt::Record(length, count)),
                 ReadRecordResult::OutputFull => self.fields.resize(self.fields.len() * 2, 0),
                 ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
