@@ -2,10 +2,11 @@
 //!
 //! The records are taken apart by csv-core, to which a line ends with a line feed, a carriage return, or both; so it does
 //! here. What csv-core leaves open is a damaged line: a quote that is opened and not closed makes one record of many
-//! lines, in the worst case of the rest of the file; a later quote in the same column may even make it one of the right number of columns, and csv-core then takes the text behind
-//! that quote as the field's. So a record that reaches over several lines and has not the right number of columns,
-//! or text behind a closing quote, or no end, is not believed: its first line alone is reported, and reading goes
-//! on with the next.
+//! lines, in the worst case of the rest of the file; a later quote in the same column may even make it one of the
+//! right number of columns, and csv-core then takes the text behind that quote as the field's. A quote behind a blank
+//! opens nothing to it: the quotes, and the delimiters between them, would be text. So a record that reaches over
+//! several lines and has not the right number of columns, or text behind a closing quote, or a blank before an opening
+//! one, or no end, is not believed: its first line alone is reported, and reading goes on with the next.
 
 use std::fs::File;
 
@@ -47,6 +48,7 @@ pub(crate) struct Csv {
 
 /// What is wrong with a record whose quotes do not fit.
 const BEHIND_QUOTE: &str = "text stands behind a closing quote";
+const BEFORE_QUOTE: &str = "a blank stands before an opening quote";
 
 /// How the attempt to read a record ended.
 enum Attempt {
@@ -87,8 +89,8 @@ impl Csv {
             Attempt::Unclosed => return Err(ReadError::Header("a quote is opened and never closed".into())),
         };
         if source.header {
-            if !csv.quotes_fit(length) {
-                return Err(ReadError::Header(BEHIND_QUOTE.into()));
+            if let Some(what) = csv.misquoted(length) {
+                return Err(ReadError::Header(what.into()));
             }
             csv.columns = csv.record(count).map(|field| field.trim().to_owned()).collect();
             csv.pass(length);
@@ -118,20 +120,17 @@ impl Csv {
             match self.attempt()? {
                 Attempt::End => break,
                 Attempt::Unclosed => self.give_up("a quote is opened and never closed", chunk)?,
-                Attempt::Record(length, count) if count != self.columns.len() || !self.quotes_fit(length) => {
-                    let what = match count == self.columns.len() {
-                        true => BEHIND_QUOTE.to_owned(),
-                        false => format!("{count} columns, expected are {}", self.columns.len()),
-                    };
-                    if self.lines_in(length) > 1 {
+                Attempt::Record(length, count) => match self.damage(length, count) {
+                    None => self.take(length, count, chunk),
+                    Some(what) if self.lines_in(length) > 1 => {
                         self.give_up(&format!("{what}; is a quote not closed?"), chunk)?;
-                    } else {
+                    }
+                    Some(what) => {
                         let line = self.text_of(length);
                         chunk.push_unreadable(self.line, line, row_broken(&what));
                         self.pass(length);
                     }
-                }
-                Attempt::Record(length, count) => self.take(length, count, chunk),
+                },
             }
         }
         Ok(())
@@ -183,24 +182,36 @@ impl Csv {
         Ok(())
     }
 
-    /// Whether every quoted field of a record ends with its closing quote. Blanks behind it do not count.
-    fn quotes_fit(&self, length: usize) -> bool {
+    /// Why a record is no row.
+    fn damage(&self, length: usize, count: usize) -> Option<String> {
+        match count == self.columns.len() {
+            true => self.misquoted(length).map(str::to_owned),
+            false => Some(format!("{count} columns, expected are {}", self.columns.len())),
+        }
+    }
+
+    /// What is wrong with the quotes of a record. A quoted field begins and ends with its quotes; blanks behind it do not
+    /// count.
+    fn misquoted(&self, length: usize) -> Option<&'static str> {
         let raw = &self.buffer[self.start..self.start + length];
-        let Some(quote) = self.quote.filter(|quote| raw.contains(quote)) else { return true };
+        let quote = self.quote.filter(|quote| raw.contains(quote))?;
+        let blank = |b: &&u8| **b == b' ' && self.delimiter != b' ';
+        let blanks = |text: &[u8]| text.iter().take_while(blank).count();
         let mut rest = raw;
         while let Some(first) = rest.first() {
             if *first == quote {
-                let Some(behind) = behind_quoted(&rest[1..], quote) else { return false };
-                let blank = |b: &&u8| **b == b' ' && self.delimiter != b' ';
-                rest = &behind[behind.iter().take_while(blank).count()..];
+                let Some(behind) = behind_quoted(&rest[1..], quote) else { return Some(BEHIND_QUOTE) };
+                rest = &behind[blanks(behind)..];
                 if rest.first().is_some_and(|b| *b != self.delimiter && !is_line_end(*b)) {
-                    return false;
+                    return Some(BEHIND_QUOTE);
                 }
+            } else if rest.get(blanks(rest)) == Some(&quote) {
+                return Some(BEFORE_QUOTE);
             }
             let Some(end) = rest.iter().position(|b| *b == self.delimiter) else { break };
             rest = &rest[end + 1..];
         }
-        true
+        None
     }
 
     fn record(&self, count: usize) -> impl Iterator<Item = &str> {
