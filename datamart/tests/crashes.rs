@@ -125,11 +125,16 @@ async fn more_bad_rows_than_allowed_load_nothing() {
     let file = home.file("payments.csv", csv(10, 110));
     let with = |percent| LoadOptions { max_bad_percent: Some(percent), ..LoadOptions::default() };
     let refused = home.mart.load(&file, &with(9.9), &home.tokeniser).await;
-    let Err(LoadError::TooManyBad { percent, report, .. }) = refused else { panic!("it was loaded") };
+    let refused = refused.expect_err("too many are bad");
+    let said = refused.to_string();
+    assert!(said.contains("worst fields: amount_fen (10)"), "{said}");
+    assert!(!said.contains("tarim sql"), "what was discarded is nowhere to be seen: {said}");
+    let LoadError::TooManyBad { percent, report, .. } = refused else { panic!("{said}") };
     assert_eq!((percent, report.record.bad), (10.0, 10));
     assert_eq!(home.state("payments").await, before);
     let report = home.load_with(&file, with(10.0)).await;
     assert_eq!((report.record.good, report.record.bad), (90, 10));
+    assert!(report.to_string().contains("see: tarim sql"), "{report}");
 }
 
 #[tokio::test]

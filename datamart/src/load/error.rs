@@ -49,7 +49,8 @@ pub enum LoadError {
     Lock { file: PathBuf, source: io::Error },
 
     #[error(
-        "{percent:.2} % of the rows are bad, more than the {allowed} % allowed: nothing was loaded\n{report}"
+        "{percent:.2} % of the rows are bad, more than the {allowed} % allowed: nothing was loaded\n{}",
+        report.findings()
     )]
     TooManyBad { percent: f64, allowed: f64, report: Box<LoadReport> },
 

@@ -80,11 +80,30 @@ impl Tally {
     }
 }
 
-/// A few lines, and a table of the rules that were broken.
+/// A few lines, a table of the rules that were broken, and where to see the rows that broke them.
 impl fmt::Display for LoadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let r = &self.record;
-        if self.already_loaded {
+        write!(f, "{}", self.findings())?;
+        if r.bad > 0 && !self.already_loaded {
+            write!(
+                f,
+                "\n  see: tarim sql \"SELECT source_line, rules, broken, row FROM quarantine_{} WHERE load_id = '{}'\"",
+                r.table, r.load_id
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// A report without where to see the rows: those of a load that was refused are nowhere.
+pub(super) struct Findings<'a>(&'a LoadReport);
+
+impl fmt::Display for Findings<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(report) = self;
+        let r = &report.record;
+        if report.already_loaded {
             let when = crate::Value::Timestamp(r.loaded_at_us);
             return write!(
                 f,
@@ -102,32 +121,31 @@ impl fmt::Display for LoadReport {
             r.bad,
             r.duration_ms as f64 / 1000.0
         )?;
-        if !self.absent_fields.is_empty() {
-            write!(f, "\n  no column for: {} (NULL)", self.absent_fields.join(", "))?;
+        if !report.absent_fields.is_empty() {
+            write!(f, "\n  no column for: {} (NULL)", report.absent_fields.join(", "))?;
         }
-        if !self.ignored_columns.is_empty() {
-            write!(f, "\n  not taken: {}", self.ignored_columns.join(", "))?;
+        if !report.ignored_columns.is_empty() {
+            write!(f, "\n  not taken: {}", report.ignored_columns.join(", "))?;
         }
         if r.bad > 0 {
-            write!(f, "\n{}", self.rules_grid())?;
-            if !self.fields.is_empty() {
-                let mut worst: Vec<(&String, &u64)> = self.fields.iter().collect();
+            write!(f, "\n{}", report.rules_grid())?;
+            if !report.fields.is_empty() {
+                let mut worst: Vec<(&String, &u64)> = report.fields.iter().collect();
                 worst.sort_by_key(|(field, count)| (std::cmp::Reverse(**count), *field));
                 let worst: Vec<String> =
                     worst.iter().take(5).map(|(field, count)| format!("{field} ({count})")).collect();
                 write!(f, "\n  worst fields: {}", worst.join(", "))?;
             }
-            write!(
-                f,
-                "\n  see: tarim sql \"SELECT source_line, rules, broken, row FROM quarantine_{} WHERE load_id = '{}'\"",
-                r.table, r.load_id
-            )?;
         }
         Ok(())
     }
 }
 
 impl LoadReport {
+    pub(super) fn findings(&self) -> Findings<'_> {
+        Findings(self)
+    }
+
     fn rules_grid(&self) -> Grid {
         let mut grid = Grid::new();
         grid.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(["rule", "rows", "line", "for example"]);
