@@ -356,6 +356,25 @@ mod tests {
         begun(&demo, &from);
         write(&demo.join("rulebook/.federation.toml.swp"), "");
         check_unedited(&demo, &from).expect("nothing of the rulebook was edited");
+        // A repository is, though nothing that it holds was edited yet.
+        let repository = demo.join("rulebook/.git");
+        std::fs::create_dir_all(repository.join("objects/pack")).unwrap();
+        check_unedited(&demo, &from).expect("an empty folder holds nothing");
+        for file in ["HEAD", "config", "objects/pack/a"] {
+            write(&repository.join(file), "x");
+        }
+        let refused = check_unedited(&demo, &from).unwrap_err().to_string();
+        assert!(refused.contains(": .git would be lost"), "{refused}");
+        // One that came with the rulebook is there twice, and as it came.
+        std::fs::create_dir_all(from.join("policies/.git")).unwrap();
+        write(&from.join("policies/.git/HEAD"), "x");
+        begun(&demo, &from);
+        check_unedited(&demo, &from).expect("nobody edited the copy");
+        write(&demo.join("rulebook/policies/.git/HEAD"), "y");
+        let refused = check_unedited(&demo, &from).unwrap_err().to_string();
+        assert!(refused.contains(": policies/.git would be lost"), "{refused}");
+        std::fs::remove_dir_all(from.join("policies/.git")).unwrap();
+        begun(&demo, &from);
         // A demo of before there were copies.
         std::fs::remove_dir_all(demo.join(AS_COPIED)).unwrap();
         check_unedited(&demo, &from).expect("the same text as it was made from");

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -21,31 +22,42 @@ pub fn copy(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Files that one of two folders has and the other has not, or not the same, relative to them and sorted. Hidden ones do not count.
+/// Files that one of two folders has and the other has not, or not the same, relative to them and sorted. A hidden file does not
+/// count, for an editor keeps it beside another; the files of a hidden folder do (`.git` may be the work of days), and are told
+/// as that folder.
 pub fn differences(one: &Path, other: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = BTreeSet::new();
     for root in [one, other] {
         collect(root, Path::new(""), &mut files)?;
     }
-    let mut different = Vec::new();
+    let mut different = BTreeSet::new();
     for file in files {
         if contents(&one.join(&file))? != contents(&other.join(&file))? {
-            different.push(file);
+            different.insert(told(&file));
         }
     }
-    Ok(different)
+    Ok(different.into_iter().collect())
+}
+
+/// The outermost hidden folder that a file is in, or else the file.
+fn told(file: &Path) -> PathBuf {
+    let mut parts = file.components();
+    let hidden = parts.any(|part| is_hidden(part.as_os_str()));
+    let behind = if hidden { parts.as_path() } else { Path::new("") };
+    file.ancestors().nth(behind.components().count()).unwrap_or(file).to_path_buf()
+}
+
+fn is_hidden(name: &OsStr) -> bool {
+    name.to_string_lossy().starts_with('.')
 }
 
 fn collect(root: &Path, folder: &Path, files: &mut BTreeSet<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(root.join(folder))? {
         let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with('.') {
-            continue;
-        }
         let path = folder.join(entry.file_name());
         if entry.file_type()?.is_dir() {
             collect(root, &path, files)?;
-        } else {
+        } else if !is_hidden(&entry.file_name()) {
             files.insert(path);
         }
     }
