@@ -3,7 +3,8 @@
 //! DataFusion compares a date with a time in nanoseconds, and `TIMESTAMP` without a precision is nanoseconds to it. They end in the
 //! year 2262: 9999-12-31, which many a source writes for "no end", is none of them, and the one row that has it stops
 //! the whole query. So what DataFusion would cast to nanoseconds is cast to microseconds, which hold every date and time that
-//! the gate lets in. What a function gives in nanoseconds (`to_timestamp`) is compared in nanoseconds still.
+//! the gate lets in. What a function gives in nanoseconds (`to_timestamp`) is compared in nanoseconds still. So is what stands
+//! within `VALUES` and `WITH RECURSIVE`, whose columns have the types that were found for them before.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use datafusion::{
     common::{
         DFSchema, Result,
         config::ConfigOptions,
-        tree_node::{Transformed, TreeNode},
+        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
     logical_expr::{
         Cast, Expr, ExprSchemable, LogicalPlan, TryCast, Union, expr_rewriter::NamePreserver,
@@ -84,7 +85,7 @@ impl AnalyzerRule for InMicroseconds {
     }
 
     fn analyze(&self, plan: LogicalPlan, config: &ConfigOptions) -> Result<LogicalPlan> {
-        let plan = plan.transform_up_with_subqueries(of_node)?;
+        let plan = plan.transform_down_up_with_subqueries(pass_recursion, of_node)?;
         match plan.transformed {
             // What is left in nanoseconds may meet microseconds now.
             true => TypeCoercion::new().analyze(plan.data, config),
@@ -93,9 +94,22 @@ impl AnalyzerRule for InMicroseconds {
     }
 }
 
+/// Nothing within a recursion is rewritten: its rows come back through a table that has the types of before.
+fn pass_recursion(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let next = match is_fixed(&plan) {
+        true => TreeNodeRecursion::Jump,
+        false => TreeNodeRecursion::Continue,
+    };
+    Ok(Transformed::new(plan, false, next))
+}
+
+/// Whether the columns of a plan have the types that were found for them, whatever it is made of.
+fn is_fixed(plan: &LogicalPlan) -> bool {
+    matches!(plan, LogicalPlan::Values(_) | LogicalPlan::RecursiveQuery(_))
+}
+
 fn of_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    // Rows that are written out have the types that were found for them.
-    if matches!(plan, LogicalPlan::Values(_)) {
+    if is_fixed(&plan) {
         return Ok(Transformed::no(plan));
     }
     let mut schema = merge_schema(&plan.inputs());

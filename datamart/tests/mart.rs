@@ -144,4 +144,18 @@ async fn times_of_sessions_are_in_microseconds() {
     let rows = "SELECT max(t) FROM (VALUES (TIMESTAMP '2026-06-30 12:00:00'), (NULL)) AS v (t)";
     let shown = show(&session, rows).await;
     assert!(shown.contains("| 2026-06-30T12:00:00 |"), "{shown}");
+    // What comes back in a recursion has the types that it began with, whatever is compared with it there and behind.
+    for (first, limit) in [
+        ("TIMESTAMP '2026-01-01'", "DATE '2026-01-03'"),
+        ("CAST(DATE '2026-01-01' AS TIMESTAMP)", "TIMESTAMP '2026-01-03 00:00:00'"),
+        ("(SELECT min(signed_on) FROM one)", "TIMESTAMP '2026-01-03 00:00:00'"),
+    ] {
+        let days = format!(
+            "WITH RECURSIVE one(signed_on) AS (SELECT DATE '2026-01-01'), days(x) AS (SELECT {first} UNION ALL \
+             SELECT x + INTERVAL '1' DAY FROM days WHERE x < {limit}) SELECT count(*) AS n, max(x) AS last FROM days \
+             WHERE x <= DATE '2026-12-31'"
+        );
+        let shown = show(&session, &days).await;
+        assert!(shown.contains("| 3 | 2026-01-03"), "{days}: {shown}");
+    }
 }
