@@ -1,11 +1,15 @@
 //! The six types of Tarim, and a value of one of them.
 
-use std::fmt;
+use std::{fmt, ops::RangeInclusive};
 
 use arrow::datatypes::{DataType, TimeUnit};
 use chrono::Datelike;
 use datafusion::scalar::ScalarValue;
 use serde::{Deserialize, Serialize};
+
+/// Days since 1970-01-01 of the years 0 to 9999, which are all that four digits can write.
+const CALENDAR: RangeInclusive<i64> = -719_528..=2_932_896;
+const DAY_US: i64 = 86_400_000_000;
 
 /// Type of a field, a feature or an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
@@ -176,6 +180,18 @@ impl ValueRef<'_> {
         matches!(self, ValueRef::Null)
     }
 
+    /// Whether a date or a time is of the years 0 to 9999; what is none is no date that anybody meant, and calendars do not
+    /// reach as far as the types do. An offset may carry a time over into the next day.
+    pub(crate) fn is_of_calendar(self) -> bool {
+        match self {
+            ValueRef::Date32(days) => CALENDAR.contains(&days.into()),
+            ValueRef::Timestamp(us) => {
+                (CALENDAR.start() - 1..=CALENDAR.end() + 1).contains(&us.div_euclid(DAY_US))
+            }
+            _ => true,
+        }
+    }
+
     /// The same value with a text of its own.
     pub fn to_value(self) -> Value {
         match self {
@@ -233,8 +249,10 @@ mod tests {
     #[test]
     fn digits_of_a_date_are_as_it_is_displayed() {
         let mut without = 0;
-        for days in (-800_000..3_000_000).step_by(97).chain([i32::MIN, 0, i32::MAX]) {
+        let ends = [-719_529, -719_528, 2_932_896, 2_932_897, i32::MIN, 0, i32::MAX];
+        for days in (-800_000..3_000_000).step_by(97).chain(ends) {
             let shown = Value::Date32(days).to_string();
+            assert_eq!(ValueRef::Date32(days).is_of_calendar(), date_digits(days).is_some(), "{shown}");
             match date_digits(days) {
                 Some(digits) => assert_eq!(digits, *shown.as_bytes()),
                 None => {

@@ -119,6 +119,11 @@ impl Field {
         self.broken(rules::TYPE, || format!("{} is not {what}", self.quoted(text)))
     }
 
+    /// For a date or a time of a file that no calendar has.
+    pub(crate) fn not_of_calendar(&self, value: ValueRef<'_>) -> Broken {
+        self.broken(rules::TYPE, || format!("{} is not of the years 0 to 9999", self.shown(value)))
+    }
+
     pub(crate) fn broken(&self, rule: &str, what: impl FnOnce() -> String) -> Broken {
         Broken { rule: rule.to_owned(), message: format!("{}: {}", self.name, what()) }
     }

@@ -90,6 +90,10 @@ impl<'a> Filler<'a> {
     pub fn push_value(&mut self, value: &Value) {
         match (&mut self.cells, value) {
             (_, value) if is_missing(value) => return self.push_missing(),
+            // Nothing behind meets it: no row check can compute with it, and it has no text.
+            (_, value) if !value.as_ref().is_of_calendar() => {
+                return self.push_broken(self.field.not_of_calendar(value.as_ref()));
+            }
             (Cells::Utf8(cells), Value::Utf8(text)) => cells.push(Some(text)),
             _ => self.push_cell(value),
         }

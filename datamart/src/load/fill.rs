@@ -108,8 +108,9 @@ impl SqlFeed {
             DataType::Utf8View | DataType::LargeUtf8 => Computed::Texts(cast(&result, &DataType::Utf8)?),
             _ => {
                 let cast_result = cast(&result, &field.ty.arrow())?;
-                // Arrow's cast makes NULL of what does not fit; to lose a value silently is no option.
-                if cast_result.null_count() != result.null_count() {
+                // Arrow's cast makes NULL of what does not fit; to lose a value silently is no option. (Of what is all NULL by its
+                // type, Arrow counts none.)
+                if cast_result.null_count() != result.logical_null_count() {
                     let why = format!("{} does not fit {}", self.compiled.ty, field.ty);
                     return Err(DataFusionError::Execution(why));
                 }

@@ -204,7 +204,8 @@ impl Plan {
     }
 }
 
-/// A cast of what an expression gives to the field's type must not cut anything off.
+/// A cast of what an expression gives to the field's type must neither cut anything off nor make another thing of it, as a date
+/// of a number: whoever means that has to write it. A text is read as the source's texts are.
 fn keeps_its_value(computed: &DataType, field: Type) -> Result<(), String> {
     let fraction = match computed {
         DataType::Decimal32(_, scale)
@@ -213,12 +214,32 @@ fn keeps_its_value(computed: &DataType, field: Type) -> Result<(), String> {
         | DataType::Decimal256(_, scale) => *scale > 0,
         other => other.is_floating(),
     };
-    match fraction && field == Type::Int64 {
-        true => Err(format!(
-            "it gives a fraction ({computed}), and the field is int64: write CAST(round(…) AS BIGINT)"
-        )),
-        false => Ok(()),
+    let point_in_time = matches!(computed, DataType::Date32 | DataType::Date64 | DataType::Timestamp(..));
+    let keeps = match field {
+        Type::Utf8 => true,
+        Type::Boolean => *computed == DataType::Boolean,
+        Type::Int64 => computed.is_numeric() && !fraction,
+        Type::Float64 => computed.is_numeric(),
+        Type::Date32 | Type::Timestamp => point_in_time,
+    };
+    if keeps || computed.is_string() || computed.is_null() {
+        return Ok(());
     }
+    let span = matches!(computed, DataType::Duration(_) | DataType::Interval(_));
+    let write = match field {
+        Type::Boolean => "a comparison, such as … <> 0",
+        Type::Date32 => "to_date(CAST(… AS VARCHAR), '%Y%m%d'), with the format that it has",
+        Type::Timestamp => "to_timestamp(…) if it counts seconds since 1970",
+        Type::Int64 | Type::Float64 if span => "date_part('day', …) for its days",
+        Type::Int64 if point_in_time => "CAST(date_part('epoch', …) AS BIGINT) for its seconds since 1970",
+        Type::Float64 if point_in_time => "date_part('epoch', …) for its seconds since 1970",
+        Type::Int64 if fraction => "CAST(round(…) AS BIGINT)",
+        Type::Int64 => "CAST(… AS BIGINT)",
+        Type::Float64 => "CAST(… AS DOUBLE)",
+        Type::Utf8 => "CAST(… AS VARCHAR)",
+    };
+    let gives = if fraction { format!("a fraction ({computed})") } else { computed.to_string() };
+    Err(format!("it gives {gives}, and the field is {field}: write {write}"))
 }
 
 /// Whether the source's mapping names the field.
