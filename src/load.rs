@@ -19,8 +19,8 @@ use crate::home::Home;
     tarim load customers.csv --member 001 --max-bad 0.5\n\n\
     A file goes to the first table (by name) with a [[source]] whose `files` matches the file's name. Rows \
     that break a rule are quarantined with every rule that they break, and told; they are no error, unless all rows \
-    of a file do: then the exit code is 1. A file that was loaded before changes nothing. A load that dies leaves \
-    nothing visible: run it again.")]
+    of a file do: then the exit code is 1, and the file is loaded again once a standard was corrected. A file of which \
+    rows were loaded before changes nothing. A load that dies leaves nothing visible: run it again.")]
 pub struct Args {
     /// Files, or folders with files
     #[arg(required = true, value_name = "FILE")]
@@ -83,7 +83,8 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     if let Some(error) = failed {
         return Err(error.into());
     }
-    let useless = reports.iter().filter(|r| !r.already_loaded && r.record.rows > 0 && r.record.good == 0);
+    // Also one that was tried before: nothing of it is there, however often it is said.
+    let useless = reports.iter().filter(|r| r.record.rows > 0 && r.record.good == 0);
     let useless: Vec<String> = useless.map(|report| all_quarantined(&report.record)).collect();
     if !useless.is_empty() {
         bail!(useless.join("\n"));

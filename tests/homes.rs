@@ -91,6 +91,43 @@ fn a_file_without_a_good_row_is_told_and_stays_recorded() {
     assert!(told.contains("another --member than 002"), "{told}");
     let quarantined = installation.run(&["sql", "SELECT count(*) AS n FROM quarantine_customers"]);
     assert!(quarantined.contains("| 3 |"), "{quarantined}");
-    // Nothing is wrong with what changes nothing.
-    installation.run(&["load", customers, "--member", "002"]);
+    // It changes nothing, and there is nothing of it all the same.
+    let told = installation.fails(&["load", customers, "--member", "002"]);
+    assert!(told.contains("all 3 rows of customers.csv were quarantined"), "{told}");
+    let quarantined = installation.run(&["sql", "SELECT count(*) AS n FROM quarantine_customers"]);
+    assert!(quarantined.contains("| 3 |"), "{quarantined}");
+}
+
+#[test]
+fn a_file_without_a_good_row_is_loaded_when_its_source_was_corrected() {
+    let installation = Installation::new();
+    let standard = installation.path("rulebook/standards/list_entries.toml");
+    let sound = fs::read_to_string(&standard).expect("readable");
+    let source = |format: &str| {
+        format!(
+            "{sound}\n[[source]]\nname = \"more\"\nfiles = \"more*.csv\"\nformat = \"csv\"\ndate_format = \"{format}\"\n"
+        )
+    };
+    let more = installation.path("bank/more.csv");
+    let entries = "member,entry_id,list,customer_id,reason,source,valid_from,expires_at\n\
+        001,e8,black,c1,fraud,court,2020-01-01,\n001,e9,black,c2,fraud,court,2020-01-01,\n";
+    fs::write(&more, entries).expect("writable");
+    let load = ["load", more.to_str().expect("UTF-8")];
+    let entries = || installation.run(&["sql", "SELECT count(*) AS n FROM list_entries"]);
+
+    fs::write(&standard, source("%d.%m.%Y")).expect("writable");
+    for _ in 0..2 {
+        let told = installation.fails(&load);
+        assert!(
+            told.contains("correct the file, or the [[source]] that reads it, and load it again"),
+            "{told}"
+        );
+    }
+    assert!(entries().contains("| 1 |"), "{}", entries());
+    fs::write(&standard, source("%Y-%m-%d")).expect("writable");
+    let loaded = installation.run(&load);
+    assert!(loaded.contains("2 rows, 2 good"), "{loaded}");
+    let again = installation.run(&load);
+    assert!(again.contains("(2 good, 0 quarantined); nothing was changed"), "{again}");
+    assert!(entries().contains("| 3 |"), "{}", entries());
 }

@@ -117,6 +117,64 @@ async fn keys_that_the_table_has_are_taken() {
     assert_eq!(home.rows("SELECT count(*), count(DISTINCT payment_id) FROM payments").await, ["54 | 54"]);
 }
 
+/// The same installation with another standard.
+fn with_standard(home: Home, standard: &str) -> Home {
+    common::write(&home.folder.path().join("rulebook/standards/payments.toml"), standard.as_bytes());
+    let standards = tarim_datamart::Standards::read(&home.folder.path().join("rulebook")).expect("sound");
+    let mart = tarim_datamart::Datamart::open(home.mart.folder(), standards).expect("opened");
+    Home { mart, ..home }
+}
+
+/// STANDARD, read with such dates.
+fn dated(format: &str) -> String {
+    format!(
+        "{STANDARD}\n[[source]]\nname = \"core\"\nfiles = \"*.csv\"\nformat = \"csv\"\ndate_format = \"{format}\"\n"
+    )
+}
+
+#[tokio::test]
+async fn a_file_without_a_good_row_is_loaded_again_by_other_standards_only() {
+    let (wrong, worse, right) = (dated("%d.%m.%Y"), dated("%d/%m/%Y"), dated("%Y-%m-%d"));
+    let mut home = home();
+    let file = home.file("payments.csv", csv(1, 10));
+    for (standard, good, already_loaded) in [
+        // By each of the wrong ones once, however they take turns.
+        (&wrong, 0, false),
+        (&wrong, 0, true),
+        (&worse, 0, false),
+        (&wrong, 0, true),
+        (&worse, 0, true),
+        (&right, 9, false),
+        // Once it is loaded, standards do not matter.
+        (&right, 9, true),
+        (&wrong, 9, true),
+    ] {
+        home = with_standard(home, standard);
+        let report = home.load(&file).await;
+        assert_eq!((report.record.good, report.already_loaded), (good, already_loaded), "{report}");
+    }
+    assert_eq!(home.rows("SELECT count(*) FROM payments").await, ["9"]);
+    assert_eq!(home.rows("SELECT count(*) FROM quarantine_payments").await, ["18"]);
+    assert_eq!(home.rows("SELECT good FROM loads ORDER BY good").await, ["0", "0", "9"]);
+}
+
+#[tokio::test]
+async fn a_load_by_other_standards_that_dies_is_completed_by_the_next() {
+    for point in FailPoint::ALL {
+        let home = with_standard(home(), &dated("%d.%m.%Y"));
+        let file = home.file("payments.csv", csv(1, 10));
+        home.load(&file).await;
+        let home = with_standard(home, &dated("%Y-%m-%d"));
+        let options = LoadOptions { stop_at: Some(point), ..LoadOptions::default() };
+        let died = home.mart.load(&file, &options, &home.tokeniser).await;
+        assert!(matches!(died, Err(LoadError::Stopped(p)) if p == point), "{point:?}");
+        let committed = matches!(point, FailPoint::TableCommitted | FailPoint::Indexed);
+        let again = home.load(&file).await;
+        assert_eq!((again.record.good, again.already_loaded), (9, committed), "{point:?}");
+        assert_eq!(home.rows("SELECT count(*) FROM payments").await, ["9"], "{point:?}");
+    }
+}
+
 #[tokio::test]
 async fn more_bad_rows_than_allowed_load_nothing() {
     let home = home();
@@ -160,10 +218,7 @@ async fn a_field_that_is_added_later_is_null_in_older_rows() {
     let wider = format!(
         "{STANDARD}\n[[field]]\nname = \"channel\"\nzh = \"渠道\"\nen = \"channel\"\ntype = \"utf8\"\n"
     );
-    common::write(&home.folder.path().join("rulebook/standards/payments.toml"), wider.as_bytes());
-    let standards = tarim_datamart::Standards::read(&home.folder.path().join("rulebook")).expect("sound");
-    let mart = tarim_datamart::Datamart::open(home.mart.folder(), standards).expect("opened");
-    let home = Home { mart, ..home };
+    let home = with_standard(home, &wider);
     assert_eq!(home.rows("SELECT channel FROM payments").await, ["–", "–"]);
     let file =
         home.file("payments.csv", "member,payment_id,paid_on,amount_fen,channel\n001,q,2026-02-01,5,web\n");

@@ -161,12 +161,18 @@ impl Load<'_> {
         let hash =
             joined(spawn_blocking(move || hash_of(&path)).await)?.map_err(|e| self.unreadable(e.into()))?;
         let member = self.options.member.as_deref();
-        let app_id = app_id(&self.table.name, member, &hash);
+        let id_by = |standards| app_id(&self.table.name, member, &hash, standards);
+        let mut app_id = id_by(None);
 
         let table = self.folder.open_or_create(&self.table.schema()).await?;
         self.index_what_a_crash_left(&table).await?;
         if self.folder.has_transaction(&table, &app_id).await? {
-            return self.already_loaded(&hash).await;
+            let standards = self.mart.standards().hash();
+            let records = self.mart.load_records(&self.table.name, member, &hash).await?;
+            if let Some(record) = standing(records, standards) {
+                return Ok(already_loaded(record));
+            }
+            app_id = id_by(Some(standards));
         }
         self.options.reach(FailPoint::Started)?;
 
@@ -334,18 +340,6 @@ impl Load<'_> {
         Ok(())
     }
 
-    async fn already_loaded(&self, hash: &str) -> Result<LoadReport, LoadError> {
-        let record = self.mart.load_record(&self.table.name, self.options.member.as_deref(), hash).await?;
-        Ok(LoadReport {
-            record,
-            already_loaded: true,
-            fields: Default::default(),
-            samples: Default::default(),
-            absent_fields: Vec::new(),
-            ignored_columns: Vec::new(),
-        })
-    }
-
     /// Waits until no other load works on the table. The lock goes with the returned file.
     async fn lock(&self) -> Result<File, LoadError> {
         let path = self.mart.lock_file(&self.table.name);
@@ -408,10 +402,29 @@ impl Pump {
     }
 }
 
-/// What is loaded once only: these bytes into this table for this member.
-fn app_id(table: &str, member: Option<&str>, file_hash: &str) -> String {
+/// Of the loads of one file, the one by which it is loaded. One without a good row is none where the standards are not what
+/// they were: whoever corrected them loads the file again.
+fn standing(records: Vec<LoadRecord>, standards: &str) -> Option<LoadRecord> {
+    let stands = |r: &LoadRecord| r.good > 0 || r.rows == 0 || r.standards_hash == standards;
+    records.into_iter().filter(stands).max_by_key(|r| r.good)
+}
+
+fn already_loaded(record: LoadRecord) -> LoadReport {
+    LoadReport {
+        record,
+        already_loaded: true,
+        fields: Default::default(),
+        samples: Default::default(),
+        absent_fields: Vec::new(),
+        ignored_columns: Vec::new(),
+    }
+}
+
+/// What is loaded once only: these bytes into this table for this member; and once more by other standards where they had no
+/// good row.
+fn app_id(table: &str, member: Option<&str>, file_hash: &str, standards: Option<&str>) -> String {
     let mut hasher = blake3::Hasher::new();
-    for part in [table, member.unwrap_or_default(), file_hash] {
+    for part in [table, member.unwrap_or_default(), file_hash].into_iter().chain(standards) {
         hasher.update(&(part.len() as u64).to_le_bytes());
         hasher.update(part.as_bytes());
     }

@@ -97,11 +97,11 @@ pub(crate) fn to_batch(records: &[LoadRecord]) -> Result<RecordBatch, Error> {
     Ok(RecordBatch::try_new(schema(), columns)?)
 }
 
-/// The first record of a batch.
-fn from_batch(batch: &RecordBatch) -> Option<LoadRecord> {
+/// One record of a batch.
+fn from_batch(batch: &RecordBatch, row: usize) -> Option<LoadRecord> {
     let cell = |name: &str| {
-        let column = batch.column_by_name(name).filter(|c| c.is_valid(0))?;
-        array_value_to_string(column, 0).ok()
+        let column = batch.column_by_name(name).filter(|c| c.is_valid(row))?;
+        array_value_to_string(column, row).ok()
     };
     let count = |name: &str| cell(name)?.parse().ok();
     let loaded_at = cell("loaded_at")?;
@@ -179,13 +179,13 @@ impl Datamart {
         Ok(versions)
     }
 
-    /// The record of the load of a file with these bytes, which has taken place.
-    pub(crate) async fn load_record(
+    /// The records of the loads of a file with these bytes, of which one at least has taken place.
+    pub(crate) async fn load_records(
         &self,
         table: &str,
         member: Option<&str>,
         file_hash: &str,
-    ) -> Result<LoadRecord, Error> {
+    ) -> Result<Vec<LoadRecord>, Error> {
         let folder = self.loads_folder();
         let lost = |why: String| Error::Record { folder: folder.clone(), why };
         let Some(loads) = DeltaFolder::new(folder.clone()).open().await? else {
@@ -201,8 +201,10 @@ impl Datamart {
             .filter(ident("table").eq(lit(table)).and(ident("file_hash").eq(lit(file_hash))).and(of_member))?
             .collect()
             .await?;
-        let batch = rows.iter().find(|b| b.num_rows() > 0).ok_or_else(|| lost("it is not there".into()))?;
-        from_batch(batch).ok_or_else(|| lost("a column is missing".into()))
+        let records = rows.iter().flat_map(|batch| (0..batch.num_rows()).map(|row| from_batch(batch, row)));
+        let records =
+            records.collect::<Option<Vec<_>>>().ok_or_else(|| lost("a column is missing".into()))?;
+        if records.is_empty() { Err(lost("it is not there".into())) } else { Ok(records) }
     }
 
     /// Appends records to `_loads`.

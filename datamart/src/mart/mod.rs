@@ -9,7 +9,8 @@
 //! ```
 //!
 //! A Delta commit is atomic for one table, and a load touches three. **The commit of the good rows is the
-//! load**: it carries an application transaction that names file and table, and the whole record of the load
+//! load**: it carries an application transaction that names file and table (and the standards, where a file of which no row
+//! was good is loaded once more by others), and the whole record of the load
 //! in its commit information. What belongs to a load and stands elsewhere is seen only through that:
 //! quarantined rows carry the load's id and are hidden unless a commit has it, and `_loads` is an index that is
 //! written afterwards; a record that a crash kept out of it is read from the commit, and written by the next
