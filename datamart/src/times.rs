@@ -5,6 +5,8 @@
 //! the whole query. So what DataFusion would cast to nanoseconds is cast to microseconds, which hold every date and time that
 //! the gate lets in. What a function gives in nanoseconds (`to_timestamp`) is compared in nanoseconds still. So is what stands
 //! within `VALUES` and `WITH RECURSIVE`, whose columns have the types that were found for them before.
+//!
+//! A difference of two times is no INTERVAL, and is not made one ([`refuse_spans`]).
 
 use std::sync::Arc;
 
@@ -13,6 +15,7 @@ use datafusion::{
     common::{
         DFSchema, Result,
         config::ConfigOptions,
+        plan_err,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
     logical_expr::{
@@ -41,7 +44,41 @@ pub fn register(session: &SessionContext) {
 /// ([`register`]).
 pub(crate) fn coerce(expr: Expr, schema: &DFSchema) -> Result<Expr> {
     let coerced = expr.rewrite(&mut TypeCoercionRewriter::new(schema))?.data;
+    refuse_spans(&coerced, |span| span.get_type(schema))?;
     Ok(in_microseconds(coerced, schema)?.data)
+}
+
+/// What to write in the place of what [`refuse_spans`] refuses.
+pub const SPAN_REMEDY: &str = "write booked_at > as_of - INTERVAL '90' DAY";
+
+/// Refuses to make an INTERVAL of a difference of two times, as DataFusion does to compare them. Arrow compares INTERVALs by
+/// their months first, then their days, then their time; such a difference has neither months nor days, so that 180 days would be
+/// less than INTERVAL '1' DAY.
+fn refuse_spans(expr: &Expr, type_of: impl Fn(&Expr) -> Result<DataType>) -> Result<()> {
+    let is_span = |expr: &Expr, to: &FieldRef| {
+        matches!(to.data_type(), DataType::Interval(_))
+            && type_of(expr).is_ok_and(|ty| matches!(ty, DataType::Duration(_)))
+    };
+    let found = expr.exists(|e| {
+        Ok(match e {
+            Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => is_span(expr, field),
+            _ => false,
+        })
+    })?;
+    match found {
+        true => {
+            plan_err!("a difference of two times is no INTERVAL, and is not compared with one: {SPAN_REMEDY}")
+        }
+        false => Ok(()),
+    }
+}
+
+fn refuse_spans_of(plan: &LogicalPlan) -> Result<()> {
+    plan.apply_with_subqueries(|node| {
+        let type_of = |expr: &Expr| expr.get_type(&merge_schema(&node.inputs()));
+        node.apply_expressions(|expr| refuse_spans(expr, type_of).map(|()| TreeNodeRecursion::Continue))
+    })
+    .map(|_| ())
 }
 
 /// Puts casts to microseconds in the place of those to nanoseconds.
@@ -86,11 +123,13 @@ impl AnalyzerRule for InMicroseconds {
 
     fn analyze(&self, plan: LogicalPlan, config: &ConfigOptions) -> Result<LogicalPlan> {
         let plan = plan.transform_down_up_with_subqueries(pass_recursion, of_node)?;
-        match plan.transformed {
+        let plan = match plan.transformed {
             // What is left in nanoseconds may meet microseconds now.
-            true => TypeCoercion::new().analyze(plan.data, config),
-            false => Ok(plan.data),
-        }
+            true => TypeCoercion::new().analyze(plan.data, config)?,
+            false => plan.data,
+        };
+        refuse_spans_of(&plan)?;
+        Ok(plan)
     }
 }
 

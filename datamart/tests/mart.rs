@@ -159,3 +159,41 @@ async fn times_of_sessions_are_in_microseconds() {
         assert!(shown.contains("| 3 | 2026-01-03"), "{days}: {shown}");
     }
 }
+
+#[tokio::test]
+async fn a_difference_of_two_times_is_no_interval() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let session = datamart(folder.path()).session().await.expect("a session");
+    let times =
+        "(SELECT TIMESTAMP '2026-06-30' AS t, TIMESTAMP '2026-01-01' AS u, DATE '9999-12-31' AS d, 1 AS i)";
+    for sql in [
+        "t - u < INTERVAL '1' DAY",
+        "d - t > INTERVAL '30' DAY",
+        "INTERVAL '1' MONTH >= t - u",
+        "t - u BETWEEN INTERVAL '1' DAY AND INTERVAL '2' DAY",
+        "t - u IN (INTERVAL '1' DAY)",
+        "CASE t - u WHEN INTERVAL '1' DAY THEN 1 END",
+        "coalesce(t - u, INTERVAL '1' DAY)",
+        "CAST(t - u AS INTERVAL)",
+        "TRY_CAST(t - u AS INTERVAL)",
+        "(SELECT max(t - u) FROM {times}) > INTERVAL '1' DAY",
+        "EXISTS (SELECT i FROM {times} AS v WHERE w.t - v.u > INTERVAL '1' DAY)",
+    ] {
+        let sql = format!("SELECT {sql} FROM {times} AS w").replace("{times}", times);
+        let rows = session.sql(&sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+        let error = rows.collect().await.expect_err(&sql).to_string();
+        assert!(error.contains("a difference of two times is no INTERVAL"), "{sql}: {error}");
+        assert!(error.contains("write booked_at > as_of - INTERVAL '90' DAY"), "{sql}: {error}");
+    }
+    for (sql, told) in [
+        ("u > t - INTERVAL '181' DAY", "true"),
+        ("u > t - INTERVAL '180' DAY", "false"),
+        ("date_part('day', t - u)", "180"),
+        ("date_part('day', d - t) > 30", "true"),
+        ("t - u > u - t", "true"),
+        ("INTERVAL '2' DAY > INTERVAL '1' DAY", "true"),
+    ] {
+        let shown = show(&session, &format!("SELECT {sql} AS told FROM {times}")).await;
+        assert!(shown.contains(&format!("| {told} ")), "{sql}: {shown}");
+    }
+}

@@ -15,8 +15,8 @@ use crate::view::{
     origin::{Origin, behind, is_member, origins, scans_of},
     read::{Names, near_or, need_name, parse, toml_files},
     source::{
-        FactTable, Refusal, SUPERSEDED_AT, Source, check_expr, first_line, is_within_members, plan, type_of,
-        unplanned, with_empty_tables,
+        FactTable, Refusal, SUPERSEDED_AT, Source, check_expr, check_types, first_line, is_within_members,
+        plan, type_of, unplanned, with_empty_tables,
     },
 };
 
@@ -162,6 +162,7 @@ fn check(session: &SessionContext, sql: &At<String>, standards: &Standards) -> R
             "select the column `member` of a table as it is",
         ));
     }
+    check_types(session, &plan)?;
     let names: BTreeSet<&str> = scans.iter().map(|scan| scan.table).collect();
     let tables = names.into_iter().filter_map(|name| standards.table(name)).map(FactTable::new);
     Ok(Checked { tables: tables.collect(), since, until })

@@ -265,7 +265,9 @@ impl<'s> Planner<'s> {
         ];
         let tables = match table {
             Some(table) => vec![table],
-            None => match source::check_select(&plan, &known_at, self.standards) {
+            None => match source::check_select(&plan, &known_at, self.standards)
+                .and_then(|tables| source::check_types(&self.session, &plan).map(|()| tables))
+            {
                 Ok(tables) => tables,
                 Err(Refusal { what, fix }) => {
                     problems.push(raw.source.place.problem(what, fix));

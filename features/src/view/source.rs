@@ -37,7 +37,7 @@ use datafusion::{
     },
     prelude::SessionContext,
 };
-use tarim_datamart::{Standards, Type};
+use tarim_datamart::{Standards, Type, times::SPAN_REMEDY};
 
 use super::{
     origin::{is_member, origins, parts, scans_of},
@@ -185,6 +185,13 @@ pub(crate) async fn plan(session: &SessionContext, source: &Source) -> Result<Lo
             LogicalPlanBuilder::from(plan).alias(SELECT)?.build()
         }
     }
+}
+
+/// Checks that the types of all parts fit together: a plan of SQL has them not yet, and else would be refused only when it is run.
+pub(crate) fn check_types(session: &SessionContext, plan: &LogicalPlan) -> Result<(), Refusal> {
+    let state = session.state();
+    let analyzed = state.analyzer().execute_and_check(plan.clone(), state.config_options(), |_, _| {});
+    analyzed.map(|_| ()).map_err(|e| unplanned(&e, "correct the SQL: it reads the tables of the standards"))
 }
 
 /// Why a source cannot be one.
@@ -399,7 +406,11 @@ pub(crate) fn unplanned(error: &DataFusionError, otherwise: &str) -> Refusal {
         let fix = near_or(&field.name, &known, || otherwise.to_owned());
         return Refusal::new(format!("there is no column `{}`", field.name), fix);
     }
-    Refusal::new(first_line(error), otherwise)
+    let what = first_line(error);
+    match what.strip_suffix(SPAN_REMEDY) {
+        Some(what) => Refusal::new(what.trim_end_matches(": "), SPAN_REMEDY),
+        None => Refusal::new(what, otherwise),
+    }
 }
 
 /// The first line of an error, without DataFusion's prefixes, catalogue names and back-trace.
