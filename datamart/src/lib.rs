@@ -22,6 +22,7 @@
 //! Analysts find the text formats in `RULEBOOK.md`.
 
 pub mod checks;
+mod date_trunc;
 mod functions;
 pub mod gate;
 mod listing;

@@ -29,6 +29,7 @@ pub(crate) struct Compiled {
 static FUNCTIONS: LazyLock<SessionContext> = LazyLock::new(|| {
     let session = SessionContext::new();
     functions::register(&session);
+    times::register(&session);
     session
 });
 

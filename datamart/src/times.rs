@@ -4,7 +4,8 @@
 //! year 2262: 9999-12-31, which many a source writes for "no end", is none of them, and the one row that has it stops
 //! the whole query. So what DataFusion would cast to nanoseconds is cast to microseconds, which hold every date and time that
 //! the gate lets in. What a function gives in nanoseconds (`to_timestamp`) is compared in nanoseconds still. So is what stands
-//! within `VALUES` and `WITH RECURSIVE`, whose columns have the types that were found for them before.
+//! within `VALUES` and `WITH RECURSIVE`, whose columns have the types that were found for them before. `date_trunc` is our own
+//! ([`crate::date_trunc`]).
 //!
 //! A difference of two times is no INTERVAL, and is not made one ([`refuse_spans`]).
 
@@ -35,6 +36,7 @@ const MICROSECONDS: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
 
 /// Makes a session compute with times in microseconds.
 pub fn register(session: &SessionContext) {
+    session.register_udf(crate::date_trunc::function());
     if session.state().analyzer().rules.iter().all(|rule| rule.name() != NAME) {
         session.add_analyzer_rule(Arc::new(InMicroseconds));
     }

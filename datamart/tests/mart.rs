@@ -131,6 +131,11 @@ async fn times_of_sessions_are_in_microseconds() {
         ("max(coalesce(t, d))", "2026-06-30T12:00:00"),
         ("max(CASE WHEN t IS NULL THEN t ELSE d END)", "9999-12-31T00:00:00"),
         ("max(CAST('9999-12-31 10:00:00' AS TIMESTAMP))", "9999-12-31T10:00:00"),
+        ("max(date_trunc('month', d))", "9999-12-01T00:00:00"),
+        ("min(date_trunc('week', d))", "0001-01-01T00:00:00"),
+        ("max(datetrunc('quarter', t))", "2026-04-01T00:00:00"),
+        ("date_trunc('day', TIMESTAMP '9999-12-31 10:00:00') > max(t)", "true"),
+        ("max(date_trunc('year', '9999-12-31'))", "9999-01-01T00:00:00"),
         // What is in nanoseconds meets them as before.
         ("max(to_timestamp('2026-06-30 12:00:00.000000001')) > max(t)", "true"),
         ("max(CAST(1 AS TIMESTAMP))", "1970-01-01T00:00:01"),

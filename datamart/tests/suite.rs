@@ -4,6 +4,7 @@
 mod checks;
 mod common;
 mod crashes;
+mod date_trunc;
 mod dates;
 mod formats;
 mod gate;
