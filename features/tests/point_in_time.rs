@@ -125,7 +125,8 @@ fn random_tables(random: &mut ChaCha8Rng) -> BTreeMap<String, String> {
     let transactions = rows(random, 60, &mut |r, i| {
         let rate = pick(r, &["", "0.1", "-0.3", "1e17", "-1e17", "-0.0"]);
         let account = pick(r, &["A1", "A2"]);
-        let amount = pick(r, &["", "100", "-100", "2000000", "7"]);
+        let amount =
+            pick(r, &["", "100", "-100", "2000000", "7", "9223372036854775807", "-9223372036854775808"]);
         vec![member(r), format!("T{i}"), customer(r), account, time(r), time(r), amount, rate]
     });
     add(

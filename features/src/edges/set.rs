@@ -15,8 +15,8 @@ use crate::view::{
     origin::{Origin, behind, is_member, origins, scans_of},
     read::{Names, near_or, need_name, parse, toml_files},
     source::{
-        FactTable, Refusal, SUPERSEDED_AT, Source, check_expr, check_types, first_line, is_within_members,
-        plan, type_of, unplanned, with_empty_tables,
+        FactTable, Refusal, SUPERSEDED_AT, Source, check_arithmetic, check_expr, check_types, first_line,
+        is_within_members, plan, type_of, unplanned, with_empty_tables,
     },
 };
 
@@ -237,5 +237,6 @@ fn check_node(node: &LogicalPlan) -> Result<(), Refusal> {
             ));
         }
     }
-    node.expressions().iter().try_for_each(check_expr)
+    node.expressions().iter().try_for_each(check_expr)?;
+    check_arithmetic(node)
 }

@@ -5,7 +5,8 @@
 //!
 //! - `sum`, `avg`, `var…`, `stddev…` of Float64 are exact ([`super::exact`]); `count(DISTINCT …)` is ours
 //!   too, for its memory ([`super::distinct`]);
-//! - a `sum` of integers is an integer, and unknown if it is no int64 ([`Value::overflows`]);
+//! - a `sum`, and `+`, `-` and `*`, of integers are integers, and the value is unknown if one of them is no int64
+//!   ([`super::arithmetic`], [`Value::overflows`]);
 //! - `first_value` and `last_value` need an ORDER BY, and ties in it are broken by the table's key, else by
 //!   the value itself;
 //! - only aggregates of which the same can be said are let in;
@@ -20,20 +21,22 @@ use std::sync::Arc;
 use datafusion::{
     arrow::datatypes::{DataType, Field, Schema, TimeUnit},
     common::{
-        Column, DFSchema, ExprSchema, ScalarValue,
-        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
+        Column, DFSchema, ExprSchema,
+        tree_node::{Transformed, TreeNode, TreeNodeRecursion, TreeNodeRewriter},
     },
     error::DataFusionError,
     execution::SessionState,
     functions::expr_fn::{isnan, nullif},
+    functions_aggregate::expr_fn::bool_or,
     logical_expr::{
-        Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, SortExpr, cast, col,
+        Expr, ExprFunctionExt, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, SortExpr, cast, col,
         expr::AggregateFunction, lit, try_cast, utils::find_aggregate_exprs, when,
     },
 };
 use tarim_datamart::{Type, times::in_microseconds};
 
 use super::{
+    arithmetic::{checked, is_no_int64},
     distinct,
     exact::{self, Kind},
     source::{Facts, Refusal, SUPERSEDED_AT, Source, check_expr, first_line, reads_version, unplanned},
@@ -58,7 +61,7 @@ pub(crate) fn scope(facts: &LogicalPlan) -> Result<DFSchema, DataFusionError> {
 /// The SQL of a feature as it is computed.
 pub(crate) struct Value {
     pub expr: Expr,
-    /// Whether a sum of integers in it is no int64: then the value is unknown, and has no default. None: it has no such sum.
+    /// Whether an integer in it is no int64: then the value is unknown, and has no default. None: it has none that could be.
     pub overflows: Option<Expr>,
 }
 
@@ -83,7 +86,7 @@ pub(crate) fn parse(
     }
     check_shape(&parsed)?;
     let parsed = in_microseconds(parsed, scope).map_err(planning)?.data;
-    let (expr, sums) = rewrite(parsed, scope, facts)?;
+    let (expr, overflows) = rewrite(parsed, scope, facts)?;
     let found = result_type(state, scope, &expr).map_err(planning)?;
     let arrow = ty.arrow();
     if !widens(&found, ty) {
@@ -97,7 +100,7 @@ pub(crate) fn parse(
     }
     let expr = if found == arrow { expr } else { cast(expr, arrow) };
     let expr = if ty == Type::Float64 { canonical(expr) } else { expr };
-    Ok(Value { expr, overflows: sums.into_iter().map(is_no_int64).reduce(Expr::or) })
+    Ok(Value { expr, overflows: overflows.into_iter().reduce(Expr::or) })
 }
 
 /// The values of expressions that [`parse`] made, by `group`, under the names given. The result has the
@@ -217,18 +220,73 @@ fn summation(name: &str) -> Option<Kind> {
     })
 }
 
-/// The expression as it is computed, and the sums of integers in it.
+/// The expression as it is computed, and what tells that an integer in it is no int64.
 fn rewrite(expr: Expr, scope: &DFSchema, facts: &Facts) -> Result<(Expr, Vec<Expr>), Refusal> {
-    let mut sums = Vec::new();
-    let rewritten = expr.transform_up(|e| match e {
-        Expr::AggregateFunction(f) if is_sum_of_integers(&f, scope)? => {
-            let sum = widened(f);
-            sums.push(sum.clone());
-            Ok(Transformed::yes(try_cast(sum, DataType::Int64)))
+    let mut rewriter = Rewriter { scope, facts, overflows: Vec::new() };
+    match expr.rewrite(&mut rewriter) {
+        Ok(rewritten) => Ok((rewritten.data, rewriter.overflows)),
+        Err(e) => Err(Refusal::new(first_line(&e), "correct the SQL")),
+    }
+}
+
+struct Rewriter<'a> {
+    scope: &'a DFSchema,
+    facts: &'a Facts,
+    overflows: Vec<Expr>,
+}
+
+impl TreeNodeRewriter for Rewriter<'_> {
+    type Node = Expr;
+
+    /// What stands in an aggregate is about facts, one by one, and what else there is about the aggregates' results.
+    fn f_down(&mut self, e: Expr) -> Result<Transformed<Expr>, DataFusionError> {
+        Ok(match e {
+            Expr::AggregateFunction(f) => Transformed::new(self.aggregate(f)?, true, TreeNodeRecursion::Jump),
+            other => Transformed::no(other),
+        })
+    }
+
+    fn f_up(&mut self, e: Expr) -> Result<Transformed<Expr>, DataFusionError> {
+        arithmetic(e, self.scope, &mut self.overflows).map(Transformed::yes)
+    }
+}
+
+impl Rewriter<'_> {
+    fn aggregate(&mut self, mut f: AggregateFunction) -> Result<Expr, DataFusionError> {
+        let scope = self.scope;
+        let within = |e: Expr, overflows: &mut Vec<Expr>| {
+            e.transform_up(|e| arithmetic(e, scope, overflows).map(Transformed::yes)).map(|e| e.data)
+        };
+        let (mut of_facts, mut of_filter) = (Vec::new(), Vec::new());
+        let f_params = &mut f.params;
+        for e in f_params.args.iter_mut().chain(f_params.order_by.iter_mut().map(|s| &mut s.expr)) {
+            *e = within(std::mem::take(e), &mut of_facts)?;
         }
-        Expr::AggregateFunction(f) => {
-            Ok(Transformed::yes(Expr::AggregateFunction(rewrite_aggregate(f, scope, facts)?)))
+        if let Some(filter) = &mut f_params.filter {
+            **filter = within(std::mem::take(filter), &mut of_filter)?;
         }
+        // The aggregate passes a NULL over, so another one tells of it: of the facts that the filter lets in, and, if the
+        // filter itself overflows, of all, since it is not known which those are.
+        if let Some(any) = of_facts.into_iter().reduce(Expr::or) {
+            let any = bool_or(any);
+            self.overflows.push(match &f_params.filter {
+                Some(filter) => any.filter((**filter).clone()).build()?,
+                None => any,
+            });
+        }
+        self.overflows.extend(of_filter.into_iter().reduce(Expr::or).map(bool_or));
+        if !is_sum_of_integers(&f, scope)? {
+            return rewrite_aggregate(f, scope, self.facts).map(Expr::AggregateFunction);
+        }
+        let sum = widened(f);
+        self.overflows.push(is_no_int64(sum.clone()));
+        Ok(try_cast(sum, DataType::Int64))
+    }
+}
+
+/// The operation at the top of an expression as it is computed.
+fn arithmetic(e: Expr, scope: &DFSchema, overflows: &mut Vec<Expr>) -> Result<Expr, DataFusionError> {
+    match e {
         Expr::BinaryExpr(mut b) if matches!(b.op, Operator::Divide | Operator::Modulo) => {
             if b.op == Operator::Divide {
                 b.left = Box::new(to_float(*b.left, scope)?);
@@ -236,13 +294,9 @@ fn rewrite(expr: Expr, scope: &DFSchema, facts: &Facts) -> Result<(Expr, Vec<Exp
             }
             let zero = if b.right.get_type(scope)?.is_floating() { lit(0.0) } else { lit(0i64) };
             b.right = Box::new(nullif(*b.right, zero));
-            Ok(Transformed::yes(Expr::BinaryExpr(b)))
+            Ok(Expr::BinaryExpr(b))
         }
-        other => Ok(Transformed::no(other)),
-    });
-    match rewritten {
-        Ok(rewritten) => Ok((rewritten.data, sums)),
-        Err(e) => Err(Refusal::new(first_line(&e), "correct the SQL")),
+        other => checked(other, scope, overflows),
     }
 }
 
@@ -255,11 +309,6 @@ fn is_sum_of_integers(f: &AggregateFunction, scope: &DFSchema) -> Result<bool, D
 fn widened(mut f: AggregateFunction) -> Expr {
     f.params.args = f.params.args.into_iter().map(|a| cast(a, DataType::Decimal128(20, 0))).collect();
     Expr::AggregateFunction(f)
-}
-
-fn is_no_int64(sum: Expr) -> Expr {
-    let end = |n: i64| lit(ScalarValue::Decimal128(Some(n.into()), 20, 0));
-    sum.clone().lt(end(i64::MIN)).or(sum.gt(end(i64::MAX)))
 }
 
 fn rewrite_aggregate(

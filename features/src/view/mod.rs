@@ -15,6 +15,7 @@
 //! ([`aggregate`]).
 
 pub(crate) mod aggregate;
+pub(crate) mod arithmetic;
 mod bounds;
 mod distinct;
 pub(crate) mod exact;

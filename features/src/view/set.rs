@@ -154,6 +154,17 @@ fn known_by(table: &Table, key: &str) -> Facts {
     }
 }
 
+/// A time that is unknown would be that of the computation, so that old values were new.
+fn is_always_told(timestamp: &aggregate::Value) -> Result<(), Refusal> {
+    match timestamp.overflows {
+        Some(_) => Err(Refusal::new(
+            "`timestamp` computes with integers, and is unknown where no int64 holds the result",
+            "make it of times alone, such as max(booked_at), and compare numbers as they are: a > b, not a - b > 0",
+        )),
+        None => Ok(()),
+    }
+}
+
 /// Features of one name in two views of an entity.
 fn check_names(views: &[View], problems: &mut Problems) {
     let mut taken: HashMap<&str, &Place> = HashMap::new();
@@ -197,16 +208,18 @@ impl<'s> Planner<'s> {
                 return None;
             }
         };
-        let mut check = |sql: &super::Sql, ty: Type| {
-            if let Err(refusal) = aggregate::parse(&state, &scope, &facts, &sql.text, ty) {
-                problems.push(sql.place.problem(refusal.what, refusal.fix));
-            }
-        };
+        let mut check =
+            |sql: &super::Sql, ty: Type, is_sound: fn(&aggregate::Value) -> Result<(), Refusal>| {
+                let parsed = aggregate::parse(&state, &scope, &facts, &sql.text, ty);
+                if let Err(refusal) = parsed.and_then(|value| is_sound(&value)) {
+                    problems.push(sql.place.problem(refusal.what, refusal.fix));
+                }
+            };
         for Feature { sql, ty, .. } in &raw.features {
-            check(sql, *ty);
+            check(sql, *ty, |_| Ok(()));
         }
         if let Some(sql) = &raw.timestamp {
-            check(sql, Type::Timestamp);
+            check(sql, Type::Timestamp, is_always_told);
         }
         let RawView { name, zh, en, freshness_us, timestamp, features, place, .. } = raw;
         Some(View { name: name.value, zh, en, facts, freshness_us, timestamp, features, place })

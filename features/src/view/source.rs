@@ -33,13 +33,14 @@ use datafusion::{
     functions_window::expr_fn::lead,
     logical_expr::{
         Expr, ExprFunctionExt, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, Volatility, col,
-        utils::split_conjunction,
+        utils::{merge_schema, split_conjunction},
     },
     prelude::SessionContext,
 };
 use tarim_datamart::{Standards, Type, times::SPAN_REMEDY};
 
 use super::{
+    arithmetic::can_overflow,
     origin::{is_member, origins, parts, scans_of},
     read::near_or,
 };
@@ -307,6 +308,7 @@ fn check_node(node: &LogicalPlan, versioned: bool) -> Result<(), Refusal> {
     for expr in node.expressions() {
         check_expr(&expr)?;
     }
+    check_arithmetic(node)?;
     if versioned && !carries_versions_on(node) {
         return Err(Refusal::new(
             format!("the source looks at `{SUPERSEDED_AT}`, which became known later than the row"),
@@ -314,6 +316,18 @@ fn check_node(node: &LogicalPlan, versioned: bool) -> Result<(), Refusal> {
         ));
     }
     Ok(())
+}
+
+/// Refuses what can overflow: in a feature the value is unknown then, but of a row nobody could tell.
+pub(crate) fn check_arithmetic(node: &LogicalPlan) -> Result<(), Refusal> {
+    let scope = merge_schema(&node.inputs());
+    match node.expressions().iter().any(|expr| can_overflow(expr, &scope)) {
+        true => Err(Refusal::new(
+            "`+`, `-` or `*` of integers in a SELECT: where the result is beyond int64, it would be another number",
+            "select the columns as they are and compute in the `sql` of a feature, or compute in floats: CAST(a AS DOUBLE) + b",
+        )),
+        false => Ok(()),
+    }
 }
 
 /// Whether an expression looks at [`SUPERSEDED_AT`].
