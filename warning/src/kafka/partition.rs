@@ -14,7 +14,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
     message::{BorrowedMessage, Header, Headers, OwnedHeaders},
-    producer::{BaseProducer, BaseRecord, Producer},
+    producer::{BaseProducer, BaseRecord, Producer, ProducerContext},
 };
 use tarim_proto::warning::v1::{Alert, DeadLetter};
 use tracing::{info, warn};
@@ -41,9 +41,18 @@ use crate::{
 /// than what its topic still has could not be taken up again after a crash.
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(3600);
 
-/// So long a transaction may be open before the broker gives it up: longer than a commit is asked for.
+/// So long a transaction may be open before the broker gives it up.
 const TRANSACTION: Duration = Duration::from_secs(60);
-const _: () = assert!(TRANSACTION.as_secs() >= 2 * CALL.as_secs());
+
+/// So long room is waited for in the queue of what goes out.
+const ROOM: Duration = Duration::from_secs(10);
+
+/// So long a transaction is asked to be aborted: what takes longer is aborted by the next attempt's producer.
+const ABORT: Duration = Duration::from_secs(10);
+
+// A broker that gives a transaction up takes its producer for one that somebody has replaced, and all partitions would stop. So
+// whatever is waited for (room, then a commit, which takes a call in all, then an abort) ends before, with time left to fill it.
+const _: () = assert!(ROOM.as_secs() + CALL.as_secs() + ABORT.as_secs() < TRANSACTION.as_secs());
 
 /// Why an attempt ends.
 pub enum End {
@@ -388,13 +397,16 @@ impl<'a> Attempt<'a> {
     }
 
     fn put(&self, record: BaseRecord<'_, String, Vec<u8>>, encoding: Encoding) -> Result<(), KafkaError> {
+        let mut full: Option<Instant> = None;
         let header = Header { key: "content-type", value: Some(encoding.content_type()) };
         let mut record = record.headers(OwnedHeaders::new_with_capacity(1).insert(header));
         loop {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
                 // The queue is full: what is in it goes out first.
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
+                    if full.get_or_insert_with(Instant::now).elapsed() < ROOM =>
+                {
                     record = back;
                     self.watched.waiting(|| self.producer.poll(Duration::from_millis(5)));
                 }
@@ -412,21 +424,25 @@ impl<'a> Attempt<'a> {
 
     fn commit_now(&mut self, events: usize, stop: &AtomicBool) -> Result<(), KafkaError> {
         let start = Instant::now();
+        let left = || CALL.saturating_sub(start.elapsed());
         let mut offsets = TopicPartitionList::new();
         offsets.add_partition_offset(&self.settings.events, self.partition, Offset::Offset(self.next))?;
         let group = self.consumer.group_metadata().ok_or(KafkaError::Canceled)?;
-        self.producer.send_offsets_to_transaction(&offsets, &group, CALL)?;
-        // `commit_transaction` would wait in steps of 100 ms for what is still in flight.
-        while self.producer.in_flight_count() > 0 {
-            self.producer.poll(Duration::from_millis(1));
-        }
+        self.producer.send_offsets_to_transaction(&offsets, &group, left())?;
+        settle(&self.producer, left()).inspect_err(|_| {
+            let (partition, records) = (self.partition, self.producer.in_flight_count());
+            warn!(
+                partition,
+                records, "they do not reach their topics: is a partition there without a leader?"
+            );
+        })?;
         loop {
-            match self.producer.commit_transaction(CALL) {
+            match self.producer.commit_transaction(left()) {
                 Ok(()) => break,
-                // It is the same transaction still: asking again is safe, while the broker has not given it up. From then on it
-                // would take this producer for one that somebody has replaced; another attempt finds out what became of it.
+                // It is the same transaction still: asking again is safe, while the broker has not given it up. Then another
+                // attempt finds out what became of it.
                 Err(KafkaError::Transaction(e))
-                    if e.is_retriable() && !stop.load(Ordering::Relaxed) && start.elapsed() < CALL => {}
+                    if e.is_retriable() && !stop.load(Ordering::Relaxed) && !left().is_zero() => {}
                 Err(e) => return Err(e),
             }
         }
@@ -448,8 +464,7 @@ impl<'a> Attempt<'a> {
         let ended = matches!(&error, KafkaError::Transaction(e) if e.is_fatal());
         let error = self.settings.failed(format!("partition {}: {what}", self.partition))(error);
         if !ended && !self.is_fenced() {
-            // If it cannot be aborted here, the next attempt's producer aborts it.
-            let _ = self.watched.waiting(|| self.producer.abort_transaction(CALL));
+            self.watched.waiting(|| abort(&self.producer));
         }
         // Who was fenced may hear of it only now.
         if ended || self.is_fenced() { End::Fatal(error) } else { End::Again(error) }
@@ -458,6 +473,30 @@ impl<'a> Attempt<'a> {
     /// Has somebody else taken the partition over? Another attempt would fence them off in turn, and so on for ever.
     fn is_fenced(&self) -> bool {
         self.producer.client().fatal_error().is_some_and(|(code, _)| is_fencing(code))
+    }
+}
+
+/// Waits until all is out, but no longer than that: `commit_transaction` would wait in steps of 100 ms.
+fn settle<C: ProducerContext>(producer: &BaseProducer<C>, longest: Duration) -> Result<(), KafkaError> {
+    let start = Instant::now();
+    while producer.in_flight_count() > 0 {
+        if start.elapsed() >= longest {
+            return Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut));
+        }
+        producer.poll(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+/// Aborts the transaction, if that can be done soon. The broker is not asked before this producer has heard of everything that is
+/// given up with it: so it is let hear in between.
+fn abort<C: ProducerContext>(producer: &BaseProducer<C>) {
+    let (start, step) = (Instant::now(), Duration::from_millis(100));
+    while let Err(KafkaError::Transaction(e)) = producer.abort_transaction(step) {
+        if !e.is_retriable() || start.elapsed() >= ABORT {
+            return;
+        }
+        producer.poll(Duration::from_millis(1));
     }
 }
 
@@ -564,6 +603,8 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
+    use rdkafka::mocking::{MockCluster, MockCoordinator};
+
     use super::*;
 
     #[test]
@@ -587,6 +628,37 @@ mod tests {
         use RDKafkaErrorCode::{Fatal, Fenced, InvalidProducerEpoch, OutOfOrderSequenceNumber};
         let fencing = [Fenced, InvalidProducerEpoch, OutOfOrderSequenceNumber, Fatal].map(is_fencing);
         assert_eq!(fencing, [true, true, false, false]);
+    }
+
+    /// The leader of a partition that alerts go to is away: a commit that waited for it would outlast its transaction.
+    #[test]
+    fn what_does_not_go_out_is_given_up_in_time() {
+        // The mock knows little of exactly once; of messages that do not arrive it knows enough.
+        let (brokers, coordinator, leader) = (MockCluster::new(2).unwrap(), 1, 2);
+        brokers.create_topic("alerts", 1, 2).unwrap();
+        brokers.partition_leader("alerts", 0, Some(leader)).unwrap();
+        let transactions = MockCoordinator::Transaction("group-events-0".into());
+        brokers.coordinator(transactions, coordinator).unwrap();
+        let settings = Settings { brokers: brokers.bootstrap_servers(), ..Settings::nowhere() };
+        let producer = settings.producer(0).unwrap();
+        producer.init_transactions(CALL).unwrap();
+        let sent = || {
+            producer.begin_transaction().unwrap();
+            producer.send(BaseRecord::<str, str, ()>::to("alerts").key("k").payload("p")).unwrap();
+        };
+        sent();
+        settle(&producer, CALL).unwrap();
+        producer.commit_transaction(CALL).unwrap();
+        brokers.broker_down(leader).unwrap();
+        sent();
+        let timed_out = KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut);
+        assert_eq!(settle(&producer, Duration::from_millis(50)), Err(timed_out));
+        let start = Instant::now();
+        abort(&producer);
+        assert!(start.elapsed() < ABORT, "{:?}", start.elapsed());
+        assert_eq!(producer.in_flight_count(), 0);
+        // It is at an end, and the producer may go on.
+        producer.begin_transaction().unwrap();
     }
 
     #[test]
