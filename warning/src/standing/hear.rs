@@ -20,7 +20,7 @@ use rdkafka::{
 use tarim_features::warnings::Feed;
 
 use super::{
-    record::{self, STAMP},
+    record::{self, STAMP, Stamp},
     view::View,
 };
 use crate::{core::Position, kafka::Quiet};
@@ -141,7 +141,7 @@ fn take(view: &mut View, message: &BorrowedMessage<'_>) {
                          warnings: {what}\n    fix: run a `tarim warn serve` of this release, or put a record with this \
                          key and no payload on this partition"
                     );
-                    view.spoil(at, member, customer);
+                    view.spoil(at, member, customer, stamp.and_then(Stamp::read));
                 }
                 // It is about no customer.
                 None => tracing::error!(topic, partition, offset, "this record is left out: {what}"),

@@ -49,7 +49,7 @@ impl Stamp {
         format!("{}-{}", self.epoch, self.number)
     }
 
-    fn read(text: &[u8]) -> Option<Self> {
+    pub fn read(text: &[u8]) -> Option<Self> {
         let (epoch, number) = str::from_utf8(text).ok()?.split_once('-')?;
         Some(Self { epoch: epoch.parse().ok()?, number: number.parse().ok()? })
     }

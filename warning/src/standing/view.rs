@@ -16,11 +16,19 @@ pub struct View {
     beats: BTreeMap<i32, Beat>,
     /// The epoch of which there is a whole.
     whole: i64,
-    /// Customers whose last word could not be read, and where it stands: while there is one, nothing is known.
-    unreadable: HashMap<(String, String), Position>,
+    /// Customers whose last word could not be read: while there is one, nothing is known.
+    unreadable: HashMap<(String, String), Unreadable>,
     /// Records that were taken and not yet put.
     gathered: Vec<(String, String, Standing)>,
     records: u64,
+}
+
+/// A record that could not be read.
+struct Unreadable {
+    /// Where it stands.
+    at: Position,
+    /// When it was told, if at least that could be read.
+    stamp: Option<Stamp>,
 }
 
 impl View {
@@ -62,8 +70,11 @@ impl View {
     }
 
     /// What was said of a customer cannot be read: nothing is known until something else is said of them.
-    pub fn spoil(&mut self, at: Position, member: &str, customer: &str) {
-        self.unreadable.insert((member.to_owned(), customer.to_owned()), at);
+    pub fn spoil(&mut self, at: Position, member: &str, customer: &str, stamp: Option<Stamp>) {
+        let key = (member.to_owned(), customer.to_owned());
+        // A sender that was replaced may have told it: what was told later is still to be told again.
+        let stamp = stamp.max(self.unreadable.get(&key).and_then(|bad| bad.stamp));
+        self.unreadable.insert(key, Unreadable { at, stamp });
         self.feed.lost();
     }
 
@@ -71,10 +82,13 @@ impl View {
     /// read from its beginning again after each error, and what was said before mends nothing.
     fn mend(&mut self, key: &(String, String), at: Position, stamp: Stamp) {
         let Some(bad) = self.unreadable.get(key) else { return };
-        // A tombstone that was put there by hand is of no sender.
-        let replaced = stamp != Stamp::default() && stamp.epoch < self.whole;
-        let behind = at.partition == bad.partition && at.offset > bad.offset;
-        let newer = self.stamps.get(key).is_some_and(|last| stamp > *last);
+        let last = self.stamps.get(key).copied().max(bad.stamp);
+        // A tombstone that was put there by hand is of no sender. While nothing is whole, a sender that was replaced is told by what
+        // was told before it.
+        let replaced =
+            stamp != Stamp::default() && (stamp.epoch < self.whole || last.is_some_and(|last| stamp < last));
+        let behind = at.partition == bad.at.partition && at.offset > bad.at.offset;
+        let newer = last.is_some_and(|last| stamp > last);
         if !replaced && (behind || newer) {
             self.unreadable.remove(key);
         }
@@ -159,7 +173,7 @@ mod tests {
     fn what_cannot_be_read_is_not_passed_over() {
         let (mut view, warnings) = view();
         take(&mut view, [(0, told("c1", 1, 100, 1)), (0, beat(100, 1)), (1, beat(100, 1))]);
-        view.spoil(Position { partition: 0, offset: 999 }, "001", "c1");
+        view.spoil(Position { partition: 0, offset: 999 }, "001", "c1", None);
         assert_eq!(warnings.of_at("001", "c1", 1), None);
         take(&mut view, [(0, beat(100, 2)), (1, beat(100, 2))]);
         assert_eq!(warnings.of_at("001", "c2", 1), None, "a beat does not mend it");
@@ -192,11 +206,31 @@ mod tests {
         ] {
             let (mut view, warnings) = view();
             take(&mut view, [(0, told("c1", 1, 100, 1)), (0, beat(100, 1)), (1, beat(100, 1))]);
-            view.spoil(at(0, 20), "001", "c1");
+            view.spoil(at(0, 20), "001", "c1", None);
             let said = format!("{record:?} at {partition}/{offset}");
             view.take(at(partition, offset), record);
             view.show();
             assert_eq!(warnings.of_at("001", "c2", 1).is_some(), mends, "{said}");
+        }
+        // The same at the start, before there is a whole: what was told before, the stamp of what could not be read, and what comes
+        // behind it.
+        let stamp = |epoch, number| Some(Stamp { epoch, number });
+        for (before, bad, record, mends) in [
+            (Some(told("c1", 1, 100, 1)), None, told("c1", 2, 99, 9), false),
+            (Some(told("c1", 1, 100, 1)), stamp(100, 5), told("c1", 2, 99, 9), false),
+            (Some(told("c1", 1, 100, 1)), None, told("c1", 2, 100, 6), true),
+            (None, stamp(100, 5), told("c1", 2, 99, 9), false),
+            (None, stamp(100, 5), told("c1", 2, 100, 6), true),
+            (None, stamp(100, 5), empty(0), true),
+            (None, None, told("c1", 2, 100, 6), true),
+        ] {
+            let (mut view, warnings) = view();
+            let said = format!("{record:?} behind {before:?} and {bad:?}");
+            before.into_iter().for_each(|record| view.take(at(0, 10), record));
+            view.spoil(at(0, 20), "001", "c1", bad);
+            view.take(at(0, 21), record);
+            take(&mut view, [(0, beat(100, 1)), (1, beat(100, 1))]);
+            assert_eq!(warnings.of_at("001", "c1", 1).is_some(), mends, "{said}");
         }
     }
 
