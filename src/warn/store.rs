@@ -71,14 +71,10 @@ impl Features {
             Err(StoreError::Empty { .. }) => true,
             current => current.map(|_| false)?,
         };
+        // That there is no store is told of the first rule that reads it; that a generation is gone, of the first one that reads it:
+        // a log that names others by now does not need the one that a unit file named once.
         let known = if none { Known::default() } else { Known::of(&folder) };
-        let version = |named: &Option<String>| match (named, &known.store) {
-            (Some(named), Some(store)) => store.version(named).map(Some),
-            // That there is no store is told of the first rule that reads it.
-            (named, _) => Ok(named.clone()),
-        };
-        let (start, instead) = (version(&self.features)?, version(&self.features_instead)?);
-        Ok(Known { start, instead, ..known })
+        Ok(Known { start: self.features.clone(), instead: self.features_instead.clone(), ..known })
     }
 
     /// What history reads that is run through rules of today: from its beginning the generation that was named, or the current
@@ -92,13 +88,47 @@ impl Features {
         if let (None, Some(store)) = (&known.start, &known.store) {
             known.start = Some(store.current()?);
         }
-        if let Some(version) = &known.start {
-            let as_of = known.rows(book, version)?.and_then(|rows| rows.as_of_us());
-            let as_of = as_of.map_or_else(String::new, |us| format!(", as of {}", Value::Timestamp(us)));
+        if let Some(named) = &known.start
+            && let Some(rows) = known.rows(book, named)?
+        {
+            let version = rows.version();
+            let as_of =
+                rows.as_of_us().map_or_else(String::new, |us| format!(", as of {}", Value::Timestamp(us)));
             eprintln!(
                 "rules read features of generation {version}{as_of}: for earlier events they tell what came later"
             );
         }
         Ok(known)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tarim_features::{row::Dictionary, store::Publication};
+
+    use super::*;
+
+    /// A unit file says `--features 9`: once the log names another one, nobody asks for 9.
+    #[test]
+    fn a_number_whose_generation_is_gone_stops_nobody_who_does_not_read_it() {
+        let scratch = tempfile::tempdir().unwrap();
+        let home = Home::at(&scratch.path().join("home"), scratch.path());
+        let mut publication = Publication::begin(&home.store()).unwrap();
+        let lists = publication.writer(None).unwrap();
+        let lists = lists.finish(&Dictionary::new(), &serde_json::json!({ "lists": [] })).unwrap();
+        publication.put(None, 0, String::new(), lists);
+        publication.commit().unwrap();
+        let named = |name: Option<&str>| name.map(str::to_owned);
+        for (features, features_instead) in [(Some("9"), None), (Some("9"), Some("12")), (None, Some("12"))] {
+            let (features, features_instead) = (named(features), named(features_instead));
+            let asked = Features {
+                store: Store { store: None },
+                features: features.clone(),
+                features_instead: features_instead.clone(),
+            };
+            let known = asked.of_log(&home).unwrap();
+            assert!(known.store.is_some());
+            assert_eq!((known.start, known.instead), (features, features_instead));
+        }
     }
 }

@@ -26,9 +26,10 @@ use crate::{
 pub struct Known {
     /// None: rules must read no features.
     pub store: Option<Arc<KeptGenerations>>,
-    /// The generation that holds before the log names one.
+    /// The generation that holds before the log names one: its version, or its number alone. Whoever reads none of it does not need
+    /// it to be there.
     pub start: Option<String>,
-    /// The generation that is read in the place of one that the log names and the store no longer has.
+    /// The generation that is read in the place of one that the log names and the store no longer has; named as that of the start.
     pub instead: Option<String>,
 }
 
@@ -86,10 +87,26 @@ impl Known {
     /// Gives a worker that begins the rows that its state was left with, or those of the start.
     pub fn begin(&self, worker: &mut Worker) -> Result<(), KnownError> {
         self.check(worker.book())?;
-        match worker.features().map(str::to_owned).or_else(|| self.start.clone()) {
-            Some(version) => self.give(worker, &version),
-            None => Ok(()),
+        match (worker.features().map(str::to_owned), &self.start) {
+            (Some(version), _) => self.give(worker, &version),
+            (None, Some(named)) => self.give_named(worker, named),
+            (None, None) => Ok(()),
         }
+    }
+
+    /// The same for a generation that the log does not name: the worker knows it by its version.
+    fn give_named(&self, worker: &mut Worker, named: &str) -> Result<(), KnownError> {
+        let version = self.store.as_ref().and_then(|store| store.version(named).ok());
+        match (self.rows(worker.book(), named)?, version) {
+            (Some(rows), version) => {
+                let version = version.unwrap_or_else(|| rows.version().to_owned());
+                worker.know(&version, rows);
+            }
+            (None, Some(version)) => worker.know_of(&version),
+            // Nobody reads it, and it is gone.
+            (None, None) => {}
+        }
+        Ok(())
     }
 
     /// From here on the worker reads this generation.
@@ -101,11 +118,12 @@ impl Known {
         Ok(())
     }
 
-    /// The rows that a rulebook reads; None: it reads none.
+    /// The rows that a rulebook reads of a generation, which is named by its version or its number; None: it reads none.
     pub fn rows(&self, book: &WarningBook, version: &str) -> Result<Option<Arc<KeptRows>>, KnownError> {
         self.check(book)?;
         let (Some(by), Some(store)) = (&book.reads().first, &self.store) else { return Ok(None) };
-        let open = |version: &str| store.open(version, book.entities().set(), &book.reads().entities);
+        let open =
+            |named: &str| store.open(&store.version(named)?, book.entities().set(), &book.reads().entities);
         let (by, named) = (Box::new(by.clone()), version.to_owned());
         match (open(version), &self.instead) {
             (Ok(rows), _) => Ok(Some(rows)),

@@ -307,6 +307,31 @@ fn a_generation_that_is_gone_is_told_and_another_one_only_if_asked_for() {
     assert_eq!(gone(&instead).unwrap().features(), Some(first.as_str()), "the log's word stands");
     let instead = Known { instead: Some("9-00000000".into()), ..known.clone() };
     assert!(matches!(gone(&instead), Err(KnownError::Store { .. })));
+    // Of one that was named at the start it is told only to whom nothing was left with another one, by its number as well.
+    let begun = |known: &Known, start: &str| {
+        let (mut worker, known) =
+            (Worker::new(book.clone()), Known { start: Some(start.into()), ..known.clone() });
+        known.begin(&mut worker).map(|()| worker.features().unwrap().to_owned())
+    };
+    let number = |version: &str| version.split_once('-').unwrap().0.to_owned();
+    assert_eq!(begun(&known, &number(&last)).unwrap(), last, "it is known by its version");
+    let error = begun(&known, &number(&first)).unwrap_err().to_string();
+    assert!(
+        error.contains("has no generation 1 (any more)") && error.contains("--features-instead"),
+        "{error}"
+    );
+    for instead in [last.clone(), number(&last)] {
+        let known = Known { instead: Some(instead), ..known.clone() };
+        assert_eq!(begun(&known, &number(&first)).unwrap(), last);
+        assert_eq!(gone(&known).unwrap().features(), Some(first.as_str()), "the log's word stands");
+    }
+    let mut worker = Worker::new(book.clone());
+    store.known.give(&mut worker, &last).unwrap();
+    Known { start: Some(number(&first)), ..known.clone() }.begin(&mut worker).unwrap();
+    assert_eq!(worker.features(), Some(last.as_str()));
+    let mut plain = Worker::new(support::book());
+    Known { start: Some(number(&first)), ..known.clone() }.begin(&mut plain).unwrap();
+    assert_eq!(plain.features(), None, "nobody reads it");
     // The same number, other contents.
     let mut worker = Worker::new(book.clone());
     let other = format!("{}-00000000", last.split_once('-').unwrap().0);
