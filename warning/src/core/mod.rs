@@ -48,7 +48,7 @@ pub use backfill::Backfill;
 pub use foresee::FORESEEN;
 pub use letter::RECORD_MAX;
 pub(crate) use letter::shortened;
-pub(crate) use snapshot::made_with;
+pub(crate) use snapshot::{CHECKSUM, is_whole, made_with};
 pub use snapshot::{SnapshotError, Span};
 pub use worker::Worker;
 

@@ -11,7 +11,7 @@
 //! snapshot is from nothing. Timers are not in it: episodes say when they are over.
 
 use std::{
-    io::{self, Read, Write},
+    io::{self, BufRead, Read, Write},
     sync::Arc,
 };
 
@@ -30,6 +30,9 @@ const RESERVE_MAX: u64 = 1 << 24;
 const STATE_MAX: usize = Sections::BYTES_MAX + 1024;
 /// From nothing.
 const NOTHING: i64 = -1;
+
+/// Said of whatever is not as it was written.
+pub(crate) const CHECKSUM: &str = "its checksum is another one";
 
 /// Why a snapshot is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -131,6 +134,25 @@ pub fn made_with(snapshot: impl Read) -> Result<(String, bool), SnapshotError> {
     Ok((version, input.array::<1>()? == [1]))
 }
 
+/// Whether a snapshot is as it was written, by the checksum at its end.
+pub fn is_whole(snapshot: impl Read) -> io::Result<bool> {
+    let mut input = io::BufReader::with_capacity(PIECE, snapshot);
+    let (mut hash, mut last) = (Crc::new(), Vec::new());
+    loop {
+        let piece = input.fill_buf()?;
+        if piece.is_empty() {
+            break;
+        }
+        last.extend_from_slice(piece);
+        let before = last.len().saturating_sub(size_of::<u32>());
+        hash.update(&last[..before]);
+        last.drain(..before);
+        let taken = piece.len();
+        input.consume(taken);
+    }
+    Ok(last == hash.finalize().to_le_bytes())
+}
+
 impl State {
     /// Puts the states of a snapshot in the place of its customers'.
     fn apply(&mut self, partition: i32, at: i64, snapshot: impl Read) -> Result<i64, SnapshotError> {
@@ -191,7 +213,7 @@ impl State {
         }
         let hash = input.hash();
         if u32::from_le_bytes(input.array()?) != hash {
-            return Err(SnapshotError::Damaged("its checksum is another one"));
+            return Err(SnapshotError::Damaged(CHECKSUM));
         }
         if self.customers.len() as u64 != customers {
             return Err(SnapshotError::Damaged("customers are missing"));

@@ -20,7 +20,7 @@ use tracing::{info, warn};
 
 use super::Settings;
 use crate::{
-    core::{SnapshotError, Span, Worker, made_with},
+    core::{CHECKSUM, SnapshotError, Span, Worker, is_whole, made_with},
     rulebook::WarningBook,
 };
 
@@ -121,7 +121,7 @@ impl Snapshots {
         chain: &[&'f Named],
     ) -> Result<(Worker, i64), (SnapshotError, &'f Named)> {
         let mut begun = *chain.last().expect("a chain has a file");
-        let book = self.in_force(given, &begun.path).map_err(|e| (e, begun))?;
+        let book = self.of_state(given, &begun.path).map_err(|e| (e, begun))?;
         let files = chain.iter().map(|named| {
             begun = named;
             Unopened { path: &named.path, file: None }
@@ -130,17 +130,31 @@ impl Snapshots {
         restored.map_err(|e| (e, begun))
     }
 
-    /// The rulebook of a state, if an event of the log has brought it into force, or if it and the one that was given are
+    /// The rulebook of a state.
+    fn of_state(&self, given: &Arc<WarningBook>, file: &Path) -> Result<Arc<WarningBook>, SnapshotError> {
+        let (version, swapped) = made_with(File::open(file)?)?;
+        match self.in_force(given, &version, swapped) {
+            // What is damaged may name anything.
+            Err(_) if !is_whole(File::open(file)?)? => Err(SnapshotError::Damaged(CHECKSUM)),
+            book => Ok(book?),
+        }
+    }
+
+    /// The rulebook of a version, if an event of the log has brought it into force, or if it and the one that was given are
     /// published ones: from one of those to another leads an event of the log alone. (It may stand there already: whoever
     /// published, swapped and was killed must not read what is before it by what comes behind it.) Else the one that was given.
-    fn in_force(&self, given: &Arc<WarningBook>, file: &Path) -> Result<Arc<WarningBook>, SnapshotError> {
-        let (version, swapped) = made_with(File::open(file)?)?;
+    fn in_force(
+        &self,
+        given: &Arc<WarningBook>,
+        version: &str,
+        swapped: bool,
+    ) -> io::Result<Arc<WarningBook>> {
         let is_published = |version: &str| self.published.join(version).is_dir();
-        let holds = swapped || (is_published(&version) && is_published(given.version()));
+        let holds = swapped || (is_published(version) && is_published(given.version()));
         if version == given.version() || !holds {
             return Ok(given.clone());
         }
-        let book = WarningBook::published(&self.published, &version).map_err(|problems| {
+        let book = WarningBook::published(&self.published, version).map_err(|problems| {
             io::Error::other(format!("rulebook {version}, which is in force, cannot be taken:\n{problems}"))
         })?;
         info!(
@@ -344,6 +358,37 @@ mod tests {
                 fs::copy(&path, &to).unwrap();
             }
         }
+    }
+
+    /// The version of its rulebook stands at the beginning of a snapshot, and the checksum at its end.
+    #[test]
+    fn a_rulebook_that_a_damaged_header_names_is_not_missed() {
+        let rulebook = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rulebook");
+        let book = Arc::new(WarningBook::read(&rulebook).unwrap_or_else(|p| panic!("{p}")));
+        let scratch = tempfile::tempdir().unwrap();
+        let folder = scratch.path().to_path_buf();
+        let published = folder.join("published");
+        let mut snapshots =
+            Snapshots { published, folder, partition: 0, last: None, full_bytes: 0, delta_bytes: 0 };
+        let mut worker = Worker::new(book.clone());
+        snapshots.write(&mut worker, 10).unwrap();
+        // An event of the log has brought it into force.
+        worker.swap(book.clone(), None);
+        snapshots.begin_anew();
+        snapshots.write(&mut worker, 20).unwrap();
+        let file = snapshots.folder.join(Span { from: None, to: 20 }.file_name());
+        let mut bytes = fs::read(&file).unwrap();
+        let version = bytes.windows(64).position(|bytes| bytes == book.version().as_bytes()).unwrap();
+        bytes[version] ^= 1;
+        fs::write(&file, &bytes).unwrap();
+        assert_eq!(snapshots.load(&book, Some(30)).unwrap().1, 10, "what leads past it is as good as ever");
+        // One that was written so is not damaged: somebody has taken its rulebook away.
+        let checksum = bytes.len() - 4;
+        let hash = crc32fast::hash(&bytes[..checksum]);
+        bytes[checksum..].copy_from_slice(&hash.to_le_bytes());
+        fs::write(&file, &bytes).unwrap();
+        let error = snapshots.load(&book, Some(30)).err().unwrap().to_string();
+        assert!(error.contains("which is in force, cannot be taken"), "{error}");
     }
 
     /// Files as they are: the second of three is damaged, and what is written then counts at the next start.
