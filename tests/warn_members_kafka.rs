@@ -116,6 +116,7 @@ fn alerts_go_to_their_members_topics_and_nothing_stops_a_partition() {
     assert!(said.contains("of 3 records 2 cannot be taken") && said.contains("line 2: member: "), "{said}");
     let more = kafka.written(&[moved("005", "early"), Json::from("\u{1}".repeat(150_000))]);
     kafka.ok("send", &["--from", &more, "--unchecked"]);
+    succeeded(kafka.tarim().args(["rulebook", "publish"]).output().unwrap());
     succeeded(kafka.run(&[]));
 
     // What a replay of the history gives, each in its member's topic.
@@ -160,8 +161,20 @@ fn alerts_go_to_their_members_topics_and_nothing_stops_a_partition() {
     assert_eq!(new.len(), 1);
     assert!(new[0]["member"] == "005" && new[0]["rule_id"] == "M-001", "{}", new[0]);
 
+    // Another one is published, nobody swaps, and the host is lost. Elsewhere the log is taken from its beginning, and what comes
+    // behind it, by the rulebooks that the group's commits tell of.
+    fs::write(Path::new(&rulebook).join("warnings/more.toml"), rule.replace("M-001", "M-002")).unwrap();
+    succeeded(kafka.tarim().args(["rulebook", "publish"]).output().unwrap());
+    kafka.ok("send", &["--from", &kafka.written(&[moved("005", "after")])]);
+    let elsewhere = kafka.run(&["--published", "--state", &kafka.desk.path("elsewhere")]);
+    let said = String::from_utf8_lossy(&elsewhere.stderr).into_owned();
+    succeeded(elsewhere);
+    assert!(said.contains("as the log says: `tarim warn swap` brings "), "{said}");
+    let new = kafka.committed("members.alerts.005");
+    assert!(new.iter().all(|alert| alert["rule_id"] == "M-001"), "{new:?}");
+
     // A group without a committed offset on a state of before: of another name, or because Kafka has dropped it.
     let said = failed(kafka.run(&["--group", "forgotten"]));
     assert!(said.contains("--to-offset") && said.contains("another --state"), "{said}");
-    assert_eq!(kafka.committed("members.alerts.005").len(), 1);
+    assert_eq!(kafka.committed("members.alerts.005").len(), new.len());
 }

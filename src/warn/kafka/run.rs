@@ -1,6 +1,7 @@
 //! `tarim warn run`: the pipeline on Kafka.
 
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
@@ -122,7 +123,7 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     if args.tick_s > 0 && !args.until_end {
         running.tick_every(Duration::from_secs(args.tick_s))?;
     }
-    eprintln!("watching {} at {}; rulebook {}", settings.events, settings.brokers, &book.version()[..12]);
+    eprintln!("watching {} at {}", settings.events, settings.brokers);
     for (edges, n) in running.edges() {
         eprintln!("alerts spread along {} edges `{edges}`", HumanCount(*n as u64));
     }
@@ -134,7 +135,18 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
         let bar = ProgressBar::new_spinner().with_style(ProgressStyle::with_template("{spinner} {msg}")?);
         let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let mut loaded = Instant::now();
-        while !running.has_ended() {
+        let mut told = false;
+        loop {
+            let ended = running.has_ended();
+            if !told && let Some(versions) = running.rulebooks() {
+                bar.suspend(|| eprintln!("{}", in_force(&versions, book.version())));
+                told = true;
+            }
+            if ended {
+                break;
+            }
+            bar.set_message(line(&running, started));
+            bar.tick();
             tokio::select! {
                 _ = term.recv() => running.stop(),
                 _ = int.recv() => running.stop(),
@@ -144,8 +156,6 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
                 running.refresh_edges();
                 loaded = Instant::now();
             }
-            bar.set_message(line(&running, started));
-            bar.tick();
         }
         bar.finish_and_clear();
         anyhow::Ok(())
@@ -153,6 +163,18 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let progress = running.ended()?;
     println!("{}", table(progress, started.elapsed()));
     Ok(())
+}
+
+/// Which rulebook holds: not always the one that was given.
+fn in_force(versions: &BTreeSet<String>, given: &str) -> String {
+    let short = |version: &str| version[..version.len().min(12)].to_owned();
+    let held: Vec<String> = versions.iter().map(|version| short(version)).collect();
+    let held = held.join(" and ");
+    if versions.contains(given) {
+        return format!("rulebook {held}");
+    }
+    let given = short(given);
+    format!("rulebook {held}, as the log says: `tarim warn swap` brings {given}, which was given, into force")
 }
 
 fn line(running: &Running, started: Instant) -> String {
@@ -188,4 +210,20 @@ fn table(progress: Progress, taken: Duration) -> Table {
         table.add_row([what.to_owned(), HumanCount(n).to_string()]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rulebook_that_holds_is_told_and_not_the_one_that_was_given() {
+        let (one, other) = ("1".repeat(64), "2".repeat(64));
+        assert_eq!(in_force(&[one.clone()].into(), &one), "rulebook 111111111111");
+        let told = in_force(&[one.clone()].into(), &other);
+        assert!(told.starts_with("rulebook 111111111111, as the log says: `tarim warn swap`"), "{told}");
+        assert!(told.contains("222222222222"), "{told}");
+        // A change is under way.
+        assert_eq!(in_force(&[one, other.clone()].into(), &other), "rulebook 111111111111 and 222222222222");
+    }
 }

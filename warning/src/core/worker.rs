@@ -108,6 +108,11 @@ impl Worker {
         &self.state.book
     }
 
+    /// Whether an event of the log has brought it into force.
+    pub fn is_swapped(&self) -> bool {
+        self.state.swapped
+    }
+
     /// What it has done so far.
     pub fn counts(&self) -> &Counts {
         &self.state.counts

@@ -17,6 +17,9 @@
 //! committed offset, takes the events from there up to the committed offset *silently*, throwing away the alerts,
 //! which are out already, and goes on. The core gives the same alerts for the same events, so what is thrown away is what was sent.
 //!
+//! Which rulebook held from where on goes with the committed offset: a state that is lost is built again by the rulebook that the log
+//! began with, not by the one that was published last.
+//!
 //! The log also names the generation of the online store whose features rules read: after a crash it is opened again, by its version.
 //!
 //! A rulebook that an event of the log brings into force may ask for what the state does not have: it is read from the partition
@@ -32,6 +35,7 @@
 mod check;
 mod ends;
 mod exposition;
+mod held;
 mod history;
 mod partition;
 mod put;

@@ -22,6 +22,7 @@ use tracing::{info, warn};
 use super::{
     CALL, EdgeError, Encoding, Settings,
     ends::Ends,
+    held::Held,
     history::Change,
     quiet::Quiet,
     snapshots::Snapshots,
@@ -74,6 +75,7 @@ pub struct Attempt<'a> {
     spreader: Spreader,
     worker: Worker,
     snapshots: Snapshots,
+    held: Held,
     out: Outbox,
     tally: Tally,
     /// Offset of the next event, and the first one whose alerts are not out yet.
@@ -103,7 +105,7 @@ impl<'a> Attempt<'a> {
             ends.join(partition, stop);
         }
         let consumer = settings.consumer()?;
-        let committed = settings.committed(&consumer, partition)?;
+        let (committed, mut held) = settings.committed(&consumer, partition)?;
         let (first, _) = consumer
             .fetch_watermarks(&settings.events, partition, CALL)
             .map_err(settings.failed("cannot ask for the first offset"))?;
@@ -125,8 +127,13 @@ impl<'a> Attempt<'a> {
                 at,
             });
         }
+        let partitions = settings.partition_count()?;
+        let began = match committed {
+            Some(_) => held.at(first).map(str::to_owned),
+            None => settings.held_by_others(partition, partitions)?,
+        };
         let (mut worker, mut at) = snapshots
-            .load(book, committed)
+            .load(book, committed, began.as_deref())
             .map_err(snapshot_failed(snapshots.folder().to_path_buf().as_path()))?;
         if at < first {
             // Without any state there is nothing that could lack them.
@@ -138,6 +145,7 @@ impl<'a> Attempt<'a> {
             }
             at = first;
         }
+        held.go_on(at, worker.book().version(), worker.is_swapped());
         settings.ensure_topics(worker.book())?;
         worker.forget_before(first);
         settings.known.begin(&mut worker)?;
@@ -146,7 +154,6 @@ impl<'a> Attempt<'a> {
             .add_partition_offset(&settings.events, partition, Offset::Offset(at))
             .and_then(|()| consumer.assign(&assignment))
             .map_err(settings.failed("cannot read the partition"))?;
-        let partitions = settings.partition_count()?;
         worker.set_places(Places::new(settings.partitioner, partitions));
         let spreader = Spreader::new(settings, worker.book(), partitions)?;
         let live_from = committed.unwrap_or(at);
@@ -165,6 +172,7 @@ impl<'a> Attempt<'a> {
             spreader,
             worker,
             snapshots,
+            held,
             out: Outbox::default(),
             tally: Tally::default(),
             next: at,
@@ -319,6 +327,7 @@ impl<'a> Attempt<'a> {
         if made {
             self.settings.ensure_topics(self.worker.book())?;
             self.snapshots.begin_anew();
+            self.held.hold(self.next, self.worker.book().version());
             self.spreader.change(self.settings, self.worker.book())?;
             self.tell_what_holds();
         }
@@ -427,6 +436,8 @@ impl<'a> Attempt<'a> {
         let left = || CALL.saturating_sub(start.elapsed());
         let mut offsets = TopicPartitionList::new();
         offsets.add_partition_offset(&self.settings.events, self.partition, Offset::Offset(self.next))?;
+        let committed = offsets.find_partition(&self.settings.events, self.partition);
+        committed.expect("it was added").set_metadata(self.held.to_string());
         let group = self.consumer.group_metadata().ok_or(KafkaError::Canceled)?;
         self.producer.send_offsets_to_transaction(&offsets, &group, left())?;
         settle(&self.producer, left()).inspect_err(|_| {
@@ -566,28 +577,57 @@ impl Settings {
     }
 
     pub(super) fn consumer(&self) -> Result<BaseConsumer<Quiet>, EdgeError> {
+        // An event whose transaction was aborted never happened.
+        self.consumer_of("read_committed")
+    }
+
+    fn consumer_of(&self, isolation: &str) -> Result<BaseConsumer<Quiet>, EdgeError> {
         let mut config = self.client();
         config
             .set("group.id", &self.group)
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("enable.partition.eof", "true")
-            // An event whose transaction was aborted never happened.
-            .set("isolation.level", "read_committed")
+            .set("isolation.level", isolation)
             .set("auto.offset.reset", "error")
             // An event that is there is not waited for; how long the broker waits for one decides how late it is told.
             .set("fetch.wait.max.ms", "20");
         config.create_with_context(Quiet).map_err(self.failed("cannot make a consumer"))
     }
 
-    /// The first offset that is not committed; None: nothing ever was.
-    fn committed(&self, consumer: &BaseConsumer<Quiet>, partition: i32) -> Result<Option<i64>, EdgeError> {
+    /// The first offset that is not committed, None: nothing ever was; and which rulebook held before.
+    fn committed(
+        &self,
+        consumer: &BaseConsumer<Quiet>,
+        partition: i32,
+    ) -> Result<(Option<i64>, Held), EdgeError> {
         let mut asked = TopicPartitionList::new();
         asked.add_partition(&self.events, partition);
         let failed = || self.failed("cannot ask for the committed offset");
         let told = consumer.committed_offsets(asked, CALL).map_err(failed())?;
-        let told = told.elements().first().map(|e| (e.error(), e.offset()));
-        committed(told).map_err(failed())
+        let told = told.elements();
+        let held = told.first().map_or_else(Held::default, |e| Held::read(e.metadata()));
+        let offset = committed(told.first().map(|e| (e.error(), e.offset()))).map_err(failed())?;
+        Ok((offset, held))
+    }
+
+    /// What a partition begins with of which nothing is committed: its group may be at work, by a rulebook that was published before
+    /// the one that is given.
+    fn held_by_others(&self, partition: i32, partitions: i32) -> Result<Option<String>, EdgeError> {
+        let mut asked = TopicPartitionList::new();
+        for other in (0..partitions).filter(|other| *other != partition) {
+            asked.add_partition(&self.events, other);
+        }
+        if asked.count() == 0 {
+            return Ok(None);
+        }
+        let failed = || self.failed("cannot ask for what the group has committed");
+        // Their transactions may be open at any time, and are not waited for.
+        let consumer = self.consumer_of("read_uncommitted")?;
+        let told = consumer.committed_offsets(asked, CALL).map_err(failed())?;
+        let held = told.elements().into_iter().map(|e| e.error().map(|()| Held::read(e.metadata())));
+        let held: Vec<Held> = held.collect::<Result<_, _>>().map_err(failed())?;
+        Ok(Held::by_others(held))
     }
 
     /// Partitions of the topic of events.

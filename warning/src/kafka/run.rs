@@ -1,6 +1,7 @@
 //! All partitions, a thread each.
 
 use std::{
+    collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, OnceLock,
@@ -176,6 +177,13 @@ impl Running {
         &self.edges
     }
 
+    /// Versions of the rulebooks that hold: of one, unless a change is under way. None: not all partitions have begun.
+    pub fn rulebooks(&self) -> Option<BTreeSet<String>> {
+        let held = self.partitions.iter().map(|p| p.watched.named().rulebook.clone());
+        let held: BTreeSet<String> = held.collect();
+        (!held.contains("")).then_some(held)
+    }
+
     /// Loads the edges anew, in the background.
     pub fn refresh_edges(&self) {
         if let Some(network) = &self.network {
@@ -305,6 +313,21 @@ mod tests {
         assert!(!running.has_ended(), "it may be writing its state");
         go.send(()).unwrap();
         running.ended().unwrap();
+    }
+
+    #[test]
+    fn what_holds_is_told_once_all_have_begun() {
+        let mut running = running(Settings::nowhere());
+        let rulebook = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rulebook");
+        let book = WarningBook::read(&rulebook).unwrap_or_else(|p| panic!("{p}"));
+        for number in 0..2 {
+            let thread = thread::spawn(|| Ok(()));
+            running.partitions.push(Partition { number, watched: Arc::default(), thread });
+        }
+        running.partitions[1].watched.holds(&book, None);
+        assert_eq!(running.rulebooks(), None);
+        running.partitions[0].watched.holds(&book, None);
+        assert_eq!(running.rulebooks(), Some([book.version().to_owned()].into()));
     }
 
     #[test]

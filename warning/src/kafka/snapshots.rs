@@ -76,8 +76,14 @@ impl Snapshots {
     }
 
     /// The latest state that is not ahead of the committed offset, and the offset of the first event that it lacks. A
-    /// snapshot that cannot be taken is passed over, with a word in the log: the events before it are taken again.
-    pub fn load(&mut self, book: &Arc<WarningBook>, committed: Option<i64>) -> io::Result<(Worker, i64)> {
+    /// snapshot that cannot be taken is passed over, with a word in the log: the events before it are taken again. Without any
+    /// the state begins with the rulebook that the log `began` with, if that is known.
+    pub fn load(
+        &mut self,
+        book: &Arc<WarningBook>,
+        committed: Option<i64>,
+        began: Option<&str>,
+    ) -> io::Result<(Worker, i64)> {
         let committed = committed.unwrap_or(0);
         let files = self.files()?;
         let mut damaged = Vec::new();
@@ -111,7 +117,8 @@ impl Snapshots {
             }
         }
         self.last = None;
-        Ok((Worker::new(book.clone()), 0))
+        let began = began.map_or_else(|| Ok(book.clone()), |version| self.in_force(book, version, false))?;
+        Ok((Worker::new(began), 0))
     }
 
     /// With the rulebook that is in force. An error comes with the file that cannot be taken.
@@ -152,6 +159,13 @@ impl Snapshots {
         let is_published = |version: &str| self.published.join(version).is_dir();
         let holds = swapped || (is_published(version) && is_published(given.version()));
         if version == given.version() || !holds {
+            if version != given.version() && is_published(given.version()) {
+                let (partition, given) = (self.partition, given.version());
+                warn!(
+                    partition,
+                    version, given, "what held is not published, and what was given holds instead"
+                );
+            }
             return Ok(given.clone());
         }
         let book = WarningBook::published(&self.published, version).map_err(|problems| {
@@ -335,7 +349,7 @@ mod tests {
         let mut worker = Worker::new(first.clone());
         snapshots("state").write(&mut worker, 10).unwrap();
         let taken = |given: &Arc<WarningBook>| {
-            let (worker, at) = snapshots("state").load(given, Some(20)).unwrap();
+            let (worker, at) = snapshots("state").load(given, Some(20), None).unwrap();
             (worker.book().version().to_owned(), at)
         };
         // It has one rule more: its author begins anew.
@@ -346,6 +360,22 @@ mod tests {
         fs::rename(path("second"), path("published").join(second.version())).unwrap();
         assert_eq!(taken(&second), (first.version().to_owned(), 10));
         assert_eq!(taken(&first), (first.version().to_owned(), 10));
+        // The host is lost, and its folder with it: what the log began with is told by the group's commit.
+        let lost = |given: &Arc<WarningBook>, began: Option<&str>| {
+            let (worker, at) = snapshots("elsewhere").load(given, Some(20), began).unwrap();
+            assert_eq!(at, 0);
+            worker.book().version().to_owned()
+        };
+        assert_eq!(lost(&second, Some(first.version())), first.version());
+        assert_eq!(lost(&second, None), second.version(), "an earlier release did not tell it");
+        // A text is what its author wants to see at work; what is no longer published can hold nowhere.
+        let text = written("text", &rule("A_TEXT"));
+        assert_eq!(lost(&text, Some(first.version())), text.version());
+        assert_eq!(lost(&second, Some(text.version())), second.version());
+        // One that is there and cannot be read is no reason to begin with another.
+        fs::remove_dir_all(path("published").join(first.version()).join("warnings")).unwrap();
+        let error = snapshots("elsewhere").load(&second, Some(20), Some(first.version())).err().unwrap();
+        assert!(error.to_string().contains(first.version()), "{error}");
     }
 
     fn copy(from: &Path, to: &Path) {
@@ -381,13 +411,17 @@ mod tests {
         let version = bytes.windows(64).position(|bytes| bytes == book.version().as_bytes()).unwrap();
         bytes[version] ^= 1;
         fs::write(&file, &bytes).unwrap();
-        assert_eq!(snapshots.load(&book, Some(30)).unwrap().1, 10, "what leads past it is as good as ever");
+        assert_eq!(
+            snapshots.load(&book, Some(30), None).unwrap().1,
+            10,
+            "what leads past it is as good as ever"
+        );
         // One that was written so is not damaged: somebody has taken its rulebook away.
         let checksum = bytes.len() - 4;
         let hash = crc32fast::hash(&bytes[..checksum]);
         bytes[checksum..].copy_from_slice(&hash.to_le_bytes());
         fs::write(&file, &bytes).unwrap();
-        let error = snapshots.load(&book, Some(30)).err().unwrap().to_string();
+        let error = snapshots.load(&book, Some(30), None).err().unwrap().to_string();
         assert!(error.contains("which is in force, cannot be taken"), "{error}");
     }
 
@@ -409,7 +443,7 @@ mod tests {
             }
         };
         let mut snapshots = opened();
-        let (mut worker, at) = snapshots.load(&book, None).unwrap();
+        let (mut worker, at) = snapshots.load(&book, None, None).unwrap();
         assert_eq!((at, snapshots.latest().unwrap()), (0, None));
         for to in [10, 20, 30] {
             snapshots.write(&mut worker, to).unwrap();
@@ -419,9 +453,9 @@ mod tests {
         *bytes.last_mut().unwrap() ^= 1;
         fs::write(&damaged, bytes).unwrap();
         let mut snapshots = opened();
-        let (mut worker, at) = snapshots.load(&book, Some(40)).unwrap();
+        let (mut worker, at) = snapshots.load(&book, Some(40), None).unwrap();
         assert_eq!((at, snapshots.latest().unwrap()), (10, Some(30)));
         snapshots.write(&mut worker, 40).unwrap();
-        assert_eq!(opened().load(&book, Some(40)).unwrap().1, 40);
+        assert_eq!(opened().load(&book, Some(40), None).unwrap().1, 40);
     }
 }
