@@ -136,6 +136,29 @@ fn the_desk_tells_prometheus_how_it_is() {
     assert!(said.contains("--metrics 0.0.0.0:0 is not a loopback address"), "{said}");
 }
 
+/// A desk that pushes nothing reads of a rulebook who its members are, and without one calls nobody unknown.
+#[test]
+fn a_member_without_warnings_is_no_stranger() {
+    let desk = Desk::new();
+    let alerts = desk.path("alerts.ndjson");
+    let alert = serde_json::json!({ "alert_id": "0".repeat(31) + "1", "member": "001", "customer_id": "c1",
+        "rule_id": "R", "level": "red", "raised_at": "2026-01-01T00:00:00Z" });
+    std::fs::write(&alerts, format!("{alert}\n")).unwrap();
+    let asked = |member: &str| {
+        let server = desk.serve(&["--no-pushes", "--alerts-file", &alerts]);
+        let output = server.output(&["list", "--member", member]);
+        assert!(server.terminate().contains("stopped: "));
+        (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+    };
+    let (code, said) = asked("002");
+    assert!(code == Some(0) && said.contains("0 warnings"), "{said}");
+    desk.ok(&["rulebook", "publish"]);
+    let (code, said) = asked("002");
+    assert!(code == Some(0) && said.contains("0 warnings"), "{said}");
+    let (code, said) = asked("099");
+    assert!(code == Some(1) && said.contains("there are 001, 002, 003, 004\n    fix: "), "{said}");
+}
+
 /// A day at the desk, by a clock that stands still while it is served.
 #[test]
 fn account_managers_are_told_at_once_in_digests_and_of_what_nobody_looks_into() {

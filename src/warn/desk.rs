@@ -261,7 +261,10 @@ const NAMES: usize = 20;
 fn known(flag: &str, name: &str, others: &[String]) -> anyhow::Result<()> {
     match there_are(others) {
         None => Ok(()),
-        Some(others) => bail!("{flag} {name}: the desk does not know it; {others}"),
+        Some(others) => bail!(
+            "{flag} {name}: the desk does not know it; {others}\n    \
+             fix: correct the name; if a rulebook has brought it since `tarim warn serve` was started, start that again"
+        ),
     }
 }
 

@@ -41,6 +41,16 @@ pub fn read(home: &Home, published: bool) -> anyhow::Result<Told> {
     Ok(Told { policy, source, members: book.members().to_vec() })
 }
 
+/// Of a desk that pushes nothing: the members of the published rulebook. Where there is none, any name may be a member's.
+pub fn members(home: &Home) -> Told {
+    let read = || anyhow::Ok(WarningBook::read(&home.rulebook_of(true)?)?.members().to_vec());
+    let members = read().unwrap_or_else(|e| {
+        tracing::info!("who the members are is not known: {e:#}");
+        Vec::new()
+    });
+    Told { members, ..Told::default() }
+}
+
 /// Asks the datamart as it is now. Without a query nobody has an account manager.
 pub async fn load(source: Option<&Source>) -> anyhow::Result<Managers> {
     let Some(Source { datamart, standards, sql }) = source else { return Ok(Managers::default()) };

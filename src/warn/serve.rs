@@ -75,7 +75,7 @@ pub struct Args {
     /// Topic of pushes
     #[arg(long, default_value = "tarim.pushes", value_name = "TOPIC")]
     pushes: String,
-    /// Push nothing, whatever the rulebook says, which is then not read
+    /// Push nothing, whatever the rulebook says; of the published one, if there is one, only the members are read then
     #[arg(long)]
     no_pushes: bool,
     /// Take the published rulebook instead of the text
@@ -159,7 +159,7 @@ pub fn run(home: &Home, args: Args) -> anyhow::Result<()> {
     let state = args.state.clone().unwrap_or_else(|| home.warnings().join("ledger"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let Told { policy, source, members } = match args.no_pushes {
-        true => Told::default(),
+        true => managers::members(home),
         false => managers::read(home, args.published)?,
     };
     let pushing = match policy {

@@ -236,6 +236,11 @@ async fn who_asks_for_a_member_that_nobody_knows_is_told_who_is_known() {
         assert_eq!(told.known_members, known, "{member}");
     }
     served.end().await;
+    // Without a rulebook a member of whom there is no warning yet may be one all the same.
+    let mut served = Served::on(folder.path()).await;
+    let told = served.client.list_warnings(list("003")).await.unwrap().into_inner();
+    assert_eq!(told.known_members, [""; 0]);
+    served.end().await;
 }
 
 #[tokio::test]

@@ -127,10 +127,10 @@ impl Rpc {
         Ok(Response::new(self.read(move |view| convert::warning(&found, view)).await?))
     }
 
-    /// All members, if this is none; else none.
+    /// All members, if this is none; else none. Who was not told of members cannot say that one is none.
     fn members_but(&self, member: &str) -> Vec<String> {
-        let of_rulebook = self.members.iter().any(|code| code == member);
-        if of_rulebook || self.ledger.view().has(member) {
+        let may_be = self.members.is_empty() || self.members.iter().any(|code| code == member);
+        if may_be || self.ledger.view().has(member) {
             return Vec::new();
         }
         let named = self.members.iter().cloned().chain(self.ledger.view().members());

@@ -27,7 +27,7 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// What time it is when a change is made.
     pub clock: Clock,
-    /// Codes of the rulebook's members; none: only those are known of whom there are warnings.
+    /// Codes of the rulebook's members; none: nobody has said, and any code may be a member's.
     pub members: Vec<String>,
     /// Calls that are in flight at once; one more is refused.
     pub max_in_flight: usize,
