@@ -30,6 +30,11 @@ pub(super) fn checked(expr: Expr, scope: &DFSchema, overflows: &mut Vec<Expr>) -
     if all_fit && ty == DataType::Int64 {
         return Ok(expr);
     }
+    let is_constant =
+        expr.column_refs().is_empty() && !expr.exists(|e| Ok(matches!(e, Expr::AggregateFunction(_))))?;
+    if !all_fit && is_constant {
+        return plan_err!("`{expr}` is beyond the integers (int64)");
+    }
     let to = if all_fit { DataType::Int64 } else { DECIMAL };
     let operand = |e: Expr| -> Result<Expr> {
         let e = if e.get_type(scope)? == ty { e } else { cast(e, ty.clone()) };
@@ -45,9 +50,6 @@ pub(super) fn checked(expr: Expr, scope: &DFSchema, overflows: &mut Vec<Expr>) -
     };
     if all_fit {
         return Ok(exact);
-    }
-    if exact.column_refs().is_empty() && !exact.exists(|e| Ok(matches!(e, Expr::AggregateFunction(_))))? {
-        return plan_err!("`{exact}` is beyond the integers (int64)");
     }
     overflows.push(is_no_int64(exact.clone()));
     Ok(try_cast(exact, DataType::Int64))
