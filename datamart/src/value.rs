@@ -182,7 +182,7 @@ impl ValueRef<'_> {
 
     /// Whether a date or a time is of the years 0 to 9999; what is none is no date that anybody meant, and calendars do not
     /// reach as far as the types do. An offset may carry a time over into the next day.
-    pub(crate) fn is_of_calendar(self) -> bool {
+    pub fn is_of_calendar(self) -> bool {
         match self {
             ValueRef::Date32(days) => CALENDAR.contains(&days.into()),
             ValueRef::Timestamp(us) => {

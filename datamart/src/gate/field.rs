@@ -75,13 +75,18 @@ impl Field {
     }
 
     /// Lets a number, a date or a time through, or says that it is out of range. What is no finite number is out
-    /// of every range, and comparisons do not tell.
+    /// of every range, and comparisons do not tell; what no calendar has cannot even be written down.
     pub(crate) fn check_range(&self, value: ValueRef<'_>, broken: &mut Vec<Broken>) {
-        if let ValueRef::Float64(x) = value
-            && !x.is_finite()
-        {
-            broken.push(self.broken(rules::TYPE, || format!("{x} is not a finite number")));
-            return;
+        match value {
+            ValueRef::Float64(x) if !x.is_finite() => {
+                broken.push(self.broken(rules::TYPE, || format!("{x} is not a finite number")));
+                return;
+            }
+            value if !value.is_of_calendar() => {
+                broken.push(self.not_of_calendar(value));
+                return;
+            }
+            _ => {}
         }
         let below = |min: &&Value| order_refs(value, min.as_ref()).is_some_and(|o| o.is_lt());
         let above = |max: &&Value| order_refs(value, max.as_ref()).is_some_and(|o| o.is_gt());
@@ -119,7 +124,7 @@ impl Field {
         self.broken(rules::TYPE, || format!("{} is not {what}", self.quoted(text)))
     }
 
-    /// For a date or a time of a file that no calendar has.
+    /// For a date or a time that no calendar has.
     pub(crate) fn not_of_calendar(&self, value: ValueRef<'_>) -> Broken {
         self.broken(rules::TYPE, || format!("{} is not of the years 0 to 9999", self.shown(value)))
     }

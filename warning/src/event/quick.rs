@@ -1,7 +1,7 @@
 //! The short way through the gate: what nearly every value passes, told without asking the standard. What does not pass it here
 //! goes the long way, where every rule that it breaks is found and named.
 
-use tarim_datamart::{Field, Type, Value};
+use tarim_datamart::{Field, Type, Value, ValueRef};
 use tarim_features::row::{Layout, RowBuilder};
 
 use super::Raw;
@@ -65,7 +65,9 @@ impl Quick {
             }
             (Quick::Codes(codes), Raw::Text(text)) => set_code(codes, text.as_bytes(), column, builder),
             (Quick::Codes(codes), Raw::Bytes(text)) => set_code(codes, text, column, builder),
-            (Quick::Time, Raw::Int(us)) => builder.set_timestamp(column, us).is_ok(),
+            (Quick::Time, Raw::Int(us)) if ValueRef::Timestamp(us).is_of_calendar() => {
+                builder.set_timestamp(column, us).is_ok()
+            }
             _ => false,
         }
     }

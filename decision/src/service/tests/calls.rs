@@ -71,6 +71,7 @@ async fn a_mistake_is_told_with_its_field() {
     let served = bank.serve(&Power::default()).await;
     let good = || request("r", "c1", []);
     let with = |name: &str, kind| request("r", "c1", [(name, kind)]);
+    let year_10_001 = prost_types::Timestamp { seconds: 253_450_000_000, nanos: 0 };
     let mut wrong = vec![
         ("request_id", DecisionRequest { request_id: String::new(), ..good() }),
         ("request_id", DecisionRequest { request_id: "号".repeat(65), ..good() }),
@@ -86,6 +87,7 @@ async fn a_mistake_is_told_with_its_field() {
         ("application.id_number", with("id_number", text("450103199001011234"))),
         ("application.birth", with("birth", text("31.01.1990"))),
         ("application.income", with("income", Kind::DoubleValue(f64::NAN))),
+        ("application.signed_at", with("signed_at", Kind::TimestampValue(year_10_001))),
         ("application.urgent", with("urgent", Kind::IntValue(1))),
         ("application.customer_id", with("customer_id", text(&"c".repeat(33)))),
     ];
