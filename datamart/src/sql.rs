@@ -7,8 +7,11 @@ use std::{
 
 use arrow::datatypes::{DataType, Schema};
 use datafusion::{
-    common::{DFSchema, DataFusionError},
-    physical_expr::PhysicalExpr,
+    common::{
+        DFSchema, DataFusionError,
+        tree_node::{Transformed, TransformedResult, TreeNode},
+    },
+    physical_expr::{PhysicalExpr, expressions::BinaryExpr},
     prelude::SessionContext,
     sql::{
         parser::DFParser,
@@ -38,11 +41,23 @@ pub(crate) fn expression(sql: &str, schema: &Schema) -> Result<Compiled, String>
     let compile = || {
         let names = DFSchema::try_from(schema.clone())?;
         let expr = times::coerce(FUNCTIONS.parse_sql_expr(sql, &names)?, &names)?;
-        let expr = FUNCTIONS.create_physical_expr(expr, &names)?;
+        let expr = checked(FUNCTIONS.create_physical_expr(expr, &names)?)?;
         let ty = expr.data_type(schema)?;
         Ok(Compiled { expr, ty })
     };
     compile().map_err(|e: DataFusionError| explain(&e))
+}
+
+/// The same, but `+`, `-` and `*` of integers whose result no integer holds fail. DataFusion's wrap around: an amount of fen
+/// would be another one, and nobody would know.
+fn checked(expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
+    let checked = expr.transform_up(|expr| {
+        Ok(match expr.downcast_ref::<BinaryExpr>() {
+            Some(binary) => Transformed::yes(Arc::new(binary.clone().with_fail_on_overflow(true))),
+            None => Transformed::no(expr),
+        })
+    });
+    checked.data()
 }
 
 /// Whether a text is one SQL expression, whatever its names mean; else says what is wrong.
