@@ -13,7 +13,7 @@ use tarim_datamart::{ValueRef, value::date_digits};
 
 use crate::{
     convert,
-    engine::Judged,
+    engine::{Judged, JudgedFacts},
     outcome::{Score, Stage},
     policy::{Facts, Finding, Line, Logic, Show, Source, Told, What, Words, possible, shown, told},
 };
@@ -42,16 +42,17 @@ pub fn encode_decision(judged: &Judged<'_>, heading: &Heading<'_>, out: &mut Vec
             number(2, convert::wire_outcome(outcome).into(), out);
         });
     }
+    let facts = judged.facts();
     for line in judged.lines() {
         match line {
-            Line::Found(finding) => found(6, judged, finding, out),
+            Line::Found(finding) => found(6, judged, &facts, finding, out),
             Line::Bare(told) => message(6, 0, out, |out| head(&told, out)),
         }
     }
     for reason in judged.exposure_reasons() {
         encoding::message::encode(6, &convert::wire_reason(&reason), out);
     }
-    if let Some(Score { points, pd, grade }) = judged.score() {
+    if let Some(Score { points, pd, grade }) = judged.score(&facts) {
         encoding::double::encode(7, &points, out);
         text(8, [&grade, "", ""], out);
         encoding::double::encode(9, &pd, out);
@@ -142,7 +143,7 @@ impl Shown {
 }
 
 /// A reason of what a step found.
-fn found(tag: u32, judged: &Judged<'_>, finding: &Finding, out: &mut Vec<u8>) {
+fn found(tag: u32, judged: &Judged<'_>, facts: &JudgedFacts<'_>, finding: &Finding, out: &mut Vec<u8>) {
     let heads = &judged.plan().steps[finding.step].step.heads;
     let Head { bytes, names, shown } = &heads.all[heads.number(finding.what)];
     let (head, mut names) = bytes.split_at(*names);
@@ -154,11 +155,11 @@ fn found(tag: u32, judged: &Judged<'_>, finding: &Finding, out: &mut Vec<u8>) {
             names = rest;
             match *source {
                 Source::Column { relation, column } => {
-                    let (known, stale) = judged.column(relation, column);
+                    let (known, stale) = facts.column(relation, column);
                     named_value(7, name, known, stale, out);
                 }
                 Source::Expr(id) => {
-                    named_value(7, name, judged.expr(finding.step, id).as_ref(), false, out);
+                    named_value(7, name, facts.expr(finding.step, id).as_ref(), false, out);
                 }
             }
         }

@@ -77,9 +77,16 @@ impl Judged<'_> {
         lines(&self.verdict, self.findings())
     }
 
+    /// What it was made from, opened once: reasons show dozens of values of the same few rows.
+    pub fn facts(&self) -> JudgedFacts<'_> {
+        let mut rows = Rows::new();
+        add_rows(self.rulebook, self.inputs, &mut rows).expect("what was judged by could be read");
+        JudgedFacts { judged: self, rows }
+    }
+
     /// The score, if it was asked for and is known.
-    pub fn score(&self) -> Option<Score> {
-        score(self.plan, self.call, self)
+    pub fn score(&self, facts: &JudgedFacts<'_>) -> Option<Score> {
+        score(self.plan, self.call, facts)
     }
 
     /// Reasons that exposure limits give; they stand behind all others.
@@ -116,7 +123,7 @@ impl Judged<'_> {
 
     /// Puts it into words.
     pub fn tell(&self) -> Decision {
-        let mut decision = tell(self.plan, self.call, &self.verdict, self.findings(), self);
+        let mut decision = tell(self.plan, self.call, &self.verdict, self.findings(), &self.facts());
         decision.reasons.extend(self.exposure_reasons());
         decision.reservation = self.reservation().cloned();
         decision
@@ -192,20 +199,27 @@ fn add_rows<'a>(rulebook: &'a Rulebook, inputs: &'a Inputs, rows: &mut Rows<'a>)
     Ok(())
 }
 
-impl Facts for Judged<'_> {
+/// What a decision was made from: rows that were given, results of steps, expressions.
+pub struct JudgedFacts<'a> {
+    judged: &'a Judged<'a>,
+    rows: Rows<'a>,
+}
+
+impl Facts for JudgedFacts<'_> {
     fn column(&self, relation: usize, column: usize) -> (ValueRef<'_>, bool) {
-        if let Some(given) = self.rulebook.given().get(relation) {
-            let row = self.inputs.row(relation, given).expect("what was judged by could be read");
+        if let Some(row) = self.rows.get(relation) {
             return (row.get_ref(column), row.is_stale(column));
         }
+        let Judged { rulebook, work, results, .. } = self.judged;
         // A result of a step that was not run is NULL.
-        let out = left(self.work, &self.results[relation]).get(column).copied().unwrap_or_default();
-        (out.value(self.rulebook.texts()), false)
+        let out = left(work, &results[relation]).get(column).copied().unwrap_or_default();
+        (out.value(rulebook.texts()), false)
     }
 
     fn expr(&self, step: usize, id: ExprId) -> Value {
-        let part = self.course.steps.iter().position(|s| s.step == step);
+        let Judged { course, registers, .. } = self.judged;
+        let part = course.steps.iter().position(|s| s.step == step);
         let part = part.expect("a finding is of a step that ran");
-        self.registers.answers(&self.course.program, part).value(id)
+        registers.answers(&course.program, part).value(id)
     }
 }

@@ -41,7 +41,7 @@ use tarim_features::{
 pub(crate) use self::intake::{Intake, Origin};
 pub use self::{
     build::InputsBuilder,
-    course::{DecisionScratch, Judged},
+    course::{DecisionScratch, Judged, JudgedFacts},
     encode::DecodeError,
     exposed::{Exposed, Short, Unexposed},
     field_errors::{FieldError, FieldErrors},
