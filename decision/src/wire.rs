@@ -45,14 +45,14 @@ pub fn encode_decision(judged: &Judged<'_>, heading: &Heading<'_>, out: &mut Vec
     let facts = judged.facts();
     for line in judged.lines() {
         match line {
-            Line::Found(finding) => found(6, judged, &facts, finding, out),
+            Line::Found(finding) => found(6, &facts, finding, out),
             Line::Bare(told) => message(6, 0, out, |out| head(&told, out)),
         }
     }
     for reason in judged.exposure_reasons() {
         encoding::message::encode(6, &convert::wire_reason(&reason), out);
     }
-    if let Some(Score { points, pd, grade }) = judged.score(&facts) {
+    if let Some(Score { points, pd, grade }) = facts.score() {
         encoding::double::encode(7, &points, out);
         text(8, [&grade, "", ""], out);
         encoding::double::encode(9, &pd, out);
@@ -143,8 +143,8 @@ impl Shown {
 }
 
 /// A reason of what a step found.
-fn found(tag: u32, judged: &Judged<'_>, facts: &JudgedFacts<'_>, finding: &Finding, out: &mut Vec<u8>) {
-    let heads = &judged.plan().steps[finding.step].step.heads;
+fn found(tag: u32, facts: &JudgedFacts<'_>, finding: &Finding, out: &mut Vec<u8>) {
+    let heads = &facts.plan().steps[finding.step].step.heads;
     let Head { bytes, names, shown } = &heads.all[heads.number(finding.what)];
     let (head, mut names) = bytes.split_at(*names);
     // Each value is at least its name, what stands before it, and the length.

@@ -84,11 +84,6 @@ impl Judged<'_> {
         JudgedFacts { judged: self, rows }
     }
 
-    /// The score, if it was asked for and is known.
-    pub fn score(&self, facts: &JudgedFacts<'_>) -> Option<Score> {
-        score(self.plan, self.call, facts)
-    }
-
     /// Reasons that exposure limits give; they stand behind all others.
     pub fn exposure_reasons(&self) -> Vec<Reason> {
         let Some(exposed) = &self.inputs.exposed else { return Vec::new() };
@@ -203,6 +198,17 @@ fn add_rows<'a>(rulebook: &'a Rulebook, inputs: &'a Inputs, rows: &mut Rows<'a>)
 pub struct JudgedFacts<'a> {
     judged: &'a Judged<'a>,
     rows: Rows<'a>,
+}
+
+impl JudgedFacts<'_> {
+    pub fn plan(&self) -> &Plan {
+        self.judged.plan
+    }
+
+    /// The score, if it was asked for and is known.
+    pub fn score(&self) -> Option<Score> {
+        score(self.judged.plan, self.judged.call, self)
+    }
 }
 
 impl Facts for JudgedFacts<'_> {
