@@ -130,6 +130,15 @@ mod tests {
     }
 
     #[test]
+    fn a_decimal_is_the_nearest_number() {
+        for share in (1..1019).map(|n| f64::from(n) / 1019.0) {
+            let line = format!(r#"{{"member": "001", "product": "p", "application": {{"a": {share}}}}}"#);
+            let request = from_line(&line, 1).expect("a request");
+            assert_eq!(request.application["a"].kind, Some(Kind::DoubleValue(share)));
+        }
+    }
+
+    #[test]
     fn what_is_wrong_with_a_line_is_said() {
         for (line, said) in [
             ("[]", "not a JSON object"),

@@ -140,3 +140,16 @@ fn raw(value: &Json) -> Option<Raw<'_>> {
         Json::Array(_) | Json::Object(_) => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decimal_is_the_nearest_number() {
+        for share in (1..1019).map(|n| f64::from(n) / 1019.0) {
+            let json: Json = serde_json::from_str(&share.to_string()).expect("a number");
+            assert!(matches!(raw(&json), Some(Raw::Float(x)) if x.to_bits() == share.to_bits()), "{share}");
+        }
+    }
+}
