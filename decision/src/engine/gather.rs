@@ -185,7 +185,9 @@ impl Engine {
         values: &mut Values<'x>,
         errors: &mut FieldErrors,
     ) {
-        let mut given: SmallVec<[Option<ValueRef<'x>>; 48]> = smallvec![None; self.intake.fields.len()];
+        let fields = &self.intake.fields;
+        values.resize(fields.len(), ValueRef::Null);
+        let mut given: SmallVec<[bool; 48]> = smallvec![false; fields.len()];
         // Columns of which something is told already.
         let mut wrong: SmallVec<[usize; 8]> = SmallVec::new();
         for (name, value) in sent {
@@ -196,27 +198,27 @@ impl Engine {
             if wrong.contains(&column) {
                 continue;
             }
-            let value = match given[column] {
-                Some(_) => Err("it is given twice".to_owned()),
-                None => value.value(&self.intake.fields[column].field),
+            let value = match std::mem::replace(&mut given[column], true) {
+                true => Err("it is given twice".to_owned()),
+                false => value.value(&fields[column].field),
             };
             match value {
-                Ok(value) => given[column] = Some(value),
+                Ok(value) => values[column] = value,
                 Err(what) => {
                     wrong.push(column);
                     errors.push(|| FieldError::of(name, what));
                 }
             }
         }
-        for (column, (field, value)) in self.intake.fields.iter().zip(given).enumerate() {
+        for (column, (field, value)) in fields.iter().zip(values).enumerate() {
             let admitted = match wrong.contains(&column) {
                 true => Ok(ValueRef::Null),
-                false => admit_one(field, value, product, at_us),
+                false => admit_one(field, *value, product, at_us),
             };
-            values.push(admitted.unwrap_or_else(|e| {
+            *value = admitted.unwrap_or_else(|e| {
                 errors.push(|| e);
                 ValueRef::Null
-            }));
+            });
         }
     }
 
@@ -307,28 +309,27 @@ fn told(broken: &[Broken]) -> Result<(), FieldErrors> {
     Err(errors)
 }
 
-/// The value of one field: what was sent, or what stands in for it, checked by the standard.
+/// The value of one field: what was sent, or what stands in for NULL, checked by the standard.
 fn admit_one<'v>(
     IntakeField { field, origin }: &'v IntakeField,
-    given: Option<ValueRef<'v>>,
+    sent: ValueRef<'v>,
     product: &'v str,
     at_us: i64,
 ) -> Result<ValueRef<'v>, FieldError> {
-    let value = given.filter(|v| !v.is_null());
-    let value = match (value, origin) {
-        (Some(ValueRef::Utf8(named)), Origin::Product) if named != product => {
+    let value = match (sent, origin) {
+        (ValueRef::Utf8(named), Origin::Product) if named != product => {
             return Err(FieldError::of(
                 &field.name,
                 format!("it is `{named}`, the request is for `{product}`"),
             ));
         }
-        (Some(value), _) => value,
-        (None, Origin::Product) => ValueRef::Utf8(product),
-        (None, Origin::Now) => {
+        (ValueRef::Null, Origin::Product) => ValueRef::Utf8(product),
+        (ValueRef::Null, Origin::Now) => {
             Intake::now(at_us, field.ty).ok_or_else(|| FieldError::of(&field.name, "it is missing"))?
         }
-        (None, Origin::Key) => return Ok(ValueRef::Null),
-        (None, Origin::Caller) => field.default.as_ref().map(Value::as_ref).unwrap_or_default(),
+        (ValueRef::Null, Origin::Key) => return Ok(ValueRef::Null),
+        (ValueRef::Null, Origin::Caller) => field.default.as_ref().map(Value::as_ref).unwrap_or_default(),
+        (value, _) => value,
     };
     let broken = field.check(value);
     if !broken.is_empty() {

@@ -91,11 +91,11 @@ impl KeyOf {
 
 /// Looks up the keys of texts of one row.
 #[inline]
-pub fn run(of: &[KeyOf], from: &Source<'_, '_>, is_known: impl Fn(Presence) -> bool, out: &mut [Int]) {
+pub fn run(of: &[KeyOf], from: &Source<'_, '_>, is_known: impl Fn(&[u8], Presence) -> bool, out: &mut [Int]) {
     let Source { row, relation, constants, bound } = *from;
     for key in of {
         let names = key.names as usize;
-        let text = if is_known(key.presence()) { row.raw_text(key.of) } else { None };
+        let text = if is_known(row.bytes(), key.presence()) { row.raw_text(key.of) } else { None };
         let found = text.and_then(|text| match text {
             // A code that the dictionary lacks is a damaged row: it reads as NULL, as Row does.
             RawText::Code(code) => {

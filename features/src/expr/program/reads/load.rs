@@ -64,7 +64,7 @@ pub fn run(
     kind: Kind,
     of: &[Load],
     from: &Source<'_, '_>,
-    is_known: impl Fn(Presence) -> bool,
+    is_known: impl Fn(&[u8], Presence) -> bool,
     r: &mut Registers,
 ) {
     let bytes = from.row.bytes();
@@ -72,23 +72,25 @@ pub fn run(
     match kind {
         Kind::Float => {
             for load in of {
-                r.floats[load.to as usize] = known_or_nan(load.cell().read(bytes), is_known(load.presence()));
+                r.floats[load.to as usize] =
+                    known_or_nan(load.cell().read(bytes), is_known(bytes, load.presence()));
             }
         }
         Kind::Int => {
             for load in of {
-                r.ints[load.to as usize] = Int { value: int(load), known: is_known(load.presence()) };
+                r.ints[load.to as usize] = Int { value: int(load), known: is_known(bytes, load.presence()) };
             }
         }
         Kind::Widened => {
             for load in of {
                 let value = int(load) as f64;
-                r.floats[load.to as usize] = known_or_nan(value.to_bits(), is_known(load.presence()));
+                r.floats[load.to as usize] = known_or_nan(value.to_bits(), is_known(bytes, load.presence()));
             }
         }
         Kind::Text => {
             for load in of {
-                let text = is_known(load.presence()).then(|| from.row.text_cell(load.cell())).flatten();
+                let text =
+                    is_known(bytes, load.presence()).then(|| from.row.text_cell(load.cell())).flatten();
                 r.texts[load.to as usize] = match text {
                     Some(TextCell::Code(code)) => from.coded(code),
                     Some(TextCell::Text(text)) => Some(r.push(text)),

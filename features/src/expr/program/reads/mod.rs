@@ -124,25 +124,26 @@ impl Reads {
             let row = &rows[relation];
             let source = Source { row, relation, constants, bound };
             let loops = of.loops.on(&self.loops);
-            let (bytes, stale) = (row.bytes(), row.stale());
-            let is_set = move |at: Presence| bytes[at.byte as usize] & at.mask != 0;
+            let stale = row.stale();
+            let is_set = |row: &[u8], at: Presence| row[at.byte as usize] & at.mask != 0;
             // Rows are rarely stale.
             if stale == 0 {
                 self.read(loops, &source, r, is_set);
             } else {
-                self.read(loops, &source, r, move |at| is_set(at) & (stale >> at.group & 1 == 0));
+                self.read(loops, &source, r, |row, at| is_set(row, at) & (stale >> at.group & 1 == 0));
             }
         }
     }
 
-    /// `is_known` says whether a column has a value that is not stale.
+    /// `is_known` says whether a column of the row of these bytes has a value that is not stale. (It is given the bytes: one
+    /// that had them with it would keep another register busy in each loop.)
     #[inline(never)]
     fn read(
         &self,
         loops: &[Loop],
         from: &Source<'_, '_>,
         r: &mut Registers,
-        is_known: impl Fn(Presence) -> bool + Copy,
+        is_known: impl Fn(&[u8], Presence) -> bool + Copy,
     ) {
         for Loop { kind, on } in loops {
             match *kind {

@@ -164,10 +164,11 @@ pub fn run(
     kind: Kind,
     of: &[Predicate],
     from: &Source<'_, '_>,
-    is_known: impl Fn(Presence) -> bool + Copy,
+    is_known: impl Fn(&[u8], Presence) -> bool + Copy,
     out: &mut [Truth],
 ) {
     let (bytes, relation) = (from.row.bytes(), from.relation);
+    let is_known = |at| is_known(bytes, at);
     let float = |p: &Predicate| f64::from_bits(p.cell().read(bytes));
     let int = |p: &Predicate| p.cell().read(bytes) as i64;
     // A comparison with NaN is unknown.
