@@ -12,6 +12,8 @@
 mod lookup;
 mod read;
 
+use std::hint::select_unpredictable;
+
 use tarim_datamart::Place;
 use tarim_features::expr::{Answers, ExprId};
 
@@ -171,21 +173,23 @@ impl Scorecard {
     /// The characteristics that lost points, at most so many, most lost first; equal losses in the
     /// scorecard's order.
     pub fn losses<const MOST: usize>(&self, bins: &[Option<usize>]) -> [Option<Loss>; MOST] {
-        let mut worst: [Option<Loss>; MOST] = [None; MOST];
+        // Each goes before the first that lost less, and all from there on move back: without a branch, for none could be
+        // foreseen. Points are compared by their bits, which are in the order of the points where none is negative.
+        let mut worst = [(0u64, 0usize); MOST];
         for (characteristic, (lookup, bin)) in self.lookups.iter().zip(bins).enumerate() {
-            let Some(bin) = *bin else { continue };
-            let points = lookup.lost[bin];
-            // Most come after those that are worst already.
-            let least = worst.last().copied().flatten().map_or(0.0, |other| other.points);
-            let before = |other: &Option<Loss>| other.is_some_and(|other| other.points >= points);
-            if points > least
-                && let Some(at) = worst.iter().position(|other| !before(other))
-            {
-                worst[at..].rotate_right(1);
-                worst[at] = Some(Loss { characteristic, bin, points });
+            let points = bin.map_or(0.0, |bin| lookup.lost[bin]).to_bits();
+            let (mut lost, mut by) = (points, characteristic);
+            for place in &mut worst {
+                let stays = place.0 >= points;
+                let here = (place.0.max(lost), select_unpredictable(stays, place.1, by));
+                (lost, by) = (place.0.min(lost), select_unpredictable(stays, by, place.1));
+                *place = here;
             }
         }
-        worst
+        worst.map(|(points, characteristic)| {
+            let (points, bin) = (f64::from_bits(points), bins.get(characteristic).copied().flatten()?);
+            (points > 0.0).then_some(Loss { characteristic, bin, points })
+        })
     }
 }
 
