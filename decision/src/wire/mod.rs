@@ -5,12 +5,14 @@
 //! written from where they stand, without making the messages of `tarim.decision.v1` first. A test holds both to
 //! be the same.
 
+mod named_value;
+
 use prost::{
     bytes::BufMut,
     encoding::{self, WireType},
 };
-use tarim_datamart::{ValueRef, value::date_digits};
 
+use self::named_value::{NAME, named_value};
 use crate::{
     convert,
     engine::{Judged, JudgedFacts},
@@ -84,7 +86,8 @@ pub struct Heads {
 /// What a reason begins with, and what stands beside it.
 #[derive(Debug, Default)]
 struct Head {
-    /// What it begins with, then the names of what stands beside it: in one piece, for none of it is in the cache.
+    /// What it begins with, then the names of what stands beside it: in one piece, for none of it is in the cache. (And
+    /// [`NAME`] bytes of nothing: see [`named_value`].)
     bytes: Box<[u8]>,
     /// Where the names begin.
     names: usize,
@@ -113,6 +116,7 @@ impl Heads {
             heads.all.resize_with(heads.all.len().max(number + 1), Head::default);
             let names = bytes.len();
             let shown = shown(logic, what).iter().map(|show| Shown::new(show, &mut bytes)).collect();
+            bytes.extend([0; NAME]);
             heads.all[number] = Head { bytes: bytes.into(), names, shown };
         }
         heads
@@ -148,20 +152,19 @@ fn found(tag: u32, facts: &JudgedFacts<'_>, finding: &Finding, out: &mut Vec<u8>
     let Head { bytes, names, shown } = &heads.all[heads.number(finding.what)];
     let (head, mut names) = bytes.split_at(*names);
     // Each value is at least its name, what stands before it, and the length.
-    message(tag, bytes.len() + 2 * shown.len(), out, |out| {
+    message(tag, bytes.len() - NAME + 2 * shown.len(), out, |out| {
         out.extend_from_slice(head);
         for Shown { name, source } in shown {
-            let (name, rest) = names.split_at(*name);
-            names = rest;
             match *source {
                 Source::Column { relation, column } => {
                     let (known, stale) = facts.column(relation, column);
-                    named_value(7, name, known, stale, out);
+                    named_value(7, names, *name, known, stale, out);
                 }
                 Source::Expr(id) => {
-                    named_value(7, name, facts.expr(finding.step, id).as_ref(), false, out);
+                    named_value(7, names, *name, facts.expr(finding.step, id).as_ref(), false, out);
                 }
             }
+            names = &names[*name..];
         }
         if let Some(points) = finding.what.points_lost() {
             encoding::double::encode(8, &points, out);
@@ -184,55 +187,6 @@ fn head(told: &Told<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// A value behind its name, as the protobuf message `NamedValue`; NULL is left out. An answer has dozens of these: lengths
-/// are known before anything is written.
-fn named_value(tag: u32, name: &[u8], value: ValueRef<'_>, stale: bool, out: &mut Vec<u8>) {
-    // The contents of `Value`, but for a text.
-    const MOST: usize = 32;
-    let mut bytes = [0; MOST];
-    let mut rest = &mut bytes[..];
-    let mut text = "";
-    match value {
-        ValueRef::Null => {}
-        ValueRef::Boolean(b) => rest.put_slice(&[key(1, WireType::Varint), b.into()]),
-        ValueRef::Int64(i) => encoding::int64::encode(2, &i, &mut rest),
-        ValueRef::Float64(x) => {
-            rest.put_u8(key(3, WireType::SixtyFourBit));
-            rest.put_f64_le(x);
-        }
-        ValueRef::Utf8(s) => {
-            rest.put_u8(key(4, WireType::LengthDelimited));
-            encoding::encode_varint(s.len() as u64, &mut rest);
-            text = s;
-        }
-        ValueRef::Date32(days) => match date_digits(days) {
-            Some(digits) => {
-                rest.put_slice(&[key(5, WireType::LengthDelimited), digits.len() as u8]);
-                rest.put_slice(&digits);
-            }
-            None => encoding::string::encode(5, &value.to_value().to_string(), &mut rest),
-        },
-        ValueRef::Timestamp(us) => encoding::message::encode(6, &convert::timestamp(us), &mut rest),
-    }
-    let head = MOST - rest.len();
-    let len = head + text.len();
-    let field = if value.is_null() { 0 } else { 1 + encoding::encoded_len_varint(len as u64) + len };
-    let stale: &[u8] = if stale { &STALE } else { &[] };
-    out.push(key(tag, WireType::LengthDelimited));
-    varint(name.len() + field + stale.len(), out);
-    out.extend_from_slice(name);
-    if field > 0 {
-        out.push(key(2, WireType::LengthDelimited));
-        varint(len, out);
-        out.extend_from_slice(&bytes[..head]);
-        out.extend_from_slice(text.as_bytes());
-    }
-    out.extend_from_slice(stale);
-}
-
-/// The field `stale`, true.
-const STALE: [u8; 2] = [3 << 3, 1];
-
 /// A text; an empty one is left out, as proto3 does.
 fn text(tag: u32, words: Words<'_>, out: &mut Vec<u8>) {
     let len: usize = words.iter().map(|w| w.len()).sum();
@@ -245,8 +199,9 @@ fn text(tag: u32, words: Words<'_>, out: &mut Vec<u8>) {
 
 /// A value of an enum; 0 is left out.
 fn number(tag: u32, value: i32, out: &mut Vec<u8>) {
+    debug_assert!((0..0x80).contains(&value), "an enum of ours has few values");
     if value != 0 {
-        encoding::int32::encode(tag, &value, out);
+        out.extend_from_slice(&[key(tag, WireType::Varint), value as u8]);
     }
 }
 
@@ -255,7 +210,7 @@ fn number(tag: u32, value: i32, out: &mut Vec<u8>) {
 fn message(tag: u32, least: usize, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     out.push(key(tag, WireType::LengthDelimited));
     let (at, guess) = (out.len(), encoding::encoded_len_varint(least as u64));
-    out.extend_from_slice(&[0; 10][..guess]);
+    (0..guess).for_each(|_| out.push(0));
     write(out);
     let len = out.len() - at - guess;
     debug_assert!(len >= least, "it has at least so many bytes");
@@ -264,7 +219,20 @@ fn message(tag: u32, least: usize, out: &mut Vec<u8>, write: impl FnOnce(&mut Ve
         out.resize(out.len() + width - guess, 0);
         out.copy_within(at + guess..at + guess + len, at + width);
     }
-    encoding::encode_varint(len as u64, &mut &mut out[at..at + width]);
+    put_varint(len as u64, &mut out[at..at + width]);
+}
+
+/// Writes a number over the first bytes of `to`: over how many.
+#[inline]
+fn put_varint(mut number: u64, to: &mut [u8]) -> usize {
+    let mut len = 0;
+    while number >= 0x80 {
+        to[len] = number as u8 | 0x80;
+        number >>= 7;
+        len += 1;
+    }
+    to[len] = number as u8;
+    len + 1
 }
 
 /// What a field begins with whose number is below 16.
