@@ -8,10 +8,14 @@ use std::{
 use arrow::datatypes::{DataType, Schema};
 use datafusion::{
     common::{
-        DFSchema, DataFusionError,
+        DFSchema, DataFusionError, ScalarValue,
         tree_node::{Transformed, TransformedResult, TreeNode},
     },
-    physical_expr::{PhysicalExpr, expressions::BinaryExpr},
+    logical_expr::Operator,
+    physical_expr::{
+        PhysicalExpr,
+        expressions::{BinaryExpr, NegativeExpr, lit},
+    },
     prelude::SessionContext,
     sql::{
         parser::DFParser,
@@ -41,7 +45,7 @@ pub(crate) fn expression(sql: &str, schema: &Schema) -> Result<Compiled, String>
     let compile = || {
         let names = DFSchema::try_from(schema.clone())?;
         let expr = times::coerce(FUNCTIONS.parse_sql_expr(sql, &names)?, &names)?;
-        let expr = checked(FUNCTIONS.create_physical_expr(expr, &names)?)?;
+        let expr = checked(FUNCTIONS.create_physical_expr(expr, &names)?, schema)?;
         let ty = expr.data_type(schema)?;
         Ok(Compiled { expr, ty })
     };
@@ -50,12 +54,18 @@ pub(crate) fn expression(sql: &str, schema: &Schema) -> Result<Compiled, String>
 
 /// The same, but `+`, `-` and `*` of integers whose result no integer holds fail. DataFusion's wrap around: an amount of fen
 /// would be another one, and nobody would know.
-fn checked(expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
+fn checked(expr: Arc<dyn PhysicalExpr>, schema: &Schema) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
     let checked = expr.transform_up(|expr| {
-        Ok(match expr.downcast_ref::<BinaryExpr>() {
-            Some(binary) => Transformed::yes(Arc::new(binary.clone().with_fail_on_overflow(true))),
-            None => Transformed::no(expr),
-        })
+        let binary = match (expr.downcast_ref::<BinaryExpr>(), expr.downcast_ref::<NegativeExpr>()) {
+            (Some(binary), _) => binary.clone(),
+            // Of the smallest integer it is itself. (Of a float it is not 0 − x, and it never fails.)
+            (_, Some(negative)) if negative.data_type(schema)?.is_signed_integer() => {
+                let zero = ScalarValue::new_zero(&negative.data_type(schema)?)?;
+                BinaryExpr::new(lit(zero), Operator::Minus, negative.arg().clone())
+            }
+            _ => return Ok(Transformed::no(expr)),
+        };
+        Ok(Transformed::yes(Arc::new(binary.with_fail_on_overflow(true))))
     });
     checked.data()
 }
@@ -95,4 +105,66 @@ pub(crate) fn explain(error: &DataFusionError) -> String {
         rest = rest.strip_prefix(prefix).unwrap_or(rest);
     }
     rest.trim_matches(['(', ')', '"']).trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::{
+        array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch},
+        datatypes::{Float64Type, Int64Type},
+    };
+
+    use datafusion::logical_expr::ColumnarValue;
+
+    use super::*;
+
+    /// What an expression makes of a row of the greatest integer, the smallest, and zero as a float.
+    fn computed(sql: &str) -> Result<ArrayRef, String> {
+        let columns = [
+            ("most", Arc::new(Int64Array::from(vec![i64::MAX])) as ArrayRef),
+            ("least", Arc::new(Int64Array::from(vec![i64::MIN]))),
+            ("x", Arc::new(Float64Array::from(vec![0.0]))),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).expect("three columns of one row");
+        let compiled = expression(sql, &batch.schema())?;
+        let array = |value: ColumnarValue| value.into_array(1);
+        compiled.expr.evaluate(&batch).and_then(array).map_err(|e| explain(&e))
+    }
+
+    #[test]
+    fn what_no_integer_holds_fails() {
+        for sql in [
+            "most + 1",
+            "least - 1",
+            "most * 2",
+            "-least",
+            "-(least + 0)",
+            "abs(least)",
+            "0 - least",
+            // Nothing of it is worked out before.
+            "9223372036854775807 + 1",
+            "-(-9223372036854775807 - 1)",
+            "most > 0 AND most + 1 > 0",
+        ] {
+            let error = computed(sql).expect_err(sql);
+            assert!(error.to_lowercase().contains("overflow"), "{sql}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_an_integer_holds_is_computed() {
+        for (sql, expected) in
+            [("-most", -i64::MAX), ("least + most", -1), ("-9223372036854775808", i64::MIN), ("-(-3)", 3)]
+        {
+            let integers = computed(sql).expect(sql);
+            assert_eq!(integers.as_primitive::<Int64Type>().value(0), expected, "{sql}");
+        }
+        let zero = computed("-x").expect("no float overflows").as_primitive::<Float64Type>().value(0);
+        assert!(zero == 0.0 && zero.is_sign_negative(), "−0, as floats have it");
+    }
+
+    #[test]
+    fn columns_are_told_once_in_the_order_of_their_use() {
+        assert_eq!(columns_of(r#"B + a * "B" - b"#), ["b", "a", "B"]);
+    }
 }
