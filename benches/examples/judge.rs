@@ -47,7 +47,7 @@ fn main() -> anyhow::Result<()> {
         }
         "rules_200" => (of_book(&Book::of_rules(200, 200, 200))?, Call::One(Stage::Admission)),
         "scale" => {
-            let book = Book { products: 100, ..Book::of_rules(50, 200, 5000) };
+            let book = Book::of_rules(50, 200, 50).with_products(100);
             (of_book(&book)?, Call::One(Stage::Admission))
         }
         "rules_50" => (of_book(&Book::of_rules(50, 200, 50))?, Call::One(Stage::Admission)),

@@ -22,9 +22,9 @@ const CALL: Call = Call::One(Stage::Admission);
 /// How much slower a decision may be where nothing more applies: what is left of the noise after the medians.
 const NOISE: f64 = 1.1;
 
-/// Members and rules; the rules are dealt out to so many products.
+/// Members, rules that apply, and products, of which each has so many rules.
 const SIZES: [(usize, usize, usize); 5] =
-    [(1, 50, 1), (83, 50, 1), (1, 5000, 1), (1, 5000, 100), (83, 5000, 1)];
+    [(1, 50, 1), (83, 50, 1), (1, 5000, 1), (1, 50, 100), (83, 5000, 1)];
 
 impl Goal for Scale {
     fn name(&self) -> &'static str {
@@ -103,7 +103,7 @@ struct Federation {
 impl Federation {
     fn new(setting: &Setting, (members, rules, products): (usize, usize, usize)) -> anyhow::Result<Self> {
         let folder = setting.folder(&format!("scale-{members}-{rules}-{products}"))?;
-        let book = Book { members, products, ..Book::of_rules(50, 200, rules) };
+        let book = Book { members, ..Book::of_rules(50, 200, rules).with_products(products) };
         book.write(&folder.join("rulebook"))?;
         let bank = Bank::open(&folder.join("rulebook"), &folder.join("store"), &mut &book)?;
         let inputs = (0..TOGETHER).map(|_| Inputs::new()).collect();
