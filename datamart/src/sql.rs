@@ -52,16 +52,16 @@ pub(crate) fn expression(sql: &str, schema: &Schema) -> Result<Compiled, String>
     compile().map_err(|e: DataFusionError| explain(&e))
 }
 
-/// The same, but `+`, `-` and `*` of integers whose result no integer holds fail. DataFusion's wrap around: an amount of fen
-/// would be another one, and nobody would know.
+/// The same, but `+`, `-` (also with nothing before it) and `*` of integers whose result no integer holds fail. DataFusion's
+/// wrap around: an amount of fen would be another one, and nobody would know.
 fn checked(expr: Arc<dyn PhysicalExpr>, schema: &Schema) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
     let checked = expr.transform_up(|expr| {
+        let ty = expr.data_type(schema)?;
         let binary = match (expr.downcast_ref::<BinaryExpr>(), expr.downcast_ref::<NegativeExpr>()) {
             (Some(binary), _) => binary.clone(),
-            // Of the smallest integer it is itself. (Of a float it is not 0 − x, and it never fails.)
-            (_, Some(negative)) if negative.data_type(schema)?.is_signed_integer() => {
-                let zero = ScalarValue::new_zero(&negative.data_type(schema)?)?;
-                BinaryExpr::new(lit(zero), Operator::Minus, negative.arg().clone())
+            // (Of a float, −x is not 0 − x, and it never fails.)
+            (_, Some(negative)) if ty.is_signed_integer() => {
+                BinaryExpr::new(lit(ScalarValue::new_zero(&ty)?), Operator::Minus, negative.arg().clone())
             }
             _ => return Ok(Transformed::no(expr)),
         };
@@ -113,7 +113,6 @@ mod tests {
         array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch},
         datatypes::{Float64Type, Int64Type},
     };
-
     use datafusion::logical_expr::ColumnarValue;
 
     use super::*;

@@ -87,9 +87,7 @@ fn publish(setting: &Setting, members: usize, rules: usize, what: &str) -> anyho
 
 /// So many applications are gathered before they are decided, and timed, together: their rows fit into the first cache.
 ///
-/// A decision of the service finds its rows in the cache, where gathering has just left them, and so it is here. (From
-/// memory, one decision after the other, a processor foresees which columns a single product reads of the next row, and
-/// not which of a hundred products: 50 of 5,000 rules then took 1.3 to 1.7 times as long as 50 of 50.)
+/// A decision of the service finds its rows in the cache, where gathering has just left them, and so it is here.
 const TOGETHER: usize = 16;
 
 /// A rulebook with applications at all of its members.

@@ -91,6 +91,8 @@ struct Head {
     bytes: Box<[u8]>,
     /// Where the names begin.
     names: usize,
+    /// The reason has at least so many bytes: of each value its name, what stands before that, and the length.
+    least: usize,
     shown: Box<[Shown]>,
 }
 
@@ -115,9 +117,11 @@ impl Heads {
             let number = heads.number(what);
             heads.all.resize_with(heads.all.len().max(number + 1), Head::default);
             let names = bytes.len();
-            let shown = shown(logic, what).iter().map(|show| Shown::new(show, &mut bytes)).collect();
+            let shown: Box<[Shown]> =
+                shown(logic, what).iter().map(|show| Shown::new(show, &mut bytes)).collect();
+            let least = bytes.len() + 2 * shown.len();
             bytes.extend([0; NAME]);
-            heads.all[number] = Head { bytes: bytes.into(), names, shown };
+            heads.all[number] = Head { bytes: bytes.into(), names, least, shown };
         }
         heads
     }
@@ -149,10 +153,9 @@ impl Shown {
 /// A reason of what a step found.
 fn found(tag: u32, facts: &JudgedFacts<'_>, finding: &Finding, out: &mut Vec<u8>) {
     let heads = &facts.plan().steps[finding.step].step.heads;
-    let Head { bytes, names, shown } = &heads.all[heads.number(finding.what)];
+    let Head { bytes, names, least, shown } = &heads.all[heads.number(finding.what)];
     let (head, mut names) = bytes.split_at(*names);
-    // Each value is at least its name, what stands before it, and the length.
-    message(tag, bytes.len() - NAME + 2 * shown.len(), out, |out| {
+    message(tag, *least, out, |out| {
         out.extend_from_slice(head);
         for Shown { name, source } in shown {
             match *source {
@@ -199,9 +202,9 @@ fn text(tag: u32, words: Words<'_>, out: &mut Vec<u8>) {
 
 /// A value of an enum; 0 is left out.
 fn number(tag: u32, value: i32, out: &mut Vec<u8>) {
-    debug_assert!((0..0x80).contains(&value), "an enum of ours has few values");
     if value != 0 {
-        out.extend_from_slice(&[key(tag, WireType::Varint), value as u8]);
+        out.push(key(tag, WireType::Varint));
+        varint(value as usize, out);
     }
 }
 
@@ -222,7 +225,8 @@ fn message(tag: u32, least: usize, out: &mut Vec<u8>, write: impl FnOnce(&mut Ve
     put_varint(len as u64, &mut out[at..at + width]);
 }
 
-/// Writes a number over the first bytes of `to`: over how many.
+/// Writes a number over the first bytes of `to`: over how many. (That of prost is a call, which asks before each byte whether
+/// there is room.)
 #[inline]
 fn put_varint(mut number: u64, to: &mut [u8]) -> usize {
     let mut len = 0;
@@ -241,7 +245,7 @@ const fn key(tag: u32, wire: WireType) -> u8 {
     (tag << 3) as u8 | wire as u8
 }
 
-/// A length, which mostly is one byte.
+/// A length, or a number of an enum, which mostly is one byte.
 fn varint(len: usize, out: &mut Vec<u8>) {
     match u8::try_from(len) {
         Ok(byte @ ..0x80) => out.push(byte),

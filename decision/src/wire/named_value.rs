@@ -35,10 +35,6 @@ const STALE: [u8; 2] = [3 << 3, 1];
 /// Writes what a `Value` has in it: how many bytes, and the text behind them. Of NULL there are none.
 #[inline]
 fn contents<'a>(value: ValueRef<'a>, to: &mut [u8; VALUE]) -> (usize, &'a str) {
-    let rest = |write: &dyn Fn(&mut &mut [u8]), mut to: &mut [u8]| {
-        write(&mut to);
-        VALUE - to.len()
-    };
     match value {
         ValueRef::Null => (0, ""),
         ValueRef::Boolean(b) => {
@@ -65,14 +61,21 @@ fn contents<'a>(value: ValueRef<'a>, to: &mut [u8; VALUE]) -> (usize, &'a str) {
                 (12, "")
             }
             None => {
-                let text = value.to_value().to_string();
-                (rest(&|to| encoding::string::encode(5, &text, to), to), "")
+                let day = value.to_value().to_string();
+                (written(to, |to| encoding::string::encode(5, &day, to)), "")
             }
         },
         ValueRef::Timestamp(us) => {
-            (rest(&|to| encoding::message::encode(6, &convert::timestamp(us), to), to), "")
+            (written(to, |to| encoding::message::encode(6, &convert::timestamp(us), to)), "")
         }
     }
+}
+
+/// How many bytes somebody writes.
+fn written(mut to: &mut [u8], write: impl FnOnce(&mut &mut [u8])) -> usize {
+    let room = to.len();
+    write(&mut to);
+    room - to.len()
 }
 
 /// Appends a value behind its name; NULL is left out. `names` begins with the `len` bytes of the field that has the name,
@@ -135,12 +138,18 @@ mod tests {
 
     use super::*;
 
-    /// Every length around one at which something changes.
-    const LENGTHS: [usize; 14] = [0, 1, 2, 40, 44, 45, 46, 47, 80, 90, 120, 127, 128, 20_000];
+    /// Lengths of names: of those above 46 the field is longer than [`NAME`].
+    const NAMES: [usize; 12] = [0, 1, 2, 15, 40, 45, 46, 47, 48, 127, 128, 20_000];
+
+    /// Lengths of texts: all up to beyond that at which a message's own length is two bytes, whatever its name is.
+    fn lengths() -> impl Iterator<Item = usize> {
+        (0..=130).chain([16_383, 16_384])
+    }
 
     #[test]
     fn a_value_is_what_its_message_says() {
-        let texts = LENGTHS.map(|len| "x".repeat(len));
+        let texts: Vec<String> = lengths().map(|len| "x".repeat(len)).collect();
+        let names = NAMES.map(|len| "n".repeat(len));
         let ends = [i64::MIN, -1, 0, 1, 127, 128, 16_383, 16_384, i64::MAX];
         let days = [i32::MIN, -719_529, 0, 20_000, 2_932_897, i32::MAX];
         let values = [ValueRef::Null, ValueRef::Boolean(true), ValueRef::Boolean(false)]
@@ -152,7 +161,7 @@ mod tests {
             .chain(texts.iter().map(|text| ValueRef::Utf8(text)));
         let mut compared = 0;
         for value in values {
-            for name in &texts {
+            for name in &names {
                 for stale in [false, true] {
                     let message = NamedValue {
                         name: name.clone(),
@@ -161,18 +170,17 @@ mod tests {
                     };
                     let mut expected = b"before".to_vec();
                     encoding::message::encode(7, &message, &mut expected);
-                    let mut names = Vec::new();
-                    encoding::string::encode(1, name, &mut names);
-                    let len = if name.is_empty() { 0 } else { names.len() };
-                    names.drain(len..);
-                    names.extend([0xff; NAME]);
+                    let mut field = Vec::new();
+                    super::super::text(1, [name, "", ""], &mut field);
+                    let len = field.len();
+                    field.extend([0xff; NAME]);
                     let mut ours = b"before".to_vec();
-                    named_value(7, &names, len, value, stale, &mut ours);
+                    named_value(7, &field, len, value, stale, &mut ours);
                     assert_eq!(ours, expected, "{value:?} named by {} bytes, stale: {stale}", name.len());
                     compared += 1;
                 }
             }
         }
-        assert_eq!(compared, (3 + 4 + 2 * ends.len() + days.len() + texts.len()) * texts.len() * 2);
+        assert_eq!(compared, (3 + 4 + 2 * ends.len() + days.len() + texts.len()) * names.len() * 2);
     }
 }

@@ -12,7 +12,7 @@ pub(super) struct Lookup {
     missing: Option<usize>,
     /// Of each bin.
     pub points: Box<[f64]>,
-    /// Of each bin, how many points it has less than the best.
+    /// Of each bin, how many points it has less than the best: no number below 0, and not −0.
     pub lost: Box<[f64]>,
 }
 
@@ -29,7 +29,8 @@ impl Lookup {
             intervals,
             missing: c.bin(None),
             points: c.bins.iter().map(|bin| bin.points).collect(),
-            lost: c.bins.iter().map(|bin| best - bin.points).collect(),
+            // −0 − 0 is −0, whose bits are not in their order.
+            lost: c.bins.iter().map(|bin| best - bin.points + 0.0).collect(),
         }
     }
 

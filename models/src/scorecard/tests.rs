@@ -188,10 +188,26 @@ fn of_bins(bins: impl IntoIterator<Item = (Holds, f64)>) -> Characteristic {
     }
 }
 
-/// The points are few, so that losses are often equal, and tenths, which no float is exactly.
+/// The points are few, so that losses are often equal, and tenths, which no float is exactly; of zeros there are both.
 fn characteristic() -> impl Strategy<Value = Characteristic> {
-    vec((holds(), -3i64..4), 1..12)
-        .prop_map(|bins| of_bins(bins.into_iter().map(|(holds, tenths)| (holds, tenths as f64 / 10.0))))
+    let points = prop_oneof![1 => Just(-0.0), 4 => (-3i64..4).prop_map(|tenths| tenths as f64 / 10.0)];
+    vec((holds(), points), 1..12).prop_map(of_bins)
+}
+
+#[test]
+fn of_two_zeros_none_lost_anything() {
+    let (mut card, _) = read(TOML, CSV).unwrap();
+    let keys = |text| Holds::Keys(Ranges::parse(text, &mut Domain::new(Type::Int64)).unwrap());
+    for [a, b] in [[-0.0, 0.0], [0.0, -0.0]] {
+        let zeros = || of_bins([(keys("1"), a), (keys("2"), b)]);
+        let worse = of_bins([(keys("1"), 5.0), (keys("2"), 2.0)]);
+        card.characteristics = vec![zeros(), worse, zeros()];
+        card.lookups = card.characteristics.iter().map(Lookup::of).collect();
+        for bin in [0, 1] {
+            let losses = card.losses::<1>(&[Some(bin), Some(1), Some(bin)]);
+            assert_eq!(losses, [Some(Loss { characteristic: 1, bin: 1, points: 3.0 })]);
+        }
+    }
 }
 
 proptest! {
