@@ -35,9 +35,9 @@ async fn a_look_up_allocates_nothing() {
     let allocations = allocation_counter::measure(|| {
         let snapshot = store.snapshot();
         for key in &keys {
-            let each = snapshot.get_each("001", &[Some(key)]);
+            let each = snapshot.of_member("001").get_each(&[Some(key)]);
             assert_eq!(*each, [snapshot.get(0, "001", key)]);
-            assert_eq!(*snapshot.get_each("001", &[None]), [None]);
+            assert_eq!(*snapshot.of_member("001").get_each(&[None]), [None]);
             if let Some(bytes) = snapshot.get(0, "001", key) {
                 let row = Row::new(&entity.layout, bytes, snapshot.dictionary(0), now).unwrap();
                 found.0 += 1;

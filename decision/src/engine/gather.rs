@@ -255,7 +255,7 @@ impl Engine {
             _ => None,
         };
         let keys: SmallVec<[Option<&str>; 8]> = self.entity_keys.iter().map(key).collect();
-        self.snapshot.get_each(member, &keys)
+        self.snapshot.of_member(member).get_each(&keys)
     }
 
     /// What stands against the applicant. A row that is left as it is says that nothing is known.

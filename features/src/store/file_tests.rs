@@ -4,8 +4,17 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
+use crate::store::{FileWriter, perfect_hash};
 
 fn write(records: &[(Vec<String>, Vec<u8>)], key_parts: usize) -> Result<KeyedFile<u64>, StoreError> {
+    write_by(perfect_hash::build, records, key_parts)
+}
+
+fn write_by(
+    build: impl Fn(&mut [u64]) -> perfect_hash::Built,
+    records: &[(Vec<String>, Vec<u8>)],
+    key_parts: usize,
+) -> Result<KeyedFile<u64>, StoreError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.part");
     let mut file = FileWriter::create(&path, key_parts)?;
@@ -14,7 +23,7 @@ fn write(records: &[(Vec<String>, Vec<u8>)], key_parts: usize) -> Result<KeyedFi
         file.push(&key, payload)?;
     }
     let dictionary: Dictionary = ["", "甲县", "乙县"].into_iter().collect();
-    let written = file.finish(&dictionary, &42u64)?;
+    let written = file.finish_by(build, &dictionary, &42u64)?;
     assert_eq!(written.records, records.len() as u64);
     let read = KeyedFile::open(&path, &written)?;
     assert!(read.dictionary().iter().eq(dictionary.iter()));
@@ -24,9 +33,9 @@ fn write(records: &[(Vec<String>, Vec<u8>)], key_parts: usize) -> Result<KeyedFi
 
 fn get<'f>(file: &'f KeyedFile<u64>, key: &[String]) -> Option<&'f [u8]> {
     match key {
-        [a] => file.get([a]),
-        [a, b] => file.get([a, b]),
-        [a, b, c] => file.get([a, b, c]),
+        [a] => file.get(&FirstPart::new(a), []),
+        [a, b] => file.get(&FirstPart::new(a), [b]),
+        [a, b, c] => file.get(&FirstPart::new(a), [b, c]),
         _ => panic!("no key has {} parts", key.len()),
     }
 }
@@ -47,9 +56,12 @@ fn every_key_is_found_and_no_other() {
             (0..60).map(|i| ((0..parts).map(|_| text()).collect(), vec![i as u8; i % 5 * most])).collect();
         let others: Vec<Vec<String>> = (0..60).map(|_| (0..parts).map(|_| text()).collect()).collect();
         let list: Vec<_> = records.clone().into_iter().collect();
-        let file = write(&list, parts).unwrap();
-        for key in records.keys().chain(&others) {
-            assert_eq!(get(&file, key), records.get(key).map(Vec::as_slice), "{key:?}");
+        // Where no pilot is found for many of the keys, they are found all the same.
+        for pilots in [1, 1 << 16] {
+            let file = write_by(|hashes| perfect_hash::build_of(hashes, pilots), &list, parts).unwrap();
+            for key in records.keys().chain(&others) {
+                assert_eq!(get(&file, key), records.get(key).map(Vec::as_slice), "{key:?}");
+            }
         }
     }
 }
@@ -61,15 +73,37 @@ fn many_keys() {
         .collect();
     let file = write(&records, 2).unwrap();
     for (key, payload) in &records {
-        assert_eq!(file.get([&key[0], &key[1]]), Some(payload.as_slice()));
-        assert_eq!(file.get([&key[1], &key[0]]), None);
+        assert_eq!(get(&file, key), Some(payload.as_slice()));
+        assert_eq!(get(&file, &[key[1].clone(), key[0].clone()]), None);
+    }
+}
+
+#[test]
+fn records_of_every_length() {
+    let mut random = ChaCha8Rng::seed_from_u64(9);
+    // Of about one length: each in its slot; of others, one is behind the other.
+    for lens in [1000..1001, 1000..1060, 0..3000] {
+        let mut record =
+            |i: u8| (vec!["001".to_owned(), format!("C{i}")], vec![i; random.random_range(lens.clone())]);
+        let records: Vec<_> = (0..200).map(&mut record).collect();
+        for pilots in [1, 1 << 16] {
+            let file = write_by(|hashes| perfect_hash::build_of(hashes, pilots), &records, 2).unwrap();
+            for (key, payload) in &records {
+                assert_eq!(get(&file, key), Some(payload.as_slice()));
+            }
+            for other in ["", "C", "C200", "c1"] {
+                assert_eq!(file.get(&FirstPart::new("001"), [other]), None);
+            }
+        }
     }
 }
 
 #[test]
 fn an_empty_file_has_nothing() {
     let file = write(&[], 2).unwrap();
-    assert_eq!(file.get(["001", "C1"]), None);
+    for key in ["", "001"] {
+        assert_eq!(file.get(&FirstPart::new(key), [key]), None);
+    }
 }
 
 #[test]
@@ -92,24 +126,5 @@ fn a_file_of_another_version_is_told_from_a_damaged_one() {
         std::fs::write(&path, &bytes).unwrap();
         let error = KeyedFile::<u64>::open(&path, &written).err().unwrap().to_string();
         assert!(error.contains(expected), "{error}");
-    }
-}
-
-#[test]
-fn the_beginning_of_a_record_is_in_one_line() {
-    let mut random = ChaCha8Rng::seed_from_u64(8);
-    let record = |i: u32, random: &mut ChaCha8Rng| {
-        let len = random.random_range(4..60);
-        let key = vec!["001".to_owned(), format!("{i:0>len$}")];
-        (key, vec![1; random.random_range(0..300)])
-    };
-    let records: Vec<_> = (0..2000).map(|i| record(i, &mut random)).collect();
-    let folder = tempfile::tempdir().unwrap();
-    let mut file = FileWriter::create(&folder.path().join("a.part"), 2).unwrap();
-    for (key, payload) in &records {
-        file.push(&[&key[0], &key[1]], payload).unwrap();
-        let at = file.entries.last().unwrap().1 as usize;
-        let begin = head_len(2) + key[0].len() + key[1].len() + 1;
-        assert!(begin > LINE || at / LINE == (at + begin - 1) / LINE, "{begin} bytes at {at}");
     }
 }

@@ -19,6 +19,7 @@ use super::{
     EntityAbout, Part, StoreError,
     file::KeyedFile,
     held,
+    key::FirstPart,
     manifest::{self, Pointer},
     snapshot::{check_rows, part_of},
 };
@@ -131,7 +132,7 @@ impl KeptRows {
     /// If the entity was not asked for.
     #[inline]
     pub fn get(&self, entity: usize, member: &str, key: &str) -> Option<&[u8]> {
-        self.rows(entity).get([member, key])
+        self.rows(entity).get(&FirstPart::new(member), [key])
     }
 
     #[inline]

@@ -16,11 +16,11 @@ const SHORT: [u64; 8] =
 
 /// Hash of a key; the same on every machine, and in every version that reads the same files.
 #[inline]
-pub fn hash_of(key: &[&str]) -> u64 {
-    key.iter().fold(Prefix::NONE, |prefix, part| prefix.with(part)).hash()
+pub fn hash_of<'k>(parts: impl IntoIterator<Item = &'k [u8]>) -> u64 {
+    parts.into_iter().fold(State::NONE, State::with).hash()
 }
 
-/// The hash of the first parts of a key, for all keys that begin with them.
+/// The hash of a key, part by part.
 ///
 /// It spreads keys as they come: all of its bits depend on all bytes of all parts, and on where a part ends. It is no
 /// defence against somebody who makes up keys that collide; whoever could do that writes the store, and would gain
@@ -29,34 +29,78 @@ pub fn hash_of(key: &[&str]) -> u64 {
 /// Parts are not put together first. To read back in words what was just written in bytes, the processor waits until the
 /// writes are done; they are done in order, after all that is still waited for from memory: look-ups would no longer
 /// overlap.
-#[derive(Clone, Copy)]
-pub struct Prefix(u64);
+#[derive(Clone, Copy, Debug)]
+struct State(u64);
 
-impl Prefix {
-    pub const NONE: Self = Self(STIR[0]);
+impl State {
+    const NONE: Self = Self(STIR[0]);
 
     /// With one more part.
     #[inline]
-    pub fn with(self, part: &str) -> Self {
-        let bytes = part.as_bytes();
+    fn with(self, part: &[u8]) -> Self {
         let mut state = self.0;
-        let last = match (bytes.first_chunk(), bytes.last_chunk()) {
+        let last = match (part.first_chunk(), part.last_chunk()) {
             (Some(first), Some(last)) => {
                 state = stir(state, pair(first));
-                if bytes.len() > 2 * PAIR {
-                    state = stir_between(state, bytes);
+                if part.len() > 2 * PAIR {
+                    state = stir_between(state, part);
                 }
                 pair(last)
             }
-            _ => less(bytes),
+            _ => less(part),
         };
-        Self(stir(state, last) ^ bytes.len() as u64)
+        Self(stir(state, last) ^ part.len() as u64)
     }
 
     /// The hash of the key that these are all the parts of.
     #[inline]
-    pub fn hash(self) -> u64 {
+    fn hash(self) -> u64 {
         fold(self.0, STIR[2])
+    }
+}
+
+/// The first part of many keys that are looked up one after the other, mostly a member: what is the same for all of them is
+/// worked out once.
+#[derive(Clone, Copy, Debug)]
+pub struct FirstPart<'t> {
+    text: &'t [u8],
+    state: State,
+    /// Its first word, and which bytes of that it has.
+    word: u64,
+    mask: u64,
+}
+
+impl<'t> FirstPart<'t> {
+    #[inline]
+    pub fn new(text: &'t str) -> Self {
+        let text = text.as_bytes();
+        let (word, mask) = match text.first_chunk() {
+            Some(word) => (u64::from_le_bytes(*word), u64::MAX),
+            None => (short(text), SHORT[text.len() % SHORT.len()]),
+        };
+        Self { text, state: State::NONE.with(text), word, mask }
+    }
+
+    /// Bytes of it.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// The hash of the key that goes on with these parts.
+    #[inline]
+    pub fn hash(&self, rest: &[&str]) -> u64 {
+        rest.iter().fold(self.state, |state, part| state.with(part.as_bytes())).hash()
+    }
+
+    /// As [`strip`]. (`stored` is longer than a word.)
+    #[inline]
+    pub fn strip<'s>(&self, stored: &'s [u8]) -> Option<&'s [u8]> {
+        let begin = u64::from_le_bytes(*stored.first_chunk()?);
+        let rest = stored.get(self.text.len()..)?;
+        let same = (begin ^ self.word) & self.mask == 0
+            && (self.text.len() <= size_of::<u64>() || stored.starts_with(self.text));
+        same.then_some(rest)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{FileWriter, StoreError, Written, file::KeyedFile};
+use super::{FileWriter, StoreError, Written, file::KeyedFile, key::FirstPart};
 use crate::row::Dictionary;
 
 /// Stands for the length of a text that is NULL.
@@ -129,7 +129,7 @@ impl KeyedFile<ListsAbout> {
         if !loaded {
             return ListAnswer::NotLoaded;
         }
-        let payload = self.get([list, member, value]);
+        let payload = self.get(&FirstPart::new(list), [member, value]);
         payload.and_then(|p| first_live(p, at_us)).map_or(ListAnswer::Miss, ListAnswer::Hit)
     }
 }

@@ -11,33 +11,35 @@
 //! lists, whose [`Snapshot::version`] the journal records. A materialisation becomes visible at once and
 //! whole, when the pointer to the snapshot is swapped; readers never wait for it.
 
+mod disk;
 mod embedded;
 mod error;
 mod file;
 mod held;
-mod index;
 mod kept;
 mod key;
 mod listing;
 mod lists;
 mod manifest;
-mod memory;
+mod perfect_hash;
 mod records;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 use std::sync::Arc;
 
 pub use embedded::{EmbeddedStore, Publication};
 pub use error::StoreError;
-pub use file::{FileWriter, Written};
+pub use file::Written;
 pub use kept::{KeptGenerations, KeptRows};
 pub use listing::Listed;
 pub use lists::{Entry, ListAnswer};
 pub(crate) use lists::{ListAbout, ListsAbout, encode_entries, write_lists};
 pub use manifest::{Generation, Part};
-pub use snapshot::{EntityAbout, Rows, Snapshot};
+pub use snapshot::{EntityAbout, MemberRows, Rows, Snapshot};
+pub use writer::FileWriter;
 
 /// A store that decisions read from.
 ///

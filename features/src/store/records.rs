@@ -1,91 +1,102 @@
-//! Looking a key up: bucket, record, row.
+//! Records in memory, each where its key's hash leads.
 //!
 //! ```text
-//!   hash ──► bucket of the index (one line) ──► offset ──┬─► head of the record (one line): key, length
-//!                                                        └─► its end, read at the same time
+//!   hash ──► slot ──┬─ records of about one length: each in its slot                      (rows of an entity)
+//!                   └─ others: one behind the other, and of each slot where its is        (lists)
 //! ```
 //!
-//! Nearly all of the time that a look-up takes is waiting for memory, twice: for the bucket, then for the record, of which the
-//! line that its row ends in is asked for together with that of its head.
+//! Nearly all of the time that a look-up takes is waiting for memory. Of a row it waits once: for the line that begins with
+//! the head of its record and the key, together with that in which the record ends.
 
-use std::{hint::black_box, ops::Range};
+use std::{hint::black_box, io, ops::Range};
+
+use serde::{Deserialize, Serialize};
 
 use super::{
-    index::{BUCKET_LEN, BUCKETS_MAX, Bucket, Slot, next_bucket, own_bucket},
-    key::strip,
-    memory::Memory,
+    key::{FirstPart, hash_of, strip},
+    perfect_hash::PerfectHash,
 };
 use crate::pages::Pages;
 
 /// A key has no more parts.
 pub(super) const MOST_PARTS: usize = 3;
-/// Bytes that follow the beginning of any record, if only of the index: its lengths, and more, so that a short first part
-/// needs no further look at where they end.
+/// Bytes that can be read from the beginning of any record: its lengths, and more, so that a short first part needs no further
+/// look at where they end.
 const HEAD: usize = 32;
 /// Bytes of a line of the cache.
-pub(super) const LINE: usize = 64;
+const LINE: usize = 64;
+/// What stands in slots without a record: no byte of a text.
+const NOTHING: u8 = 0xff;
+/// Slots may take this share more than the records in them: to know where a record is without asking is worth it.
+const MOST_WASTE: usize = 8;
+/// Nobody minds so many bytes.
+const SMALL: usize = 1 << 16;
 
 /// Bytes that a record begins with: the lengths of its payload and of the parts of its key.
 pub(super) const fn head_len(parts: usize) -> usize {
     4 + 2 * parts
 }
 
-/// Records in memory, and their index.
+/// The parts of the key of a record, and where the record ends, both from the beginning of `bytes`; None: they end before.
+pub(super) fn parse(bytes: &[u8], parts: usize) -> Option<([Range<usize>; MOST_PARTS], usize)> {
+    let (len, rest) = bytes.split_first_chunk::<4>()?;
+    let lens = rest.get(..2 * parts)?.as_chunks().0;
+    let (mut key, mut at) = ([0..0, 0..0, 0..0], head_len(parts));
+    for (part, len) in key.iter_mut().zip(lens) {
+        *part = at..at + usize::from(u16::from_le_bytes(*len));
+        at = part.end;
+    }
+    let end = at + u32::from_le_bytes(*len) as usize;
+    (end <= bytes.len()).then_some((key, end))
+}
+
+/// How many records a file has, and how long they are.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Size {
+    pub records: u64,
+    /// Bytes of all of them.
+    pub bytes: u64,
+    /// Bytes of the longest record, and most bytes of one before its payload.
+    pub record_max: u64,
+    pub begin_max: u64,
+    /// Records whose keys have no slot of their own.
+    pub unplaced: u64,
+}
+
+/// Records in memory.
 pub(super) struct Records {
     bytes: Pages,
-    /// The first bucket, in buckets from the beginning of `bytes`.
-    first: usize,
-    buckets: u64,
+    hash: PerfectHash,
+    /// From the beginning of a slot to that of the next; 0: it is in `offsets` where records begin.
+    stride: usize,
+    offsets: Box<[usize]>,
     /// From the beginning of a record to its last byte, on average: where to expect its end.
     last: usize,
+    /// Hash of each key that has no slot of its own, in order, and where its record begins.
+    unplaced: Vec<(u64, usize)>,
 }
 
 impl Records {
-    /// Of a file whose index is at `index`. None: no index can be there.
-    pub fn new(bytes: Memory, index: Range<usize>, record_len: usize) -> Option<Self> {
-        let buckets = (index.len() / BUCKET_LEN) as u64;
-        let whole = [index.start, index.len()].iter().all(|n| n.is_multiple_of(BUCKET_LEN))
-            && index.end <= bytes.len();
-        (whole && (1..=BUCKETS_MAX).contains(&buckets)).then(|| Self {
-            bytes: bytes.into_pages(),
-            first: index.start / BUCKET_LEN,
-            buckets,
-            last: record_len.clamp(1, index.end) - 1,
-        })
-    }
-
-    /// More records than this are not in it: some bucket has room.
-    pub fn room(&self) -> u64 {
-        self.buckets * (BUCKET_LEN as u64 / 8 - 1) - 1
-    }
-
+    /// Where the record of a hash begins, if there is one: to know it, hardly anything has to come from memory.
     #[inline]
-    fn bucket(&self, number: u64) -> Bucket<'_> {
-        Bucket::of(&self.bytes.as_chunks().0[self.first + number as usize])
+    pub fn expect(&self, hash: u64) -> usize {
+        let slot = self.hash.slot(hash) as usize;
+        match self.stride {
+            0 => self.offsets.get(slot).copied().unwrap_or(usize::MAX),
+            stride => slot * stride,
+        }
     }
 
-    /// The bucket that a key of this hash is in, if it has room.
-    #[inline]
-    fn own(&self, hash: u64) -> Bucket<'_> {
-        self.bucket(own_bucket(hash, self.buckets))
-    }
-
-    /// The slot that a key of this hash has, if it is in its own bucket: reading it fetches it from memory.
-    #[inline]
-    pub fn first_slot(&self, hash: u64) -> Option<Slot> {
-        self.own(hash).first_alike(hash)
-    }
-
-    /// A byte of each line that the beginning and the end of a slot's record are expected in: reading them fetches them
+    /// A byte of each line that the beginning and the end of the record there are expected in: reading them fetches them
     /// from memory, at one time.
     #[inline]
-    pub fn ends(&self, slot: Slot) -> u8 {
-        self.byte(slot.offset()) ^ self.end(slot)
+    pub fn ends(&self, at: usize) -> u8 {
+        self.byte(at) ^ self.end(at)
     }
 
     #[inline]
-    fn end(&self, slot: Slot) -> u8 {
-        self.byte(slot.offset() + self.last)
+    fn end(&self, at: usize) -> u8 {
+        self.byte(at.wrapping_add(self.last))
     }
 
     #[inline]
@@ -95,51 +106,166 @@ impl Records {
 
     /// The payload of a key, by its hash.
     #[inline(always)]
-    pub fn find<const N: usize>(&self, hash: u64, key: [&str; N]) -> Option<&[u8]> {
-        // Nearly always it is the first that looks like it: nothing else is in the way of the look-ups that follow.
-        let bucket = self.own(hash);
-        if let Some(slot) = bucket.first_alike(hash) {
-            black_box(self.end(slot));
-            if let Some(payload) = self.record(slot, key) {
-                return Some(payload);
-            }
-        } else if bucket.lacks(hash) {
-            return None;
+    pub fn find<const N: usize>(&self, hash: u64, first: &FirstPart<'_>, rest: [&str; N]) -> Option<&[u8]> {
+        let at = self.expect(hash);
+        black_box(self.end(at));
+        match self.record(at, first, rest) {
+            None if !self.unplaced.is_empty() => self.find_unplaced(hash, first, rest),
+            found => found,
         }
-        self.find_on(hash, key)
     }
 
-    /// The same, wherever it is.
+    /// The same, of a key that may have no slot of its own.
     #[cold]
     #[inline(never)]
-    fn find_on<const N: usize>(&self, hash: u64, key: [&str; N]) -> Option<&[u8]> {
-        let mut number = own_bucket(hash, self.buckets);
-        loop {
-            let bucket = self.bucket(number);
-            if let Some(payload) = bucket.alike(hash).find_map(|slot| self.record(slot, key)) {
-                return Some(payload);
-            }
-            if bucket.has_room() {
-                return None;
-            }
-            number = next_bucket(number, self.buckets);
-        }
+    fn find_unplaced<const N: usize>(
+        &self,
+        hash: u64,
+        first: &FirstPart<'_>,
+        rest: [&str; N],
+    ) -> Option<&[u8]> {
+        let from = self.unplaced.partition_point(|(other, _)| *other < hash);
+        let mut alike = self.unplaced[from..].iter().take_while(|(other, _)| *other == hash);
+        alike.find_map(|(_, at)| self.record(*at, first, rest))
     }
 
-    /// The payload of a slot's record if its key is `key`. (A call would cost as much again.)
+    /// The payload of the record that begins there, if its key is this one. (A call would cost as much again.)
     #[inline(always)]
-    fn record<const N: usize>(&self, slot: Slot, key: [&str; N]) -> Option<&[u8]> {
-        const { assert!(N <= MOST_PARTS) };
-        let record = self.bytes.get(slot.offset()..)?;
+    fn record<const N: usize>(&self, at: usize, first: &FirstPart<'_>, rest: [&str; N]) -> Option<&[u8]> {
+        const { assert!(N < MOST_PARTS) };
+        let record = self.bytes.get(at..)?;
         let head: &[u8; HEAD] = record.first_chunk()?;
         let len_at = |i: usize| usize::from(u16::from_le_bytes([head[4 + 2 * i], head[5 + 2 * i]]));
-        if (0..N).any(|i| len_at(i) != key[i].len()) {
+        if len_at(0) != first.len() || (0..N).any(|i| len_at(i + 1) != rest[i].len()) {
             return None;
         }
-        let mut rest = &record[head_len(N)..];
-        for part in key {
-            rest = strip(rest, part)?;
+        let mut stored = first.strip(&record[head_len(N + 1)..])?;
+        for part in rest {
+            stored = strip(stored, part)?;
         }
-        rest.get(..u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize)
+        stored.get(..u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize)
+    }
+}
+
+/// Records that are put in their places, one after the other.
+pub(super) struct Placing {
+    records: Records,
+    size: Size,
+    key_parts: usize,
+    /// Which slots have a record: a bit of each.
+    taken: Vec<u64>,
+    placed: u64,
+    /// Where the next record goes that does not go into a slot.
+    next: usize,
+}
+
+impl Placing {
+    /// Memory for so many records, whose keys have this hash. None: it would be more than there can be.
+    pub fn new(hash: PerfectHash, size: Size, key_parts: usize) -> Option<io::Result<Self>> {
+        let slots = usize::try_from(hash.slots()).ok()?;
+        let bytes = usize::try_from(size.bytes).ok()?;
+        let stride = stride(usize::try_from(size.record_max).ok()?, usize::try_from(size.begin_max).ok()?);
+        let in_slots = stride.checked_mul(slots.checked_add(usize::try_from(size.unplaced).ok()?)?);
+        let in_slots = in_slots.filter(|len| *len <= bytes.saturating_add(bytes / MOST_WASTE).max(SMALL));
+        let (stride, offsets) = match in_slots {
+            Some(_) => (stride, Box::default()),
+            None => (0, vec![usize::MAX; slots].into()),
+        };
+        let len = in_slots.unwrap_or(bytes).checked_add(HEAD)?;
+        let last = (size.bytes / size.records.max(1)).saturating_sub(1) as usize;
+        Some(Pages::new(len).map(|bytes| Self {
+            records: Records { bytes, hash, stride, offsets, last, unplaced: Vec::new() },
+            size,
+            key_parts,
+            taken: vec![0; slots.div_ceil(64)],
+            placed: 0,
+            next: stride * slots,
+        }))
+    }
+
+    /// Places the whole records that `bytes` begin with; says how many bytes they are.
+    pub fn place_all(&mut self, bytes: &[u8]) -> Result<usize, String> {
+        let mut rest = bytes;
+        while let Some((key, end)) = parse(rest, self.key_parts) {
+            let (record, more) = rest.split_at(end);
+            self.place(record, hash_of(key.into_iter().take(self.key_parts).map(|part| &record[part])))?;
+            rest = more;
+        }
+        if rest.len() as u64 > self.size.record_max { Err(too_long()) } else { Ok(bytes.len() - rest.len()) }
+    }
+
+    /// Puts a record where its key's hash leads.
+    fn place(&mut self, record: &[u8], key: u64) -> Result<(), String> {
+        let Records { bytes, hash, stride, offsets, unplaced, .. } = &mut self.records;
+        let slot = hash.slot(key) as usize;
+        let placed = hash.is_placed(key);
+        let at = if *stride > 0 && placed { slot * *stride } else { self.next };
+        // The last bytes are for looking at heads.
+        let end = at.checked_add(record.len()).filter(|end| *end <= bytes.len() - HEAD);
+        let end = end.filter(|_| *stride == 0 || record.len() <= *stride).ok_or_else(too_long)?;
+        bytes[at..end].copy_from_slice(record);
+        if at == self.next {
+            self.next += if *stride > 0 { *stride } else { record.len() };
+        }
+        if placed {
+            let (word, bit) = (&mut self.taken[slot / 64], 1 << (slot % 64));
+            if *word & bit != 0 {
+                return Err("two of its records are in one slot".into());
+            }
+            *word |= bit;
+            if let Some(offset) = offsets.get_mut(slot) {
+                *offset = at;
+            }
+        } else {
+            unplaced.push((key, at));
+        }
+        self.placed += 1;
+        Ok(())
+    }
+
+    /// All of them are in their places.
+    pub fn finish(mut self) -> Result<Records, String> {
+        if self.placed != self.size.records {
+            return Err(format!("it has {} records; {} were written", self.placed, self.size.records));
+        }
+        let Records { bytes, hash, stride, unplaced, .. } = &mut self.records;
+        for slot in (0..hash.slots() as usize).filter(|slot| self.taken[slot / 64] >> (slot % 64) & 1 == 0) {
+            bytes[slot * *stride..][..*stride].fill(NOTHING);
+        }
+        unplaced.sort_unstable();
+        Ok(self.records)
+    }
+}
+
+fn too_long() -> String {
+    "its records are longer than its footer says".into()
+}
+
+/// From the beginning of a slot to that of the next: where it costs little, such that what a look-up compares is in one line.
+fn stride(record_max: usize, begin_max: usize) -> usize {
+    let begin = begin_max.saturating_add(1).checked_next_power_of_two().filter(|begin| *begin <= LINE);
+    let rounded = begin.and_then(|begin| record_max.checked_next_multiple_of(begin));
+    rounded.filter(|rounded| rounded - record_max <= record_max / 16).unwrap_or(record_max).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_compared_is_in_one_line() {
+        for (record_max, begin_max, expected) in [
+            // Of rows as lenders have them.
+            (806, 30, 832),
+            (806, 31, 832),
+            (806, 32, 832),
+            (760, 20, 768),
+            // Too long a key, too short a record.
+            (800, 64, 800),
+            (20, 16, 20),
+            (0, 0, 1),
+        ] {
+            assert_eq!(stride(record_max, begin_max), expected, "{record_max}, {begin_max}");
+        }
     }
 }

@@ -8,8 +8,7 @@ use smallvec::SmallVec;
 use super::{
     ListAnswer, StoreError,
     file::KeyedFile,
-    index::Slot,
-    key::Prefix,
+    key::FirstPart,
     lists::ListsAbout,
     manifest::{Generation, Part, Pointer},
 };
@@ -102,33 +101,17 @@ impl Snapshot {
         self.entities[entity].dictionary()
     }
 
-    /// The packed row of an entity, in the layout of [`crate::entity::Entity::layout`]; None: unknown to
-    /// this member. Allocates nothing.
-    ///
-    /// In the place of its call: many look-ups in a row are waited for together, the more the fewer instructions there
-    /// are to each.
-    #[inline(always)]
-    pub fn get(&self, entity: usize, member: &str, key: &str) -> Option<&[u8]> {
-        self.entities[entity].get([member, key])
+    /// The rows of one member.
+    #[inline]
+    pub fn of_member<'m>(&self, member: &'m str) -> MemberRows<'_, 'm> {
+        MemberRows { entities: &self.entities, member: FirstPart::new(member) }
     }
 
-    /// As [`Snapshot::get`], one of each entity: `keys` are in the order of the entities, None where there is none to
-    /// look up.
-    ///
-    /// Nearly all of the time that a look-up takes is waiting for memory, twice: for a slot of the index, then for
-    /// the record. So all slots are asked for before any record is, and all records before any is looked at: they
-    /// are waited for together.
-    pub fn get_each<'s>(&'s self, member: &str, keys: &[Option<&str>]) -> Rows<'s> {
-        let files = || self.entities.iter().zip(keys);
-        let prefix = Prefix::NONE.with(member);
-        let hash = |key: &Option<&str>| key.map(|key| prefix.with(key).hash());
-        let hashes: SmallVec<[Option<u64>; 8]> = keys.iter().map(hash).collect();
-        let slots = files().zip(&hashes).map(|((file, _), hash)| hash.and_then(|hash| file.first_slot(hash)));
-        let slots: SmallVec<[Option<Slot>; 8]> = slots.collect();
-        let ends = files().zip(&slots).map(|((file, _), slot)| slot.map_or(0, |slot| file.ends(slot)));
-        black_box(ends.fold(0, |all, end| all ^ end));
-        let rows = files().zip(&hashes).map(|((file, key), hash)| file.find((*hash)?, [member, (*key)?]));
-        rows.collect()
+    /// The packed row of an entity, in the layout of [`crate::entity::Entity::layout`]; None: unknown to
+    /// this member. Allocates nothing.
+    #[inline(always)]
+    pub fn get(&self, entity: usize, member: &str, key: &str) -> Option<&[u8]> {
+        self.entities[entity].get(&FirstPart::new(member), [key])
     }
 
     /// Whether `value` is on a list of the member at a time (microseconds since 1970-01-01T00:00:00Z).
@@ -140,6 +123,39 @@ impl Snapshot {
 
     pub(super) fn pointer(&self) -> &Pointer {
         &self.pointer
+    }
+}
+
+/// The rows that a member has in a [`Snapshot`].
+#[derive(Clone, Copy)]
+pub struct MemberRows<'s, 'm> {
+    entities: &'s [Arc<KeyedFile<EntityAbout>>],
+    member: FirstPart<'m>,
+}
+
+impl<'s> MemberRows<'s, '_> {
+    /// As [`Snapshot::get`]. The member is hashed once for all look-ups.
+    #[inline(always)]
+    pub fn get(&self, entity: usize, key: &str) -> Option<&'s [u8]> {
+        self.entities[entity].get(&self.member, [key])
+    }
+
+    /// As [`MemberRows::get`], one of each entity: `keys` are in the order of the entities, None where there is none to
+    /// look up.
+    ///
+    /// Nearly all of the time that a look-up takes is waiting for memory. So all records are asked for before any is looked
+    /// at: they are waited for together.
+    pub fn get_each(&self, keys: &[Option<&str>]) -> Rows<'s> {
+        let files = || self.entities.iter().zip(keys);
+        let hash = |key: &Option<&str>| key.map(|key| self.member.hash(&[key]));
+        let hashes: SmallVec<[Option<u64>; 8]> = keys.iter().map(hash).collect();
+        let expect = |(file, hash): (&Arc<KeyedFile<_>>, &Option<u64>)| hash.map(|hash| file.expect(hash));
+        let expected: SmallVec<[Option<usize>; 8]> = self.entities.iter().zip(&hashes).map(expect).collect();
+        let ends = files().zip(&expected).map(|((file, _), at)| at.map_or(0, |at| file.ends(at)));
+        black_box(ends.fold(0, |all, end| all ^ end));
+        let rows =
+            files().zip(&hashes).map(|((file, key), hash)| file.find((*hash)?, &self.member, [(*key)?]));
+        rows.collect()
     }
 }
 
