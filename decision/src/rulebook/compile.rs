@@ -2,7 +2,8 @@
 //!
 //! A step depends on its definition and on the values of the few parameters that its expressions name.
 //! Members that agree in those share the step, so 83 members × all products compile about as fast as the
-//! handful of different steps among them.
+//! handful of different steps among them. Those that do not, still share the shape of its program
+//! ([`Program::sharing`](tarim_features::expr::Program::sharing)).
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -10,7 +11,7 @@ use std::{
 };
 
 use tarim_datamart::{Problems, Value};
-use tarim_features::expr::{Checked, ExprId, ExprSet};
+use tarim_features::expr::{Checked, ExprId, ExprSet, Shapes};
 
 use super::{
     course::{Course, Courses},
@@ -49,6 +50,7 @@ pub struct Compiler<'a> {
     steps: Vec<Arc<Step>>,
     /// By the steps that they are of: index in the plan, and in `steps`.
     courses: HashMap<Vec<(usize, usize)>, Arc<Course>>,
+    shapes: Shapes,
     /// What each rule's condition came to, by index of rule.
     pub conditions: BTreeMap<usize, Vec<Option<Value>>>,
 }
@@ -57,7 +59,8 @@ impl<'a> Compiler<'a> {
     pub fn new(definitions: &'a Definitions, federation: &'a Federation) -> Self {
         let (logics, shared) = (HashMap::new(), HashMap::new());
         let (steps, courses, conditions) = (Vec::new(), HashMap::new(), BTreeMap::new());
-        Self { definitions, federation, logics, shared, steps, courses, conditions }
+        let shapes = Shapes::new();
+        Self { definitions, federation, logics, shared, steps, courses, shapes, conditions }
     }
 
     /// All distinct steps and courses, by their index.
@@ -110,7 +113,7 @@ impl<'a> Compiler<'a> {
         let key = steps.iter().map(|(i, s)| (*i, s.step.index)).collect();
         let index = self.courses.len();
         let Definitions { scope, relations, .. } = self.definitions;
-        let compile = || Arc::new(Course::compile(scope, relations, index, &steps));
+        let compile = || Arc::new(Course::compile(scope, relations, index, &steps, &mut self.shapes));
         self.courses.entry(key).or_insert_with(compile).clone()
     }
 

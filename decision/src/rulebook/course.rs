@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use tarim_features::expr::{Inlet, Program, Scope, fuse};
+use tarim_features::expr::{Inlet, Program, Scope, Shapes, fuse};
 
 use super::{plan::PlanStep, relation::Relation};
 use crate::{
@@ -72,15 +72,17 @@ impl Courses {
 }
 
 impl Course {
-    /// Compiles the steps that are in the order of their plan.
+    /// Compiles the steps that are in the order of their plan. What its program has in common with others is in `shapes`.
     pub fn compile(
         scope: &Scope,
         relations: &[Relation],
         index: usize,
         steps: &[(usize, &PlanStep)],
+        shapes: &mut Shapes,
     ) -> Self {
         let given = relations.iter().take_while(|r| r.source.is_input()).count();
         let program = fuse(scope, given, steps.iter().map(|(_, s)| (&s.step.exprs, s.relation)));
+        let program = program.sharing(shapes);
         let result = |relation: usize| {
             let columns = 0..relations[relation].layout.columns().len();
             ResultOf { relation, inlets: columns.map(|c| program.inlet(relation, c)).collect() }

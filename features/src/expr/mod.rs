@@ -71,6 +71,6 @@ mod udf;
 
 pub use answers::{Answers, BatchAnswers, RowAnswers};
 pub use parsed::{Checked, Parsed};
-pub use program::{Bound, Evaluation, Given, Inlet, Number, OTHER_TEXT, Program, Scratch};
+pub use program::{Bound, Evaluation, Given, Inlet, Number, OTHER_TEXT, Program, Scratch, Shapes};
 pub use scope::{ColumnRef, Scope, names_used};
 pub use set::{BatchError, ExprId, ExprSet, fuse};

@@ -43,7 +43,7 @@ pub struct Group {
 
 /// An unsigned number of one to eight bytes in a row: the last ones of eight that all lie in the row. So whatever
 /// its width, one load and one shift read it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Uint {
     /// Where the eight bytes begin.
     pub(crate) at: u32,

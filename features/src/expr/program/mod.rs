@@ -18,18 +18,18 @@ mod reads;
 mod registers;
 mod runs;
 mod schedule;
+mod shape;
 mod span;
 
-use std::ops::Range;
+use std::sync::Arc;
 
 use tarim_datamart::Type;
 
-pub use self::bound::Bound;
+pub use self::{bound::Bound, shape::Shapes};
 use self::{
     machine::Machine,
-    reads::Reads,
     registers::{Int, known_or_nan},
-    runs::Runs,
+    shape::{Part, Shape},
 };
 pub(super) use self::{
     reads::Names,
@@ -51,31 +51,14 @@ pub struct Program {
     id: u64,
     /// Shared with all programs of one scope.
     relations: Relations,
-    /// So many relations are given as rows, the first ones; others are computed between parts.
-    given: usize,
-    reads: Reads,
-    parts: Vec<Part>,
+    /// Shared with the programs that differ by constants only.
+    shape: Arc<Shape>,
     start: Start,
-    /// By relation and column.
-    inlets: Vec<((usize, usize), Inlet)>,
-    /// Their registers, by bank.
-    puts: [Box<[Reg]>; 4],
     constants: Constants,
 }
 
-/// Expressions that are computed together.
-#[derive(Debug)]
-struct Part {
-    runs: Runs,
-    outputs: Vec<Output>,
-    /// Registers of the answers up to the first that is not a boolean: conditions are looked at in one go.
-    conditions: Range<Reg>,
-    /// Registers of the answers that are texts and will be read as such.
-    texts: Vec<Reg>,
-}
-
 /// Where the answer of an expression is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Output {
     pub ty: Type,
     /// Of a text that is asked for by its key only: of the key.
@@ -92,7 +75,7 @@ impl Output {
 }
 
 /// Where a program takes a value that is computed between two parts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Inlet {
     pub(super) relation: u32,
     pub(super) bank: Bank,
@@ -104,6 +87,8 @@ pub struct Inlet {
 /// Constants that operations refer to by index.
 #[derive(Debug, Default)]
 pub(super) struct Constants {
+    /// What predicates compare with, in their order; behind that, the bits of numbers that registers are compared with.
+    pub numbers: Vec<u64>,
     /// Texts that something is compared with: bound to codes per dictionary.
     pub texts: Vec<String>,
     /// Sets of indexes into `texts`, sorted by text.
@@ -179,7 +164,7 @@ impl Number {
 impl Program {
     /// Number of operations run for one row of each relation, reading included.
     pub fn len(&self) -> usize {
-        self.reads.len() + self.parts.iter().map(|p| p.runs.len()).sum::<usize>()
+        self.shape.reads.len() + self.shape.runs.len()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -188,7 +173,12 @@ impl Program {
 
     /// Where a column of a relation that is computed between parts is taken; None: nothing reads it.
     pub fn inlet(&self, relation: usize, column: usize) -> Option<Inlet> {
-        self.inlets.iter().find(|(of, _)| *of == (relation, column)).map(|(_, inlet)| *inlet)
+        self.shape.inlets.iter().find(|(of, _)| *of == (relation, column)).map(|(_, inlet)| *inlet)
+    }
+
+    /// The same program, of which no more is its own than must be.
+    pub fn sharing(self, shapes: &mut Shapes) -> Self {
+        Self { shape: shapes.share(&self.shape), ..self }
     }
 
     /// Begins to evaluate: reads one row of each relation that is given, in the order of the scope. `texts` is the
@@ -206,8 +196,8 @@ impl Program {
         scratch: &'a mut Scratch,
     ) -> Evaluation<'a> {
         assert_eq!(bound.program(), self.id, "the constants were bound for another program");
-        assert_eq!(rows.len(), self.given, "one row per relation that is given");
-        for relation in self.reads.relations() {
+        assert_eq!(rows.len(), self.shape.given, "one row per relation that is given");
+        for relation in self.shape.reads.relations() {
             let (row, (_, layout)) = (&rows[relation], &self.relations[relation]);
             let version = &bound.versions()[relation];
             assert!(
@@ -223,7 +213,7 @@ impl Program {
         }
         scratch.prepare(self);
         let Scratch { registers: r, work, .. } = scratch;
-        self.reads.run(rows, &self.constants, bound, r);
+        self.shape.reads.run(rows, &self.constants, bound, r);
         Evaluation {
             program: self,
             machine: Machine { constants: &self.constants, bound, rows, texts, r, work },
@@ -232,7 +222,7 @@ impl Program {
 
     #[inline]
     fn answers<'a>(&'a self, registers: &'a Registers, part: usize) -> RowAnswers<'a> {
-        let Part { outputs, conditions, .. } = &self.parts[part];
+        let Part { outputs, conditions, .. } = &self.shape.parts[part];
         let conditions = &registers.booleans[conditions.start as usize..conditions.end as usize];
         RowAnswers { outputs, conditions, registers }
     }
@@ -240,7 +230,7 @@ impl Program {
     /// Evaluates all parts, with nothing put in between.
     pub fn evaluate(&self, bound: &Bound, rows: &[Row<'_>], scratch: &mut Scratch) {
         let mut evaluation = self.start(bound, rows, Dictionary::none(), scratch);
-        for part in 0..self.parts.len() {
+        for part in 0..self.shape.parts.len() {
             evaluation.run(part);
         }
     }
@@ -250,9 +240,10 @@ impl Evaluation<'_> {
     /// Computes a part; those before it have been computed. (Most parts have nothing left to compute.)
     #[inline]
     pub fn run(&mut self, part: usize) {
-        let Part { runs, texts, .. } = &self.program.parts[part];
-        if !runs.is_empty() {
-            self.machine.run_all(runs);
+        let Shape { parts, runs, .. } = &*self.program.shape;
+        let Part { runs: which, texts, .. } = &parts[part];
+        if !which.is_empty() {
+            self.machine.run_all(*which, runs);
         }
         if !texts.is_empty() {
             self.keep(texts);
@@ -322,12 +313,12 @@ impl Scratch {
 
     fn prepare(&mut self, program: &Program) {
         if self.program != program.id {
-            self.registers.begin(&program.start);
+            self.registers.begin(&program.start, program.shape.lens);
             self.program = program.id;
         }
         self.registers.buffer.truncate(program.start.buffer.len());
         // Nothing of the row before is seen, even by a part whose step was left out.
-        self.registers.set_nulls(&program.puts);
+        self.registers.set_nulls(&program.shape.puts);
     }
 
     /// The answers of a part of a program, as they were last computed.

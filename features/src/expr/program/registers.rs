@@ -128,34 +128,32 @@ pub struct Registers {
     pub buffer: String,
 }
 
-/// What the registers of a program are before anything is read: its constants.
-#[derive(Debug)]
+/// What the registers of a program are before anything is read: its constants, which are the first of each bank.
+#[derive(Debug, Default)]
 pub struct Start {
-    pub booleans: Box<[(Reg, Truth)]>,
-    pub floats: Box<[(Reg, f64)]>,
-    pub ints: Box<[(Reg, Int)]>,
-    pub texts: Box<[(Reg, Option<Text>)]>,
+    pub booleans: Box<[Truth]>,
+    pub floats: Box<[f64]>,
+    pub ints: Box<[Int]>,
+    pub texts: Box<[Option<Text>]>,
     /// What the texts point into.
     pub buffer: String,
-    /// Number of all registers, by bank.
-    pub lens: [usize; 4],
 }
 
 impl Registers {
-    /// They become those of a program. Only constants are written: a program computes every other register, or has it
-    /// put, before it reads it. (A thread that works for a hundred programs in turn would else copy more than it
-    /// computes.)
-    pub fn begin(&mut self, start: &Start) {
+    /// They become those of a program, so many of each bank. Only constants are written: a program computes every other
+    /// register, or has it put, before it reads it. (A thread that works for a hundred programs in turn would else copy more
+    /// than it computes.)
+    pub fn begin(&mut self, start: &Start, lens: [u32; 4]) {
         // One by one: they are few, and to copy them as a block is a call.
-        fn begin<T: Copy>(bank: &mut Vec<T>, constants: &[(Reg, T)], len: usize, null: T) {
-            if bank.len() < len {
-                bank.resize(len, null);
+        fn begin<T: Copy>(bank: &mut Vec<T>, constants: &[T], len: u32, null: T) {
+            if bank.len() < len as usize {
+                bank.resize(len as usize, null);
             }
-            for (to, constant) in constants {
-                bank[*to as usize] = *constant;
+            for (to, constant) in bank.iter_mut().zip(constants) {
+                *to = *constant;
             }
         }
-        let [booleans, floats, ints, texts] = start.lens;
+        let [booleans, floats, ints, texts] = lens;
         begin(&mut self.booleans, &start.booleans, booleans, Truth::UNKNOWN);
         begin(&mut self.floats, &start.floats, floats, f64::NAN);
         begin(&mut self.ints, &start.ints, ints, Int::default());

@@ -17,29 +17,31 @@ use crate::expr::{
 };
 
 /// An operation of one operand.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Unary {
     pub of: Reg,
     pub to: Reg,
 }
 
 /// An operation of two operands.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Binary {
     pub of: [Reg; 2],
     pub to: Reg,
 }
 
 /// Which comparison with constants, whose answers lie side by side: nothing has to be looked up but the register.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Thresholds {
     pub comparison: Comparison,
     /// Where the first answer is written.
     pub to: Reg,
+    /// Which of the program's [numbers](super::Constants::numbers) the first is compared with.
+    pub constants: u32,
 }
 
 /// One operation many times; on what, stands in [`Runs`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Run {
     /// Of booleans.
     Copy,
@@ -48,6 +50,7 @@ pub enum Run {
     Or,
     CompareFloats(Comparison),
     CompareInts(Comparison),
+    /// Of registers with the bits of numbers.
     FloatThresholds(Thresholds),
     IntThresholds(Thresholds),
     Arithmetic(Arithmetic),
@@ -60,14 +63,13 @@ pub enum Run {
     Each,
 }
 
-/// The runs of a part, in order, and what they work on: all of a kind in one list.
-#[derive(Debug, Default)]
+/// The runs of all parts, in order, and what they work on: all of a kind in one list.
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
 pub struct Runs {
     runs: Vec<(Run, Span)>,
     unary: Vec<Unary>,
     binary: Vec<Binary>,
-    floats: Vec<(Reg, f64)>,
-    ints: Vec<(Reg, i64)>,
+    registers: Vec<Reg>,
     steps: Vec<Step>,
 }
 
@@ -76,8 +78,7 @@ pub struct Runs {
 pub enum Operands {
     Unary(Vec<Unary>),
     Binary(Vec<Binary>),
-    Floats(Vec<(Reg, f64)>),
-    Ints(Vec<(Reg, i64)>),
+    Registers(Vec<Reg>),
     Steps(Vec<Step>),
 }
 
@@ -87,8 +88,14 @@ impl Runs {
         self.runs.iter().map(|(_, span)| span.len()).sum()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.runs.is_empty()
+    /// The runs that were added since there were so many.
+    pub fn since(&self, count: usize) -> Span {
+        Span::of(count..self.runs.len())
+    }
+
+    /// Number of runs.
+    pub fn count(&self) -> usize {
+        self.runs.len()
     }
 
     /// Adds a run. Its operands are of the kind that it works on.
@@ -96,8 +103,7 @@ impl Runs {
         let span = match on {
             Operands::Unary(of) => Span::add(&mut self.unary, of),
             Operands::Binary(of) => Span::add(&mut self.binary, of),
-            Operands::Floats(of) => Span::add(&mut self.floats, of),
-            Operands::Ints(of) => Span::add(&mut self.ints, of),
+            Operands::Registers(of) => Span::add(&mut self.registers, of),
             Operands::Steps(of) => Span::add(&mut self.steps, of),
         };
         self.runs.push((run, span));
@@ -105,9 +111,10 @@ impl Runs {
 }
 
 impl Machine<'_> {
+    /// Runs some of the runs, in their order.
     #[inline(never)]
-    pub fn run_all(&mut self, runs: &Runs) {
-        for (run, span) in &runs.runs {
+    pub fn run_all(&mut self, which: Span, runs: &Runs) {
+        for (run, span) in which.on(&runs.runs) {
             self.run_each(*run, *span, runs);
         }
     }
@@ -122,8 +129,12 @@ impl Machine<'_> {
             Run::Or => pairs(&mut self.r.booleans, span.on(&on.binary), Truth::or),
             Run::CompareFloats(comparison) => compare_floats(comparison, span.on(&on.binary), self.r),
             Run::CompareInts(comparison) => compare_ints(comparison, span.on(&on.binary), self.r),
-            Run::FloatThresholds(thresholds) => float_thresholds(thresholds, span.on(&on.floats), self.r),
-            Run::IntThresholds(thresholds) => int_thresholds(thresholds, span.on(&on.ints), self.r),
+            Run::FloatThresholds(thresholds) => {
+                float_thresholds(thresholds, span.on(&on.registers), &self.constants.numbers, self.r);
+            }
+            Run::IntThresholds(thresholds) => {
+                int_thresholds(thresholds, span.on(&on.registers), &self.constants.numbers, self.r);
+            }
             Run::Arithmetic(f) => {
                 let (floats, of) = (&mut self.r.floats, span.on(&on.binary));
                 match f {
@@ -171,51 +182,59 @@ impl Machine<'_> {
 
 impl Thresholds {
     #[inline]
-    fn each<R: Copy, T: Copy>(
+    fn each<R: Copy>(
         self,
-        of: &[(Reg, T)],
+        of: &[Reg],
+        numbers: &[u64],
         write: &mut [Truth],
         read: &[R],
-        f: impl Fn(R, T) -> Truth,
+        f: impl Fn(R, u64) -> Truth,
     ) {
         let write = &mut write[self.to as usize..][..of.len()];
-        for (to, (of, constant)) in write.iter_mut().zip(of) {
+        let constants = &numbers[self.constants as usize..][..of.len()];
+        for ((to, of), constant) in write.iter_mut().zip(of).zip(constants) {
             *to = f(read[*of as usize], *constant);
         }
     }
 }
 
 #[inline(never)]
-fn float_thresholds(thresholds: Thresholds, of: &[(Reg, f64)], r: &mut Registers) {
+fn float_thresholds(thresholds: Thresholds, of: &[Reg], numbers: &[u64], r: &mut Registers) {
     let (write, read) = (&mut r.booleans, r.floats.as_slice());
     // A comparison with NaN is false; but for that it is not equal.
     let known = |a: f64, holds: bool| Truth::of(!a.is_nan(), holds);
+    let b = f64::from_bits;
     match thresholds.comparison {
-        Comparison::Eq => thresholds.each(of, write, read, |a, b| known(a, a == b)),
-        Comparison::NotEq => thresholds.each(of, write, read, |a, b| known(a, !a.is_nan() & (a != b))),
-        Comparison::Lt => thresholds.each(of, write, read, |a, b| known(a, a < b)),
-        Comparison::LtEq => thresholds.each(of, write, read, |a, b| known(a, a <= b)),
-        Comparison::Gt => thresholds.each(of, write, read, |a, b| known(a, a > b)),
-        Comparison::GtEq => thresholds.each(of, write, read, |a, b| known(a, a >= b)),
+        Comparison::Eq => thresholds.each(of, numbers, write, read, |a, c| known(a, a == b(c))),
+        Comparison::NotEq => {
+            thresholds.each(of, numbers, write, read, |a, c| known(a, !a.is_nan() & (a != b(c))));
+        }
+        Comparison::Lt => thresholds.each(of, numbers, write, read, |a, c| known(a, a < b(c))),
+        Comparison::LtEq => thresholds.each(of, numbers, write, read, |a, c| known(a, a <= b(c))),
+        Comparison::Gt => thresholds.each(of, numbers, write, read, |a, c| known(a, a > b(c))),
+        Comparison::GtEq => thresholds.each(of, numbers, write, read, |a, c| known(a, a >= b(c))),
         Comparison::Distinct | Comparison::NotDistinct => {
-            thresholds.each(of, write, read, |a, b| thresholds.comparison.floats(a, b).into());
+            thresholds.each(of, numbers, write, read, |a, c| thresholds.comparison.floats(a, b(c)).into());
         }
     }
 }
 
 #[inline(never)]
-fn int_thresholds(thresholds: Thresholds, of: &[(Reg, i64)], r: &mut Registers) {
+fn int_thresholds(thresholds: Thresholds, of: &[Reg], numbers: &[u64], r: &mut Registers) {
     let (write, read) = (&mut r.booleans, r.ints.as_slice());
     let known = |a: Int, holds: bool| Truth::of(a.known, a.known & holds);
+    let b = |constant: u64| constant as i64;
     match thresholds.comparison {
-        Comparison::Eq => thresholds.each(of, write, read, |a, b| known(a, a.value == b)),
-        Comparison::NotEq => thresholds.each(of, write, read, |a, b| known(a, a.value != b)),
-        Comparison::Lt => thresholds.each(of, write, read, |a, b| known(a, a.value < b)),
-        Comparison::LtEq => thresholds.each(of, write, read, |a, b| known(a, a.value <= b)),
-        Comparison::Gt => thresholds.each(of, write, read, |a, b| known(a, a.value > b)),
-        Comparison::GtEq => thresholds.each(of, write, read, |a, b| known(a, a.value >= b)),
+        Comparison::Eq => thresholds.each(of, numbers, write, read, |a, c| known(a, a.value == b(c))),
+        Comparison::NotEq => thresholds.each(of, numbers, write, read, |a, c| known(a, a.value != b(c))),
+        Comparison::Lt => thresholds.each(of, numbers, write, read, |a, c| known(a, a.value < b(c))),
+        Comparison::LtEq => thresholds.each(of, numbers, write, read, |a, c| known(a, a.value <= b(c))),
+        Comparison::Gt => thresholds.each(of, numbers, write, read, |a, c| known(a, a.value > b(c))),
+        Comparison::GtEq => thresholds.each(of, numbers, write, read, |a, c| known(a, a.value >= b(c))),
         Comparison::Distinct | Comparison::NotDistinct => {
-            thresholds.each(of, write, read, |a, b| thresholds.comparison.apply(a.get(), Some(b)).into());
+            thresholds.each(of, numbers, write, read, |a, c| {
+                thresholds.comparison.apply(a.get(), Some(b(c))).into()
+            });
         }
     }
 }

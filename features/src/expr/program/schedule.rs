@@ -17,16 +17,20 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     ops::Range,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use tarim_datamart::Type;
 
 use super::{
-    Constants, Inlet, Output, Part, Program,
+    Constants, Inlet, Output, Program,
     reads::{Against, KeyOf, Load, Predicate, Reads, RowReads},
     registers::{Registers, Start},
     runs::{Binary, Operands, Run, Runs, Thresholds, Unary},
+    shape::{Part, Shape},
 };
 use crate::{
     expr::{
@@ -39,7 +43,7 @@ use crate::{
 };
 
 /// One operation and the register that it writes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Step {
     pub op: Op,
     pub to: Reg,
@@ -149,18 +153,22 @@ struct Numbers {
     next: [Reg; 4],
     /// Old numbers in their new order; None: a register that is new.
     order: PerBank<Option<Reg>>,
+    /// How many constants there are: the first ones.
+    constants: [Reg; 4],
 }
 
 impl Numbers {
-    /// What nothing writes (constants and inlets) comes first, if something reads it: most constants are those of
-    /// predicates, which have them themselves.
-    fn new(draft: &Draft, written: &PerBank<bool>) -> Self {
-        let mut numbers =
-            Self { new: PerBank::of(&draft.registers, Reg::MAX), next: [0; 4], order: PerBank::default() };
-        let mut first = draft.read();
-        first.extend(draft.inlets.values().map(|inlet| (inlet.bank, inlet.to)));
-        for (bank, old) in first.into_iter().filter(|(bank, old)| !written.get(*bank, *old)) {
+    /// Constants come first, if something reads them: most are those of predicates, which have them among the program's
+    /// numbers. Inlets follow.
+    fn new(draft: &Draft, variable: &PerBank<bool>) -> Self {
+        let (new, order) = (PerBank::of(&draft.registers, Reg::MAX), PerBank::default());
+        let mut numbers = Self { new, next: [0; 4], order, constants: [0; 4] };
+        for (bank, old) in draft.read().into_iter().filter(|(bank, old)| !variable.get(*bank, *old)) {
             numbers.give(bank, old);
+        }
+        numbers.constants = numbers.next;
+        for inlet in draft.inlets.values() {
+            numbers.of(inlet.bank, inlet.to);
         }
         numbers
     }
@@ -200,23 +208,21 @@ impl Numbers {
         Conditions { at: first..self.next[Bank::Boolean as usize], copies }
     }
 
-    /// The registers that have numbers and are constants.
-    fn constants(&self, draft: &Registers, variable: &PerBank<bool>) -> Start {
-        let constants = |bank: Bank| {
-            let numbered = self.order.0[bank as usize].iter().zip(0..);
-            numbered
-                .filter_map(move |(old, new)| Some((new, (*old)?)))
-                .filter(move |(_, old)| !variable.get(bank, *old))
+    /// The constants that have numbers.
+    fn start(&self, draft: &Registers) -> Start {
+        let old = |bank: Bank| {
+            let first = &self.order.0[bank as usize][..self.constants[bank as usize] as usize];
+            first.iter().map(|old| old.expect("a constant is no new register") as usize)
         };
+        // Of all texts those that have a register: most are only compared with.
+        let mut kept = Registers::default();
+        let texts = old(Bank::Text).map(|old| draft.text_in_buffer(old as Reg).map(|text| kept.push(text)));
         Start {
-            booleans: constants(Bank::Boolean)
-                .map(|(new, old)| (new, draft.booleans[old as usize]))
-                .collect(),
-            floats: constants(Bank::Float).map(|(new, old)| (new, draft.floats[old as usize])).collect(),
-            ints: constants(Bank::Int).map(|(new, old)| (new, draft.ints[old as usize])).collect(),
-            texts: constants(Bank::Text).map(|(new, old)| (new, draft.texts[old as usize])).collect(),
-            buffer: draft.buffer.clone(),
-            lens: self.next.map(|len| len as usize),
+            booleans: old(Bank::Boolean).map(|old| draft.booleans[old]).collect(),
+            floats: old(Bank::Float).map(|old| draft.floats[old]).collect(),
+            ints: old(Bank::Int).map(|old| draft.ints[old]).collect(),
+            texts: texts.collect(),
+            buffer: kept.buffer,
         }
     }
 }
@@ -239,9 +245,9 @@ impl Draft {
     /// Puts equal operations together.
     pub fn schedule(mut self, relations: Relations, given: usize) -> Program {
         self.widen_inlets();
-        let (written, variable) = (self.written(), self.variable());
+        let variable = self.variable();
         let mut rows = self.take();
-        let mut numbers = Numbers::new(&self, &written);
+        let mut numbers = Numbers::new(&self, &variable);
         self.advance();
         let drafts = std::mem::take(&mut self.parts);
         // Before anything else has a number: their places are theirs, whenever they are computed.
@@ -251,8 +257,8 @@ impl Draft {
         let mut parts = Vec::with_capacity(drafts.len());
         for row in rows.values_mut() {
             for of in row.predicates.values_mut() {
-                of.sort_by_key(Predicate::at);
-                of.iter_mut().for_each(|p| p.to = numbers.of(Bank::Boolean, p.to));
+                of.sort_by_key(|(p, _)| p.at());
+                of.iter_mut().for_each(|(p, _)| p.to = numbers.of(Bank::Boolean, p.to));
             }
             row.keys.iter_mut().for_each(|key| key.to = numbers.of(Bank::Int, key.to));
         }
@@ -261,8 +267,11 @@ impl Draft {
             let (kind, load) = Load::of(c.slot, c.widened, to).expect("a boolean is a predicate");
             rows.entry(c.relation).or_default().loads.entry(kind).or_default().push(load);
         }
+        let mut constants = std::mem::take(&mut self.constants);
+        let reads = Reads::new(rows, &mut constants.numbers);
+        let mut runs = Runs::default();
         for (part, Conditions { at, copies }) in drafts.into_iter().zip(conditions) {
-            let mut runs = Runs::default();
+            let before = runs.count();
             let mut steps: BTreeMap<(u32, Kind), Vec<Step>> = BTreeMap::new();
             for step in part.steps {
                 let mut level = 0;
@@ -291,7 +300,7 @@ impl Draft {
                 steps.entry((level, kind)).or_default().push(step);
             }
             for ((_, kind), steps) in &steps {
-                let (run, on) = run(*kind, steps, &mut numbers, &self.registers);
+                let (run, on) = run(*kind, steps, &mut numbers, &self.registers, &mut constants.numbers);
                 runs.push(run, on);
             }
             for step in steps.values().flatten() {
@@ -313,7 +322,7 @@ impl Draft {
             let mut texts: Vec<Reg> = read.map(|o| o.from).collect();
             texts.sort_unstable();
             texts.dedup();
-            parts.push(Part { runs, outputs, conditions: at, texts });
+            parts.push(Part { runs: runs.since(before), outputs, conditions: at, texts });
         }
         let inlets = self
             .inlets
@@ -324,16 +333,15 @@ impl Draft {
             inlets.iter().map(|(_, inlet)| inlet).filter(|inlet| inlet.bank == bank).map(|i| i.to).collect()
         });
         static NEXT: AtomicU64 = AtomicU64::new(1);
+        constants.numbers.shrink_to_fit();
+        let given = given.min(relations.len());
+        let shape = Shape { given, reads, runs, parts, inlets, puts, lens: numbers.next };
         Program {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            given: given.min(relations.len()),
             relations,
-            reads: Reads::new(rows),
-            parts,
-            inlets,
-            puts,
-            start: numbers.constants(&self.registers, &variable),
-            constants: self.constants,
+            shape: Arc::new(shape),
+            start: numbers.start(&self.registers),
+            constants,
         }
     }
 
@@ -464,9 +472,11 @@ impl Draft {
         let mut rows: BTreeMap<u32, RowReads> = BTreeMap::new();
         for part in &mut self.parts {
             let mut take = |column: &Column, against, to| {
-                let Some((kind, predicate)) = Predicate::of(column.slot, against, to) else { return false };
+                let Some((kind, predicate, constant)) = Predicate::of(column.slot, against, to) else {
+                    return false;
+                };
                 let row = rows.entry(column.relation).or_default();
-                row.predicates.entry(kind).or_default().push(predicate);
+                row.predicates.entry(kind).or_default().push((predicate, constant));
                 true
             };
             part.columns.retain(|c| !take(c, Against::Itself, c.to));
@@ -495,8 +505,14 @@ impl Draft {
     }
 }
 
-/// A run of steps of one kind and level, their registers numbered.
-fn run(kind: Kind, steps: &[Step], numbers: &mut Numbers, constants: &Registers) -> (Run, Operands) {
+/// A run of steps of one kind and level, their registers numbered; what registers are compared with is added to `bits`.
+fn run(
+    kind: Kind,
+    steps: &[Step],
+    numbers: &mut Numbers,
+    constants: &Registers,
+    bits: &mut Vec<u64>,
+) -> (Run, Operands) {
     // Operands stand before, so they have their numbers.
     let mapped: Vec<Step> = steps
         .iter()
@@ -531,12 +547,16 @@ fn run(kind: Kind, steps: &[Step], numbers: &mut Numbers, constants: &Registers)
     });
     match kind {
         Kind::FloatThresholds(comparison) => {
-            let of = against.map(|(of, constant)| (of, constants.floats[constant])).collect();
-            (Run::FloatThresholds(Thresholds { comparison, to }), Operands::Floats(of))
+            let thresholds = Thresholds { comparison, to, constants: bits.len() as u32 };
+            let (of, floats): (Vec<Reg>, Vec<usize>) = against.unzip();
+            bits.extend(floats.iter().map(|at| constants.floats[*at].to_bits()));
+            (Run::FloatThresholds(thresholds), Operands::Registers(of))
         }
         Kind::IntThresholds(comparison) => {
-            let of = against.map(|(of, constant)| (of, constants.ints[constant].value)).collect();
-            (Run::IntThresholds(Thresholds { comparison, to }), Operands::Ints(of))
+            let thresholds = Thresholds { comparison, to, constants: bits.len() as u32 };
+            let (of, ints): (Vec<Reg>, Vec<usize>) = against.unzip();
+            bits.extend(ints.iter().map(|at| constants.ints[*at].value as u64));
+            (Run::IntThresholds(thresholds), Operands::Registers(of))
         }
         Kind::Not => (Run::Not, one()),
         Kind::And => (Run::And, two()),

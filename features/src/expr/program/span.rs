@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// From one place of a list to another: half the bytes of a `Range`, and it can be copied.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Span {
     start: u32,
     end: u32,
@@ -24,6 +24,10 @@ impl Span {
 
     pub fn len(self) -> usize {
         (self.end - self.start) as usize
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.start == self.end
     }
 
     /// The part of the list.

@@ -64,7 +64,7 @@ fn beginning(text: &[u8]) -> u64 {
 }
 
 /// The key of one column of texts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KeyOf {
     of: Uint,
     present: u32,

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// A column that is read to a register. What kind of cell it has says the loop.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Load {
     /// Of an integer.
     base: i64,
@@ -24,7 +24,7 @@ pub struct Load {
 }
 
 /// Loads that share a loop, in the order of the loops. (A boolean is a predicate.)
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     Float,
     Int,

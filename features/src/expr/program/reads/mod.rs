@@ -24,7 +24,7 @@ use crate::row::Row;
 
 /// Everything that is read of the rows of a program, each kind in one list. (A program is one of hundreds, and none of it
 /// is in the cache: it is read forwards, from a few places.)
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
 pub struct Reads {
     rows: Vec<OfRow>,
     /// Of one row after the other.
@@ -35,7 +35,7 @@ pub struct Reads {
 }
 
 /// What is read of the row of a relation.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 struct OfRow {
     relation: u32,
     /// Of its loops.
@@ -43,13 +43,13 @@ struct OfRow {
 }
 
 /// Reads of one kind, which stand together in the list of them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Loop {
     kind: Kind,
     on: Span,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Kind {
     Predicate(PredicateKind),
     Key,
@@ -59,7 +59,8 @@ enum Kind {
 /// What is read of one row, while a program is made.
 #[derive(Debug, Default)]
 pub struct RowReads {
-    pub predicates: BTreeMap<PredicateKind, Vec<Predicate>>,
+    /// Each with what the column is compared with.
+    pub predicates: BTreeMap<PredicateKind, Vec<(Predicate, u64)>>,
     pub keys: Vec<KeyOf>,
     pub loads: BTreeMap<LoadKind, Vec<Load>>,
 }
@@ -82,13 +83,16 @@ struct Source<'a, 'r> {
 }
 
 impl Reads {
-    /// By relation.
-    pub fn new(rows: BTreeMap<u32, RowReads>) -> Self {
+    /// By relation. What predicates compare with is added to `numbers`, which has nothing else yet.
+    pub fn new(rows: BTreeMap<u32, RowReads>, numbers: &mut Vec<u64>) -> Self {
+        debug_assert!(numbers.is_empty(), "the number of a predicate has its index");
         let mut reads = Self::default();
         for (relation, RowReads { predicates, keys, loads }) in rows {
             let first = reads.loops.len();
             for (kind, of) in predicates {
+                let (of, constants): (Vec<_>, Vec<_>) = of.into_iter().unzip();
                 let on = Span::add(&mut reads.predicates, of);
+                numbers.extend(constants);
                 reads.loops.push(Loop { kind: Kind::Predicate(kind), on });
             }
             if !keys.is_empty() {
@@ -148,7 +152,8 @@ impl Reads {
         for Loop { kind, on } in loops {
             match *kind {
                 Kind::Predicate(kind) => {
-                    predicate::run(kind, on.on(&self.predicates), from, is_known, &mut r.booleans);
+                    let (of, constants) = (on.on(&self.predicates), on.on(&from.constants.numbers));
+                    predicate::run(kind, of, constants, from, is_known, &mut r.booleans);
                 }
                 Kind::Key => keys::run(on.on(&self.keys), from, is_known, &mut r.ints),
                 Kind::Load(kind) => load::run(kind, on.on(&self.loads), from, is_known, r),

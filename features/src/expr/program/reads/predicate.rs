@@ -13,12 +13,11 @@ use crate::{
     row::{Cell, Slot, TextCell, Uint},
 };
 
-/// One predicate. Small, for a program with thousands of them is read from memory at each decision.
-#[derive(Clone, Copy, Debug)]
+/// One predicate. Small, for a program with thousands of them is read from memory at each decision. What the column is
+/// compared with stands apart, among the [numbers](crate::expr::program::Constants::numbers) of its program, in the same
+/// order: the bits of a float, an integer less the cell's base, an index of a text or a set. (Of a boolean: its mask.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Predicate {
-    /// What is compared with: the bits of a float, an integer less the cell's base, an index of a text or a set. Of a
-    /// boolean: its mask.
-    constant: u64,
     /// Byte of a boolean; of another cell, that of its [`Uint`].
     at: u32,
     /// Byte of its present bit.
@@ -34,7 +33,7 @@ pub struct Predicate {
 }
 
 /// Predicates that share a loop, in the order of the loops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// Is TRUE.
     Flag,
@@ -64,18 +63,12 @@ pub enum Against {
 }
 
 impl Predicate {
-    /// None: it is to be computed in registers.
-    pub fn of(slot: Slot, against: Against, to: Reg) -> Option<(Kind, Self)> {
+    /// The predicate, and what the column is compared with. None: it is to be computed in registers.
+    pub fn of(slot: Slot, against: Against, to: Reg) -> Option<(Kind, Self, u64)> {
         let (present, bit) = slot.present_bit();
-        let predicate = |Uint { at, shift }: Uint, constant: u64, other_way: bool| Self {
-            constant,
-            at,
-            present,
-            to,
-            mask: 1 << bit,
-            group: slot.group,
-            shift,
-            other_way,
+        let predicate = |kind: Kind, Uint { at, shift }: Uint, constant: u64, other_way: bool| {
+            let (mask, group) = (1 << bit, slot.group);
+            Some((kind, Self { at, present, to, mask, group, shift, other_way }, constant))
         };
         let int = |of: Uint, c: Comparison, i: i64| {
             let (kind, i, other_way) = match c {
@@ -88,11 +81,11 @@ impl Predicate {
                 // They have an answer for NULL.
                 Comparison::Distinct | Comparison::NotDistinct => return None,
             };
-            Some((kind, predicate(of, i as u64, other_way)))
+            predicate(kind, of, i as u64, other_way)
         };
         match (slot.cell, against) {
             (Cell::Boolean { at, mask }, Against::Itself) => {
-                Some((Kind::Flag, predicate(Uint { at, shift: 0 }, mask.into(), false)))
+                predicate(Kind::Flag, Uint { at, shift: 0 }, mask.into(), false)
             }
             // Nothing lies below −∞; to be at least that needs another loop.
             (Cell::Float { of }, Against::Float(c, x)) if x > f64::NEG_INFINITY => {
@@ -105,13 +98,11 @@ impl Predicate {
                     Comparison::NotEq => (Kind::IsFloat, x, true),
                     Comparison::Distinct | Comparison::NotDistinct => return None,
                 };
-                Some((kind, predicate(of, x.to_bits(), other_way)))
+                predicate(kind, of, x.to_bits(), other_way)
             }
             (Cell::Int { of, base }, Against::Int(c, i)) => int(of, c, i.checked_sub(base)?),
-            (Cell::Text { of }, Against::Text(text)) => {
-                Some((Kind::TextIs, predicate(of, text.into(), false)))
-            }
-            (Cell::Text { of }, Against::Set(set)) => Some((Kind::TextIn, predicate(of, set.into(), false))),
+            (Cell::Text { of }, Against::Text(text)) => predicate(Kind::TextIs, of, text.into(), false),
+            (Cell::Text { of }, Against::Set(set)) => predicate(Kind::TextIn, of, set.into(), false),
             _ => None,
         }
     }
@@ -158,11 +149,13 @@ impl Predicate {
     }
 }
 
-/// Computes the predicates of one row, which are in the order of their cells: the row is read forwards.
+/// Computes the predicates of one row, which are in the order of their cells: the row is read forwards. The constants are
+/// in the same order.
 #[inline(always)]
 pub fn run(
     kind: Kind,
     of: &[Predicate],
+    constants: &[u64],
     from: &Source<'_, '_>,
     is_known: impl Fn(&[u8], Presence) -> bool + Copy,
     out: &mut [Truth],
@@ -174,30 +167,30 @@ pub fn run(
     // A comparison with NaN is unknown.
     let of_float = |p: &Predicate, known: bool, value: f64, holds| p.truth(known & !value.is_nan(), holds);
     match kind {
-        Kind::Flag => each(of, is_known, out, |p, known| {
-            Truth::of(known, known & (u64::from(bytes[p.at as usize]) & p.constant != 0))
+        Kind::Flag => each(of, constants, is_known, out, |p, constant, known| {
+            Truth::of(known, known & (u64::from(bytes[p.at as usize]) & constant != 0))
         }),
-        Kind::OverFloat => each(of, is_known, out, |p, known| {
+        Kind::OverFloat => each(of, constants, is_known, out, |p, constant, known| {
             let value = float(p);
-            of_float(p, known, value, value > f64::from_bits(p.constant))
+            of_float(p, known, value, value > f64::from_bits(constant))
         }),
         Kind::OverInt => {
-            each(of, is_known, out, |p, known| p.truth(known, int(p) > p.constant as i64));
+            each(of, constants, is_known, out, |p, constant, known| p.truth(known, int(p) > constant as i64))
         }
-        Kind::IsFloat => each(of, is_known, out, |p, known| {
+        Kind::IsFloat => each(of, constants, is_known, out, |p, constant, known| {
             let value = float(p);
-            of_float(p, known, value, value == f64::from_bits(p.constant))
+            of_float(p, known, value, value == f64::from_bits(constant))
         }),
         Kind::IsInt => {
-            each(of, is_known, out, |p, known| p.truth(known, int(p) == p.constant as i64));
+            each(of, constants, is_known, out, |p, constant, known| p.truth(known, int(p) == constant as i64))
         }
-        Kind::TextIs => each(of, is_known, out, |p, known| {
-            let text = p.constant as usize;
+        Kind::TextIs => each(of, constants, is_known, out, |p, constant, known| {
+            let text = constant as usize;
             let code = from.bound.code(text, relation);
             p.text(known, from, |c| c == code, |t| t == from.constants.texts[text])
         }),
-        Kind::TextIn => each(of, is_known, out, |p, known| {
-            let set = p.constant as usize;
+        Kind::TextIn => each(of, constants, is_known, out, |p, constant, known| {
+            let set = constant as usize;
             let codes = from.bound.set(set, relation);
             p.text(known, from, |code| has_code(codes, code), |text| from.constants.has_text(set, text))
         }),
@@ -208,12 +201,13 @@ pub fn run(
 #[inline(always)]
 fn each(
     of: &[Predicate],
+    constants: &[u64],
     is_known: impl Fn(Presence) -> bool,
     out: &mut [Truth],
-    truth: impl Fn(&Predicate, bool) -> Truth,
+    truth: impl Fn(&Predicate, u64, bool) -> Truth,
 ) {
-    for p in of {
-        out[p.to as usize] = truth(p, is_known(p.presence()));
+    for (p, constant) in of.iter().zip(constants) {
+        out[p.to as usize] = truth(p, *constant, is_known(p.presence()));
     }
 }
 
@@ -258,11 +252,14 @@ mod tests {
         let layout = std::sync::Arc::new(Layout::new(vec![column.clone()], vec![]).expect("one column"));
         let mut builder = RowBuilder::new(&layout);
         builder.set(0, value).expect("a value of the column's type");
-        let (kind, predicate) = Predicate::of(layout.slot(0), against, 0)?;
+        let (kind, predicate, constant) = Predicate::of(layout.slot(0), against, 0)?;
         let row = Row::new(&layout, builder.finish(), Dictionary::none(), 0).expect("a whole row");
-        let of_row = RowReads { predicates: [(kind, vec![predicate])].into(), ..RowReads::default() };
+        let of_row =
+            RowReads { predicates: [(kind, vec![(predicate, constant)])].into(), ..RowReads::default() };
         let mut registers = Registers { booleans: vec![Truth::UNKNOWN], ..Registers::default() };
-        Reads::new([(0, of_row)].into()).run(&[row], &Constants::default(), &Bound::none(), &mut registers);
+        let mut constants = Constants::default();
+        let reads = Reads::new([(0, of_row)].into(), &mut constants.numbers);
+        reads.run(&[row], &constants, &Bound::none(), &mut registers);
         Some(registers.booleans[0])
     }
 
