@@ -71,7 +71,7 @@ impl Goal for RowRead {
             open.reload().map(drop).context("the second generation")
         })?;
         // Last: of two generations and a map the memory would not be enough, and a map's is not given back.
-        let (ours, theirs) = beside_a_map(setting, &open.snapshot(), &keys, n)?;
+        let [ours, theirs, named] = beside_a_map(setting, &open.snapshot(), &keys, n)?;
         let told = |what: String, quantity| Line::new(what, quantity, Wanted::Told);
         let p99 = |h: &Histogram<u64>| Quantity::Time(h.value_at_quantile(0.99) as f64);
         Ok(vec![
@@ -81,6 +81,7 @@ impl Goal for RowRead {
                 Wanted::Faster(0.5),
             )
             .beside("HashMap<u64, Box<[u8]>>", Quantity::Time(theirs)),
+            told("the same, where each read names its member".into(), Quantity::Time(named)),
             Line::new("resident memory", Quantity::Bytes(memory), Wanted::AtMost(Quantity::Bytes(8.0 * GIB))),
             told("of each customer, key and index included".into(), Quantity::Bytes(file as f64 / n as f64)),
             told("publishing them, packed from values".into(), published),
@@ -93,8 +94,8 @@ impl Goal for RowRead {
 
 const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
 
-/// Reads of a store and of a map with the same rows, in nanoseconds.
-fn beside_a_map(setting: &Setting, snapshot: &Snapshot, keys: &Keys, n: u64) -> anyhow::Result<(f64, f64)> {
+/// Reads of a store, of a map with the same rows, and of the store where each read names its member, in nanoseconds.
+fn beside_a_map(setting: &Setting, snapshot: &Snapshot, keys: &Keys, n: u64) -> anyhow::Result<[f64; 3]> {
     let row = |key: &str| snapshot.get(ENTITY, MEMBER, key).context("every customer has a row");
     let mut map: HashMap<u64, Box<[u8]>> = HashMap::with_capacity(n as usize);
     for i in 0..n {
@@ -106,14 +107,16 @@ fn beside_a_map(setting: &Setting, snapshot: &Snapshot, keys: &Keys, n: u64) -> 
     // As a caller has them at hand: to cut them out of the long text is no part of a look-up.
     let texts: Vec<&str> = (0..keys.ids.len()).map(|i| keys.text(i)).collect();
     // Whose member it is, the compiler must not know. A decision does not either, and hashes it once for all of its rows.
-    let rows = snapshot.of_member(black_box(MEMBER));
-    let [ours, theirs] = rounds(
+    let member = black_box(MEMBER);
+    let rows = snapshot.of_member(member);
+    rounds(
         setting.budget(),
-        [&mut || Ok(timed(&texts, |key| _ = black_box(rows.get(ENTITY, key).map(ends)))), &mut || {
-            Ok(timed(&keys.ids, |id| _ = black_box(map.get(id).map(|row| ends(row)))))
-        }],
-    )?;
-    Ok((ours, theirs))
+        [
+            &mut || Ok(timed(&texts, |key| _ = black_box(rows.get(ENTITY, key).map(ends)))),
+            &mut || Ok(timed(&keys.ids, |id| _ = black_box(map.get(id).map(|row| ends(row))))),
+            &mut || Ok(timed(&texts, |key| _ = black_box(snapshot.get(ENTITY, member, key).map(ends)))),
+        ],
+    )
 }
 
 /// Looks into a row, so that it is read and not only found.

@@ -22,9 +22,10 @@ const CALL: Call = Call::One(Stage::Admission);
 /// How much slower a decision may be where nothing more applies: what is left of the noise after the medians.
 const NOISE: f64 = 1.1;
 
-/// Members, rules that apply, and products, of which each has so many rules.
-const SIZES: [(usize, usize, usize); 5] =
-    [(1, 50, 1), (83, 50, 1), (1, 5000, 1), (1, 50, 100), (83, 5000, 1)];
+/// Members and rules.
+const SIZES: [(usize, usize); 4] = [(1, 50), (83, 50), (1, 5000), (83, 5000)];
+/// Products with 50 rules each.
+const PRODUCTS: usize = 100;
 
 impl Goal for Scale {
     fn name(&self) -> &'static str {
@@ -37,16 +38,25 @@ impl Goal for Scale {
 
     fn run(&self, setting: &Setting) -> anyhow::Result<Vec<Line>> {
         let mut lines = Vec::new();
-        for (members, rules, _) in SIZES.into_iter().filter(|s| s.2 == 1) {
+        for (members, rules) in SIZES {
             let what = format!("{members} members, {rules} rules");
             lines.extend(publish(setting, members, rules, &what)?);
         }
-        let [base, members, rules, products] =
-            [SIZES[0], SIZES[1], SIZES[2], SIZES[3]].map(|size| Federation::new(setting, size));
-        let (mut base, mut members, mut rules, mut products) = (base?, members?, rules?, products?);
-        let [base, members, rules, products] = rounds(
+        let fifty = || book(1, 50);
+        let mut base = Federation::new(setting, "1-50", fifty())?;
+        let mut members = Federation::new(setting, "83-50", book(83, 50))?;
+        let mut rules = Federation::new(setting, "1-5000", book(1, 5000))?;
+        let mut products = Federation::new(setting, "products", fifty().with_products(PRODUCTS))?;
+        let mut unlike = Federation::new(setting, "unlike", fifty().with_unlike_products(PRODUCTS))?;
+        let [base, members, rules, products, unlike] = rounds(
             setting.budget(),
-            [&mut || base.pass(), &mut || members.pass(), &mut || rules.pass(), &mut || products.pass()],
+            [
+                &mut || base.pass(),
+                &mut || members.pass(),
+                &mut || rules.pass(),
+                &mut || products.pass(),
+                &mut || unlike.pass(),
+            ],
         )?;
         let line = |what: &str, ours: f64, slower: f64| {
             let beside = "1 member, 50 rules";
@@ -56,7 +66,12 @@ impl Goal for Scale {
             0..0,
             [
                 line("a decision: 83 members, 50 rules", members, NOISE),
-                line("a decision: 5,000 rules of which 50 apply", products, NOISE),
+                line(
+                    "a decision: 5,000 rules of which 50 apply, with thresholds of their own",
+                    products,
+                    NOISE,
+                ),
+                line("the same, no two products alike", unlike, NOISE),
                 line("a decision: 5,000 rules, all apply", rules, 100.0),
             ],
         );
@@ -67,8 +82,7 @@ impl Goal for Scale {
 /// Reads, checks and compiles a rulebook, and copies it where it is served from.
 fn publish(setting: &Setting, members: usize, rules: usize, what: &str) -> anyhow::Result<[Line; 2]> {
     let folder = setting.folder(&format!("scale-publish-{members}-{rules}"))?;
-    let book = Book { members, ..Book::of_rules(50, 200, rules) };
-    book.write(&folder.join("rulebook"))?;
+    book(members, rules).write(&folder.join("rulebook"))?;
     let start = Instant::now();
     rulebook::publish(&folder.join("rulebook"), &folder.join("published"))?;
     let took = start.elapsed();
@@ -85,6 +99,10 @@ fn publish(setting: &Setting, members: usize, rules: usize, what: &str) -> anyho
     ])
 }
 
+fn book(members: usize, rules: usize) -> Book {
+    Book { members, ..Book::of_rules(50, 200, rules) }
+}
+
 /// So many applications are gathered before they are decided, and timed, together: their rows fit into the first cache.
 ///
 /// A decision of the service finds its rows in the cache, where gathering has just left them, and so it is here.
@@ -99,9 +117,8 @@ struct Federation {
 }
 
 impl Federation {
-    fn new(setting: &Setting, (members, rules, products): (usize, usize, usize)) -> anyhow::Result<Self> {
-        let folder = setting.folder(&format!("scale-{members}-{rules}-{products}"))?;
-        let book = Book { members, ..Book::of_rules(50, 200, rules).with_products(products) };
+    fn new(setting: &Setting, name: &str, book: Book) -> anyhow::Result<Self> {
+        let folder = setting.folder(&format!("scale-{name}"))?;
         book.write(&folder.join("rulebook"))?;
         let bank = Bank::open(&folder.join("rulebook"), &folder.join("store"), &mut &book)?;
         let inputs = (0..TOGETHER).map(|_| Inputs::new()).collect();

@@ -1,4 +1,4 @@
-//! A file that is read once, from one end to the other.
+//! A file that is read once, each piece of it.
 
 use std::{
     fs::File,
@@ -49,7 +49,7 @@ impl<'p> Source<'p> {
         StoreError::damaged(self.path, what)
     }
 
-    /// Some bytes, which are in the file, and few.
+    /// Some bytes, which are in the file.
     pub fn bytes(&mut self, range: Range<u64>) -> Result<Vec<u8>, StoreError> {
         let mut bytes = Vec::new();
         let all = self.pieces(range, |read| {

@@ -8,9 +8,9 @@
 //! footer  = what the part is, number and lengths of records, and place, length and BLAKE3 of each section
 //! ```
 //!
-//! Numbers are little-endian. The file is [written](super::writer) in one pass while records stream in; only 24 bytes a
-//! record are kept in memory for the index. It is read in one pass too, and each record is put where its key's hash leads
-//! ([`records`](super::records)). Every byte is covered by a checksum or compared, so damage is an error at open and never a
+//! Numbers are little-endian. The file is [written](super::writer) in one pass while records stream in; only some
+//! 30 bytes a record are kept in memory for the index. It is read once, its records last, and each of them is put where its
+//! key's hash leads ([`records`](super::records)). Every byte is covered by a checksum or compared, so damage is an error at open and never a
 //! wrong answer later. (It is not mapped: whoever changes the file would change what was checked.) A look-up then costs one
 //! record, and allocates nothing.
 
@@ -93,6 +93,7 @@ impl<About: DeserializeOwned> KeyedFile<About> {
         let found = source.pieces(records, |bytes| placing.place_all(bytes))?;
         check(&source, found, &sections[0], "records")?;
         let records = placing.finish().map_err(|what| source.damaged(what))?;
+        tracing::debug!(path = %path.display(), records = size.records, in_slots = records.are_in_slots(), "read");
         Ok(Self { records, key_parts, dictionary, about })
     }
 }

@@ -82,20 +82,55 @@ fn many_keys() {
 fn records_of_every_length() {
     let mut random = ChaCha8Rng::seed_from_u64(9);
     // Of about one length: each in its slot; of others, one is behind the other.
-    for lens in [1000..1001, 1000..1060, 0..3000] {
-        let mut record =
-            |i: u8| (vec!["001".to_owned(), format!("C{i}")], vec![i; random.random_range(lens.clone())]);
-        let records: Vec<_> = (0..200).map(&mut record).collect();
-        for pilots in [1, 1 << 16] {
+    for (lens, in_slots) in [(1000..1001, true), (900..1060, true), (0..3000, false)] {
+        let mut record = |i: u32| {
+            (vec!["001".to_owned(), format!("C{i}")], vec![i as u8; random.random_range(lens.clone())])
+        };
+        let records: Vec<_> = (0..400).map(&mut record).collect();
+        // With few pilots to try, some keys have no slot.
+        for pilots in [30, 1 << 16] {
             let file = write_by(|hashes| perfect_hash::build_of(hashes, pilots), &records, 2).unwrap();
+            assert_eq!(file.records.are_in_slots(), in_slots, "{lens:?}");
+            assert_eq!(file.records.unplaced() > 0, pilots == 30, "{}", file.records.unplaced());
             for (key, payload) in &records {
                 assert_eq!(get(&file, key), Some(payload.as_slice()));
             }
-            for other in ["", "C", "C200", "c1"] {
+            for other in ["", "C", "C400", "c1"] {
                 assert_eq!(file.get(&FirstPart::new("001"), [other]), None);
             }
         }
     }
+}
+
+#[test]
+fn one_record_that_is_longer_than_what_is_read_at_a_time() {
+    let key = |i: usize| vec!["001".to_owned(), "C".repeat(i)];
+    let records = [(key(1), vec![1; 40 << 20]), (key(2), vec![2; 3]), (key(65_535), vec![3; 70_000])];
+    let file = write(&records, 2).unwrap();
+    for (key, payload) in &records {
+        assert!(get(&file, key) == Some(payload.as_slice()), "a key of {} bytes", key[1].len());
+    }
+}
+
+#[test]
+fn two_keys_of_one_hash() {
+    // By way of how words are stirred: under this member, one is the other with two words changed for each other.
+    let keys = [
+        "XPMMe1qO'g{ng-?1$,oR^d%Y&8!<^|h60123456789abcdef",
+        "XPMMe1qO'g{ng-?1{uxH-v:[ya6&-nw40123456789abcdef",
+    ];
+    let [one, other] = keys.map(|key| FirstPart::new("001").hash(&[key]));
+    assert_eq!(one, other);
+    let record = |i: usize, key: &str| (vec!["001".to_owned(), key.to_owned()], vec![i as u8; 1 + i]);
+    let mut records: Vec<_> = keys.iter().enumerate().map(|(i, key)| record(i, key)).collect();
+    records.extend((2..50).map(|i| record(i, &i.to_string())));
+    let file = write(&records, 2).unwrap();
+    assert!(file.records.unplaced() >= 2);
+    for (key, payload) in &records {
+        assert_eq!(get(&file, key), Some(payload.as_slice()));
+    }
+    records.push(record(0, keys[0]));
+    assert!(matches!(write(&records, 2), Err(StoreError::Repeated { .. })));
 }
 
 #[test]

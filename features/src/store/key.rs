@@ -4,7 +4,7 @@
 //! their instructions: so the fewer there are to one, the more are waited for at one time. Hence a text is read once, in
 //! words of 8 bytes where it stands, the last of them over those before it, and never byte by byte or through a call.
 
-/// What words are stirred with: the first digits of π, in which is nothing to choose (but that the last is made odd).
+/// What words are stirred with: the first digits of π, in which is nothing to choose (but that the last bit of two is set).
 const STIR: [u64; 3] = [0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7345, 0xa409_3822_299f_31d1];
 
 /// Bytes of a pair of words.
@@ -23,8 +23,8 @@ pub fn hash_of<'k>(parts: impl IntoIterator<Item = &'k [u8]>) -> u64 {
 /// The hash of a key, part by part.
 ///
 /// It spreads keys as they come: all of its bits depend on all bytes of all parts, and on where a part ends. It is no
-/// defence against somebody who makes up keys that collide; whoever could do that writes the store, and would gain
-/// that look-ups take longer: keys themselves are always compared.
+/// defence against somebody who makes up long keys that collide: their look-ups would take longer. Answers stay right, for
+/// keys themselves are always compared.
 ///
 /// Parts are not put together first. To read back in words what was just written in bytes, the processor waits until the
 /// writes are done; they are done in order, after all that is still waited for from memory: look-ups would no longer

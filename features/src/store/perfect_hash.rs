@@ -12,15 +12,15 @@
 //!
 //! A key that is not in the file has a slot too, in which another one is, or none: who looks there compares keys.
 
-use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use crate::pages::Pages;
 
 /// Most buckets that a hash can choose from.
 const BUCKETS_MAX: u64 = 1 << 32;
 
-/// Pilots that are tried. With slots left over as below, the last keys need some hundreds: all are tried in vain for keys only
-/// that have the same hash.
+/// Pilots that are tried. With slots left over as below, most buckets need some tens, the last ones a few thousand: only for
+/// keys that have the same hash all are tried in vain.
 const PILOTS: u32 = 1 << 16;
 
 /// So many times as many slots as records, in hundredths: the fewer are left over, the longer it takes to find the last ones.
@@ -64,7 +64,7 @@ pub struct PerfectHash {
 impl PerfectHash {
     /// Of so many records, from [what was built](Built::to_bytes) for them. None: it was built for other ones.
     pub fn of(records: u64, bytes: &[u8]) -> Option<std::io::Result<Self>> {
-        let buckets = buckets_for(records);
+        let buckets = Some(buckets_for(records)).filter(|buckets| *buckets <= BUCKETS_MAX)?;
         let (pilots, unplaced) = bytes.split_at_checked(usize::try_from(buckets).ok()?.checked_mul(2)?)?;
         let (unplaced, []) = unplaced.as_chunks() else { return None };
         let unplaced = unplaced.iter().map(|number| u32::from_le_bytes(*number)).collect();
@@ -122,12 +122,10 @@ pub(super) fn build_of(hashes: &mut [u64], most: u32) -> Built {
     assert!(buckets <= BUCKETS_MAX, "a file has fewer than 12 billion records");
     hashes.sort_unstable_by_key(|hash| hash.rotate_left(32));
     let in_buckets = || hashes.chunk_by(|a, b| bucket_of(*a, buckets) == bucket_of(*b, buckets));
-    let mut sizes: Vec<usize> = in_buckets().map(<[u64]>::len).collect();
-    sizes.sort_unstable_by_key(|size| Reverse(*size));
-    sizes.dedup();
+    let sizes: BTreeSet<usize> = in_buckets().map(<[u64]>::len).collect();
     let mut built = Built { pilots: vec![0; buckets as usize], unplaced: Vec::new(), keys_unplaced: 0 };
     let mut taken = Taken(vec![0; slots.div_ceil(64) as usize]);
-    for size in sizes {
+    for size in sizes.into_iter().rev() {
         for bucket in in_buckets().filter(|bucket| bucket.len() == size) {
             let number = bucket_of(bucket[0], buckets);
             let mut pilots = (0..=u16::MAX).take(most as usize);

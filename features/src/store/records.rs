@@ -28,7 +28,7 @@ const LINE: usize = 64;
 /// What stands in slots without a record: no byte of a text.
 const NOTHING: u8 = 0xff;
 /// Slots may take this share more than the records in them: to know where a record is without asking is worth it.
-const MOST_WASTE: usize = 8;
+const MOST_WASTE: usize = 4;
 /// Nobody minds so many bytes.
 const SMALL: usize = 1 << 16;
 
@@ -63,13 +63,19 @@ pub(super) struct Size {
     pub unplaced: u64,
 }
 
+/// Where the record of a slot is.
+enum Places {
+    /// In the slot: so many bytes from the beginning of one slot to that of the next.
+    InSlots(usize),
+    /// Where this says: a u64 of each slot.
+    At(Pages),
+}
+
 /// Records in memory.
 pub(super) struct Records {
     bytes: Pages,
     hash: PerfectHash,
-    /// From the beginning of a slot to that of the next; 0: it is in `offsets` where records begin.
-    stride: usize,
-    offsets: Box<[usize]>,
+    places: Places,
     /// From the beginning of a record to its last byte, on average: where to expect its end.
     last: usize,
     /// Hash of each key that has no slot of its own, in order, and where its record begins.
@@ -81,10 +87,23 @@ impl Records {
     #[inline]
     pub fn expect(&self, hash: u64) -> usize {
         let slot = self.hash.slot(hash) as usize;
-        match self.stride {
-            0 => self.offsets.get(slot).copied().unwrap_or(usize::MAX),
-            stride => slot * stride,
+        match &self.places {
+            Places::InSlots(stride) => slot * stride,
+            Places::At(offsets) => {
+                offsets.as_chunks().0.get(slot).map_or(usize::MAX, |at| u64::from_le_bytes(*at) as usize)
+            }
         }
+    }
+
+    /// How many records have no slot of their own.
+    #[cfg(test)]
+    pub fn unplaced(&self) -> usize {
+        self.unplaced.len()
+    }
+
+    /// Whether each record is in its slot.
+    pub fn are_in_slots(&self) -> bool {
+        matches!(self.places, Places::InSlots(_))
     }
 
     /// A byte of each line that the beginning and the end of the record there are expected in: reading them fetches them
@@ -164,23 +183,22 @@ impl Placing {
     pub fn new(hash: PerfectHash, size: Size, key_parts: usize) -> Option<io::Result<Self>> {
         let slots = usize::try_from(hash.slots()).ok()?;
         let bytes = usize::try_from(size.bytes).ok()?;
-        let stride = stride(usize::try_from(size.record_max).ok()?, usize::try_from(size.begin_max).ok()?);
+        // No record is shorter than its head.
+        let record_max = usize::try_from(size.record_max).ok()?.max(head_len(key_parts));
+        let stride = stride(record_max, usize::try_from(size.begin_max).ok()?);
         let in_slots = stride.checked_mul(slots.checked_add(usize::try_from(size.unplaced).ok()?)?);
         let in_slots = in_slots.filter(|len| *len <= bytes.saturating_add(bytes / MOST_WASTE).max(SMALL));
-        let (stride, offsets) = match in_slots {
-            Some(_) => (stride, Box::default()),
-            None => (0, vec![usize::MAX; slots].into()),
-        };
         let len = in_slots.unwrap_or(bytes).checked_add(HEAD)?;
         let last = (size.bytes / size.records.max(1)).saturating_sub(1) as usize;
-        Some(Pages::new(len).map(|bytes| Self {
-            records: Records { bytes, hash, stride, offsets, last, unplaced: Vec::new() },
-            size,
-            key_parts,
-            taken: vec![0; slots.div_ceil(64)],
-            placed: 0,
-            next: stride * slots,
-        }))
+        let memory = || {
+            let (places, next) = match in_slots {
+                Some(_) => (Places::InSlots(stride), stride * slots),
+                None => (Places::At(Pages::new(slots * size_of::<u64>())?), 0),
+            };
+            let records = Records { bytes: Pages::new(len)?, hash, places, last, unplaced: Vec::new() };
+            Ok(Self { records, size, key_parts, taken: vec![0; slots.div_ceil(64)], placed: 0, next })
+        };
+        Some(memory())
     }
 
     /// Places the whole records that `bytes` begin with; says how many bytes they are.
@@ -191,30 +209,36 @@ impl Placing {
             self.place(record, hash_of(key.into_iter().take(self.key_parts).map(|part| &record[part])))?;
             rest = more;
         }
-        if rest.len() as u64 > self.size.record_max { Err(too_long()) } else { Ok(bytes.len() - rest.len()) }
+        let longer = rest.len() as u64 > self.size.record_max;
+        if longer { Err(OTHERWISE.into()) } else { Ok(bytes.len() - rest.len()) }
     }
 
     /// Puts a record where its key's hash leads.
     fn place(&mut self, record: &[u8], key: u64) -> Result<(), String> {
-        let Records { bytes, hash, stride, offsets, unplaced, .. } = &mut self.records;
+        let Records { bytes, hash, places, unplaced, .. } = &mut self.records;
         let slot = hash.slot(key) as usize;
-        let placed = hash.is_placed(key);
-        let at = if *stride > 0 && placed { slot * *stride } else { self.next };
+        let is_placed = hash.is_placed(key);
+        // Where it is, and how much room there is.
+        let (at, room) = match places {
+            Places::InSlots(stride) if is_placed => (slot * *stride, *stride),
+            Places::InSlots(stride) => (self.next, *stride),
+            Places::At(_) => (self.next, record.len()),
+        };
         // The last bytes are for looking at heads.
         let end = at.checked_add(record.len()).filter(|end| *end <= bytes.len() - HEAD);
-        let end = end.filter(|_| *stride == 0 || record.len() <= *stride).ok_or_else(too_long)?;
+        let end = end.filter(|_| record.len() <= room).ok_or(OTHERWISE)?;
         bytes[at..end].copy_from_slice(record);
         if at == self.next {
-            self.next += if *stride > 0 { *stride } else { record.len() };
+            self.next += room;
         }
-        if placed {
+        if is_placed {
             let (word, bit) = (&mut self.taken[slot / 64], 1 << (slot % 64));
             if *word & bit != 0 {
-                return Err("two of its records are in one slot".into());
+                return Err(OTHERWISE.into());
             }
             *word |= bit;
-            if let Some(offset) = offsets.get_mut(slot) {
-                *offset = at;
+            if let Places::At(offsets) = places {
+                offsets.as_chunks_mut().0[slot] = (at as u64).to_le_bytes();
             }
         } else {
             unplaced.push((key, at));
@@ -228,24 +252,26 @@ impl Placing {
         if self.placed != self.size.records {
             return Err(format!("it has {} records; {} were written", self.placed, self.size.records));
         }
-        let Records { bytes, hash, stride, unplaced, .. } = &mut self.records;
+        let Records { bytes, hash, places, unplaced, .. } = &mut self.records;
         for slot in (0..hash.slots() as usize).filter(|slot| self.taken[slot / 64] >> (slot % 64) & 1 == 0) {
-            bytes[slot * *stride..][..*stride].fill(NOTHING);
+            match places {
+                Places::InSlots(stride) => bytes[slot * *stride..][..*stride].fill(NOTHING),
+                Places::At(offsets) => offsets.as_chunks_mut().0[slot] = u64::MAX.to_le_bytes(),
+            }
         }
         unplaced.sort_unstable();
         Ok(self.records)
     }
 }
 
-fn too_long() -> String {
-    "its records are longer than its footer says".into()
-}
+/// What is wrong with records that are damaged, or of another file than their footer and index.
+const OTHERWISE: &str = "its records are otherwise than its footer and its index say";
 
 /// From the beginning of a slot to that of the next: where it costs little, such that what a look-up compares is in one line.
 fn stride(record_max: usize, begin_max: usize) -> usize {
     let begin = begin_max.saturating_add(1).checked_next_power_of_two().filter(|begin| *begin <= LINE);
     let rounded = begin.and_then(|begin| record_max.checked_next_multiple_of(begin));
-    rounded.filter(|rounded| rounded - record_max <= record_max / 16).unwrap_or(record_max).max(1)
+    rounded.filter(|rounded| rounded - record_max <= record_max / 16).unwrap_or(record_max)
 }
 
 #[cfg(test)]
@@ -255,15 +281,19 @@ mod tests {
     #[test]
     fn what_is_compared_is_in_one_line() {
         for (record_max, begin_max, expected) in [
-            // Of rows as lenders have them.
-            (806, 30, 832),
-            (806, 31, 832),
-            (806, 32, 832),
-            (760, 20, 768),
-            // Too long a key, too short a record.
-            (800, 64, 800),
+            // As lenders have them, in half lines and in whole ones.
+            (800, 20, 800),
+            (800, 31, 800),
+            (800, 32, 832),
+            (790, 31, 800),
+            // Too long a key.
+            (790, 63, 832),
+            (790, 64, 790),
+            // To round up would take more than a sixteenth.
+            (480, 40, 480),
+            (512 + 31, 40, 512 + 64),
+            (512 + 29, 40, 512 + 29),
             (20, 16, 20),
-            (0, 0, 1),
         ] {
             assert_eq!(stride(record_max, begin_max), expected, "{record_max}, {begin_max}");
         }

@@ -1,6 +1,7 @@
 //! Writes a file of keyed records: see [`file`](super::file).
 
 use std::{
+    collections::HashSet,
     fs::File,
     io::{BufWriter, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
@@ -34,7 +35,7 @@ pub struct FileWriter {
 impl FileWriter {
     /// Starts a file whose keys have `key_parts` parts.
     pub fn create(path: &Path, key_parts: usize) -> Result<Self, StoreError> {
-        assert!(key_parts <= MOST_PARTS, "a key has no more parts than {MOST_PARTS}");
+        assert!((1..=MOST_PARTS).contains(&key_parts), "a key has 1 to {MOST_PARTS} parts");
         let io = |e| StoreError::io("create", path, e);
         let file =
             File::options().read(true).write(true).create(true).truncate(true).open(path).map_err(io)?;
@@ -103,7 +104,9 @@ impl FileWriter {
         self.refuse_repeated()?;
 
         let start = self.at;
-        let built = build(&mut self.entries.iter().map(|(hash, _)| *hash).collect::<Vec<u64>>());
+        let mut hashes: Vec<u64> =
+            std::mem::take(&mut self.entries).into_iter().map(|(hash, _)| hash).collect();
+        let built = build(&mut hashes);
         self.write(&built.to_bytes())?;
         let index = self.end_section(start);
 
@@ -115,7 +118,7 @@ impl FileWriter {
         let strings = self.end_section(start);
 
         let size = Size {
-            records: self.entries.len() as u64,
+            records: hashes.len() as u64,
             bytes,
             record_max: self.record_max,
             begin_max: self.begin_max,
@@ -144,20 +147,18 @@ impl FileWriter {
 
     /// Keys of which the hash is the same are read back, to see whether they are the same themselves.
     fn refuse_repeated(&mut self) -> Result<(), StoreError> {
-        self.entries.sort_unstable();
-        let alike: Vec<(u64, u64)> = self
-            .entries
-            .chunk_by(|a, b| a.0 == b.0)
-            .flat_map(|alike| {
-                (1..alike.len()).flat_map(move |i| (0..i).map(move |j| (alike[j].1, alike[i].1)))
-            })
-            .collect();
-        for (one, other) in alike {
-            let key = self.read_key(one)?;
-            if key == self.read_key(other)? {
-                return Err(StoreError::Repeated { path: self.path.clone(), key: key.join("/") });
+        let mut entries = std::mem::take(&mut self.entries);
+        entries.sort_unstable();
+        for alike in entries.chunk_by(|a, b| a.0 == b.0).filter(|alike| alike.len() > 1) {
+            let mut keys = HashSet::new();
+            for (_, at) in alike {
+                let key = self.read_key(*at)?;
+                if let Some(key) = keys.replace(key) {
+                    return Err(StoreError::Repeated { path: self.path.clone(), key: key.join("/") });
+                }
             }
         }
+        self.entries = entries;
         Ok(())
     }
 
