@@ -4,7 +4,7 @@
 //! ```text
 //!   cargo build --release -p tarim -p tarim-benches --example judge
 //!   valgrind --tool=callgrind --toggle-collect='tarim_decision::engine::Engine::judge' \
-//!       target/release/examples/judge table_policy 1000       (or rules_50, rules_200, scale, full_decision)
+//!       target/release/examples/judge table_policy 1000       (or rules_50, rules_200, scale, unlike, full_decision)
 //! ```
 
 #[allow(dead_code)]
@@ -26,8 +26,9 @@ use tarim_decision::{
 
 fn main() -> anyhow::Result<()> {
     let mut args = std::env::args().skip(1);
-    let goal =
-        args.next().context("which goal: table_policy, rules_50, rules_200, scale or full_decision?")?;
+    let goal = args
+        .next()
+        .context("which goal: table_policy, rules_50, rules_200, scale, unlike or full_decision?")?;
     let count: usize = args.next().map_or(Ok(1000), |n| n.parse())?;
     let folder = tempfile::tempdir()?;
     let store = folder.path().join("store");
@@ -48,6 +49,10 @@ fn main() -> anyhow::Result<()> {
         "rules_200" => (of_book(&Book::of_rules(200, 200, 200))?, Call::One(Stage::Admission)),
         "scale" => {
             let book = Book::of_rules(50, 200, 50).with_products(100);
+            (of_book(&book)?, Call::One(Stage::Admission))
+        }
+        "unlike" => {
+            let book = Book::of_rules(50, 200, 50).with_unlike_products(100);
             (of_book(&book)?, Call::One(Stage::Admission))
         }
         "rules_50" => (of_book(&Book::of_rules(50, 200, 50))?, Call::One(Stage::Admission)),
