@@ -9,6 +9,7 @@ mod expr_keys;
 mod expr_no_alloc;
 mod expr_parity;
 mod expr_puts;
+mod expr_shapes;
 mod materialise;
 mod plans;
 mod point_in_time;
