@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   hash ──► slot ──┬─ records of about one length: each in its slot                      (rows of an entity)
-//!                   └─ others: one behind the other, and of each slot where its is        (lists)
+//!                   └─ others: one behind the other, and of each slot where its record is (lists)
 //! ```
 //!
 //! Nearly all of the time that a look-up takes is waiting for memory. Of a row it waits once: for the line that begins with

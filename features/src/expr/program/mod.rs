@@ -51,7 +51,7 @@ pub struct Program {
     id: u64,
     /// Shared with all programs of one scope.
     relations: Relations,
-    /// Shared with the programs that differ by constants only.
+    /// Shared with programs that differ by constants only.
     shape: Arc<Shape>,
     start: Start,
     constants: Constants,
@@ -87,8 +87,8 @@ pub struct Inlet {
 /// Constants that operations refer to by index.
 #[derive(Debug, Default)]
 pub(super) struct Constants {
-    /// What predicates compare with, in their order; behind that, the bits of numbers that registers are compared with.
-    pub numbers: Vec<u64>,
+    /// What predicates compare with, in their order; behind that, the bits of what registers are compared with.
+    pub compared: Vec<u64>,
     /// Texts that something is compared with: bound to codes per dictionary.
     pub texts: Vec<String>,
     /// Sets of indexes into `texts`, sorted by text.

@@ -185,6 +185,19 @@ impl Registers {
         (len - 1) as Reg
     }
 
+    /// Adds a register that holds the same as another.
+    pub fn copy(&mut self, bank: Bank, register: Reg) -> Reg {
+        let (at, copy) = (register as usize, self.add(bank));
+        let to = copy as usize;
+        match bank {
+            Bank::Boolean => self.booleans[to] = self.booleans[at],
+            Bank::Float => self.floats[to] = self.floats[at],
+            Bank::Int => self.ints[to] = self.ints[at],
+            Bank::Text => self.texts[to] = self.texts[at],
+        }
+        copy
+    }
+
     pub fn set_null(&mut self, bank: Bank, register: Reg) {
         let at = register as usize;
         match bank {

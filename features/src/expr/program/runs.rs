@@ -36,8 +36,8 @@ pub struct Thresholds {
     pub comparison: Comparison,
     /// Where the first answer is written.
     pub to: Reg,
-    /// Which of the program's [numbers](super::Constants::numbers) the first is compared with.
-    pub constants: u32,
+    /// Where what the first is compared with stands in [`Constants::compared`](super::Constants::compared).
+    pub first: u32,
 }
 
 /// One operation many times; on what, stands in [`Runs`].
@@ -50,7 +50,7 @@ pub enum Run {
     Or,
     CompareFloats(Comparison),
     CompareInts(Comparison),
-    /// Of registers with the bits of numbers.
+    /// Of registers with constants.
     FloatThresholds(Thresholds),
     IntThresholds(Thresholds),
     Arithmetic(Arithmetic),
@@ -98,6 +98,16 @@ impl Runs {
         self.runs.len()
     }
 
+    /// Nothing more is added.
+    pub fn shrink(&mut self) {
+        let Self { runs, unary, binary, registers, steps } = self;
+        runs.shrink_to_fit();
+        unary.shrink_to_fit();
+        binary.shrink_to_fit();
+        registers.shrink_to_fit();
+        steps.shrink_to_fit();
+    }
+
     /// Adds a run. Its operands are of the kind that it works on.
     pub fn push(&mut self, run: Run, on: Operands) {
         let span = match on {
@@ -130,10 +140,10 @@ impl Machine<'_> {
             Run::CompareFloats(comparison) => compare_floats(comparison, span.on(&on.binary), self.r),
             Run::CompareInts(comparison) => compare_ints(comparison, span.on(&on.binary), self.r),
             Run::FloatThresholds(thresholds) => {
-                float_thresholds(thresholds, span.on(&on.registers), &self.constants.numbers, self.r);
+                float_thresholds(thresholds, span.on(&on.registers), &self.constants.compared, self.r);
             }
             Run::IntThresholds(thresholds) => {
-                int_thresholds(thresholds, span.on(&on.registers), &self.constants.numbers, self.r);
+                int_thresholds(thresholds, span.on(&on.registers), &self.constants.compared, self.r);
             }
             Run::Arithmetic(f) => {
                 let (floats, of) = (&mut self.r.floats, span.on(&on.binary));
@@ -185,13 +195,13 @@ impl Thresholds {
     fn each<R: Copy>(
         self,
         of: &[Reg],
-        numbers: &[u64],
+        compared: &[u64],
         write: &mut [Truth],
         read: &[R],
         f: impl Fn(R, u64) -> Truth,
     ) {
         let write = &mut write[self.to as usize..][..of.len()];
-        let constants = &numbers[self.constants as usize..][..of.len()];
+        let constants = &compared[self.first as usize..][..of.len()];
         for ((to, of), constant) in write.iter_mut().zip(of).zip(constants) {
             *to = f(read[*of as usize], *constant);
         }
@@ -199,40 +209,40 @@ impl Thresholds {
 }
 
 #[inline(never)]
-fn float_thresholds(thresholds: Thresholds, of: &[Reg], numbers: &[u64], r: &mut Registers) {
+fn float_thresholds(thresholds: Thresholds, of: &[Reg], compared: &[u64], r: &mut Registers) {
     let (write, read) = (&mut r.booleans, r.floats.as_slice());
     // A comparison with NaN is false; but for that it is not equal.
     let known = |a: f64, holds: bool| Truth::of(!a.is_nan(), holds);
     let b = f64::from_bits;
     match thresholds.comparison {
-        Comparison::Eq => thresholds.each(of, numbers, write, read, |a, c| known(a, a == b(c))),
+        Comparison::Eq => thresholds.each(of, compared, write, read, |a, c| known(a, a == b(c))),
         Comparison::NotEq => {
-            thresholds.each(of, numbers, write, read, |a, c| known(a, !a.is_nan() & (a != b(c))));
+            thresholds.each(of, compared, write, read, |a, c| known(a, !a.is_nan() & (a != b(c))));
         }
-        Comparison::Lt => thresholds.each(of, numbers, write, read, |a, c| known(a, a < b(c))),
-        Comparison::LtEq => thresholds.each(of, numbers, write, read, |a, c| known(a, a <= b(c))),
-        Comparison::Gt => thresholds.each(of, numbers, write, read, |a, c| known(a, a > b(c))),
-        Comparison::GtEq => thresholds.each(of, numbers, write, read, |a, c| known(a, a >= b(c))),
+        Comparison::Lt => thresholds.each(of, compared, write, read, |a, c| known(a, a < b(c))),
+        Comparison::LtEq => thresholds.each(of, compared, write, read, |a, c| known(a, a <= b(c))),
+        Comparison::Gt => thresholds.each(of, compared, write, read, |a, c| known(a, a > b(c))),
+        Comparison::GtEq => thresholds.each(of, compared, write, read, |a, c| known(a, a >= b(c))),
         Comparison::Distinct | Comparison::NotDistinct => {
-            thresholds.each(of, numbers, write, read, |a, c| thresholds.comparison.floats(a, b(c)).into());
+            thresholds.each(of, compared, write, read, |a, c| thresholds.comparison.floats(a, b(c)).into());
         }
     }
 }
 
 #[inline(never)]
-fn int_thresholds(thresholds: Thresholds, of: &[Reg], numbers: &[u64], r: &mut Registers) {
+fn int_thresholds(thresholds: Thresholds, of: &[Reg], compared: &[u64], r: &mut Registers) {
     let (write, read) = (&mut r.booleans, r.ints.as_slice());
     let known = |a: Int, holds: bool| Truth::of(a.known, a.known & holds);
     let b = |constant: u64| constant as i64;
     match thresholds.comparison {
-        Comparison::Eq => thresholds.each(of, numbers, write, read, |a, c| known(a, a.value == b(c))),
-        Comparison::NotEq => thresholds.each(of, numbers, write, read, |a, c| known(a, a.value != b(c))),
-        Comparison::Lt => thresholds.each(of, numbers, write, read, |a, c| known(a, a.value < b(c))),
-        Comparison::LtEq => thresholds.each(of, numbers, write, read, |a, c| known(a, a.value <= b(c))),
-        Comparison::Gt => thresholds.each(of, numbers, write, read, |a, c| known(a, a.value > b(c))),
-        Comparison::GtEq => thresholds.each(of, numbers, write, read, |a, c| known(a, a.value >= b(c))),
+        Comparison::Eq => thresholds.each(of, compared, write, read, |a, c| known(a, a.value == b(c))),
+        Comparison::NotEq => thresholds.each(of, compared, write, read, |a, c| known(a, a.value != b(c))),
+        Comparison::Lt => thresholds.each(of, compared, write, read, |a, c| known(a, a.value < b(c))),
+        Comparison::LtEq => thresholds.each(of, compared, write, read, |a, c| known(a, a.value <= b(c))),
+        Comparison::Gt => thresholds.each(of, compared, write, read, |a, c| known(a, a.value > b(c))),
+        Comparison::GtEq => thresholds.each(of, compared, write, read, |a, c| known(a, a.value >= b(c))),
         Comparison::Distinct | Comparison::NotDistinct => {
-            thresholds.each(of, numbers, write, read, |a, c| {
+            thresholds.each(of, compared, write, read, |a, c| {
                 thresholds.comparison.apply(a.get(), Some(b(c))).into()
             });
         }

@@ -158,13 +158,16 @@ struct Numbers {
 }
 
 impl Numbers {
-    /// Constants come first, if something reads them: most are those of predicates, which have them among the program's
-    /// numbers. Inlets follow.
+    /// Constants come first, if something reads them in their registers: most are those of predicates and thresholds. Inlets
+    /// follow.
     fn new(draft: &Draft, variable: &PerBank<bool>) -> Self {
         let (new, order) = (PerBank::of(&draft.registers, Reg::MAX), PerBank::default());
         let mut numbers = Self { new, next: [0; 4], order, constants: [0; 4] };
-        for (bank, old) in draft.read().into_iter().filter(|(bank, old)| !variable.get(*bank, *old)) {
-            numbers.give(bank, old);
+        let thresholds = draft.thresholds(variable);
+        for (bank, old) in draft.read().difference(&thresholds).copied() {
+            if !variable.get(bank, old) {
+                numbers.give(bank, old);
+            }
         }
         numbers.constants = numbers.next;
         for inlet in draft.inlets.values() {
@@ -214,15 +217,12 @@ impl Numbers {
             let first = &self.order.0[bank as usize][..self.constants[bank as usize] as usize];
             first.iter().map(|old| old.expect("a constant is no new register") as usize)
         };
-        // Of all texts those that have a register: most are only compared with.
-        let mut kept = Registers::default();
-        let texts = old(Bank::Text).map(|old| draft.text_in_buffer(old as Reg).map(|text| kept.push(text)));
         Start {
             booleans: old(Bank::Boolean).map(|old| draft.booleans[old]).collect(),
             floats: old(Bank::Float).map(|old| draft.floats[old]).collect(),
             ints: old(Bank::Int).map(|old| draft.ints[old]).collect(),
-            texts: texts.collect(),
-            buffer: kept.buffer,
+            texts: old(Bank::Text).map(|old| draft.texts[old]).collect(),
+            buffer: draft.buffer.clone(),
         }
     }
 }
@@ -245,8 +245,9 @@ impl Draft {
     /// Puts equal operations together.
     pub fn schedule(mut self, relations: Relations, given: usize) -> Program {
         self.widen_inlets();
-        let variable = self.variable();
+        let mut variable = self.variable();
         let mut rows = self.take();
+        self.own_constants(&mut variable);
         let mut numbers = Numbers::new(&self, &variable);
         self.advance();
         let drafts = std::mem::take(&mut self.parts);
@@ -268,7 +269,8 @@ impl Draft {
             rows.entry(c.relation).or_default().loads.entry(kind).or_default().push(load);
         }
         let mut constants = std::mem::take(&mut self.constants);
-        let reads = Reads::new(rows, &mut constants.numbers);
+        let (reads, compared) = Reads::new(rows);
+        constants.compared = compared;
         let mut runs = Runs::default();
         for (part, Conditions { at, copies }) in drafts.into_iter().zip(conditions) {
             let before = runs.count();
@@ -282,25 +284,15 @@ impl Draft {
                 // What earlier parts have computed counts as a constant: see below.
                 levels.set(step.op.bank(), step.to, level + 1);
                 let step = Step { op: self.constant_last(step.op, &variable), ..step };
-                let kind = match (Kind::of(step.op), step.op) {
+                let kind = match self.threshold(step.op, &variable) {
                     // A condition has its place already.
-                    (kind, _) if numbers.new.get(step.op.bank(), step.to) != Reg::MAX => kind,
-                    (Kind::CompareFloats(c), Op::Compare(_, bank, _, b))
-                        if !variable.get(bank, b) && !self.registers.floats[b as usize].is_nan() =>
-                    {
-                        Kind::FloatThresholds(c)
-                    }
-                    (Kind::CompareInts(c), Op::Compare(_, bank, _, b))
-                        if !variable.get(bank, b) && self.registers.ints[b as usize].known =>
-                    {
-                        Kind::IntThresholds(c)
-                    }
-                    (kind, _) => kind,
+                    Some((kind, _)) if numbers.new.get(Bank::Boolean, step.to) == Reg::MAX => kind,
+                    _ => Kind::of(step.op),
                 };
                 steps.entry((level, kind)).or_default().push(step);
             }
             for ((_, kind), steps) in &steps {
-                let (run, on) = run(*kind, steps, &mut numbers, &self.registers, &mut constants.numbers);
+                let (run, on) = run(*kind, steps, &mut numbers, &self.registers, &mut constants.compared);
                 runs.push(run, on);
             }
             for step in steps.values().flatten() {
@@ -333,7 +325,8 @@ impl Draft {
             inlets.iter().map(|(_, inlet)| inlet).filter(|inlet| inlet.bank == bank).map(|i| i.to).collect()
         });
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        constants.numbers.shrink_to_fit();
+        constants.compared.shrink_to_fit();
+        runs.shrink();
         let given = given.min(relations.len());
         let shape = Shape { given, reads, runs, parts, inlets, puts, lens: numbers.next };
         Program {
@@ -372,6 +365,47 @@ impl Draft {
                 part.steps.retain(|s| s.op.bank() != Bank::Float || s.to != float);
             }
         }
+    }
+
+    /// Gives every use of a constant a register of its own: else two thresholds that happen to be equal would make another
+    /// [shape](super::shape).
+    fn own_constants(&mut self, variable: &mut PerBank<bool>) {
+        for step in self.parts.iter_mut().flat_map(|part| &mut part.steps) {
+            let registers = &mut self.registers;
+            step.op = step.op.map(|bank, register| match variable.get(bank, register) {
+                true => register,
+                false => {
+                    variable.0[bank as usize].push(false);
+                    registers.copy(bank, register)
+                }
+            });
+        }
+    }
+
+    /// The kind of a comparison with a constant that is known, if its answer may lie anywhere, and the constant.
+    fn threshold(&self, op: Op, variable: &PerBank<bool>) -> Option<(Kind, Reg)> {
+        let Op::Compare(c, bank, a, b) = self.constant_last(op, variable) else { return None };
+        if !variable.get(bank, a) || variable.get(bank, b) {
+            return None;
+        }
+        match bank {
+            Bank::Float if !self.registers.floats[b as usize].is_nan() => Some((Kind::FloatThresholds(c), b)),
+            Bank::Int if self.registers.ints[b as usize].known => Some((Kind::IntThresholds(c), b)),
+            _ => None,
+        }
+    }
+
+    /// The constants of comparisons that are no conditions themselves: nothing looks for them in a register.
+    fn thresholds(&self, variable: &PerBank<bool>) -> BTreeSet<(Bank, Reg)> {
+        let outputs = self.parts.iter().flat_map(PartDraft::conditions);
+        let conditions: BTreeSet<Reg> = outputs.map(|output| output.from).collect();
+        let steps = self.parts.iter().flat_map(|part| &part.steps);
+        let steps = steps.filter(|step| !conditions.contains(&step.to) || step.op.bank() != Bank::Boolean);
+        let constant = |step: &Step| match self.threshold(step.op, variable)? {
+            (Kind::FloatThresholds(_), constant) => Some((Bank::Float, constant)),
+            (_, constant) => Some((Bank::Int, constant)),
+        };
+        steps.filter_map(constant).collect()
     }
 
     /// Moves each operation to the first part that has its operands.
@@ -505,13 +539,13 @@ impl Draft {
     }
 }
 
-/// A run of steps of one kind and level, their registers numbered; what registers are compared with is added to `bits`.
+/// A run of steps of one kind and level, their registers numbered; what registers are compared with is added to `compared`.
 fn run(
     kind: Kind,
     steps: &[Step],
     numbers: &mut Numbers,
     constants: &Registers,
-    bits: &mut Vec<u64>,
+    compared: &mut Vec<u64>,
 ) -> (Run, Operands) {
     // Operands stand before, so they have their numbers.
     let mapped: Vec<Step> = steps
@@ -547,15 +581,15 @@ fn run(
     });
     match kind {
         Kind::FloatThresholds(comparison) => {
-            let thresholds = Thresholds { comparison, to, constants: bits.len() as u32 };
+            let thresholds = Thresholds { comparison, to, first: compared.len() as u32 };
             let (of, floats): (Vec<Reg>, Vec<usize>) = against.unzip();
-            bits.extend(floats.iter().map(|at| constants.floats[*at].to_bits()));
+            compared.extend(floats.iter().map(|at| constants.floats[*at].to_bits()));
             (Run::FloatThresholds(thresholds), Operands::Registers(of))
         }
         Kind::IntThresholds(comparison) => {
-            let thresholds = Thresholds { comparison, to, constants: bits.len() as u32 };
+            let thresholds = Thresholds { comparison, to, first: compared.len() as u32 };
             let (of, ints): (Vec<Reg>, Vec<usize>) = against.unzip();
-            bits.extend(ints.iter().map(|at| constants.ints[*at].value as u64));
+            compared.extend(ints.iter().map(|at| constants.ints[*at].value as u64));
             (Run::IntThresholds(thresholds), Operands::Registers(of))
         }
         Kind::Not => (Run::Not, one()),

@@ -1,8 +1,11 @@
-//! What a program does, apart from the numbers that it does it with.
+//! What a program does, apart from the constants that it does it with.
 //!
 //! Members and products mostly have the same rules with thresholds of their own. Their programs differ by constants only, so
 //! they have one shape in common: a thread that decides for one after the other finds it in the cache, and brings no more
 //! than the constants of each from memory.
+//!
+//! (Not where constants of one make two of its operations the same, which then are computed once: `b * 20` and `b * 20`, in
+//! another program `b * 20` and `b * 25`.)
 
 use std::{collections::HashSet, ops::Range, sync::Arc};
 

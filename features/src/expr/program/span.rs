@@ -18,7 +18,6 @@ impl Span {
     pub fn add<T>(list: &mut Vec<T>, more: Vec<T>) -> Self {
         let start = list.len();
         list.extend(more);
-        list.shrink_to_fit();
         Self::of(start..list.len())
     }
 

@@ -83,16 +83,15 @@ struct Source<'a, 'r> {
 }
 
 impl Reads {
-    /// By relation. What predicates compare with is added to `numbers`, which has nothing else yet.
-    pub fn new(rows: BTreeMap<u32, RowReads>, numbers: &mut Vec<u64>) -> Self {
-        debug_assert!(numbers.is_empty(), "the number of a predicate has its index");
-        let mut reads = Self::default();
+    /// By relation; and what each predicate compares with.
+    pub fn new(rows: BTreeMap<u32, RowReads>) -> (Self, Vec<u64>) {
+        let (mut reads, mut compared) = (Self::default(), Vec::new());
         for (relation, RowReads { predicates, keys, loads }) in rows {
             let first = reads.loops.len();
             for (kind, of) in predicates {
                 let (of, constants): (Vec<_>, Vec<_>) = of.into_iter().unzip();
                 let on = Span::add(&mut reads.predicates, of);
-                numbers.extend(constants);
+                compared.extend(constants);
                 reads.loops.push(Loop { kind: Kind::Predicate(kind), on });
             }
             if !keys.is_empty() {
@@ -105,9 +104,13 @@ impl Reads {
             }
             reads.rows.push(OfRow { relation, loops: Span::of(first..reads.loops.len()) });
         }
-        reads.rows.shrink_to_fit();
-        reads.loops.shrink_to_fit();
-        reads
+        let Self { rows, loops, predicates, keys, loads } = &mut reads;
+        rows.shrink_to_fit();
+        loops.shrink_to_fit();
+        predicates.shrink_to_fit();
+        keys.shrink_to_fit();
+        loads.shrink_to_fit();
+        (reads, compared)
     }
 
     /// How many columns are looked at, each as often as it is.
@@ -152,7 +155,7 @@ impl Reads {
         for Loop { kind, on } in loops {
             match *kind {
                 Kind::Predicate(kind) => {
-                    let (of, constants) = (on.on(&self.predicates), on.on(&from.constants.numbers));
+                    let (of, constants) = (on.on(&self.predicates), on.on(&from.constants.compared));
                     predicate::run(kind, of, constants, from, is_known, &mut r.booleans);
                 }
                 Kind::Key => keys::run(on.on(&self.keys), from, is_known, &mut r.ints),

@@ -14,8 +14,8 @@ use crate::{
 };
 
 /// One predicate. Small, for a program with thousands of them is read from memory at each decision. What the column is
-/// compared with stands apart, among the [numbers](crate::expr::program::Constants::numbers) of its program, in the same
-/// order: the bits of a float, an integer less the cell's base, an index of a text or a set. (Of a boolean: its mask.)
+/// compared with stands apart, in the same order among what its program
+/// [compares with](crate::expr::program::Constants::compared): the bits of a float, an integer less the cell's base, an index of a text or a set. (Of a boolean: its mask.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Predicate {
     /// Byte of a boolean; of another cell, that of its [`Uint`].
@@ -257,8 +257,8 @@ mod tests {
         let of_row =
             RowReads { predicates: [(kind, vec![(predicate, constant)])].into(), ..RowReads::default() };
         let mut registers = Registers { booleans: vec![Truth::UNKNOWN], ..Registers::default() };
-        let mut constants = Constants::default();
-        let reads = Reads::new([(0, of_row)].into(), &mut constants.numbers);
+        let (reads, compared) = Reads::new([(0, of_row)].into());
+        let constants = Constants { compared, ..Constants::default() };
         reads.run(&[row], &constants, &Bound::none(), &mut registers);
         Some(registers.booleans[0])
     }
