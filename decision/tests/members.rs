@@ -1,4 +1,5 @@
-//! A federation of 83 members compiles in seconds, because members that agree share their steps.
+//! A federation of 83 members compiles in seconds, because members that agree share their steps; and those that do not share
+//! the shape of their programs.
 
 use std::{
     fs,
@@ -7,6 +8,7 @@ use std::{
 };
 
 use tarim_decision::rulebook::Rulebook;
+use tarim_features::expr::Program;
 
 #[test]
 fn eighty_three_members_share_their_steps() {
@@ -31,6 +33,15 @@ fn eighty_three_members_share_their_steps() {
     // Of 165 plans × 10 steps, only what depends on a region or on a member's own maximum differs: the limit, and the rules
     // of the two control points that see to it.
     assert!(counts.steps < 290, "{} steps are not shared", counts.steps);
+    // And that differs by its constants only: for each of two products and nine calls, all members have one shape.
+    let mut shapes: Vec<&Program> = Vec::new();
+    for program in rulebook.courses().iter().map(|course| &course.program) {
+        if !shapes.iter().any(|other| other.shares_shape_with(program)) {
+            shapes.push(program);
+        }
+    }
+    assert!(rulebook.courses().len() > 83, "{} courses", rulebook.courses().len());
+    assert!(shapes.len() <= 18, "{} shapes of {} courses", shapes.len(), rulebook.courses().len());
     assert!(took < Duration::from_secs(30), "compiling took {took:?}");
 }
 

@@ -181,6 +181,11 @@ impl Program {
         Self { shape: shapes.share(&self.shape), ..self }
     }
 
+    /// Whether both have one shape, and share it.
+    pub fn shares_shape_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shape, &other.shape)
+    }
+
     /// Begins to evaluate: reads one row of each relation that is given, in the order of the scope. `texts` is the
     /// dictionary of whatever is put between parts. Allocates nothing once the scratch is warm (but see [`super`]:
     /// `lower` of Greek), and nor do the parts.
