@@ -49,14 +49,14 @@ impl<'p> Source<'p> {
         StoreError::damaged(self.path, what)
     }
 
-    /// Some bytes, which are in the file.
-    pub fn bytes(&mut self, range: Range<u64>) -> Result<Vec<u8>, StoreError> {
+    /// Some bytes, which are in the file, and their BLAKE3.
+    pub fn bytes(&mut self, range: Range<u64>) -> Result<(Vec<u8>, blake3::Hash), StoreError> {
         let mut bytes = Vec::new();
         let all = self.pieces(range, |read| {
             bytes.extend_from_slice(read);
             Ok(read.len())
         });
-        all.map(|_| bytes)
+        all.map(|hash| (bytes, hash))
     }
 
     /// Reads a range of the file piece by piece; gives its BLAKE3. `take` is given what was read and not taken yet, and says how

@@ -10,9 +10,9 @@
 //!
 //! Numbers are little-endian. The file is [written](super::writer) in one pass while records stream in; only some
 //! 30 bytes a record are kept in memory for the index. It is read once, its records last, and each of them is put where its
-//! key's hash leads ([`records`](super::records)). Every byte is covered by a checksum or compared, so damage is an error at open and never a
-//! wrong answer later. (It is not mapped: whoever changes the file would change what was checked.) A look-up then costs one
-//! record, and allocates nothing.
+//! key's hash leads ([`records`](super::records)). Every byte is covered by a checksum or compared, so damage is an error at
+//! open and never a wrong answer later. (It is not mapped: whoever changes the file would change what was checked.) A look-up
+//! then costs one record, and allocates nothing.
 
 use std::{ops::Range, path::Path};
 
@@ -153,21 +153,20 @@ fn read_footer<About: DeserializeOwned>(
     }
     let body = len.checked_sub(TAIL).filter(|body| *body >= MAGIC.len() as u64);
     let body = body.ok_or_else(|| source.damaged("it is cut short"))?;
-    let begin = source.bytes(0..MAGIC.len() as u64)?;
+    let (begin, _) = source.bytes(0..MAGIC.len() as u64)?;
     if begin.starts_with(FAMILY) && begin != MAGIC {
         return Err(source.damaged("another version of Tarim wrote it; run `tarim materialize`"));
     }
     if begin != MAGIC {
         return Err(source.damaged("it does not begin as a store file"));
     }
-    let tail = source.bytes(body..len)?;
+    let (tail, _) = source.bytes(body..len)?;
     let rest = tail.strip_suffix(MAGIC).ok_or_else(|| source.damaged("it does not end as a store file"))?;
     let (hash, len) = rest.split_first_chunk::<32>().expect("the tail is as long as that");
     let len = u32::from_le_bytes(len.try_into().expect("the tail is as long as that"));
     let start = body.checked_sub(len.into()).filter(|start| *start >= MAGIC.len() as u64);
     let start = start.ok_or_else(|| source.damaged("its footer is longer than the file"))?;
-    let footer = source.bytes(start..body)?;
-    let found = blake3::hash(&footer);
+    let (footer, found) = source.bytes(start..body)?;
     if found != blake3::Hash::from_bytes(*hash) {
         return Err(source.damaged("its footer does not match its checksum"));
     }
@@ -200,8 +199,8 @@ fn read_section(
     section: &Section,
     name: &str,
 ) -> Result<Vec<u8>, StoreError> {
-    let bytes = source.bytes(range)?;
-    check(source, blake3::hash(&bytes), section, name)?;
+    let (bytes, found) = source.bytes(range)?;
+    check(source, found, section, name)?;
     Ok(bytes)
 }
 

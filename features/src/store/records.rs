@@ -38,7 +38,7 @@ pub(super) const fn head_len(parts: usize) -> usize {
 }
 
 /// The parts of the key of a record, and where the record ends, both from the beginning of `bytes`; None: they end before.
-pub(super) fn parse(bytes: &[u8], parts: usize) -> Option<([Range<usize>; MOST_PARTS], usize)> {
+fn parse(bytes: &[u8], parts: usize) -> Option<([Range<usize>; MOST_PARTS], usize)> {
     let (len, rest) = bytes.split_first_chunk::<4>()?;
     let lens = rest.get(..2 * parts)?.as_chunks().0;
     let (mut key, mut at) = ([0..0, 0..0, 0..0], head_len(parts));

@@ -400,8 +400,9 @@ impl Draft {
         let outputs = self.parts.iter().flat_map(PartDraft::conditions);
         let conditions: BTreeSet<Reg> = outputs.map(|output| output.from).collect();
         let steps = self.parts.iter().flat_map(|part| &part.steps);
-        let steps = steps.filter(|step| !conditions.contains(&step.to) || step.op.bank() != Bank::Boolean);
+        // (Such a comparison writes a boolean, as conditions are.)
         let constant = |step: &Step| match self.threshold(step.op, variable)? {
+            _ if conditions.contains(&step.to) => None,
             (Kind::FloatThresholds(_), constant) => Some((Bank::Float, constant)),
             (_, constant) => Some((Bank::Int, constant)),
         };
